@@ -1,0 +1,16 @@
+#pragma once
+/* Check digits and shapes of the field's identifiers (DOMAIN.md section 7), by name, as a table. */
+#include "base/core/slice.h"
+
+/* Names: id-card (GB 11643, 18 digits, x accepted as X; calendar date checked), uscc (GB 32100),
+ * org-code (GB 11714), mobile, bank-card (Luhn), postcode, email, plate, division (6, 9 or 12 digits). */
+struct check {
+    const char *name;
+    bool (*ok)(struct slice value);
+    const char *what[2]; /* what it is, by enum lang: "identity number", "公民身份号码" */
+};
+const struct check *check_find(struct slice name); /* NULL: no such check */
+const struct check *check_at(unsigned i);          /* NULL past the end; for listings */
+bool check_id_card(struct slice value);
+/* True when a valid identity number (18 digits, or 17 and X) stands anywhere inside, also in full-width digits. */
+bool text_holds_id_card(struct slice text);

@@ -1,0 +1,50 @@
+# Warnings, sanitizers, and the three functions that every folder's CMakeLists.txt uses.
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef
+  -Wvla -Wwrite-strings -fno-common -fstack-protector-strong)
+add_compile_definitions(_GNU_SOURCE SLUICE_VERSION="${PROJECT_VERSION}")
+if(SLUICE_SANITIZE)
+  add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SLUICE_SANITIZE})
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  add_link_options(-Wl,-z,relro,-z,now)
+endif()
+
+# sluice_library(name LINKS...): the folder's sources as the static library sluice-<name>.
+function(sluice_library name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  add_library(sluice-${name} STATIC ${sources})
+  target_include_directories(sluice-${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(sluice-${name} PUBLIC ${ARGN})
+endfunction()
+
+# sluice_unit(folder LIBRARY...): every tests/unit/<folder>/test_*.c is a program and a test.
+# Other .c files of that folder are helpers linked into each.
+function(sluice_unit folder)
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
+  file(GLOB all CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/*.c)
+  set(helpers ${all})
+  list(REMOVE_ITEM helpers ${tests} "")
+  string(REPLACE "/" "-" stem ${folder})
+  foreach(source ${tests})
+    get_filename_component(test ${source} NAME_WE)
+    string(REPLACE "test_" "" test ${test})
+    set(target unit-${stem}-${test})
+    add_executable(${target} ${source} ${helpers})
+    target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::CMOCKA)
+    add_test(NAME unit/${folder}/${test} COMMAND ${target})
+    set_tests_properties(unit/${folder}/${test} PROPERTIES TIMEOUT 300
+      ENVIRONMENT "SLUICE_CORPUS=$ENV{SLUICE_CORPUS};SLUICE_SOURCE=${CMAKE_SOURCE_DIR}")
+  endforeach()
+endfunction()
+
+# sluice_fuzzer(name LIBRARY...): tests/fuzz/fuzz_<name>.c, only in the fuzz preset.
+function(sluice_fuzzer name)
+  if(SLUICE_FUZZ)
+    add_executable(fuzz-${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+    target_link_libraries(fuzz-${name} PRIVATE ${ARGN})
+    target_compile_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
