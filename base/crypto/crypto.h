@@ -1,0 +1,39 @@
+#pragma once
+/* base/crypto: digests, keyed digests, signatures, random bytes; OpenSSL's types stay inside.
+ * Algorithms are fetched once per process (crypto_init) and shared; contexts belong to one thread. */
+#include "base/core/core.h"
+
+enum err crypto_init(struct diags *d) MUST_CHECK; /* once, before threads */
+
+enum { SHA256_LEN = 32, ED25519_SIG = 64, ED25519_PUB = 32, KEY_LEN = 32 };
+struct sha256 {
+    uint8_t b[SHA256_LEN];
+};
+struct sha256 sha256_of(struct slice s);
+struct sha256 sha256_of2(struct slice a, struct slice b); /* of a ‖ b */
+struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b); /* HMAC(key, a ‖ b), RFC 2104 */
+
+/* Incremental SHA-256; init allocates once and is reusable with begin. */
+struct digest;
+struct digest *digest_new(void); /* NULL: no memory */
+struct digest *digest_free(struct digest *g);
+void digest_begin(struct digest *g);
+void digest_add(struct digest *g, struct slice s);
+struct sha256 digest_end(struct digest *g);
+
+enum err random_bytes(void *out, size_t n) MUST_CHECK;
+bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
+
+/* Something that signs: the log's key here, or a process that holds it. Thread rule: one caller at a time. */
+struct signer {
+    void *self;
+    enum err (*sign)(void *self, struct slice message, uint8_t sig[ED25519_SIG]);
+    uint8_t public_key[ED25519_PUB];
+};
+/* Ed25519 (RFC 8032). Key files: PKCS#8 PEM, mode 0600. */
+struct ed25519;
+enum err ed25519_generate(const char *path, struct diags *d) MUST_CHECK; /* ERR_EXISTS rather than overwrite */
+enum err ed25519_load(const char *path, struct ed25519 **ret, struct diags *d) MUST_CHECK;
+struct ed25519 *ed25519_free(struct ed25519 *k);
+struct signer ed25519_signer(struct ed25519 *k); /* borrows k */
+bool ed25519_verify(const uint8_t public_key[ED25519_PUB], struct slice message, struct slice sig);
