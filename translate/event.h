@@ -1,0 +1,34 @@
+#pragma once
+/* Inside translate: what the XML and the JSON reader say to the mapper; one model for both.
+ * A JSON member is an element named by its key with no namespace; an array is its key's element repeated, so that
+ * "0..n records" looks the same whoever speaks. The root value of a JSON text has the empty name.
+ * Slices are valid during the call only. A sink that returns an error stops its reader, which returns the same. */
+#include "base/core/core.h"
+
+enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOL, SCALAR_NULL }; /* XML gives SCALAR_TEXT only */
+struct event_sink {
+    enum err (*open)(void *self, struct slice ns, struct slice name);
+    enum err (*attr)(void *self, struct slice ns, struct slice name, struct slice value); /* just after open */
+    enum err (*text)(void *self, enum scalar kind, struct slice piece); /* any number of pieces, in order */
+    enum err (*close)(void *self);
+};
+enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
+
+/* A streaming JSON reader (RFC 8259): numbers stay text, duplicate keys in one object are refused, strings are checked as UTF-8
+ * and unescaped; depth, token length and members of one object (4096) are capped. Bytes may be split anywhere. */
+struct json_reader;
+struct json_reader *json_reader_new(const struct event_sink *sink, void *self);
+struct json_reader *json_reader_free(struct json_reader *r);
+enum err json_reader_feed(struct json_reader *r, struct slice bytes) MUST_CHECK;
+enum err json_reader_finish(struct json_reader *r) MUST_CHECK; /* ERR_SYNTAX when the text is not one whole value */
+uint64_t json_reader_offset(const struct json_reader *r);      /* of the first byte not understood */
+
+/* A streaming XML reader on libxml2's push parser. Any DOCTYPE, processing instruction target that matters or token over TOKEN_MAX
+ * is refused; names are passed with their namespace URI. `encoding`: from the transport ("GB18030"), or empty to believe BOM and
+ * declaration; GB2312, GBK and CP936 are read as GB18030; a label that the bytes contradict is overridden by strict trial. */
+struct xml_reader;
+struct xml_reader *xml_reader_new(const struct event_sink *sink, void *self, struct slice encoding);
+struct xml_reader *xml_reader_free(struct xml_reader *r);
+enum err xml_reader_feed(struct xml_reader *r, struct slice bytes) MUST_CHECK;
+enum err xml_reader_finish(struct xml_reader *r) MUST_CHECK;
+uint64_t xml_reader_offset(const struct xml_reader *r);
