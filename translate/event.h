@@ -11,13 +11,20 @@ struct event_sink {
     enum err (*attr)(void *self, struct slice ns, struct slice name, struct slice value); /* just after open */
     enum err (*text)(void *self, enum scalar kind, struct slice piece); /* any number of pieces, in order */
     enum err (*close)(void *self);
+    /* JSON only, may be NULL: an array begins or ends. `name` is that of its elements; each of them is opened and closed between
+     * the two, so that an empty array is seen too. An array inside an array is an element whose own elements have the empty name. */
+    enum err (*list)(void *self, struct slice name, bool begins);
 };
 enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
+
+/* JSON gives ns empty, never calls attr, and gives every scalar at least one call of text (an empty string: one empty piece;
+ * null: the piece "null"). A root array is the empty name repeated. */
 
 /* A streaming JSON reader (RFC 8259): numbers stay text, duplicate keys in one object are refused, strings are checked as UTF-8
  * and unescaped; depth, token length and members of one object (4096) are capped. Bytes may be split anywhere. */
 struct json_reader;
 struct json_reader *json_reader_new(const struct event_sink *sink, void *self);
+void json_reader_reset(struct json_reader *r); /* as new, memory kept: for readers that are reused */
 struct json_reader *json_reader_free(struct json_reader *r);
 enum err json_reader_feed(struct json_reader *r, struct slice bytes) MUST_CHECK;
 enum err json_reader_finish(struct json_reader *r) MUST_CHECK; /* ERR_SYNTAX when the text is not one whole value */

@@ -72,6 +72,7 @@ struct translate_header {
     struct slice name, value;
 };
 struct translate_request {
+    struct slice method;       /* "POST"; static or of the plan */
     struct slice target;       /* appended to the endpoint's path: "", "/a/b", "?x=1", encoded */
     struct slice content_type; /* empty: no body */
     struct slice body;         /* in the plan's encoding (UTF-8, GB18030) */
