@@ -1,0 +1,52 @@
+#pragma once
+/* One event loop a thread, without locks: readiness, alarms, messages from other threads, deferred frees, end-of-turn work. */
+#include "base/core/core.h"
+
+struct loop;
+struct event;
+struct event_base;
+
+struct loop *loop_new(void);           /* NULL: no memory or descriptors */
+struct loop *loop_free(struct loop *l); /* after loop_run has returned */
+void loop_run(struct loop *l);         /* until loop_stop */
+void loop_stop(struct loop *l);        /* from the loop's own thread */
+int64_t loop_now(const struct loop *l); /* monotonic ms at the start of this turn */
+struct event_base *loop_base(struct loop *l); /* inside base/net only */
+
+/* A message from any thread: fn(arg) runs on the loop's thread, in the order of sending for one sender.
+ * The node is the sender's and must live until fn runs. */
+struct loop_msg {
+    struct loop_msg *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+void loop_post(struct loop *l, struct loop_msg *m);
+
+/* Freed when the running turn is over, so that callbacks further up may still look at it. */
+struct grave {
+    struct grave *next;
+    void (*free)(struct grave *);
+};
+void loop_bury(struct loop *l, struct grave *g, void (*free)(struct grave *));
+
+/* Called once at the end of every turn, in the order of adding; at most 4. */
+void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* Watch a foreign descriptor (eventfd, signalfd, socket) for reading. */
+struct watch;
+struct watch *watch_new(struct loop *l, int fd, void (*fn)(void *arg), void *arg); /* borrows fd */
+struct watch *watch_free(struct watch *w);
+
+/* Alarms: cheap time-outs in a wheel of 64 ms slots; moving one later costs a store. Fires once, up to 64 ms late, never early. */
+struct alarm {
+    struct alarm *next, **pprev;
+    int64_t when;
+    void (*fn)(struct alarm *);
+};
+void alarm_init(struct alarm *a, void (*fn)(struct alarm *));
+void alarm_set(struct loop *l, struct alarm *a, int64_t ms); /* from now; replaces what was set */
+void alarm_clear(struct alarm *a);
+
+/* Scratch of the loop's thread: one block for reading, valid until the callback returns. */
+enum { LOOP_SCRATCH = 64 * 1024 };
+char *loop_scratch(struct loop *l);
