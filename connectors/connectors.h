@@ -1,0 +1,50 @@
+#pragma once
+/* connectors: how a provider is reached. One file a kind (http, soap), one table of functions; pools of kept connections, deadlines and limits
+ * that protect old systems. Knows transport (methods, SOAPAction, secrets in headers), not bodies: those come rendered and go back as bytes.
+ * Thread rule: a struct connector_target is immutable, counted and shared; pools belong to one loop; limits are shared through atomics. */
+#include "base/crypto/crypto.h"
+#include "base/doc/doc.h"
+#include "base/net/net.h"
+
+/* Where credentials and trust come from; given by the owner of the settings, borrowed while targets are compiled. */
+struct connector_world {
+    const char *secrets_dir;               /* one file a credential, 0600: <dir>/<name> */
+    const char *trust_dir;                 /* <dir>/<name>.pem: anchors named by `trust:` */
+    const char *cert_file, *key_file;      /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
+    unsigned workers;                      /* limits are divided among them */
+};
+struct connector_target;
+/* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth, timeout, limits. All problems
+ * with line, column and remedy. `check_only`: nothing is resolved and no secret is read (a draft on another machine). */
+enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only, struct connector_target **ret,
+                           struct diags *d) MUST_CHECK;
+struct connector_target *connector_ref(struct connector_target *t);
+void connector_unref(struct connector_target *t);
+struct slice connector_weakness(const struct connector_target *t); /* "" or "legacy: <reason>", "none: <reason>" */
+const char *connector_kind(const struct connector_target *t);
+
+/* ---- one exchange with a provider: the provider endpoint ---- */
+struct connector_pool; /* all targets' connections of one worker */
+struct connector_pool *connector_pool_new(struct loop *l, unsigned worker);
+struct connector_pool *connector_pool_free(struct connector_pool *p);
+/* Close the idle connections of targets that no snapshot holds any more; call after a swap. */
+void connector_pool_trim(struct connector_pool *p);
+
+struct connector_request { /* borrowed for the call */
+    struct slice method, target, content_type, body;
+    const struct http_header *headers;
+    size_t n_headers;
+    bool safe; /* may be sent again once when a kept connection turns out stale before any byte of an answer */
+};
+struct connector_events { /* each call ends with exactly one of end and fail, unless connector_abort comes first */
+    void (*head)(void *user, int status, struct slice content_type);
+    void (*body)(void *user, struct slice bytes);
+    void (*end)(void *user);
+    void (*fail)(void *user, enum reason why, enum reached reached);
+};
+struct connector_call;
+/* Never calls back before it has returned. ERR_BUSY: over the target's limit and its queue (REASON_PROVIDER_BUSY); ERR_AGAIN: its circuit is open. */
+enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
+                         const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
+void connector_read(struct connector_call *c, bool on); /* back-pressure */
+struct connector_call *connector_abort(struct connector_call *c); /* no callback any more; the connection is closed */
