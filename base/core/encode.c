@@ -1,0 +1,212 @@
+/* Hex, base64, percent-encoding and the shapes of the product's identifiers. Decoders are strict: a wrong digit, wrong
+ * length, missing padding or non-zero spare bits refuse the whole input, and the output is then as it was before. */
+#include "base/core/text.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+
+/* 0..15, or -1. */
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void hex_put(struct buf *b, struct slice bytes)
+{
+    char *out = bytes.n <= SIZE_MAX / 2 ? buf_reserve(b, 2 * bytes.n) : NULL;
+
+    if (out == NULL) {
+        if (b->failed == ERR_OK)
+            b->failed = ERR_TOO_LARGE;
+        return;
+    }
+    for (size_t i = 0; i < bytes.n; i++) {
+        unsigned char c = (unsigned char)bytes.p[i];
+        *out++ = hex_digits[c >> 4];
+        *out++ = hex_digits[c & 15];
+    }
+    b->n += 2 * bytes.n;
+}
+
+bool hex_read(struct slice text, uint8_t *out, size_t out_n)
+{
+    if (text.n % 2 != 0 || text.n / 2 != out_n)
+        return false;
+    for (size_t i = 0; i < text.n; i++)
+        if (hex_value(text.p[i]) < 0)
+            return false;
+    for (size_t i = 0; i < out_n; i++)
+        out[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 | hex_value(text.p[2 * i + 1]));
+    return true;
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void encode64(struct buf *b, struct slice s, const char *digits, bool pad)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t rest = s.n % 3, whole = s.n / 3;
+    size_t n = whole < SIZE_MAX / 8 ? 4 * whole + (rest ? (pad ? 4 : rest + 1) : 0) : SIZE_MAX;
+    char *out = buf_reserve(b, n);
+
+    if (out == NULL || n == 0)
+        return;
+    for (size_t i = 0; i < whole; i++, p += 3) {
+        uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+        for (int shift = 18; shift >= 0; shift -= 6)
+            *out++ = digits[v >> shift & 63];
+    }
+    if (rest) {
+        uint32_t v = (uint32_t)p[0] << 16 | (rest == 2 ? (uint32_t)p[1] << 8 : 0);
+        *out++ = digits[v >> 18 & 63];
+        *out++ = digits[v >> 12 & 63];
+        if (rest == 2)
+            *out++ = digits[v >> 6 & 63];
+        for (size_t i = rest; pad && i < 3; i++)
+            *out++ = '=';
+    }
+    b->n += n;
+}
+
+void base64_put(struct buf *b, struct slice bytes)
+{
+    encode64(b, bytes, alphabet, true);
+}
+
+void base64url_put(struct buf *b, struct slice bytes)
+{
+    encode64(b, bytes, alphabet_url, false);
+}
+
+/* 0..63, or -1. */
+static int value64(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Decodes text.n digits (no padding, text.n % 4 != 1) to `out`; false at a wrong digit or a non-zero spare bit. */
+static bool decode64(struct slice text, char *out)
+{
+    uint32_t v = 0;
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        int digit = value64(text.p[i]);
+        if (digit < 0)
+            return false;
+        v = v << 6 | (uint32_t)digit;
+        bits += 6;
+        if (bits < 8)
+            continue;
+        bits -= 8;
+        *out++ = (char)(v >> bits & 0xff);
+        v &= (1u << bits) - 1;
+    }
+    return v == 0;
+}
+
+enum err base64_read(struct slice text, struct buf *out)
+{
+    size_t pad = 0, n;
+    char *at;
+
+    if (text.n % 4 != 0)
+        return ERR_SYNTAX;
+    while (pad < 2 && text.n > 0 && text.p[text.n - 1] == '=')
+        pad++, text.n--;
+    n = (text.n + pad) / 4 * 3 - pad;
+    at = buf_reserve(out, n);
+    if (at == NULL)
+        return out->failed;
+    if (!decode64(text, at))
+        return ERR_SYNTAX;
+    out->n += n;
+    return ERR_OK;
+}
+
+/* RFC 3986 section 2.3. */
+static bool unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+void percent_put(struct buf *b, struct slice s)
+{
+    static const char upper[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (unreserved(s.p[i]))
+            buf_putc(b, s.p[i]);
+        else
+            buf_put(b, (struct slice){ (const char[]){ '%', upper[c >> 4], upper[c & 15] }, 3 });
+    }
+}
+
+enum err percent_read(struct slice s, bool plus_is_space, struct arena *a, struct slice *ret)
+{
+    char *out = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+
+    if (out == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '%') {
+            if (s.n - i < 3 || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0)
+                return ERR_SYNTAX;
+            c = (char)(hex_value(s.p[i + 1]) << 4 | hex_value(s.p[i + 2]));
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    if (!utf8_valid((struct slice){ out, n }))
+        return ERR_INVALID;
+    *ret = (struct slice){ out, n };
+    return ERR_OK;
+}
+
+static bool ident_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+static bool ident_chars(struct slice s, size_t max)
+{
+    if (s.n == 0 || s.n > max)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (!ident_char(s.p[i]))
+            return false;
+    return true;
+}
+
+bool ident_valid(struct slice s)
+{
+    return ident_chars(s, 63) && s.p[0] >= 'a' && s.p[0] <= 'z';
+}
+
+bool ident_path_valid(struct slice s)
+{
+    size_t slash = slice_find(s, '/');
+
+    return slash < s.n && ident_valid(slice_sub(s, 0, slash)) && ident_valid(slice_sub(s, slash + 1, s.n));
+}
+
+bool purpose_valid(struct slice s)
+{
+    return ident_chars(s, 64);
+}

@@ -1,0 +1,89 @@
+/* The only place that calls malloc and free. Invariants: no allocation is ever of more than PTRDIFF_MAX bytes; a
+ * request for 0 bytes gives a pointer that must be freed like any other. The test hook costs one relaxed load until
+ * it is used for the first time; from then on every allocation is counted. Thread-safe. */
+#include "base/core/mem.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static atomic_bool hooked;
+static atomic_size_t made;
+static atomic_size_t fail_at; /* 0: none */
+
+/* Counts one allocation; true when it is the one that must fail. */
+static bool hook_says_fail(void)
+{
+    size_t nth;
+
+    if (!atomic_load_explicit(&hooked, memory_order_relaxed))
+        return false;
+    nth = atomic_fetch_add(&made, 1) + 1;
+    return nth == atomic_load(&fail_at);
+}
+
+size_t mem_fail_nth(size_t n)
+{
+    size_t before = atomic_exchange(&made, 0);
+
+    atomic_store(&fail_at, n);
+    atomic_store(&hooked, true);
+    return before;
+}
+
+void *mem_alloc(size_t n)
+{
+    if (n > PTRDIFF_MAX || hook_says_fail())
+        return NULL;
+    return malloc(n ? n : 1);
+}
+
+void *mem_zalloc(size_t n)
+{
+    if (n > PTRDIFF_MAX || hook_says_fail())
+        return NULL;
+    return calloc(1, n ? n : 1);
+}
+
+void *mem_array(size_t count, size_t size)
+{
+    size_t n;
+
+    if (__builtin_mul_overflow(count, size, &n))
+        return NULL;
+    return mem_zalloc(n);
+}
+
+void *mem_grow(void *p, size_t n)
+{
+    if (n > PTRDIFF_MAX || hook_says_fail())
+        return NULL;
+    return realloc(p, n ? n : 1);
+}
+
+char *mem_dup(struct slice s)
+{
+    char *p = s.n < PTRDIFF_MAX ? mem_alloc(s.n + 1) : NULL;
+
+    if (p == NULL)
+        return NULL;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    return p;
+}
+
+void *mem_free(void *p)
+{
+    free(p);
+    return NULL;
+}
+
+void mem_libc_free(void *p)
+{
+    free(p);
+}
+
+void mem_wipe(void *p, size_t n)
+{
+    if (n)
+        explicit_bzero(p, n);
+}
