@@ -1,0 +1,84 @@
+#pragma once
+/* Inside translate: what a manifest compiles to. Built once by translate_compile, immutable, shared by all threads.
+ * The response mapping is a trie of steps: a node is one element name (with its predicate) below its parent; what to do
+ * when an element matches hangs on the node. Any node is active at most once at a time in one document, so a run needs
+ * one counter a node and no allocation an element. */
+#include "translate/request.h"
+#include "translate/translate.h"
+
+enum plan_format { PLAN_XML, PLAN_JSON };
+enum { MAP_NODES_MAX = 2048, MAP_GROUPS_MAX = 32, MAP_SLOTS_MAX = 1024, MAP_NESTED_MAX = 3 };
+
+/* Where a text or an attribute goes. */
+enum map_target { MAP_TO_SLOT, MAP_TO_CODE, MAP_TO_FAULT };
+struct map_bind {
+    struct slice ns, name; /* of the attribute; unused for text */
+    enum map_target target;
+    uint16_t slot; /* MAP_TO_SLOT */
+    struct map_bind *next;
+};
+
+/* The children of a node, or of a document. Shared: both SOAP Bodies lead to the same one. */
+struct map_level {
+    struct map_node *first; /* distinct names; variants of one name hang on `same` */
+    uint16_t id;            /* index of a run's search hint */
+};
+
+enum { MAP_PARENT = 1 /* holds the records */, MAP_NESTED = 2 /* text is a document */, MAP_FAULT = 4 };
+enum { MAP_NO_GROUP = 0xffff };
+struct map_node {
+    struct slice ns, name;
+    struct slice pred_ns, pred, pred_value; /* [@a='v']; empty pred: none */
+    uint32_t nth;                           /* [n] among those that match the rest; 0: all */
+    uint16_t id, flags, group;              /* group: an instance of it begins here */
+    struct map_bind *texts, *attrs;
+    struct map_level *kids;
+    struct map_node *next, *same;
+    unsigned line, col; /* of the path that made it, for error texts */
+};
+
+/* One declared item at its place: in the record (group 0) or in an entry of a list item. */
+struct map_field {
+    const struct translate_item *item;
+    struct slice json_key, xml_open, xml_close; /* "name": and <name> and </name>, prepared */
+    const struct slice *codes;                  /* sorted; NULL: any */
+    size_t n_codes;
+    uint16_t top; /* index of the top-level item: grants and masks go by it */
+    uint16_t slot;
+    uint16_t group; /* type 'A': of its entries; else MAP_NO_GROUP */
+};
+struct map_group {
+    const struct map_field *fields; /* manifest order; slots are `slot0 + i` */
+    uint16_t n, slot0, id;
+    uint16_t top;  /* of the list item; unused for the record */
+    bool own_text; /* something is bound to the group element's own text */
+};
+
+struct plan_response {
+    enum plan_format format;
+    struct map_level *root; /* of the outer document: Envelope, or the same as `doc` */
+    struct map_level *doc;  /* of a nested document */
+    struct map_group groups[MAP_GROUPS_MAX];
+    const struct map_field *const *slot_fields; /* by slot */
+    uint16_t n_groups, n_slots, n_nodes, n_levels;
+    bool has_code, has_nested;
+    bool empty_ok;            /* a missing records path is an empty answer */
+    bool records_have_parent; /* zero records are legitimate when the parent was seen */
+    struct doc_strs ok, not_found;
+    uint16_t status[8]; /* HTTP statuses accepted besides 2xx */
+    uint8_t n_status;
+};
+
+struct translate_plan {
+    struct slice resource; /* public-security/household */
+    struct slice xmlns;    /* urn:sluice:public-security:household:1 */
+    uint64_t version;
+    const struct translate_item *items;
+    size_t n_items;
+    const struct plan_request *request;   /* compiled by request.c */
+    const struct plan_response *response; /* compiled by plan_response.c */
+};
+
+/* Compile the `response` part. `soap`: paths start inside Body. */
+enum err response_compile(const struct doc *manifest, const struct translate_item *items, size_t n, struct arena *a,
+                          struct diags *d, const struct plan_response **ret) MUST_CHECK;
