@@ -14,6 +14,11 @@ endif()
 # sluice_library(name LINKS...): the folder's sources as the static library sluice-<name>.
 function(sluice_library name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  if(NOT sources) # a folder whose contract came before its content
+    add_library(sluice-${name} INTERFACE)
+    target_link_libraries(sluice-${name} INTERFACE ${ARGN})
+    return()
+  endif()
   add_library(sluice-${name} STATIC ${sources})
   target_include_directories(sluice-${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(sluice-${name} PUBLIC ${ARGN})
