@@ -1,0 +1,64 @@
+"""One measurement of one target: run sluice-load against it and turn its JSON into figures an exchange."""
+import json
+import subprocess
+import time
+
+from .process import memory_kib
+
+
+class LoadFailed(Exception):
+    """The load ended with errors or could not run: a figure would be a lie."""
+
+
+def load(program, running, size, arguments, watch=True):
+    """Run to the end; the result as a dict."""
+    command = [program, *arguments, *running.credentials]
+    if watch:
+        command += ["--watch", ",".join(map(str, running.process.pids()))]
+    done = subprocess.run([*map(str, command), *running.requests[size]], capture_output=True, text=True)
+    if done.returncode != 0:
+        said = done.stdout.strip()[-400:] + done.stderr.strip()[-400:]
+        raise LoadFailed(f"{running.process.name}: sluice-load ended with {done.returncode}: {said}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def busy(program, running, scenario, seconds, warmup):
+    result = load(program, running, scenario.size, [*scenario.load, "--duration", str(seconds), "--warmup", str(warmup)])
+    if result["requests"] == 0:
+        raise LoadFailed(f"{running.process.name}: no answer within the window")
+    fresh = "--fresh" in scenario.load
+    if fresh and "resumed" in scenario.load and result["handshakes"]["full"] > result["handshakes"]["resumed"] // 20:
+        raise LoadFailed(f"{running.process.name}: sessions are not resumed: {result['handshakes']}")
+    ticks = result["cpu"]["user_ticks"] + result["cpu"]["system_ticks"]
+    return {"cpu_us": result["cpu"]["ns"] / 1000 / result["requests"],
+            "user_percent": 100 * result["cpu"]["user_ticks"] / max(1, ticks),
+            "rate": result["rate"],
+            "p50_us": result["latency_ns"]["p50"] / 1000,
+            "p99_us": result["latency_ns"]["p99"] / 1000,
+            "load": result}
+
+
+def idle(program, running, scenario):
+    """Memory of connections: what the processes hold with them less what they held before. The target must be fresh: a heap that
+    earlier load left with holes would take connections in for nothing."""
+    load(program, running, scenario.size, ["--connections", "64", "--requests", "640"], watch=False)
+    time.sleep(0.5)
+    before = memory_kib(running.process.pids())
+    command = [program, *scenario.load, "--connections", scenario.idle, "--hold", "3", "--announce",
+               *running.credentials, *running.requests[scenario.size]]
+    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True) as holder:
+        for line in holder.stdout:
+            if json.loads(line).get("event") == "holding":
+                break
+        time.sleep(1)
+        held = memory_kib(running.process.pids())
+        rest = holder.stdout.read()
+    if holder.returncode != 0:
+        raise LoadFailed(f"{running.process.name}: holding {scenario.idle} connections failed: {rest[-400:]}")
+    return {"idle_kib": (held - before) / scenario.idle, "before_kib": before, "held_kib": held}
+
+
+def measure(program, running, scenario, seconds, warmup):
+    if scenario.idle:
+        return idle(program, running, scenario)
+    return busy(program, running, scenario, seconds, warmup)

@@ -1,0 +1,81 @@
+"""The table: medians over rounds, and ratios as the median of the rounds' own ratios, for rounds are paired."""
+import os
+import pathlib
+import platform
+import re
+import statistics
+
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return {"cpu": cpu.group(1) if cpu else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(),
+            "load_average": os.getloadavg()}
+
+
+def _values(rounds, scenario, target, key):
+    return [r[scenario][target][key] for r in rounds if target in r.get(scenario, {})]
+
+
+def _line(title, cells):
+    return f"| {title} | " + " | ".join(cells) + " |"
+
+
+def _ratio(rounds, scenario, target, base, key):
+    pairs = [(r[scenario][target][key], r[scenario][base][key]) for r in rounds if {target, base} <= r.get(scenario, {}).keys()]
+    pairs = [(a, b) for a, b in pairs if b]
+    return f"{statistics.median(a / b for a, b in pairs):.2f}" if pairs else "n/a"
+
+
+def _cell(values, form):
+    """Median, with the lowest and the highest round."""
+    if not values:
+        return "failed"
+    middle, low, high = (format(f(values), form) for f in (statistics.median, min, max))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _scenario_lines(scenario, rounds, targets, base):
+    others = [t for t in targets if t != base]
+    for row in scenario.rows:
+        cells = [_cell(_values(rounds, scenario.name, t, row.key), row.form) for t in targets]
+        if base in targets:
+            cells += ["" if row.key == "user_percent" else _ratio(rounds, scenario.name, t, base, row.key) for t in others]
+        yield _line(f"{scenario.title}: {row.title}", cells)
+
+
+def _instruction_lines(instructions, targets, base):
+    events = sorted({event for counts in instructions["targets"].values() for event in counts if event != "objects"})
+    names = {"instructions:u": "user space", "instructions:k": "kernel"}
+    for event in events:
+        counts = {t: instructions["targets"].get(t, {}).get(event) for t in targets}
+        cells = [f"{counts[t]:,.0f}" if counts[t] else "failed" for t in targets]
+        if base in targets:
+            cells += [f"{counts[t] / counts[base]:.2f}" if counts[t] and counts[base] else "n/a" for t in targets if t != base]
+        yield _line(f"instructions an exchange, {names.get(event, event)} ({instructions['method']})", cells)
+
+
+def _objects(instructions, targets):
+    for target in targets:
+        objects = instructions["targets"].get(target, {}).get("objects")
+        if objects:
+            yield f"* {target}: " + ", ".join(f"{name} {cost:,}" for name, cost in list(objects.items())[:6])
+
+
+def markdown(result, scenarios, base="nginx"):
+    targets = list(result["targets"])
+    heads = targets + ([f"{t} / {base}" for t in targets if t != base] if base in targets else [])
+    out = [_line("measure", heads), "|---|" + "---:|" * len(heads)]
+    if result["instructions"]:
+        out += _instruction_lines(result["instructions"], targets, base)
+    for scenario in scenarios:
+        out += _scenario_lines(scenario, result["rounds"], targets, base)
+    starts = [f"{result['targets'][t]['start_ms']:.0f}" for t in targets]
+    out.append(_line("start to first accept, ms", starts + [""] * (len(heads) - len(targets))))
+    if result["instructions"] and result["instructions"]["method"] == "callgrind":
+        out += ["", "User-space instructions of one exchange by program and library:", "", *_objects(result["instructions"], targets)]
+    m = result["machine"]
+    versions = ", ".join(result["targets"][t]["version"] for t in targets)
+    out += ["", f"{versions}; {m['cores']} × {m['cpu']}, Linux {m['kernel']}; load average before {m['load_average'][0]:.1f}; "
+                f"{len(result['rounds'])} rounds of {result['seconds']:g} s: median (lowest–highest)."]
+    out += [f"Not measured: {name}: {why}." for name, why in result["unavailable"].items()]
+    return "\n".join(out) + "\n"

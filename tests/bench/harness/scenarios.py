@@ -1,0 +1,48 @@
+"""What is measured, one row each. `load` are arguments of sluice-load; `rows` say which figures the table shows."""
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    key: str        # in the result of one measurement
+    title: str
+    form: str = ",.1f"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    load: tuple
+    rows: tuple
+    size: str = "1k"
+    idle: int = 0   # > 0: hold so many connections open on a target started for it, and read memory
+
+
+CPU = Row("cpu_us", "CPU µs an exchange")
+USER = Row("user_percent", "of which user space, %", ".0f")
+RATE = Row("rate", "exchanges a second", ",.0f")
+P50 = Row("p50_us", "p50, µs", ",.0f")
+P99 = Row("p99_us", "p99, µs", ",.0f")
+IDLE = Row("idle_kib", "KiB each")
+BUSY = (CPU, USER, RATE)
+
+
+def _flat(connections):
+    return Scenario(f"keepalive-{connections}", f"{connections} keep-alive, flat out", ("--connections", str(connections)), BUSY)
+
+
+def _rate(rate):
+    load = ("--connections", "64", "--rate", str(rate))
+    return Scenario(f"rate-{rate}", f"{rate} a second", load, (CPU, P50, P99))
+
+
+ALL = {s.name: s for s in (
+    _flat(1), _flat(64), _flat(256), _flat(1000), _rate(5000), _rate(20000),
+    Scenario("size-64k", "64 KiB, 64 connections", ("--connections", "64"), BUSY, size="64k"),
+    Scenario("size-10m", "10 MiB, 8 connections", ("--connections", "8"), BUSY, size="10m"),
+    Scenario("handshake-full", "a full handshake for each", ("--connections", "16", "--fresh", "full"), BUSY),
+    Scenario("handshake-resumed", "a resumed handshake for each", ("--connections", "16", "--fresh", "resumed"), BUSY),
+    Scenario("idle-memory", "2000 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=2000),
+)}
+FIGURES = ("keepalive-64", "rate-5000")   # the figures every change is held against

@@ -1,0 +1,47 @@
+"""The programs that are compared. A target is a module with NAME and start(context) -> Running; see Running for what it must give.
+
+Add one by adding its module to TABLE. start() raises Unavailable with a reason when the program cannot take part."""
+import dataclasses
+import pathlib
+import typing
+
+from harness.pki import Pki
+from harness.process import Process
+
+
+@dataclasses.dataclass
+class Context:
+    """What a target is started with."""
+    directory: pathlib.Path   # an own, empty one
+    build: pathlib.Path       # where Sluice was built
+    pki: Pki
+    upstream: int             # port of the provider: GET or POST /1k, /64k, /10m
+    workers: int
+    tickets: bool = True      # stateless session tickets; off: sessions kept by the server, where it can
+    wrap: typing.Sequence[str] = ()   # goes in front of the command
+    patience: float = 15      # seconds until it must accept
+
+
+@dataclasses.dataclass
+class Running:
+    """A started target."""
+    process: Process          # all its processes are this one and its descendants
+    port: int
+    version: str
+    requests: dict            # size -> arguments of sluice-load: the URL last, with method, headers, expected length
+    credentials: list         # --cert --key --ca for sluice-load
+
+
+def plain_proxy(context, process, port, version):
+    """The Running of a proxy that passes paths through."""
+    from harness.upstream import SIZES
+    pki = context.pki
+    return Running(process=process, port=port, version=version,
+                   requests={name: ["--expect-length", str(size), f"https://127.0.0.1:{port}/{name}"] for name, size in SIZES.items()},
+                   credentials=["--cert", str(pki.app_cert), "--key", str(pki.app_key), "--ca", str(pki.ca),
+                                "--server-name", "localhost"])
+
+
+def table():
+    from . import haproxy, nginx, sluice
+    return {module.NAME: module for module in (nginx, haproxy, sluice)}
