@@ -1,6 +1,7 @@
 #pragma once
 /* base/crypto: digests, keyed digests, signatures, random bytes; OpenSSL's types stay inside.
- * Algorithms are fetched once per process (crypto_init) and shared; contexts belong to one thread. */
+ * Digests allocate nothing and cannot fail (decision 003). Thread rule: functions may be called by any thread at once;
+ * a struct digest and a struct ed25519 belong to one thread at a time. */
 #include "base/core/core.h"
 
 enum err crypto_init(struct diags *d) MUST_CHECK; /* once, before threads */
@@ -10,10 +11,10 @@ struct sha256 {
     uint8_t b[SHA256_LEN];
 };
 struct sha256 sha256_of(struct slice s);
-struct sha256 sha256_of2(struct slice a, struct slice b); /* of a ‖ b */
+struct sha256 sha256_of2(struct slice a, struct slice b);                    /* of a ‖ b */
 struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b); /* HMAC(key, a ‖ b), RFC 2104 */
 
-/* Incremental SHA-256; init allocates once and is reusable with begin. */
+/* Incremental SHA-256; digest_new begins, digest_end begins anew, digest_begin drops what was added. */
 struct digest;
 struct digest *digest_new(void); /* NULL: no memory */
 struct digest *digest_free(struct digest *g);

@@ -1,0 +1,134 @@
+/* SHA-256 and HMAC-SHA-256, random bytes, comparison in constant time.
+ * Invariants: no digest here can fail and none but digest_new allocates: the state is a plain struct on the caller's
+ * stack. That is why OpenSSL's low-level SHA256 functions are used although 3.0 marks them deprecated: an EVP context
+ * is an allocation that may fail where sha256_of has no way to say so, and costs twice as much for short inputs
+ * (decision 003). The compression function is the same assembly. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "base/crypto/crypto.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <sys/random.h>
+
+enum { HMAC_BLOCK = SHA256_CBLOCK };
+
+struct digest {
+    SHA256_CTX state;
+};
+
+static void add(SHA256_CTX *c, struct slice s)
+{
+    if (s.n)
+        SHA256_Update(c, s.p, s.n);
+}
+
+struct sha256 sha256_of(struct slice s)
+{
+    return sha256_of2(s, (struct slice){ NULL, 0 });
+}
+
+struct sha256 sha256_of2(struct slice a, struct slice b)
+{
+    struct sha256 out;
+    SHA256_CTX c;
+
+    SHA256_Init(&c);
+    add(&c, a);
+    add(&c, b);
+    SHA256_Final(out.b, &c);
+    return out;
+}
+
+/* The key as one block, xor'ed with `with`; keys longer than a block stand for their digest (RFC 2104 section 2). */
+static void pad_key(struct slice key, uint8_t with, uint8_t block[HMAC_BLOCK])
+{
+    struct sha256 short_key;
+
+    memset(block, with, HMAC_BLOCK);
+    if (key.n > HMAC_BLOCK) {
+        short_key = sha256_of(key);
+        key = slice_make(short_key.b, SHA256_LEN);
+    }
+    for (size_t i = 0; i < key.n; i++)
+        block[i] ^= (uint8_t)key.p[i];
+    mem_wipe(&short_key, sizeof short_key);
+}
+
+struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b)
+{
+    uint8_t block[HMAC_BLOCK];
+    struct sha256 inner, out;
+    SHA256_CTX c;
+
+    pad_key(key, 0x36, block);
+    SHA256_Init(&c);
+    SHA256_Update(&c, block, sizeof block);
+    add(&c, a);
+    add(&c, b);
+    SHA256_Final(inner.b, &c);
+    pad_key(key, 0x5c, block);
+    SHA256_Init(&c);
+    SHA256_Update(&c, block, sizeof block);
+    SHA256_Update(&c, inner.b, sizeof inner.b);
+    SHA256_Final(out.b, &c);
+    mem_wipe(block, sizeof block);
+    mem_wipe(&c, sizeof c);
+    return out;
+}
+
+struct digest *digest_new(void)
+{
+    struct digest *g = mem_alloc(sizeof *g);
+
+    if (g)
+        digest_begin(g);
+    return g;
+}
+
+struct digest *digest_free(struct digest *g)
+{
+    if (g)
+        mem_wipe(g, sizeof *g);
+    return mem_free(g);
+}
+
+void digest_begin(struct digest *g)
+{
+    SHA256_Init(&g->state);
+}
+
+void digest_add(struct digest *g, struct slice s)
+{
+    add(&g->state, s);
+}
+
+struct sha256 digest_end(struct digest *g)
+{
+    struct sha256 out;
+
+    SHA256_Final(out.b, &g->state);
+    digest_begin(g);
+    return out;
+}
+
+enum err random_bytes(void *out, size_t n)
+{
+    uint8_t *at = out;
+
+    while (n > 0) {
+        ssize_t got = getrandom(at, n, 0);
+
+        if (got < 0 && errno != EINTR)
+            return ERR_SYS;
+        if (got > 0) {
+            at += got;
+            n -= (size_t)got;
+        }
+    }
+    return ERR_OK;
+}
+
+bool crypto_equal(const void *a, const void *b, size_t n)
+{
+    return n == 0 || CRYPTO_memcmp(a, b, n) == 0;
+}
