@@ -19,8 +19,9 @@ struct policy_grant {
     uint8_t state;                   /* enum policy_state */
     uint8_t n_purposes;
     uint8_t weekdays;                /* bit 0 Monday … 6 Sunday; 0: every day */
-    int16_t minute_from, minute_to;  /* of the day, [from, to); both 0: the whole day; from > to wraps midnight */
-    int32_t day_from, day_to;        /* whole days in the zone, both inclusive */
+    int16_t minute_from, minute_to;  /* of the day, [from, to); 0 to 0 or 1440: the whole day; from > to wraps midnight, and the part
+                                        after midnight counts to the weekday before it (dates stay calendar days) */
+    int32_t day_from, day_to;        /* whole days in the zone, both inclusive; after day_to the grant has expired */
     int64_t expires;                 /* wall ms; the first moment it is no longer valid; 0: never (only day_to counts) */
     uint64_t max_rows;               /* 0: no limit */
     struct policy_items items, clear;
@@ -55,8 +56,9 @@ struct policy_verdict {               /* zero: deny, REASON_INTERNAL */
     const struct policy_grant *matches[8]; /* REASON_GRANT_AMBIGUOUS: which */
     size_t n_matches;
 };
-/* Total and deterministic. Refusals are ordered: application, resource, grant named, then the grant that came nearest
- * (purpose before window before items), so that the same attempt always gets the same reason. */
+/* Total and deterministic; a grant of f->grants that is of another application never counts. With f->grant only that one counts.
+ * Only the caller's list permits: `named` tells whose a grant is. What permits gives at least one item. Refusals are ordered: application, resource, grant named, then the grant that came nearest
+ * (purpose before window before items; revoked, expired and suspended before those; of equally near ones the youngest), so that the same attempt always gets the same reason. */
 struct policy_verdict policy_decide(const struct policy_facts *f);
 
 /* ---- the store ---- */
@@ -86,11 +88,11 @@ struct policy_request {
     uint64_t max_rows;
     struct slice author;              /* person */
     int64_t created;
-    struct slice state;               /* open, granted, rejected, returned, withdrawn */
+    struct slice state;               /* open while a part is; then granted if a part is, else returned, else rejected; or withdrawn */
     const struct policy_wish *wishes;
     size_t n_wishes;
 };
-/* Check and store; ERR_INVALID with all problems in d; ERR_DENIED when the actor is no consumer officer of that department.
+/* Check and store; author is `by`, created `now`; ERR_INVALID with all problems in d; ERR_DENIED when the actor is no consumer officer of that department.
  * The approvals it needs (each provider department, then the bureau) are made with it. *ret_id lives in `a`. */
 enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by, int64_t now,
                                struct arena *a, struct slice *ret_id, struct diags *d) MUST_CHECK;
@@ -98,11 +100,15 @@ enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a
 enum err policy_request_each(struct sql_tx *tx, struct slice state /* empty: all */, struct arena *a,
                              enum err (*fn)(void *arg, const struct policy_request *q), void *arg) MUST_CHECK;
 
+/* The consumer's officer takes back an open request; grants that one of its parts brought already stay. ERR_DENIED, ERR_CONFLICT. */
+enum err policy_request_withdraw(struct sql_tx *tx, struct slice id, const struct policy_actor *by, struct arena *a,
+                                 struct policy_request *ret) MUST_CHECK;
+
 struct policy_approval {
     struct slice request, department; /* department: whose step; the provider's, or "" for the bureau's */
     struct slice provider;            /* the provider department whose part of the request this is */
     struct slice step;                /* "provider", then "bureau" */
-    struct slice state;               /* waiting, next, approved, rejected, returned */
+    struct slice state;               /* waiting, next, approved, rejected, returned, withdrawn */
     struct slice by, note;
     int64_t at;
 };
@@ -112,7 +118,7 @@ enum policy_act { POLICY_APPROVE, POLICY_REJECT, POLICY_RETURN };
 struct policy_decided {
     struct slice grants[64]; /* grants that came into being with this approval, in the arena */
     size_t n_grants;
-    struct slice step, provider;
+    struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
 };
 /* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own request, or the same
  * person for two steps) or REASON_ROLE_MISSING; ERR_CONFLICT: nothing waits. Rejecting and returning need a note. */
@@ -122,6 +128,7 @@ enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum pol
 
 struct policy_grant_row { /* a grant as stored; names instead of bits */
     struct slice id, request, app, department, provider, resource, purposes, items, clear, basis, author, approvers, state, note;
+    struct slice changed_by; /* who made this version */
     uint64_t version, resource_version, max_rows;
     int32_t day_from, day_to;
     int16_t minute_from, minute_to;
@@ -132,14 +139,20 @@ enum err policy_grant_find(struct sql_tx *tx, struct slice id, struct arena *a, 
 struct policy_grant_filter {
     struct slice app, resource, department, provider, state; /* empty: any */
 };
+/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call (millions of grants at start). */
 enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *f, struct arena *a,
                            enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
+/* Every version of one grant, oldest first; `a` as above. */
+enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena *a,
+                               enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
 enum policy_change { POLICY_REVOKE, POLICY_SUSPEND, POLICY_RESUME, POLICY_GIVE_BACK };
 /* Allowed to the provider department's officer and the bureau (revoke, suspend, resume), or the consumer's officer (give back).
- * A note is required. ERR_CONFLICT: not from this state; *row is the grant after the change. */
+ * A note is required (ERR_INVALID: missing, too long, or it holds an identity number). ERR_CONFLICT: not from this state; *row is the
+ * grant after the change, a new version. */
 enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_change change, struct slice note,
                              const struct policy_actor *by, int64_t now, struct arena *a, struct policy_grant_row *row,
                              enum reason *why_not) MUST_CHECK;
-/* Compile a stored grant: `bit_of` gives an item's position in the resource version, or -1 (then the item is left out). */
+/* Compile a stored grant into one counted block: `bit_of` gives an item's position in the resource version, or -1 (then the item is left out).
+ * ERR_CORRUPT: a state, version or list of purposes that no grant may have. */
 enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(void *arg, struct slice item), void *arg,
                               struct policy_grant **ret) MUST_CHECK;

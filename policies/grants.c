@@ -1,0 +1,201 @@
+/* policies/grants: grants as stored: born, read, changed.
+ * Invariants: one table says which change may follow which state and who may make it, all else is refused; a revoked or
+ * returned grant never changes again; every version, the first included, has its row in policy_grant_version. */
+#include "policies/store.h"
+
+#define GRANT_COLUMNS                                                                                                  \
+    "id, request, app, department, provider, resource, purposes, items, clear, basis, author, approvers, state, "      \
+    "note, changed_by,"                                                                                                \
+    " version, resource_version, max_rows, day_from, day_to, minute_from, minute_to, weekdays, expires, created, "     \
+    "changed"
+
+static enum err version_keep(struct sql_tx *tx, struct slice id)
+{
+    return sql_exec(tx,
+                    "INSERT INTO policy_grant_version(" GRANT_COLUMNS ") SELECT " GRANT_COLUMNS
+                    " FROM policy_grant WHERE id = $1",
+                    SQL_ARGS(SQL_T(id)), NULL);
+}
+
+enum err policy_grant_born(struct sql_tx *tx, const struct policy_request *q, const struct policy_wish *w,
+                           struct slice approvers, struct slice by, int64_t now, struct arena *a, struct slice *ret_id)
+{
+    struct slice id;
+    enum err e = policy_id_next(tx, 'g', a, &id);
+
+    if (e == ERR_OK)
+        e = sql_exec(tx,
+                     "INSERT INTO policy_grant(" GRANT_COLUMNS
+                     ") VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+                     " 'active', '', $13, 1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $22)",
+                     SQL_ARGS(SQL_T(id), SQL_T(q->id), SQL_T(q->app), SQL_T(q->department), SQL_T(w->provider),
+                              SQL_T(w->resource), SQL_T(q->purposes), SQL_T(w->items), SQL_T(w->clear), SQL_T(q->basis),
+                              SQL_T(q->author), SQL_T(approvers), SQL_T(by), SQL_I(w->resource_version),
+                              SQL_I(q->max_rows), SQL_I(q->day_from), SQL_I(q->day_to), SQL_I(q->minute_from),
+                              SQL_I(q->minute_to), SQL_I(q->weekdays), SQL_I(q->expires), SQL_I(now)),
+                     NULL);
+    if (e == ERR_OK)
+        e = version_keep(tx, id);
+    if (e == ERR_OK)
+        *ret_id = id;
+    return e;
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct arena *a;
+    enum err (*fn)(void *arg, const struct policy_grant_row *g);
+    void *arg;
+};
+
+static enum err grant_read(void *arg, const struct sql_row *row)
+{
+    struct reading *to = arg;
+    struct policy_reader r = { .row = row, .a = to->a };
+    struct policy_grant_row g;
+
+    g.id = policy_read_text(&r);
+    g.request = policy_read_text(&r);
+    g.app = policy_read_text(&r);
+    g.department = policy_read_text(&r);
+    g.provider = policy_read_text(&r);
+    g.resource = policy_read_text(&r);
+    g.purposes = policy_read_text(&r);
+    g.items = policy_read_text(&r);
+    g.clear = policy_read_text(&r);
+    g.basis = policy_read_text(&r);
+    g.author = policy_read_text(&r);
+    g.approvers = policy_read_text(&r);
+    g.state = policy_read_text(&r);
+    g.note = policy_read_text(&r);
+    g.changed_by = policy_read_text(&r);
+    g.version = (uint64_t)policy_read_int(&r);
+    g.resource_version = (uint64_t)policy_read_int(&r);
+    g.max_rows = (uint64_t)policy_read_int(&r);
+    g.day_from = (int32_t)policy_read_int(&r);
+    g.day_to = (int32_t)policy_read_int(&r);
+    g.minute_from = (int16_t)policy_read_int(&r);
+    g.minute_to = (int16_t)policy_read_int(&r);
+    g.weekdays = (uint8_t)policy_read_int(&r);
+    g.expires = policy_read_int(&r);
+    g.created = policy_read_int(&r);
+    g.changed = policy_read_int(&r);
+    return r.failed ? ERR_NOMEM : to->fn(to->arg, &g);
+}
+
+static enum err row_keep(void *arg, const struct policy_grant_row *g)
+{
+    *(struct policy_grant_row *)arg = *g;
+    return ERR_OK;
+}
+
+enum err policy_grant_find(struct sql_tx *tx, struct slice id, struct arena *a, struct policy_grant_row *ret)
+{
+    struct reading to = { .a = a, .fn = row_keep, .arg = ret };
+
+    return sql_one(tx, "SELECT " GRANT_COLUMNS " FROM policy_grant WHERE id = $1", SQL_ARGS(SQL_T(id)), grant_read,
+                   &to);
+}
+
+/* Each wish of the filter is a condition of its own, so that the indexes serve: an OR in the statement would read every
+ * grant. */
+static void filter_put(struct buf *sql, struct sql_value *args, size_t *n, const char *column, struct slice want)
+{
+    if (want.n == 0)
+        return;
+    args[(*n)++] = SQL_T(want);
+    buf_printf(sql, "%s %s = $%zu", *n == 1 ? " WHERE" : " AND", column, *n);
+}
+
+enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *f, struct arena *a,
+                           enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg)
+{
+    struct reading to = { .a = a, .fn = fn, .arg = arg };
+    struct sql_value args[5];
+    size_t n = 0;
+
+    struct buf sql = BUF_INIT(1024);
+    enum err e;
+
+    buf_puts(&sql, "SELECT " GRANT_COLUMNS " FROM policy_grant");
+    filter_put(&sql, args, &n, "app", f->app);
+    filter_put(&sql, args, &n, "resource", f->resource);
+    filter_put(&sql, args, &n, "department", f->department);
+    filter_put(&sql, args, &n, "provider", f->provider);
+    filter_put(&sql, args, &n, "state", f->state);
+    buf_puts(&sql, " ORDER BY length(id), id");
+    buf_putc(&sql, '\0');
+    e = sql.failed;
+    if (e == ERR_OK)
+        e = sql_each(tx, sql.p, args, n, grant_read, &to);
+    buf_done(&sql);
+    return e;
+}
+
+enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena *a,
+                               enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg)
+{
+    struct reading to = { .a = a, .fn = fn, .arg = arg };
+
+    return sql_each(tx, "SELECT " GRANT_COLUMNS " FROM policy_grant_version WHERE id = $1 ORDER BY version",
+                    SQL_ARGS(SQL_T(id)), grant_read, &to);
+}
+
+/* ---- changing ---- */
+
+enum { FROM_ACTIVE = 1, FROM_SUSPENDED = 2 };
+
+static const struct move {
+    unsigned from;
+    const char *to;
+    bool consumers; /* an act of the consumer's officer; else of the provider's officer or the bureau */
+} moves[] = {
+    [POLICY_REVOKE] = { FROM_ACTIVE | FROM_SUSPENDED, "revoked", false },
+    [POLICY_SUSPEND] = { FROM_ACTIVE, "suspended", false },
+    [POLICY_RESUME] = { FROM_SUSPENDED, "active", false },
+    [POLICY_GIVE_BACK] = { FROM_ACTIVE | FROM_SUSPENDED, "returned", true },
+};
+
+static bool move_allowed_to(const struct move *m, const struct policy_grant_row *g, const struct policy_actor *by)
+{
+    if (m->consumers)
+        return by->consumer_officer && slice_eq(by->department, g->department);
+    return by->bureau_approver || (by->provider_officer && slice_eq(by->department, g->provider));
+}
+
+static bool move_allowed_from(const struct move *m, struct slice state)
+{
+    return ((m->from & FROM_ACTIVE) && slice_is(state, "active")) ||
+           ((m->from & FROM_SUSPENDED) && slice_is(state, "suspended"));
+}
+
+enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_change change, struct slice note,
+                             const struct policy_actor *by, int64_t now, struct arena *a, struct policy_grant_row *row,
+                             enum reason *why_not)
+{
+    struct policy_grant_row g;
+
+    if ((unsigned)change >= sizeof moves / sizeof *moves)
+        return ERR_INVALID;
+    const struct move *m = &moves[change];
+    enum err e = policy_grant_find(tx, id, a, &g);
+    if (e != ERR_OK)
+        return e;
+    if (!move_allowed_to(m, &g, by)) {
+        *why_not = REASON_ROLE_MISSING;
+        return ERR_DENIED;
+    }
+    e = policy_text_check(note, false, "note", NULL);
+    if (e != ERR_OK)
+        return e;
+    if (!move_allowed_from(m, g.state))
+        return ERR_CONFLICT;
+    e = sql_exec(tx,
+                 "UPDATE policy_grant SET state = $2, note = $3, changed_by = $4, changed = $5, version = version + 1 "
+                 "WHERE id = $1",
+                 SQL_ARGS(SQL_T(id), SQL_T(slice_of(m->to)), SQL_T(note), SQL_T(by->id), SQL_I(now)), NULL);
+    if (e == ERR_OK)
+        e = version_keep(tx, id);
+    return e == ERR_OK ? policy_grant_find(tx, id, a, row) : e;
+}
