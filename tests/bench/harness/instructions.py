@@ -1,10 +1,11 @@
 """Instructions an exchange, in the target's processes.
 
-The same load runs twice with different numbers of requests and the same number of connections; the difference divided by the difference of the
-numbers is the cost of an exchange. Start-up and handshakes cancel.
+The same load runs twice with different numbers of requests and the same number of connections; the difference divided
+by the difference of the numbers is the cost of an exchange. Start-up and handshakes cancel.
 
-perf counts user and kernel on the live target, where the machine's counters allow it. Otherwise callgrind counts user space only, in a target
-started for it; valgrind offers AES-NI and AVX2 but not AVX-512, so OpenSSL may choose other code than it does natively."""
+perf counts user and kernel on the live target, where the machine's counters allow it. Otherwise callgrind counts user
+space only, in a target started for it; valgrind offers AES-NI and AVX2 but not AVX-512, so OpenSSL may choose other code
+than it does natively."""
 import collections
 import re
 import shutil
@@ -31,7 +32,8 @@ def _count_load(program, running, requests):
 
 
 def _perf_run(program, running, requests, events):
-    command = ["perf", "stat", "-x,", "-e", ",".join(events), "-p", ",".join(map(str, running.process.pids()))]
+    pids = ",".join(map(str, running.process.pids()))
+    command = ["perf", "stat", "-x,", "-e", ",".join(events), "-p", pids]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as perf:
         time.sleep(0.3)   # perf says nothing when it has attached
         _count_load(program, running, requests)
@@ -49,7 +51,8 @@ def by_perf(program, running, many, events=PERF_EVENTS):
 
 
 def callgrind_wrap(directory):
-    return ["valgrind", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={directory}/callgrind.%p", "-q"]
+    out = f"--callgrind-out-file={directory}/callgrind.%p"
+    return ["valgrind", "--tool=callgrind", "--trace-children=yes", out, "-q"]
 
 
 _COST = re.compile(r"(?:[+-]?\d+|\*) (\d+)$")
@@ -89,9 +92,10 @@ def _callgrind_run(program, start, directory, requests):
 
 
 def by_callgrind(program, start, directory, many):
-    """`start(directory, wrap)` starts the target. Total user-space instructions an exchange, and by object, the largest first."""
+    """`start(directory, wrap)` starts the target. User-space instructions an exchange, in all and by object."""
     few_costs = _callgrind_run(program, start, directory / "few", FEW)
     many_costs = _callgrind_run(program, start, directory / "many", FEW + many)
     each = {name: (many_costs[name] - few_costs[name]) / many for name in many_costs}
     ranked = sorted(each.items(), key=lambda item: -item[1])
-    return {"instructions:u": sum(each.values()), "objects": {name.rsplit("/", 1)[-1]: round(cost) for name, cost in ranked if cost >= 50}}
+    objects = {name.rsplit("/", 1)[-1]: round(cost) for name, cost in ranked if cost >= 50}
+    return {"instructions:u": sum(each.values()), "objects": objects}

@@ -23,7 +23,8 @@ def load(program, running, size, arguments, watch=True):
 
 
 def busy(program, running, scenario, seconds, warmup):
-    result = load(program, running, scenario.size, [*scenario.load, "--duration", str(seconds), "--warmup", str(warmup)])
+    window = ["--duration", str(seconds), "--warmup", str(warmup)]
+    result = load(program, running, scenario.size, [*scenario.load, *window])
     if result["requests"] == 0:
         raise LoadFailed(f"{running.process.name}: no answer within the window")
     fresh = "--fresh" in scenario.load
@@ -39,8 +40,9 @@ def busy(program, running, scenario, seconds, warmup):
 
 
 def idle(program, running, scenario):
-    """Memory of connections: what the processes hold with them less what they held before. The target must be fresh: a heap that
-    earlier load left with holes would take connections in for nothing."""
+    """Memory of connections: what the processes hold with them less what they held before.
+
+    The target must be fresh: a heap that earlier load left with holes would take connections in for nothing."""
     load(program, running, scenario.size, ["--connections", "64", "--requests", "640"], watch=False)
     time.sleep(0.5)
     before = memory_kib(running.process.pids())

@@ -1,4 +1,4 @@
-"""A certificate authority for one run, thrown away with its directory. P-256 throughout, keys never leave that directory."""
+"""A certificate authority for one run, thrown away with its directory. P-256 throughout."""
 import pathlib
 import subprocess
 
@@ -30,10 +30,12 @@ class Pki:
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(mode=0o700)
         leaf = ["basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature"]
-        _request("ca", "/CN=bench CA", self.dir, ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"])
-        _request("server", "/CN=bench gateway", self.dir,
-                 leaf + ["extendedKeyUsage=serverAuth", f"subjectAltName=DNS:localhost,IP:127.0.0.1,URI:{GATEWAY}"], "ca")
-        _request("app", "/O=edu/CN=bench", self.dir, leaf + ["extendedKeyUsage=clientAuth", f"subjectAltName=URI:{APP}"], "ca")
+        _request("ca", "/CN=bench CA", self.dir,
+                 ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"])
+        _request("server", "/CN=bench gateway", self.dir, leaf + [
+            "extendedKeyUsage=serverAuth", f"subjectAltName=DNS:localhost,IP:127.0.0.1,URI:{GATEWAY}"], "ca")
+        _request("app", "/O=edu/CN=bench", self.dir, leaf + [
+            "extendedKeyUsage=clientAuth", f"subjectAltName=URI:{APP}"], "ca")
         self.ca = self.dir / "ca.pem"
         self.server_cert = self.dir / "server.pem"
         self.server_key = self.dir / "server.key"

@@ -49,8 +49,8 @@ class Process:
         self.output = pathlib.Path(directory) / f"{name}.out"
         self.errors = pathlib.Path(directory) / f"{name}.err"
         with open(self.output, "ab") as out, open(self.errors, "ab") as err:
-            self.popen = subprocess.Popen([*map(str, wrap), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                          env=environment)
+            self.popen = subprocess.Popen([*map(str, wrap), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out,
+                                          stderr=err, env=environment)
 
     def wait_port(self, port, seconds):
         """Until the port accepts."""

@@ -21,9 +21,9 @@ def _line(title, cells):
 
 
 def _ratio(rounds, scenario, target, base, key):
-    pairs = [(r[scenario][target][key], r[scenario][base][key]) for r in rounds if {target, base} <= r.get(scenario, {}).keys()]
-    pairs = [(a, b) for a, b in pairs if b]
-    return f"{statistics.median(a / b for a, b in pairs):.2f}" if pairs else "n/a"
+    both = [r[scenario] for r in rounds if {target, base} <= r.get(scenario, {}).keys()]
+    ratios = [figures[target][key] / figures[base][key] for figures in both if figures[base][key]]
+    return f"{statistics.median(ratios):.2f}" if ratios else "n/a"
 
 
 def _cell(values, form):
@@ -39,18 +39,19 @@ def _scenario_lines(scenario, rounds, targets, base):
     for row in scenario.rows:
         cells = [_cell(_values(rounds, scenario.name, t, row.key), row.form) for t in targets]
         if base in targets:
-            cells += ["" if row.key == "user_percent" else _ratio(rounds, scenario.name, t, base, row.key) for t in others]
+            cells += [_ratio(rounds, scenario.name, t, base, row.key) if row.ratio else "" for t in others]
         yield _line(f"{scenario.title}: {row.title}", cells)
 
 
 def _instruction_lines(instructions, targets, base):
-    events = sorted({event for counts in instructions["targets"].values() for event in counts if event != "objects"})
+    events = sorted({e for counts in instructions["targets"].values() for e in counts if e != "objects"})
     names = {"instructions:u": "user space", "instructions:k": "kernel"}
     for event in events:
         counts = {t: instructions["targets"].get(t, {}).get(event) for t in targets}
         cells = [f"{counts[t]:,.0f}" if counts[t] else "failed" for t in targets]
         if base in targets:
-            cells += [f"{counts[t] / counts[base]:.2f}" if counts[t] and counts[base] else "n/a" for t in targets if t != base]
+            cells += [f"{counts[t] / counts[base]:.2f}" if counts[t] and counts[base] else "n/a"
+                      for t in targets if t != base]
         yield _line(f"instructions an exchange, {names.get(event, event)} ({instructions['method']})", cells)
 
 
@@ -72,10 +73,12 @@ def markdown(result, scenarios, base="nginx"):
     starts = [f"{result['targets'][t]['start_ms']:.0f}" for t in targets]
     out.append(_line("start to first accept, ms", starts + [""] * (len(heads) - len(targets))))
     if result["instructions"] and result["instructions"]["method"] == "callgrind":
-        out += ["", "User-space instructions of one exchange by program and library:", "", *_objects(result["instructions"], targets)]
+        out += ["", "User-space instructions of one exchange by program and library:", ""]
+        out += _objects(result["instructions"], targets)
     m = result["machine"]
     versions = ", ".join(result["targets"][t]["version"] for t in targets)
-    out += ["", f"{versions}; {m['cores']} × {m['cpu']}, Linux {m['kernel']}; load average before {m['load_average'][0]:.1f}; "
-                f"{len(result['rounds'])} rounds of {result['seconds']:g} s: median (lowest–highest)."]
+    out += ["", f"{versions}; {m['cores']} × {m['cpu']}, Linux {m['kernel']}; load average before "
+                f"{m['load_average'][0]:.1f}; {len(result['rounds'])} rounds of {result['seconds']:g} s: "
+                "median (lowest–highest)."]
     out += [f"Not measured: {name}: {why}." for name, why in result["unavailable"].items()]
     return "\n".join(out) + "\n"

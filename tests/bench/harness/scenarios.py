@@ -7,6 +7,7 @@ class Row:
     key: str        # in the result of one measurement
     title: str
     form: str = ",.1f"
+    ratio: bool = True   # against the base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Scenario:
 
 
 CPU = Row("cpu_us", "CPU µs an exchange")
-USER = Row("user_percent", "of which user space, %", ".0f")
+USER = Row("user_percent", "of which user space, %", ".0f", ratio=False)
 RATE = Row("rate", "exchanges a second", ",.0f")
 P50 = Row("p50_us", "p50, µs", ",.0f")
 P99 = Row("p99_us", "p99, µs", ",.0f")
@@ -29,7 +30,8 @@ BUSY = (CPU, USER, RATE)
 
 
 def _flat(connections):
-    return Scenario(f"keepalive-{connections}", f"{connections} keep-alive, flat out", ("--connections", str(connections)), BUSY)
+    load = ("--connections", str(connections))
+    return Scenario(f"keepalive-{connections}", f"{connections} keep-alive, flat out", load, BUSY)
 
 
 def _rate(rate):

@@ -25,7 +25,8 @@ def fill(template, out, **values):
 
 def answer(size):
     """Exactly `size` bytes of records; the last one's note fills the rest. ASCII, so that bytes are characters."""
-    record = {"id": "00000000", "name": "Bench Person", "division": "990101", "relation": "02", "since": "2019-08-31", "note": ""}
+    record = {"id": "00000000", "name": "Bench Person", "division": "990101", "relation": "02", "since": "2019-08-31",
+              "note": ""}
     records = []
     whole = len(json.dumps(record | {"note": "n" * 64}, separators=(",", ":"))) + 1
     for i in range(max(1, size // whole - 1)):
@@ -47,5 +48,6 @@ class Upstream:
         self.port = free_port()
         config = fill("upstream/nginx.conf.in", directory / "upstream.conf", dir=directory, port=self.port,
                       answer_1k=answer(SIZES["1k"]))
-        self.process = Process("upstream", ["nginx", "-c", config, "-e", directory / "upstream-error.log", "-g", "daemon off;"], directory)
+        command = ["nginx", "-c", config, "-e", directory / "upstream-error.log", "-g", "daemon off;"]
+        self.process = Process("upstream", command, directory)
         self.process.wait_port(self.port, 10)

@@ -1,6 +1,6 @@
-"""The programs that are compared. A target is a module with NAME and start(context) -> Running; see Running for what it must give.
+"""The programs that are compared. A target is a module with NAME and start(context) -> Running.
 
-Add one by adding its module to TABLE. start() raises Unavailable with a reason when the program cannot take part."""
+Add one by adding its module to table(). start() raises Unavailable with a reason when the program cannot take part."""
 import dataclasses
 import pathlib
 import typing
@@ -37,7 +37,8 @@ def plain_proxy(context, process, port, version):
     from harness.upstream import SIZES
     pki = context.pki
     return Running(process=process, port=port, version=version,
-                   requests={name: ["--expect-length", str(size), f"https://127.0.0.1:{port}/{name}"] for name, size in SIZES.items()},
+                   requests={name: ["--expect-length", str(size), f"https://127.0.0.1:{port}/{name}"]
+                             for name, size in SIZES.items()},
                    credentials=["--cert", str(pki.app_cert), "--key", str(pki.app_key), "--ca", str(pki.ca),
                                 "--server-name", "localhost"])
 

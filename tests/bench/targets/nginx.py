@@ -17,7 +17,8 @@ def start(context):
     config = fill("peers/nginx.conf.in", directory / "nginx.conf", dir=directory, port=port, workers=context.workers,
                   upstream=context.upstream, server_cert=pki.server_cert, server_key=pki.server_key, ca_cert=pki.ca,
                   tickets="on" if context.tickets else "off")
-    process = Process(NAME, ["nginx", "-c", config, "-e", directory / "nginx-error.log", "-g", "daemon off;"], directory, context.wrap)
+    command = ["nginx", "-c", config, "-e", directory / "nginx-error.log", "-g", "daemon off;"]
+    process = Process(NAME, command, directory, context.wrap)
     process.wait_port(port, context.patience)
-    version = subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.strip().removeprefix("nginx version: ")
-    return plain_proxy(context, process, port, version)
+    version = subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr
+    return plain_proxy(context, process, port, version.strip().removeprefix("nginx version: "))
