@@ -1,7 +1,7 @@
 #pragma once
-/* HTTP/1.1 (RFC 9112) on both sides. Heads are parsed once, when they are whole, by llhttp in strict mode behind guards of our own;
- * messages are rebuilt from their parsed form and never forwarded raw.
- * A server call and a client call are message endpoints: HTTP/2 will be a second implementation of the same tables. */
+/* HTTP/1.1 (RFC 9112) on both sides. Heads are parsed once, when they are whole, by llhttp in strict mode behind guards
+ * of our own; messages are rebuilt from their parsed form and never forwarded raw. A server call and a client call are
+ * message endpoints: HTTP/2 will be a second implementation of the same tables. */
 #include "base/net/stream.h"
 
 enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_HEADERS_MAX = 64, HTTP_TARGET_MAX = 8192 };
@@ -9,39 +9,44 @@ enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_HEADERS_MAX = 64, HTTP_TARGET_MAX = 8192 
 struct http_header {
     struct slice name, value; /* name as sent; value without outer white space */
 };
-struct http_head { /* bor: until the callback that shows it returns */
-    struct slice method, target; /* requests; target in origin-form */
+struct http_head {               /* bor: until the callback that shows it returns */
+    struct slice method, target; /* requests; target as sent */
     struct slice path, query;    /* of the target; still percent-encoded */
     int status;                  /* answers */
     uint8_t minor;               /* HTTP/1.minor */
     struct http_header at[HTTP_HEADERS_MAX];
     size_t n;
     bool has_length, chunked, keep_alive, expect_continue;
-    uint64_t length;             /* when has_length */
+    uint64_t length; /* when has_length */
 };
-/* The one value of a header, or the empty slice; names compare without case. *count (may be NULL): how often it is there. */
+/* The one value of a header, or the empty slice; names compare without case. *count (may be NULL): how often it is
+ * there. */
 struct slice http_get(const struct http_head *h, const char *name, size_t *count);
 
 /* Parse one whole head (up to and with its empty line). ERR_SYNTAX: *why is a short English reason without peer data.
- * Refused beyond llhttp strict: obs-fold, bare LF, control characters, Transfer-Encoding on HTTP/1.0 or other than a single `chunked`,
- * Transfer-Encoding with Content-Length, repeated or listed Content-Length, missing, repeated or ill-formed Host, targets not in origin-form. */
+ * Refused beyond llhttp strict: obs-fold, bare LF, control characters, Transfer-Encoding on HTTP/1.0 or other than a
+ * single `chunked`, Transfer-Encoding with Content-Length, repeated or listed Content-Length, missing, repeated or
+ * ill-formed Host, targets that are neither origin-form nor absolute-form of that very Host. */
 enum err http_head_parse(struct slice bytes, bool request, struct http_head *ret, const char **why) MUST_CHECK;
 
-/* A body decoder by the head's framing: incremental, exact. */
+/* A body decoder by the head's framing: incremental, exact. Chunked framing is llhttp's, in strict mode. */
 struct http_body {
-    uint8_t state;
-    bool until_close;  /* answers without length */
-    uint64_t left;
-    uint32_t line;     /* bytes of the chunk line or trailers so far */
+    bool done, chunked, until_close; /* until_close: answers without length */
+    uint64_t left;                   /* when neither chunked nor until_close */
+    uint32_t overhead;               /* framing bytes since the last content: chunk lines and trailers are capped */
+    void (*piece)(void *arg, struct slice content);
+    void *arg;
+    uint64_t parser[16]; /* llhttp_t */
 };
 void http_body_init(struct http_body *b, const struct http_head *h, bool request, bool head_request);
-bool http_body_done(const struct http_body *b);
-/* Decode from *in (advanced); *out is the next piece of content inside *in, maybe empty. ERR_SYNTAX: framing is broken. */
-enum err http_body_next(struct http_body *b, struct slice *in, struct slice *out) MUST_CHECK;
+/* Decode `in`: content goes to `piece`; *used is how much of `in` belonged to this message. ERR_SYNTAX: framing is
+ * broken. */
+enum err http_body_feed(struct http_body *b, struct slice in, void (*piece)(void *arg, struct slice content), void *arg,
+                        size_t *used) MUST_CHECK;
 
 /* ---- server ---- */
 struct http_conn;
-struct http_call; /* one request and its answer */
+struct http_call;     /* one request and its answer */
 struct http_service { /* constant table; arg is the listener's owner */
     /* A connection is open (handshake done); returns the owner's state for it, NULL refuses it. */
     void *(*open)(void *arg, struct http_conn *c);
@@ -49,21 +54,23 @@ struct http_service { /* constant table; arg is the listener's owner */
     /* A whole head. Sets the call's state with http_call_set. h is borrowed for the call. */
     void (*head)(void *conn_state, struct http_call *call, const struct http_head *h);
     void (*body)(void *call_state, struct slice bytes);
-    void (*end)(void *call_state);                     /* the request is complete */
-    void (*room)(void *call_state);                    /* output has drained below half */
-    void (*gone)(void *call_state, enum reason why);   /* the peer left, stalled or broke framing: no answer can be given; last callback */
-    void (*sent)(void *call_state);                    /* the ended answer is in the kernel's hands; last callback */
-    /* Bytes that are no request: answer it like a call whose head never was (head is not called); `raw` for a digest. */
+    void (*end)(void *call_state);  /* the request is complete */
+    void (*room)(void *call_state); /* output has drained below half */
+    void (*gone)(void *call_state,
+                 enum reason why);  /* the peer left, stalled or broke framing: no answer can be given; last callback */
+    void (*sent)(void *call_state); /* the ended answer is in the kernel's hands; last callback */
+    /* Bytes that are no request: answer it like a call whose head never was (head is not called); `raw` for a digest.
+     */
     void (*malformed)(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw);
 };
-struct http_limits { /* all ms or counts; zero takes the default in parentheses */
+struct http_limits {                            /* all ms or counts; zero takes the default in parentheses */
     int64_t handshake, head, body, idle, write; /* (10 s, 10 s, 30 s, 75 s, 60 s) write: no progress for so long */
     uint32_t requests;                          /* on one connection (100 000) */
     size_t window;                              /* bytes of output held for one connection (64 KiB) */
 };
 /* Take an accepted fd. tls NULL: plain. The connection frees itself. */
-enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits, const struct http_service *s,
-                    void *arg) MUST_CHECK;
+enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
+                    const struct http_service *s, void *arg) MUST_CHECK;
 void *http_conn_peer(const struct http_conn *c); /* stream_peer */
 void http_conn_address(const struct http_conn *c, char *out, size_t n);
 /* Ask a connection to end: after the answer under way, or at once when idle. */
@@ -79,13 +86,14 @@ struct http_reply {
     int status;
     const struct http_header *headers; /* borrowed for the call; must hold no CR, LF, NUL */
     size_t n_headers;
-    int64_t length;                    /* of the body; -1: not known (chunked, or until close on HTTP/1.0) */
-    bool close;                        /* end the connection after this answer */
+    int64_t length; /* of the body; -1: not known (chunked, or until close on HTTP/1.0) */
+    bool close;     /* end the connection after this answer */
 };
-/* Each of these may be called from any callback of the same loop until the answer is ended. Output is gathered and sent at the
- * end of the turn or when 16 KiB are there. */
+/* Each of these may be called from any callback of the same loop until the answer is ended. Output is gathered and sent
+ * at the end of the turn or when 16 KiB are there. */
 void http_reply_head(struct http_call *call, const struct http_reply *r);
-size_t http_reply_body(struct http_call *call, struct slice bytes); /* returns the room left; 0: wait for room() before more */
+size_t http_reply_body(struct http_call *call,
+                       struct slice bytes); /* returns the room left; 0: wait for room() before more */
 void http_reply_end(struct http_call *call, const struct http_header *trailers, size_t n);
 void http_reply_abort(struct http_call *call); /* cut: never a clean end. The call is over; no further callback */
 size_t http_reply_room(const struct http_call *call);
@@ -96,17 +104,20 @@ struct http_client; /* one connection to a provider, at most one exchange at a t
 struct http_client_events {
     void (*head)(void *user, const struct http_head *h);
     void (*body)(void *user, struct slice bytes);
-    void (*end)(void *user, bool reusable);                 /* the answer is complete */
-    void (*fail)(void *user, enum reason why, bool sent);   /* sent: some of the request may have reached the provider */
-    void (*idle_closed)(void *user);                        /* the peer closed while nothing was under way */
+    void (*end)(void *user, bool reusable);               /* the answer is complete */
+    void (*fail)(void *user, enum reason why, bool sent); /* sent: some of the request may have reached the provider */
+    void (*idle_closed)(void *user);                      /* the peer closed while nothing was under way */
 };
-struct http_client *http_client_new(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls, struct slice name,
-                                    const struct http_client_events *e, void *user, int64_t connect_ms);
+struct http_client *http_client_new(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
+                                    struct slice name, const struct http_client_events *e, void *user,
+                                    int64_t connect_ms);
 struct http_client *http_client_free(struct http_client *c); /* closes; no callback any more */
 void http_client_user(struct http_client *c, void *user);
-/* One request: the whole text of head and body (copied). Answer within `ms` until its head, and then without pauses longer than `ms`. */
+/* One request: the whole text of head and body (copied). Answer within `ms` until its head, and then without pauses
+ * longer than `ms`. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
-/* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants one. */
+/* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants
+ * one. */
 enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
                           const struct http_header *headers, size_t n, struct slice body) MUST_CHECK;

@@ -1,16 +1,17 @@
 #pragma once
-/* One event loop a thread, without locks: readiness, alarms, messages from other threads, deferred frees, end-of-turn work. */
+/* One event loop a thread, without locks: readiness, alarms, messages from other threads, deferred frees, end-of-turn
+ * work. */
 #include "base/core/core.h"
 
 struct loop;
 struct event;
 struct event_base;
 
-struct loop *loop_new(void);           /* NULL: no memory or descriptors */
-struct loop *loop_free(struct loop *l); /* after loop_run has returned */
-void loop_run(struct loop *l);         /* until loop_stop */
-void loop_stop(struct loop *l);        /* from the loop's own thread */
-int64_t loop_now(const struct loop *l); /* monotonic ms at the start of this turn */
+struct loop *loop_new(void);                  /* NULL: no memory or descriptors */
+struct loop *loop_free(struct loop *l);       /* after loop_run has returned */
+void loop_run(struct loop *l);                /* until loop_stop */
+void loop_stop(struct loop *l);               /* from the loop's own thread */
+int64_t loop_now(struct loop *l);             /* monotonic ms, read once a turn */
 struct event_base *loop_base(struct loop *l); /* inside base/net only */
 
 /* A message from any thread: fn(arg) runs on the loop's thread, in the order of sending for one sender.
@@ -29,6 +30,13 @@ struct grave {
 };
 void loop_bury(struct loop *l, struct grave *g, void (*free)(struct grave *));
 
+/* Run once at the end of this turn, before anything is freed. The node must not be given twice before it ran. */
+struct later {
+    struct later *next;
+    void (*fn)(struct later *);
+};
+void loop_later(struct loop *l, struct later *node, void (*fn)(struct later *));
+
 /* Called once at the end of every turn, in the order of adding; at most 4. */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 
@@ -37,7 +45,8 @@ struct watch;
 struct watch *watch_new(struct loop *l, int fd, void (*fn)(void *arg), void *arg); /* borrows fd */
 struct watch *watch_free(struct watch *w);
 
-/* Alarms: cheap time-outs in a wheel of 64 ms slots; moving one later costs a store. Fires once, up to 64 ms late, never early. */
+/* Alarms: cheap time-outs in a wheel of 64 ms slots; moving one later costs a store. Fires once, up to 64 ms late,
+ * never early. */
 struct alarm {
     struct alarm *next, **pprev;
     int64_t when;

@@ -7,23 +7,33 @@
 struct sockaddr_storage;
 
 enum io { IO_DONE, IO_AGAIN, IO_EOF, IO_FAIL };
-enum stream_fault { STREAM_OK, STREAM_REFUSED /* connect */, STREAM_RESET, STREAM_TLS, STREAM_UNTRUSTED /* peer's certificate */ };
+enum stream_fault {
+    STREAM_OK,
+    STREAM_REFUSED /* connect */,
+    STREAM_RESET,
+    STREAM_TLS,
+    STREAM_UNTRUSTED /* peer's certificate */
+};
 
 struct stream;
-struct stream_events { /* one table a kind of user */
-    void (*open)(void *user);     /* connected and handshaken */
-    void (*readable)(void *user); /* stream_read will give something, or the end */
-    void (*writable)(void *user); /* what blocked may go on */
+struct stream_events {                               /* one table a kind of user */
+    void (*open)(void *user);                        /* connected and handshaken */
+    void (*readable)(void *user);                    /* stream_read will give something, or the end */
+    void (*writable)(void *user);                    /* what blocked may go on */
     void (*broken)(void *user, enum stream_fault f); /* before open: connect or handshake failed */
 };
 
 /* An accepted socket (taken). tls NULL: plain. NULL: no memory; fd is closed. The handshake starts by itself. */
-struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, const struct stream_events *e, void *user);
-/* Connect. `name`: for SNI and for checking the certificate. Failure comes through broken, never at once; NULL: no memory. */
-struct stream *stream_connect(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls, struct slice name,
-                              const struct stream_events *e, void *user);
+struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, const struct stream_events *e,
+                             void *user);
+/* Connect. `name`: for SNI and for checking the certificate. Failure comes through broken, never at once; NULL: no
+ * memory. */
+struct stream *stream_connect(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
+                              struct slice name, const struct stream_events *e, void *user);
 /* Closes at once (TLS: with close_notify if it can go without waiting) and frees after the turn. Returns NULL. */
 struct stream *stream_close(struct stream *s);
+/* Say that nothing more will be written (close_notify, FIN); reading goes on. */
+void stream_finish(struct stream *s);
 /* Close so that the peer sees an error, never a clean end: no close_notify, RST. */
 struct stream *stream_abort(struct stream *s);
 
@@ -33,14 +43,16 @@ void stream_want_read(struct stream *s, bool on);
 bool stream_is_open(const struct stream *s);
 /* TLS: bytes are left in the TLS layer that no readiness will announce; read on or come back. */
 bool stream_pending(const struct stream *s);
-void *stream_peer(const struct stream *s); /* what tls_server.verify returned; NULL when plain. bor: until the stream is freed */
+void *stream_peer(
+    const struct stream *s); /* what tls_server.verify returned; NULL when plain. bor: until the stream is freed */
 bool stream_http2(const struct stream *s); /* ALPN chose h2 */
 enum stream_fault stream_fault(const struct stream *s);
 /* Text of the peer's address without port. */
 void stream_address(const struct stream *s, char *out, size_t n);
 int stream_fd(const struct stream *s);
 
-/* Listening: one socket a thread with SO_REUSEPORT, made before the threads. host may be "127.0.0.1", "::1", "0.0.0.0", "::". */
+/* Listening: one socket a thread with SO_REUSEPORT, made before the threads. host may be "127.0.0.1", "::1", "0.0.0.0",
+ * "::". */
 enum err net_listen(const char *host, unsigned port, bool reuse_port, int *ret_fd, struct diags *d) MUST_CHECK;
 unsigned net_port(int fd); /* the bound port */
 struct acceptor;
@@ -48,4 +60,5 @@ struct acceptor;
 struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int fd), void *arg);
 struct acceptor *acceptor_free(struct acceptor *a);
 /* "host:port", "[::1]:port" or "host" with a default port, resolved (blocking: start-up and control thread only). */
-enum err net_resolve(struct slice host_port, unsigned default_port, struct sockaddr_storage *ret, struct diags *d) MUST_CHECK;
+enum err net_resolve(struct slice host_port, unsigned default_port, struct sockaddr_storage *ret,
+                     struct diags *d) MUST_CHECK;

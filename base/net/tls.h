@@ -1,6 +1,6 @@
 #pragma once
-/* TLS contexts. TLS 1.3 and 1.2 with ECDHE and AEAD only, no renegotiation, no 0-RTT. A context is made on one thread and then used
- * by the one loop it was made for. */
+/* TLS contexts. TLS 1.3 and 1.2 with ECDHE and AEAD only, no renegotiation, no 0-RTT. A context is made on one thread
+ * and then used by the one loop it was made for. */
 #include "base/core/core.h"
 
 struct x509_st;
@@ -9,23 +9,25 @@ struct tls_context; /* counted, not atomic */
 struct tls_context *tls_ref(struct tls_context *t);
 void tls_unref(struct tls_context *t);
 
-/* A server asks for the client's certificate and lets the handshake finish whatever it is: `verify` judges it and returns an
- * object that stays with the stream (stream_peer), freed with mem_free. So a stranger gets an answer that names the reason. */
+/* A server asks for the client's certificate and lets the handshake finish whatever it is: `verify` judges it and
+ * returns an object that stays with the stream (stream_peer), freed with mem_free. So a stranger gets an answer that
+ * names the reason. */
 struct tls_server {
     const char *cert_file, *key_file; /* PEM chain, PKCS#8 PEM (refused when others can read it) */
     const char *ca_file;              /* names sent in the certificate request; NULL: none */
-    /* Leaf (NULL: none was sent) and what came with it, leaf included. NULL return: out of memory, the handshake fails. */
+    /* Leaf (NULL: none was sent) and what came with it, leaf included. NULL return: out of memory, the handshake fails.
+     */
     void *(*verify)(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain);
     void *arg;
-    bool http2;                       /* offer h2 by ALPN besides http/1.1 */
+    bool http2; /* offer h2 by ALPN besides http/1.1 */
 };
 enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, struct diags *d) MUST_CHECK;
 
 enum tls_mode { TLS_MUTUAL, TLS_SERVER, TLS_LEGACY, TLS_NONE };
 const char *tls_mode_name(enum tls_mode m); /* "mutual", "server", "legacy", "none" */
 struct tls_client {
-    enum tls_mode mode;               /* legacy: TLS 1.0 up, SHA-1 and old renegotiation, for old systems that say why */
-    const char *ca_file;              /* anchors for the server; required but for legacy */
+    enum tls_mode mode;  /* legacy: TLS 1.0 up, SHA-1 and old renegotiation, for old systems that say why */
+    const char *ca_file; /* anchors for the server; required but for legacy */
     const char *cert_file, *key_file; /* mutual */
 };
 /* The server's chain and its name (given to stream_connect) are verified; a failure ends the handshake. */

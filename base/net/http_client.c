@@ -1,0 +1,345 @@
+/* One connection to a provider: a request, its answer, and again. States: CONNECTING -> IDLE -> WAITING (for a head) ->
+ * BODY -> IDLE …
+ * -> DEAD. Invariants: at most one answer is awaited; every request ends in exactly one of end and fail; an answer cut
+ * by the peer is never taken for whole. */
+#include "base/net/internal.h"
+
+enum state { CONNECTING, IDLE, WAITING, BODY, DEAD };
+enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4 };
+
+struct http_client {
+    struct loop *loop;     /* bor */
+    struct stream *stream; /* own */
+    const struct http_client_events *events;
+    void *user;
+    struct buf in, out; /* own: a head not yet whole; a request not yet sent */
+    size_t sent;
+    struct http_body body;
+    struct alarm alarm;
+    struct grave grave;
+    int64_t patience; /* ms allowed without progress */
+    uint8_t state;
+    bool head_method, reusable, asked, reading, head_seen;
+};
+
+static void client_bury(struct grave *g)
+{
+    struct http_client *c = (struct http_client *)((char *)g - offsetof(struct http_client, grave));
+
+    buf_done(&c->in);
+    buf_done(&c->out);
+    mem_free(c);
+}
+
+struct http_client *http_client_free(struct http_client *c)
+{
+    if (c == NULL || c->state == DEAD)
+        return NULL;
+    c->state = DEAD;
+    alarm_clear(&c->alarm);
+    c->stream = stream_close(c->stream);
+    loop_bury(c->loop, &c->grave, client_bury);
+    return NULL;
+}
+
+static void fail(struct http_client *c, enum reason why)
+{
+    bool waiting = c->asked;
+
+    alarm_clear(&c->alarm);
+    c->asked = false;
+    stream_want_read(c->stream, false);
+    if (waiting)
+        c->events->fail(c->user, why, c->sent > 0);
+    else
+        c->events->idle_closed(c->user);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct http_client *c = (struct http_client *)((char *)a - offsetof(struct http_client, alarm));
+
+    fail(c, c->state == CONNECTING ? REASON_PROVIDER_UNREACHABLE : REASON_PROVIDER_TIMEOUT);
+}
+
+static void answer_done(struct http_client *c)
+{
+    bool reusable = c->reusable && c->body.done && c->in.n == 0 && c->sent == c->out.n;
+
+    alarm_clear(&c->alarm);
+    c->state = IDLE;
+    c->asked = false;
+    buf_clear(&c->out);
+    c->sent = 0;
+    stream_want_read(c->stream, true);
+    c->events->end(c->user, reusable);
+}
+
+static void on_piece(void *arg, struct slice content)
+{
+    struct http_client *c = arg;
+
+    if (c->state == BODY && content.n > 0)
+        c->events->body(c->user, content);
+}
+
+static void take_body(struct http_client *c, struct slice in)
+{
+    size_t used = 0;
+
+    if (http_body_feed(&c->body, in, on_piece, c, &used) != ERR_OK && c->state == BODY) {
+        fail(c, REASON_PROVIDER_MALFORMED);
+        return;
+    }
+    if (c->state != BODY)
+        return;
+    if (c->reading)
+        alarm_set(c->loop, &c->alarm, c->patience);
+    if (used < in.n)
+        c->reusable = false; /* bytes that nobody asked for */
+    if (c->body.done)
+        answer_done(c);
+}
+
+/* Offset behind the first empty line, or 0. */
+static size_t head_end(struct slice s)
+{
+    for (size_t i = 0; i < s.n;) {
+        const char *lf = memchr(s.p + i, '\n', s.n - i);
+        if (lf == NULL)
+            return 0;
+        i = (size_t)(lf - s.p) + 1;
+        if (i + 1 < s.n && s.p[i] == '\r' && s.p[i + 1] == '\n')
+            return i + 2;
+        if (i < s.n && s.p[i] == '\n')
+            return i + 1;
+    }
+    return 0;
+}
+
+/* The bytes gathered so far may hold a head. Interim answers (1xx) are passed over. */
+static void take_head(struct http_client *c)
+{
+    struct http_head head;
+    const char *why;
+    size_t n;
+
+    while (c->state == WAITING && (n = head_end(buf_slice(&c->in))) > 0) {
+        if (http_head_parse((struct slice){ c->in.p, n }, false, &head, &why) != ERR_OK || head.status == 101) {
+            fail(c, REASON_PROVIDER_MALFORMED);
+            return;
+        }
+        if (head.status < 200) {
+            buf_drop(&c->in, n);
+            continue;
+        }
+        http_body_init(&c->body, &head, false, c->head_method);
+        c->reusable = head.keep_alive && !c->body.until_close;
+        c->state = BODY;
+        alarm_set(c->loop, &c->alarm, c->patience);
+        c->events->head(c->user, &head);
+        if (c->state != BODY)
+            return;
+        buf_drop(&c->in, n);
+        if (c->body.done) {
+            answer_done(c);
+        } else if (c->in.n > 0) {
+            struct buf rest = c->in;
+            c->in = BUF_INIT(rest.cap);
+            take_body(c, buf_slice(&rest));
+            buf_done(&rest);
+        }
+        return;
+    }
+    if (c->state == WAITING && c->in.n >= HTTP_HEAD_MAX)
+        fail(c, REASON_PROVIDER_MALFORMED);
+}
+
+static void peer_closed(struct http_client *c, enum io io)
+{
+    if (c->state == BODY && c->body.until_close && io == IO_EOF) {
+        c->body.done = true;
+        c->reusable = false;
+        answer_done(c);
+    } else {
+        fail(c, c->state == BODY || c->in.n > 0 ? REASON_PROVIDER_CUT : REASON_PROVIDER_UNREACHABLE);
+    }
+}
+
+static void on_readable(void *user)
+{
+    struct http_client *c = user;
+    char *scratch = loop_scratch(c->loop);
+
+    for (unsigned i = 0; i < READS_A_TURN; i++) {
+        size_t got = 0;
+        enum io io = stream_read(c->stream, scratch, READ_SIZE, &got);
+        if (io == IO_AGAIN)
+            return;
+        if (io != IO_DONE || c->state == IDLE) {
+            peer_closed(c, io); /* bytes nobody asked for make the connection useless too */
+            return;
+        }
+        if (c->state == BODY) {
+            take_body(c, (struct slice){ scratch, got });
+        } else {
+            buf_put(&c->in, (struct slice){ scratch, got });
+            if (c->in.failed != ERR_OK)
+                fail(c, REASON_PROVIDER_MALFORMED);
+            else
+                take_head(c);
+        }
+        if ((c->state != BODY && c->state != WAITING) || !c->reading || !c->asked)
+            return;
+        if (got < READ_SIZE && !stream_pending(c->stream))
+            return;
+    }
+    stream_want_read(c->stream, true);
+}
+
+static void push(struct http_client *c)
+{
+    while (c->sent < c->out.n) {
+        size_t put = 0;
+        enum io io = stream_write(c->stream, c->out.p + c->sent, c->out.n - c->sent, &put);
+        c->sent += put;
+        if (io == IO_AGAIN)
+            return;
+        if (io != IO_DONE) {
+            /* The answer may be there already (a refusal while we send): let reading find it or the end. */
+            c->sent = c->out.n;
+            c->reusable = false;
+            return;
+        }
+        alarm_set(c->loop, &c->alarm, c->patience);
+    }
+}
+
+static void on_writable(void *user)
+{
+    struct http_client *c = user;
+
+    if (c->asked)
+        push(c);
+}
+
+static void on_open(void *user)
+{
+    struct http_client *c = user;
+
+    c->state = c->asked ? WAITING : IDLE;
+    alarm_clear(&c->alarm);
+    if (c->asked) {
+        alarm_set(c->loop, &c->alarm, c->patience);
+        push(c);
+    }
+}
+
+static void on_broken(void *user, enum stream_fault f)
+{
+    fail(user, f == STREAM_UNTRUSTED ? REASON_PROVIDER_UNTRUSTED : REASON_PROVIDER_UNREACHABLE);
+}
+
+static const struct stream_events events = { on_open, on_readable, on_writable, on_broken };
+
+struct http_client *http_client_new(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
+                                    struct slice name, const struct http_client_events *e, void *user,
+                                    int64_t connect_ms)
+{
+    struct http_client *c = mem_zalloc(sizeof *c);
+
+    if (c == NULL || (c->stream = stream_connect(l, to, tls, name, &events, c)) == NULL)
+        return mem_free(c);
+    c->loop = l;
+    c->events = e;
+    c->user = user;
+    c->reading = true;
+    c->state = CONNECTING;
+    buf_init(&c->in, HTTP_HEAD_MAX + READ_SIZE);
+    buf_init(&c->out, (size_t)16 << 20);
+    alarm_init(&c->alarm, on_alarm);
+    alarm_set(l, &c->alarm, connect_ms);
+    return c;
+}
+
+void http_client_user(struct http_client *c, void *user)
+{
+    c->user = user;
+}
+
+enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms)
+{
+    if (c->asked || (c->state != IDLE && c->state != CONNECTING))
+        return ERR_BUSY;
+    buf_clear(&c->out);
+    buf_clear(&c->in);
+    buf_put(&c->out, text);
+    if (c->out.failed != ERR_OK)
+        return c->out.failed;
+    c->sent = 0;
+    c->asked = c->reading = true;
+    c->head_method = head_method;
+    c->patience = ms;
+    if (c->state == IDLE) {
+        c->state = WAITING;
+        alarm_set(c->loop, &c->alarm, ms);
+        push(c);
+    }
+    return ERR_OK;
+}
+
+void http_client_read(struct http_client *c, bool on)
+{
+    if (!c->asked || c->reading == on)
+        return;
+    c->reading = on;
+    stream_want_read(c->stream, on);
+    if (on)
+        alarm_set(c->loop, &c->alarm, c->patience);
+    else
+        alarm_clear(&c->alarm); /* it is us who wait: the consumer's deadline runs */
+}
+
+static void put_header(struct buf *out, struct slice name, struct slice value)
+{
+    buf_put(out, name);
+    buf_put(out, SLICE(": "));
+    buf_put(out, value);
+    buf_put(out, SLICE("\r\n"));
+}
+
+static bool header_safe(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+            return false;
+    return true;
+}
+
+enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
+                          const struct http_header *headers, size_t n, struct slice body)
+{
+    bool wants_length =
+        body.n > 0 || !(slice_is(method, "GET") || slice_is(method, "HEAD") || slice_is(method, "DELETE"));
+
+    if (!header_safe(target) || !header_safe(host) || slice_find(target, ' ') < target.n)
+        return ERR_INVALID;
+    buf_put(out, method);
+    buf_putc(out, ' ');
+    buf_put(out, target);
+    buf_put(out, SLICE(" HTTP/1.1\r\n"));
+    put_header(out, SLICE("Host"), host);
+    for (size_t i = 0; i < n; i++) {
+        if (!header_safe(headers[i].name) || !header_safe(headers[i].value))
+            return ERR_INVALID;
+        put_header(out, headers[i].name, headers[i].value);
+    }
+    if (wants_length) {
+        buf_put(out, SLICE("Content-Length: "));
+        buf_put_u64(out, body.n);
+        buf_put(out, SLICE("\r\n"));
+    }
+    buf_put(out, SLICE("\r\n"));
+    buf_put(out, body);
+    return out->failed;
+}

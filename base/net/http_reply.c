@@ -1,0 +1,158 @@
+/* Answering: heads are built from parts, bodies framed by length, by chunks, or by the close (HTTP/1.0). */
+#include "base/net/internal.h"
+#include "base/net/http_server.h"
+
+#include <llhttp.h>
+#include <stdio.h>
+
+struct slice http_status_text(int status)
+{
+    return status == 499 ? SLICE("Client Closed Request") : slice_of(llhttp_status_name((llhttp_status_t)status));
+}
+
+void http_call_set(struct http_call *call, void *state)
+{
+    call->state = state;
+}
+
+struct http_conn *http_call_conn(const struct http_call *call)
+{
+    return call->conn;
+}
+
+void http_call_read(struct http_call *call, bool on)
+{
+    if (!call->open || call->conn->request_done)
+        return;
+    call->conn->paused = !on;
+    stream_want_read(call->conn->stream, on);
+}
+
+static void put_header(struct buf *out, struct slice name, struct slice value)
+{
+    buf_put(out, name);
+    buf_put(out, SLICE(": "));
+    buf_put(out, value);
+    buf_put(out, SLICE("\r\n"));
+}
+
+static void put_date(struct buf *out)
+{
+    /* RFC 9110 section 5.6.7; rewritten once a second for each thread. */
+    static _Thread_local char text[48];
+    static _Thread_local int64_t at;
+    static const char *const days[] = { "", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" };
+    static const char *const months[] = { "",    "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    int64_t now = clock_wall_ms() / 1000;
+
+    if (now != at) {
+        struct civil c = clock_civil(now * 1000 - (int64_t)clock_zone() * 60000);
+        snprintf(text, sizeof text, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[c.weekday], c.day,
+                 months[c.month], c.year, c.hour, c.minute, c.second);
+        at = now;
+    }
+    buf_puts(out, text);
+}
+
+static bool status_has_body(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+static void put_framing(struct http_conn *c, const struct http_reply *r)
+{
+    if (!status_has_body(r->status))
+        return;
+    if (r->length >= 0) {
+        buf_put(&c->out, SLICE("Content-Length: "));
+        buf_put_u64(&c->out, (uint64_t)r->length);
+        buf_put(&c->out, SLICE("\r\n"));
+    } else if (c->minor == 0) {
+        c->closing = true;
+    } else {
+        c->chunking = true;
+        buf_put(&c->out, SLICE("Transfer-Encoding: chunked\r\n"));
+    }
+}
+
+void http_reply_head(struct http_call *call, const struct http_reply *r)
+{
+    struct http_conn *c = call->conn;
+
+    if (!call->open)
+        return;
+    c->replied = true;
+    c->chunking = false;
+    c->closing = c->closing || r->close || c->draining || !c->request_done;
+    buf_put(&c->out, SLICE("HTTP/1.1 "));
+    buf_put_u64(&c->out, (uint64_t)r->status);
+    buf_putc(&c->out, ' ');
+    buf_put(&c->out, http_status_text(r->status));
+    buf_put(&c->out, SLICE("\r\n"));
+    put_date(&c->out);
+    for (size_t i = 0; i < r->n_headers; i++)
+        put_header(&c->out, r->headers[i].name, r->headers[i].value);
+    put_framing(c, r);
+    if (c->closing)
+        buf_put(&c->out, SLICE("Connection: close\r\n"));
+    else if (c->minor == 0)
+        buf_put(&c->out, SLICE("Connection: keep-alive\r\n"));
+    buf_put(&c->out, SLICE("\r\n"));
+    if (c->head_only)
+        c->chunking = false;
+    conn_output(c);
+}
+
+size_t http_reply_room(const struct http_call *call)
+{
+    const struct http_conn *c = call->conn;
+
+    if (!call->open)
+        return 0;
+    return c->out.n >= c->limits.window ? 0 : c->limits.window - c->out.n;
+}
+
+size_t http_reply_body(struct http_call *call, struct slice bytes)
+{
+    struct http_conn *c = call->conn;
+
+    if (!call->open || bytes.n == 0 || c->head_only)
+        return http_reply_room(call);
+    /* A piece larger than the window still has its place for what fits; callers give at most what room said, but for
+     * the first piece. */
+    while (bytes.n > 0 && call->open) {
+        struct slice now = slice_sub(bytes, 0, CONN_FLUSH);
+        if (c->chunking)
+            buf_printf(&c->out, "%zx\r\n", now.n);
+        buf_put(&c->out, now);
+        if (c->chunking)
+            buf_put(&c->out, SLICE("\r\n"));
+        bytes = slice_sub(bytes, now.n, bytes.n);
+        conn_output(c);
+    }
+    return http_reply_room(call);
+}
+
+void http_reply_end(struct http_call *call, const struct http_header *trailers, size_t n)
+{
+    struct http_conn *c = call->conn;
+
+    if (!call->open)
+        return;
+    if (c->chunking) {
+        buf_put(&c->out, SLICE("0\r\n"));
+        for (size_t i = 0; i < n; i++)
+            put_header(&c->out, trailers[i].name, trailers[i].value);
+        buf_put(&c->out, SLICE("\r\n"));
+    }
+    c->replied = false;
+    c->answer_ended = true;
+    conn_output(c);
+}
+
+void http_reply_abort(struct http_call *call)
+{
+    if (call->open)
+        conn_cut(call->conn);
+}

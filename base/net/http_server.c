@@ -1,0 +1,461 @@
+/* One HTTP/1.1 connection of a consumer. It owns the stream, the bytes not yet understood, and the output not yet sent.
+ *
+ * States: SHAKING -> IDLE -> HEAD (bytes of a head are there) -> BODY -> ANSWER (request complete, answer not ended) ->
+ * IDLE …
+ * -> CLOSING (last output goes out, input is discarded) -> DEAD. Invariants:
+ *   - at most one call at a time; the next pipelined head is looked at only when the last answer has ended;
+ *   - a head is parsed once, when its empty line has arrived;
+ *   - output never exceeds the window plus one reply head; a cut answer never ends cleanly;
+ *   - after gone() or sent() the call's owner hears nothing more of it. */
+#include "base/net/internal.h"
+#include "base/net/http_server.h"
+
+enum { DISCARD_MAX = 256 * 1024, DISCARD_MS = 2000, READS_A_TURN = 8 };
+
+static const struct http_limits defaults = { .handshake = 10000,
+                                             .head = 10000,
+                                             .body = 30000,
+                                             .idle = 75000,
+                                             .write = 60000,
+                                             .requests = 100000,
+                                             .window = 64 * 1024 };
+
+static void conn_advance(struct http_conn *c);
+
+/* ---- life ---- */
+static void conn_bury(struct grave *g)
+{
+    struct http_conn *c = (struct http_conn *)((char *)g - offsetof(struct http_conn, grave));
+
+    buf_done(&c->in);
+    buf_done(&c->out);
+    mem_free(c);
+}
+
+/* The one place where a connection dies. `why` goes to a call that is still open. */
+static void conn_die(struct http_conn *c, enum reason why, bool cut)
+{
+    void *call = c->call.state;
+    bool telling = c->call.open && call != NULL;
+
+    if (c->state == CONN_DEAD)
+        return;
+    c->state = CONN_DEAD;
+    c->call.open = false;
+    c->call.state = NULL;
+    alarm_clear(&c->alarm);
+    if (telling)
+        c->service->gone(call, why);
+    if (c->owner && c->service->close)
+        c->service->close(c->owner);
+    c->owner = NULL;
+    c->stream = cut ? stream_abort(c->stream) : stream_close(c->stream);
+    loop_bury(c->loop, &c->grave, conn_bury);
+}
+
+static void arm(struct http_conn *c)
+{
+    const struct http_limits *l = &c->limits;
+
+    if (c->out.n > 0)
+        alarm_set(c->loop, &c->alarm, l->write);
+    else if (c->state == CONN_IDLE)
+        alarm_set(c->loop, &c->alarm, l->idle);
+    else if (c->state == CONN_HEAD)
+        alarm_set(c->loop, &c->alarm, l->head);
+    else if (c->state == CONN_BODY)
+        alarm_set(c->loop, &c->alarm, l->body);
+    else if (c->state == CONN_CLOSING)
+        alarm_set(c->loop, &c->alarm, DISCARD_MS);
+    else
+        alarm_clear(&c->alarm); /* the exchange has its own deadlines */
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct http_conn *c = (struct http_conn *)((char *)a - offsetof(struct http_conn, alarm));
+
+    if (c->out.n > 0)
+        conn_die(c, REASON_CONSUMER_SLOW, true);
+    else if (c->state == CONN_HEAD && c->service->malformed)
+        conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
+    else if (c->state == CONN_BODY)
+        conn_die(c, REASON_REQUEST_TIMEOUT, true);
+    else
+        conn_die(c, REASON_REQUEST_TIMEOUT, false);
+}
+
+/* ---- output ---- */
+static void after_answer(struct http_conn *c)
+{
+    void *state = c->call.state;
+
+    c->call.open = false;
+    c->call.state = NULL;
+    c->answer_ended = false;
+    if (state)
+        c->service->sent(state);
+    if (c->state == CONN_DEAD)
+        return;
+    if (c->closing || c->state == CONN_BODY) {
+        /* Unread request bytes would turn our close into a reset that eats the answer: read on for a moment. */
+        c->state = CONN_CLOSING;
+        stream_finish(c->stream);
+        stream_want_read(c->stream, true);
+        arm(c);
+        if (c->request_done && c->in.n == 0)
+            conn_die(c, REASON_GRANTED, false);
+        return;
+    }
+    c->state = CONN_IDLE;
+    stream_want_read(c->stream, true);
+    arm(c);
+}
+
+/* Send what is gathered. Returns false when the connection died. */
+static bool conn_flush(struct http_conn *c)
+{
+    size_t before = c->out.n, at = 0;
+
+    while (at < c->out.n) {
+        size_t put = 0;
+        enum io io = stream_write(c->stream, c->out.p + at, c->out.n - at, &put);
+        at += put;
+        if (io == IO_AGAIN)
+            break;
+        if (io != IO_DONE) {
+            conn_die(c, REASON_CONSUMER_GONE, true);
+            return false;
+        }
+    }
+    buf_drop(&c->out, at);
+    if (at > 0 || before > 0)
+        arm(c);
+    if (c->out.n == 0) {
+        buf_done(&c->out); /* memory for a connection only while it has leftovers */
+        if (c->answer_ended)
+            after_answer(c);
+    }
+    return c->state != CONN_DEAD;
+}
+
+static void on_turn_end(struct later *node);
+
+/* Gathered output goes out when the turn's callbacks are done: head, body and last chunk make one TLS record. */
+static void flush_later(struct http_conn *c)
+{
+    if (c->flush_set)
+        return;
+    c->flush_set = true;
+    loop_later(c->loop, &c->flush, on_turn_end);
+}
+
+static void on_turn_end(struct later *node)
+{
+    struct http_conn *c = (struct http_conn *)((char *)node - offsetof(struct http_conn, flush));
+    bool was_full;
+
+    c->flush_set = false;
+    if (c->state == CONN_DEAD)
+        return;
+    was_full = c->out.n >= c->limits.window / 2;
+    if (!conn_flush(c))
+        return;
+    if (was_full)
+        conn_room(c);
+    if (c->state == CONN_IDLE && c->in.n > 0)
+        conn_advance(c);
+}
+
+void conn_room(struct http_conn *c)
+{
+    if (c->call.open && !c->answer_ended && c->call.state && c->out.n < c->limits.window / 2)
+        c->service->room(c->call.state);
+}
+
+void conn_output(struct http_conn *c)
+{
+    if (c->out.failed != ERR_OK) {
+        conn_die(c, REASON_OVERLOADED, true);
+        return;
+    }
+    if (c->out.n >= CONN_FLUSH && !c->answer_ended)
+        conn_flush(c);
+    else
+        flush_later(c);
+}
+
+void conn_cut(struct http_conn *c)
+{
+    c->call.open = false;
+    c->call.state = NULL;
+    conn_die(c, REASON_INTERRUPTED, true);
+}
+
+/* ---- input ---- */
+void conn_malformed(struct http_conn *c, enum reason why, const char *what)
+{
+    struct slice raw = slice_sub(buf_slice(&c->in), 0, HTTP_HEAD_MAX);
+
+    c->closing = true;
+    c->request_done = false;
+    c->state = CONN_BODY; /* whatever follows is discarded with the close */
+    c->call.open = true;
+    c->head_only = false;
+    c->minor = 1;
+    stream_want_read(c->stream, false);
+    c->service->malformed(c->owner, &c->call, why, what, raw);
+    if (c->state != CONN_DEAD) {
+        buf_done(&c->in);
+        arm(c);
+    }
+}
+
+/* Offset behind the empty line that ends a head, or 0. Remembers how far it looked. */
+static size_t head_end(struct http_conn *c)
+{
+    const char *p = c->in.p;
+
+    for (size_t i = c->looked; i + 1 < c->in.n; i++) {
+        const char *lf = memchr(p + i, '\n', c->in.n - i);
+        if (lf == NULL)
+            break;
+        i = (size_t)(lf - p);
+        if (i + 1 < c->in.n && p[i + 1] == '\n')
+            return i + 2;
+        if (i + 2 < c->in.n && p[i + 1] == '\r' && p[i + 2] == '\n')
+            return i + 3;
+    }
+    c->looked = c->in.n > 3 ? c->in.n - 3 : 0;
+    return 0;
+}
+
+static void request_complete(struct http_conn *c)
+{
+    c->request_done = true;
+    if (c->state == CONN_BODY)
+        c->state = CONN_ANSWER;
+    arm(c);
+    stream_want_read(c->stream, false);
+    if (c->call.open && c->call.state && !c->answer_ended)
+        c->service->end(c->call.state);
+}
+
+static void on_piece(void *arg, struct slice content)
+{
+    struct http_conn *c = arg;
+
+    if (c->call.open && c->call.state && !c->answer_ended && content.n > 0)
+        c->service->body(c->call.state, content);
+}
+
+static void conn_head(struct http_conn *c, size_t n)
+{
+    struct http_head head;
+    const char *why;
+
+    if (http_head_parse((struct slice){ c->in.p, n }, true, &head, &why) != ERR_OK) {
+        conn_malformed(c, REASON_REQUEST_MALFORMED, why);
+        return;
+    }
+    c->looked = 0;
+    c->state = CONN_BODY;
+    c->closing = !head.keep_alive || ++c->served >= c->limits.requests || c->draining;
+    c->head_only = slice_is(head.method, "HEAD");
+    c->minor = head.minor;
+    c->expect = head.expect_continue && (head.chunked || head.length > 0);
+    c->call.open = true;
+    c->call.state = NULL;
+    c->replied = c->paused = false;
+    http_body_init(&c->body, &head, true, false);
+    c->request_done = c->body.done;
+    c->service->head(c->owner, &c->call, &head);
+    if (c->state == CONN_DEAD)
+        return;
+    buf_drop(&c->in, n);
+    if (c->body.done) {
+        request_complete(c);
+    } else {
+        if (c->expect && c->call.open && !c->replied && c->in.n == 0) {
+            buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+            flush_later(c);
+        }
+        arm(c);
+        stream_want_read(c->stream, true);
+    }
+}
+
+static void conn_feed_body(struct http_conn *c)
+{
+    struct slice in = buf_slice(&c->in);
+    size_t used = 0;
+    enum err e = http_body_feed(&c->body, in, on_piece, c, &used);
+
+    if (c->state == CONN_DEAD)
+        return;
+    buf_drop(&c->in, used);
+    if (e != ERR_OK) {
+        conn_die(c, REASON_REQUEST_MALFORMED, true);
+        return;
+    }
+    arm(c);
+    if (c->body.done)
+        request_complete(c);
+}
+
+/* Understand as much of the input as the state allows. */
+static void conn_advance(struct http_conn *c)
+{
+    while (c->state == CONN_IDLE || c->state == CONN_HEAD) {
+        size_t n;
+        if (c->in.n == 0)
+            break;
+        if (c->state == CONN_IDLE && c->in.n >= 2 && c->in.p[0] == '\r' && c->in.p[1] == '\n') {
+            buf_drop(&c->in, 2); /* RFC 9112 section 2.2: an empty line before a request */
+            continue;
+        }
+        n = head_end(c);
+        if (n > HTTP_HEAD_MAX || (n == 0 && c->in.n >= HTTP_HEAD_MAX)) {
+            conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over 16 KiB");
+        } else if (n == 0) {
+            if (c->state == CONN_IDLE) {
+                c->state = CONN_HEAD;
+                arm(c);
+            }
+            return;
+        } else {
+            conn_head(c, n);
+            if (c->state == CONN_BODY && c->in.n > 0)
+                conn_feed_body(c);
+        }
+    }
+    if (c->state == CONN_IDLE && c->in.n == 0)
+        buf_done(&c->in);
+}
+
+static void on_readable(void *user)
+{
+    struct http_conn *c = user;
+
+    for (unsigned i = 0; i < READS_A_TURN; i++) {
+        size_t got = 0;
+        enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
+        if (io == IO_AGAIN)
+            return;
+        if (io != IO_DONE) {
+            conn_die(c, REASON_CONSUMER_GONE, false);
+            return;
+        }
+        if (c->state == CONN_CLOSING) {
+            c->discarded += (uint32_t)got;
+            if (c->discarded > DISCARD_MAX) {
+                conn_die(c, REASON_GRANTED, false);
+                return;
+            }
+            continue;
+        }
+        buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
+        if (c->in.failed != ERR_OK) {
+            conn_die(c, REASON_REQUEST_TOO_LARGE, true);
+            return;
+        }
+        if (c->state == CONN_BODY && !c->request_done)
+            conn_feed_body(c);
+        else
+            conn_advance(c);
+        if (c->state == CONN_DEAD || c->state == CONN_ANSWER || c->paused)
+            return;
+        if (!stream_pending(c->stream) && got < CONN_READ)
+            return;
+    }
+    stream_want_read(c->stream, true); /* more is there: take the next turn */
+}
+
+static void on_writable(void *user)
+{
+    struct http_conn *c = user;
+
+    if (!conn_flush(c))
+        return;
+    conn_room(c);
+    if (c->state == CONN_IDLE && c->in.n > 0)
+        conn_advance(c);
+}
+
+static void on_open(void *user)
+{
+    struct http_conn *c = user;
+
+    c->state = CONN_IDLE;
+    c->owner = c->service->open(c->service_arg, c);
+    if (c->owner == NULL)
+        conn_die(c, REASON_OVERLOADED, true);
+    else
+        arm(c);
+}
+
+static void on_broken(void *user, enum stream_fault f)
+{
+    (void)f;
+    conn_die(user, REASON_CONSUMER_GONE, true);
+}
+
+static const struct stream_events events = { on_open, on_readable, on_writable, on_broken };
+
+static void fill_limits(struct http_limits *l, const struct http_limits *given)
+{
+    *l = given ? *given : defaults;
+    l->handshake = l->handshake ? l->handshake : defaults.handshake;
+    l->head = l->head ? l->head : defaults.head;
+    l->body = l->body ? l->body : defaults.body;
+    l->idle = l->idle ? l->idle : defaults.idle;
+    l->write = l->write ? l->write : defaults.write;
+    l->requests = l->requests ? l->requests : defaults.requests;
+    l->window = l->window ? l->window : defaults.window;
+}
+
+enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
+                    const struct http_service *s, void *arg)
+{
+    struct http_conn *c = mem_zalloc(sizeof *c);
+
+    if (c == NULL || (c->stream = stream_accept(l, fd, tls, &events, c)) == NULL) {
+        mem_free(c);
+        return ERR_NOMEM;
+    }
+    c->loop = l;
+    c->service = s;
+    c->service_arg = arg;
+    fill_limits(&c->limits, limits);
+    c->call.conn = c;
+    buf_init(&c->in, HTTP_HEAD_MAX + 2 * CONN_READ);
+    buf_init(&c->out, c->limits.window + 2 * HTTP_HEAD_MAX + CONN_FLUSH);
+    c->state = CONN_SHAKING;
+    alarm_init(&c->alarm, on_alarm);
+    alarm_set(l, &c->alarm, c->limits.handshake);
+    return ERR_OK;
+}
+
+void *http_conn_peer(const struct http_conn *c)
+{
+    return stream_peer(c->stream);
+}
+
+void http_conn_address(const struct http_conn *c, char *out, size_t n)
+{
+    stream_address(c->stream, out, n);
+}
+
+void http_conn_drain(struct http_conn *c)
+{
+    c->draining = true;
+    if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
+        conn_die(c, REASON_DRAINING, false);
+    else
+        c->closing = c->closing || c->state != CONN_SHAKING;
+}
+
+void http_conn_abort(struct http_conn *c)
+{
+    conn_die(c, REASON_CERTIFICATE_REVOKED, true);
+}

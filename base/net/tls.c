@@ -1,0 +1,239 @@
+/* TLS contexts: what is offered and asked, in one place. Invariants: no version below 1.2 but for `legacy` providers,
+ * ECDHE and AEAD only, no renegotiation, no tickets, no early data; a server's handshake never fails because of who the
+ * client is. */
+#include "base/net/internal.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+struct tls_context {
+    unsigned refs;
+    SSL_CTX *ctx; /* own */
+    bool server, http2;
+    void *(*verify)(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain);
+    void *arg;
+};
+
+static int peer_slot = -1; /* SSL ex_data index of the verified peer; made once, before threads */
+
+static void tls_once(void)
+{
+    if (peer_slot < 0)
+        peer_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+struct tls_context *tls_ref(struct tls_context *t)
+{
+    t->refs++;
+    return t;
+}
+
+void tls_unref(struct tls_context *t)
+{
+    if (t == NULL || --t->refs > 0)
+        return;
+    SSL_CTX_free(t->ctx);
+    mem_free(t);
+}
+
+SSL_CTX *tls_ssl_ctx(const struct tls_context *t)
+{
+    return t->ctx;
+}
+
+bool tls_is_server(const struct tls_context *t)
+{
+    return t->server;
+}
+
+void tls_drop_peer(SSL *ssl)
+{
+    mem_free(SSL_get_ex_data(ssl, peer_slot));
+    SSL_set_ex_data(ssl, peer_slot, NULL);
+}
+
+/* A handshake without a client certificate never calls the verify hook: judge "none" here. */
+void *tls_take_peer(SSL *ssl)
+{
+    void *peer = SSL_get_ex_data(ssl, peer_slot);
+
+    SSL_set_ex_data(ssl, peer_slot, NULL);
+    if (peer == NULL) {
+        const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+        if (t->verify)
+            peer = t->verify(t->arg, NULL, NULL);
+    }
+    return peer;
+}
+
+/* Replaces OpenSSL's own path building: certs/ judges, the handshake goes on, and the first request is told the reason.
+ */
+static int judge_client(X509_STORE_CTX *store, void *arg)
+{
+    const struct tls_context *t = arg;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    void *peer = t->verify(t->arg, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store));
+
+    if (peer == NULL) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+        return 0;
+    }
+    mem_free(SSL_get_ex_data(ssl, peer_slot));
+    SSL_set_ex_data(ssl, peer_slot, peer);
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
+                       unsigned inlen, void *arg)
+{
+    static const unsigned char both[] = "\x02h2\x08http/1.1";
+    const struct tls_context *t = arg;
+    const unsigned char *offer = t->http2 ? both : both + 3;
+    unsigned n = t->http2 ? 12 : 9;
+
+    (void)ssl;
+    if (SSL_select_next_proto((unsigned char **)out, outlen, offer, n, in, inlen) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static enum err bad_file(struct diags *d, const char *file)
+{
+    unsigned long code = ERR_peek_last_error();
+    char text[160] = "";
+
+    if (code)
+        ERR_error_string_n(code, text, sizeof text);
+    ERR_clear_error();
+    return diag_add(d, ERR_CRYPTO, 0, 0,
+                    "%s cannot be used as PEM certificate or key, or key and certificate do not fit: %s",
+                    "%s 不是可用的 PEM 证书或私钥，或私钥与证书不匹配：%s", file, text);
+}
+
+static enum err load_identity(SSL_CTX *ctx, const char *cert, const char *key, struct diags *d)
+{
+    enum err e = file_check_private(key, d);
+
+    if (e != ERR_OK)
+        return e;
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+        return bad_file(d, cert);
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+        return bad_file(d, key);
+    return ERR_OK;
+}
+
+static void set_strict(SSL_CTX *ctx)
+{
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
+}
+
+static struct tls_context *context_new(const SSL_METHOD *method)
+{
+    struct tls_context *t = mem_zalloc(sizeof *t);
+
+    tls_once();
+    if (t == NULL)
+        return NULL;
+    t->refs = 1;
+    t->ctx = SSL_CTX_new(method);
+    if (t->ctx == NULL)
+        return mem_free(t);
+    SSL_CTX_set_app_data(t->ctx, t);
+    SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_mode(t->ctx,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(t->ctx, 0);
+    SSL_CTX_set_read_ahead(t->ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(t->ctx, 17 * 1024);
+    return t;
+}
+
+enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, struct diags *d)
+{
+    struct tls_context *t = context_new(TLS_server_method());
+    enum err e;
+
+    if (t == NULL)
+        return ERR_NOMEM;
+    t->server = true;
+    t->http2 = s->http2;
+    t->verify = s->verify;
+    t->arg = s->arg;
+    set_strict(t->ctx);
+    if ((e = load_identity(t->ctx, s->cert_file, s->key_file, d)) != ERR_OK)
+        goto out;
+    if (s->ca_file) {
+        STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(s->ca_file);
+        if (names == NULL) {
+            e = bad_file(d, s->ca_file);
+            goto out;
+        }
+        SSL_CTX_set_client_CA_list(t->ctx, names);
+    }
+    if (s->verify) {
+        SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(t->ctx, judge_client, t);
+    }
+    SSL_CTX_set_alpn_select_cb(t->ctx, choose_alpn, t);
+    *ret = t;
+    return ERR_OK;
+out:
+    tls_unref(t);
+    return e;
+}
+
+static const char *const mode_names[] = { "mutual", "server", "legacy", "none" };
+
+const char *tls_mode_name(enum tls_mode m)
+{
+    return (unsigned)m < 4 ? mode_names[m] : "";
+}
+
+/* Old systems: their TLS 1.0, SHA-1 and renegotiation without RFC 5746. OpenSSL 3 wants security level 0 for these. */
+static void set_legacy(SSL_CTX *ctx)
+{
+    SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+    SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_cipher_list(ctx, "ALL:!aNULL:!eNULL:!RC4:!EXPORT:@SECLEVEL=0");
+    SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
+}
+
+enum err tls_client_new(const struct tls_client *c, struct tls_context **ret, struct diags *d)
+{
+    struct tls_context *t = context_new(TLS_client_method());
+    enum err e = ERR_OK;
+
+    if (t == NULL)
+        return ERR_NOMEM;
+    if (c->mode == TLS_LEGACY)
+        set_legacy(t->ctx);
+    else
+        set_strict(t->ctx);
+    if (c->ca_file) {
+        if (SSL_CTX_load_verify_file(t->ctx, c->ca_file) != 1) {
+            e = bad_file(d, c->ca_file);
+            goto out;
+        }
+        SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+    } else if (c->mode != TLS_LEGACY) {
+        e = diag_add(d, ERR_INVALID, 0, 0, "TLS mode %s needs anchors to check the provider against",
+                     "TLS 模式 %s 需要用于校验提供方的信任锚", tls_mode_name(c->mode));
+        goto out;
+    }
+    if (c->mode == TLS_MUTUAL)
+        e = load_identity(t->ctx, c->cert_file, c->key_file, d);
+    if (e != ERR_OK)
+        goto out;
+    *ret = t;
+    return ERR_OK;
+out:
+    tls_unref(t);
+    return e;
+}
