@@ -30,6 +30,8 @@ enum err json_reader_feed(struct json_reader *r, struct slice bytes) MUST_CHECK;
 enum err json_reader_finish(struct json_reader *r) MUST_CHECK; /* ERR_SYNTAX when the text is not one whole value */
 uint64_t json_reader_offset(const struct json_reader *r);      /* of the first byte not understood */
 
+bool json_number_valid(struct slice s); /* RFC 8259 section 6, the whole slice */
+
 /* A streaming XML reader on libxml2's push parser. Any DOCTYPE, processing instruction target that matters or token over TOKEN_MAX
  * is refused; names are passed with their namespace URI. `encoding`: from the transport ("GB18030"), or empty to believe BOM and
  * declaration; GB2312, GBK and CP936 are read as GB18030; a label that the bytes contradict is overridden by strict trial. */

@@ -1,0 +1,160 @@
+/* The bounded set of open keys; see json_reader_keys.h for the invariants. */
+#include "translate/json_reader_keys.h"
+#include <pthread.h>
+
+static uint64_t process_seed;
+static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
+
+static void draw_seed(void)
+{
+    struct uuid u = uuid_v7(clock_wall_ms());
+
+    memcpy(&process_seed, u.b + 8, sizeof process_seed); /* the random half */
+}
+
+void json_keys_init(struct json_keys *k)
+{
+    pthread_once(&seed_once, draw_seed);
+    *k = (struct json_keys){ .seed = process_seed };
+}
+
+void json_keys_done(struct json_keys *k)
+{
+    mem_free(k->stack);
+    mem_free(k->table);
+    *k = (struct json_keys){ .seed = k->seed };
+}
+
+void json_keys_reset(struct json_keys *k)
+{
+    json_keys_pop(k, 0);
+}
+
+void json_keys_pop(struct json_keys *k, uint32_t base)
+{
+    while (k->n > base) {
+        struct json_key_entry *e = &k->stack[--k->n];
+
+        if (e->slot != 0) {
+            k->table[e->slot - 1] = 0;
+            k->used--;
+        }
+    }
+}
+
+/* The slot of that hash among the entries from `base`, or the free one where it goes. */
+static uint32_t find_slot(const struct json_keys *k, uint32_t base, uint64_t hash, bool *ret_found)
+{
+    uint32_t at = (uint32_t)(hash ^ (hash >> 32)) & (k->size - 1);
+
+    *ret_found = false;
+    for (; k->table[at] != 0; at = (at + 1) & (k->size - 1)) {
+        uint32_t i = k->table[at] - 1;
+
+        if (i >= base && k->stack[i].hash == hash) {
+            *ret_found = true;
+            break;
+        }
+    }
+    return at;
+}
+
+static void table_put(struct json_keys *k, uint32_t i)
+{
+    bool found;
+    uint32_t at = find_slot(k, i, k->stack[i].hash, &found);
+
+    k->table[at] = i + 1;
+    k->stack[i].slot = at + 1;
+    k->used++;
+}
+
+/* Room for `more` entries at no more than half load. What was in the table goes into the new one in the order of its
+ * coming. */
+static enum err table_reserve(struct json_keys *k, uint32_t more)
+{
+    uint32_t size = k->size != 0 ? k->size : 64;
+    uint32_t *table;
+
+    while (size < 2 * (k->used + more))
+        size *= 2;
+    if (size == k->size)
+        return ERR_OK;
+    table = mem_array(size, sizeof *table);
+    if (table == NULL)
+        return ERR_NOMEM;
+    mem_free(k->table);
+    k->table = table;
+    k->size = size;
+    k->used = 0;
+    for (uint32_t i = 0; i < k->n; i++)
+        if (k->stack[i].slot != 0)
+            table_put(k, i);
+    return ERR_OK;
+}
+
+static enum err stack_reserve(struct json_keys *k)
+{
+    uint32_t room = k->room != 0 ? k->room * 2 : 64;
+    struct json_key_entry *p;
+
+    if (k->n < k->room)
+        return ERR_OK;
+    if (k->n >= KEYS_OPEN_MAX)
+        return ERR_TOO_LARGE;
+    p = mem_grow(k->stack, room * sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    k->stack = p;
+    k->room = room;
+    return ERR_OK;
+}
+
+static bool seen_linear(const struct json_keys *k, uint32_t base, uint64_t hash)
+{
+    for (uint32_t i = base; i < k->n; i++)
+        if (k->stack[i].hash == hash)
+            return true;
+    return false;
+}
+
+static void push(struct json_keys *k, uint64_t hash)
+{
+    k->stack[k->n++] = (struct json_key_entry){ .hash = hash };
+}
+
+/* The object is too large for a linear look: all its entries move into the table, those that are not there yet. */
+static enum err add_to_table(struct json_keys *k, uint32_t base, uint64_t hash)
+{
+    bool found;
+    enum err e = table_reserve(k, k->n - base + 1);
+
+    if (e != ERR_OK)
+        return e;
+    for (uint32_t i = base; i < k->n && k->stack[i].slot == 0; i++)
+        table_put(k, i);
+    (void)find_slot(k, base, hash, &found);
+    if (found)
+        return ERR_INVALID;
+    push(k, hash);
+    table_put(k, k->n - 1);
+    return ERR_OK;
+}
+
+enum err json_keys_add(struct json_keys *k, uint32_t base, struct slice key)
+{
+    /* The base is part of the seed: the same key in an outer object has another hash. */
+    uint64_t hash = slice_hash(key, k->seed + base * 0x9e3779b97f4a7c15U);
+    enum err e = stack_reserve(k);
+
+    if (e != ERR_OK)
+        return e;
+    if (k->n - base >= KEYS_MEMBERS_MAX)
+        return ERR_TOO_LARGE;
+    if (k->n - base >= KEYS_LINEAR)
+        return add_to_table(k, base, hash);
+    if (seen_linear(k, base, hash))
+        return ERR_INVALID;
+    push(k, hash);
+    return ERR_OK;
+}
