@@ -1,0 +1,186 @@
+/* Parameters of a consumer: the rules that hold in whatever form they come, and the query-string form.
+ * No text here holds anything that the consumer sent: undeclared names are told by their number, for a person may have
+ * put a value where a name belongs. */
+#include "translate/params.h"
+#include <stdio.h>
+
+enum { ITEMS_TEXT_MAX = 16384 };
+
+enum err params_refuse(struct params_read *d, enum reason reason, const char *en, const char *zh)
+{
+    *d->why = (struct translate_refusal){ .reason = reason, .detail = { en, zh } };
+    return ERR_INVALID;
+}
+
+int params_find(const struct params_read *d, struct slice name)
+{
+    for (size_t i = 0; i < d->r->n_params; i++)
+        if (slice_eq(d->r->params[i].name, name))
+            return (int)i;
+    return slice_is(name, "_items") ? PARAMS_ITEMS : PARAMS_UNKNOWN;
+}
+
+/* "id_no, kind": what may be given. */
+static struct slice declared(const struct params_read *d, struct buf *out)
+{
+    for (size_t i = 0; i < d->r->n_params; i++) {
+        buf_puts(out, i != 0 ? ", " : "");
+        buf_put(out, d->r->params[i].name);
+    }
+    if (d->r->n_params == 0)
+        buf_puts(out, "-");
+    return buf_slice(out);
+}
+
+static enum err refuse_unknown(struct params_read *d)
+{
+    struct buf names = BUF_INIT(REQUEST_PARAMS_MAX * 70);
+    struct slice s = declared(d, &names);
+    const char *en =
+        arena_printf(d->a, "parameter number %u is not declared; declared are: %.*s", d->members, SLICE_ARG(s));
+    const char *zh = arena_printf(d->a, "第 %u 个参数未声明；已声明：%.*s", d->members, SLICE_ARG(s));
+
+    buf_done(&names);
+    return params_refuse(d, REASON_PARAMETER_INVALID, en ? en : "a parameter is not declared", zh ? zh : "参数未声明");
+}
+
+static struct slice name_at(const struct params_read *d, int index)
+{
+    return index == PARAMS_ITEMS ? SLICE("_items") : d->r->params[index].name;
+}
+
+static enum err refuse_at(struct params_read *d, int index, const char *en, const char *zh)
+{
+    return request_refuse(d->why, d->a, REASON_PARAMETER_INVALID, name_at(d, index), en, zh);
+}
+
+enum err params_name(struct params_read *d, struct slice name, int *ret)
+{
+    int i = params_find(d, name);
+
+    d->members++;
+    *ret = i;
+    if (i == PARAMS_UNKNOWN)
+        return refuse_unknown(d);
+    if (i == PARAMS_ITEMS ? d->items_given : (d->given >> i & 1) != 0)
+        return refuse_at(d, i, "is given twice", "重复提交");
+    if (i == PARAMS_ITEMS)
+        d->items_given = true;
+    else
+        d->given |= UINT32_C(1) << i;
+    return ERR_OK;
+}
+
+/* "a,b": names without gaps; which of them are granted is not ours to say. */
+static enum err items_value(struct params_read *d, struct slice value)
+{
+    struct slice rest = value;
+
+    if (value.n == 0 || value.n > ITEMS_TEXT_MAX || slice_ends(value, SLICE(",")))
+        return refuse_at(d, PARAMS_ITEMS, "names no items: write a,b or leave it out",
+                         "未写明数据项：请写作 a,b 或不填");
+    while (rest.n > 0)
+        if (slice_trim(slice_cut(&rest, ',')).n == 0)
+            return refuse_at(d, PARAMS_ITEMS, "has an empty name between commas", "逗号之间有空名称");
+    d->items = value;
+    return ERR_OK;
+}
+
+enum err params_value(struct params_read *d, int index, struct slice value)
+{
+    const struct plan_param *p;
+    char en[64], zh[64];
+
+    if (index == PARAMS_ITEMS)
+        return items_value(d, value);
+    p = &d->r->params[index];
+    if (utf8_count(value) > p->max) {
+        (void)snprintf(en, sizeof en, "is longer than %u characters", p->max);
+        (void)snprintf(zh, sizeof zh, "超过 %u 个字符", p->max);
+        return refuse_at(d, index, en, zh);
+    }
+    if (value.n > 0 && p->check != NULL && !p->check->ok(value)) {
+        (void)snprintf(en, sizeof en, "is not a valid %s", p->check->what[LANG_EN]);
+        (void)snprintf(zh, sizeof zh, "不是合法的%s", p->check->what[LANG_ZH]);
+        return refuse_at(d, index, en, zh);
+    }
+    d->values[index] = value;
+    return ERR_OK;
+}
+
+enum err params_done(struct params_read *d, struct translate_params *ret, struct slice *ret_items)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->r->n_params; i++) {
+        const struct plan_param *p = &d->r->params[i];
+        bool given = (d->given >> i & 1) != 0;
+
+        if (p->required && (!given || d->values[i].n == 0))
+            return refuse_at(d, (int)i, given ? "is empty, but required" : "is missing",
+                             given ? "为必填项，不能为空" : "缺失");
+        if (given)
+            ret->at[n++] = (struct translate_param){ p->name, d->values[i], p->level, p->level >= 3 };
+    }
+    ret->n = n;
+    *ret_items = d->items;
+    return ERR_OK;
+}
+
+/* ---- the query string ---- */
+
+/* Before anything else is said of the query: an identity number in a URL is the one thing its sender must hear about.
+ * Names are compared as decoded, so that %69d_no is caught too; the value is not looked at. */
+static enum err refuse_in_url(struct params_read *d, struct slice query)
+{
+    while (query.n > 0) {
+        struct slice pair = slice_cut(&query, '&'), name;
+        int i;
+
+        if (percent_read(slice_cut(&pair, '='), true, d->a, &name) != ERR_OK)
+            continue;
+        i = params_find(d, name);
+        if (i >= 0 && d->r->params[i].level >= 3)
+            return request_refuse(d->why, d->a, REASON_PARAMETER_IN_URL, name_at(d, i),
+                                  "is sensitive: send it in the body of a POST", "属敏感参数：请置于 POST 正文中");
+    }
+    return ERR_OK;
+}
+
+static enum err query_pair(struct params_read *d, struct slice pair)
+{
+    struct slice raw = slice_cut(&pair, '='), name = { 0 }, value = { 0 };
+    int i;
+    enum err e = percent_read(raw, true, d->a, &name);
+
+    if (e == ERR_OK)
+        e = params_name(d, name, &i);
+    else if (e != ERR_NOMEM)
+        e = params_refuse(d, REASON_PARAMETER_INVALID, "a name in the query string is not percent-encoded UTF-8",
+                          "查询串中的参数名不是合法的百分号编码 UTF-8");
+    if (e != ERR_OK)
+        return e;
+    e = percent_read(pair, true, d->a, &value);
+    if (e == ERR_NOMEM)
+        return e;
+    if (e != ERR_OK)
+        return refuse_at(d, i, "is not percent-encoded UTF-8", "不是合法的百分号编码 UTF-8");
+    return params_value(d, i, value);
+}
+
+enum err translate_params_query(const struct translate_plan *p, struct slice query, struct arena *a,
+                                struct translate_params *ret, struct slice *ret_items, struct translate_refusal *why)
+{
+    struct params_read d = { .r = p->request, .a = a, .why = why };
+    enum err e;
+
+    *why = (struct translate_refusal){ 0 };
+    e = refuse_in_url(&d, query);
+    while (e == ERR_OK && query.n > 0) {
+        struct slice pair = slice_cut(&query, '&');
+
+        if (pair.n > 0)
+            e = query_pair(&d, pair);
+    }
+    return e != ERR_OK ? e : params_done(&d, ret, ret_items);
+}
