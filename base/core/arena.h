@@ -9,7 +9,7 @@ struct arena_chunk;
 struct arena {
     struct arena_chunk *chunks; /* own */
     char *at, *end;
-    size_t used, cap;
+    size_t used, cap; /* used: in pieces rounded up to 16 bytes */
 };
 
 void arena_init(struct arena *a, size_t cap);

@@ -30,7 +30,8 @@ void diags_init(struct diags *d, struct arena *arena);
  * Returns `code`, so that a function can end with it. `d` may be NULL: only the code is returned. */
 enum err diag_add(struct diags *d, enum err code, unsigned line, unsigned col, const char *en, const char *zh, ...)
     __attribute__((format(printf, 5, 7), format(printf, 6, 7)));
-/* The same for a failed system call: appends strerror(sys). */
+/* The same for a failed system call: appends the system's text. Returns ERR_NOT_FOUND for ENOENT, ERR_NOMEM for ENOMEM,
+ * ERR_FULL for ENOSPC and EDQUOT, else ERR_SYS. */
 enum err diag_sys(struct diags *d, int sys, const char *en, const char *zh, ...)
     __attribute__((format(printf, 3, 5), format(printf, 4, 5)));
 /* "file:line:col: text\n" for each, into out. */

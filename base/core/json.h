@@ -13,6 +13,7 @@ struct json {
     bool after_key;
 };
 
+/* Several values may be written at the outermost level (lines): no commas are put there. */
 void json_init(struct json *j, struct buf *out);
 void json_open(struct json *j, char bracket); /* '{' or '[' */
 void json_close(struct json *j, char bracket); /* '}' or ']' */

@@ -1,8 +1,9 @@
-/* The sharded immutable map. A version is a root of pages, a page is PAGE pointers to shards, a shard is one block:
- * entries in order of arrival, an open-addressing index over them (at most 3/4 full) and the bytes of the keys.
+/* The sharded immutable map. A version is a root of pages, a page is PAGE pointers to shards, a shard is one block: an
+ * open-addressing table of entries (at most 3/4 full) and the bytes of the keys behind it.
  * Invariants: what more than one version can reach (refs > 1 on the way to it) is never written; a block is written
  * only by the one writer, and only when every count on the way from the root is 1. A root copies only page pointers and
  * one page, so the cost of a change grows with the square root of the number of shards, and with the size of one shard.
+ * A page knows the sizes of its shards, so that a look-up touches cold memory twice: the entry and its key.
  * The hash is seeded once per process, because peers choose keys. */
 #include "base/core/smap.h"
 #include "base/core/mem.h"
@@ -17,20 +18,20 @@ enum { PAGE = 64, SHARDS_MAX = 65536 };
 
 struct entry {
     uint64_t hash;
-    void *object; /* ref */
+    void *object; /* ref; NULL: a free slot */
     uint32_t key_at, key_n;
 };
 
 struct shard {
     _Atomic uint32_t refs;
-    uint32_t n, cap;
-    uint32_t slots; /* power of two */
+    uint32_t n, cap, slots; /* n <= cap < slots */
     uint32_t keys_n, keys_cap;
-    struct entry entries[]; /* cap of them, then uint32_t slots (entry + 1; 0: free), then the keys */
+    struct entry entries[]; /* `slots` of them, then the keys */
 };
 
 struct page {
     _Atomic uint32_t refs;
+    uint32_t slots[PAGE];       /* of each shard */
     struct shard *shards[PAGE]; /* ref; NULL: empty */
 };
 
@@ -86,91 +87,87 @@ static void seed_make(void)
             abort();
 }
 
-static uint32_t *shard_index(const struct shard *s)
+static const char *entry_key(const struct entry *entries, uint32_t slots, const struct entry *e)
 {
-    return (uint32_t *)(s->entries + s->cap);
+    return (const char *)(entries + slots) + e->key_at;
 }
 
-static char *shard_keys(const struct shard *s)
+/* Where probing starts. The shard was chosen by the upper half of the hash. */
+static uint32_t slot_first(uint64_t hash, uint32_t slots)
 {
-    return (char *)(shard_index(s) + s->slots);
+    return (uint32_t)((hash & UINT32_MAX) * slots >> 32);
 }
 
-/* Where `key` is in the index, or the free slot where it would be. */
-static uint32_t *shard_slot(const struct shard *s, uint64_t hash, struct slice key)
+/* NULL: not there. Does not read the head of the shard. */
+static struct entry *shard_find(struct shard *s, uint32_t slots, uint64_t hash, struct slice key)
 {
-    uint32_t *index = shard_index(s);
-
-    for (uint32_t i = (uint32_t)hash;; i++) {
-        uint32_t *slot = &index[i & (s->slots - 1)];
-        const struct entry *e;
-        if (*slot == 0)
-            return slot;
-        e = &s->entries[*slot - 1];
-        if (e->hash == hash && slice_eq((struct slice){ shard_keys(s) + e->key_at, e->key_n }, key))
-            return slot;
+    if (s == NULL)
+        return NULL;
+    for (uint32_t i = slot_first(hash, slots);; i = i + 1 < slots ? i + 1 : 0) {
+        struct entry *e = &s->entries[i];
+        if (e->object == NULL)
+            return NULL;
+        if (e->hash != hash)
+            continue;
+        __builtin_prefetch(e->object);
+        if (slice_eq((struct slice){ entry_key(s->entries, slots, e), e->key_n }, key))
+            return e;
     }
-}
-
-static struct entry *shard_find(struct shard *s, uint64_t hash, struct slice key)
-{
-    uint32_t slot = s ? *shard_slot(s, hash, key) : 0;
-
-    return slot ? &s->entries[slot - 1] : NULL;
 }
 
 /* An empty shard with room; NULL: no memory, or sizes that do not fit. */
 static struct shard *shard_new(size_t cap, size_t keys_cap)
 {
-    size_t slots = 2;
+    size_t slots = cap + cap / 3 + 1;
     struct shard *s;
 
     if (cap > UINT32_MAX / 4 || keys_cap > UINT32_MAX)
         return NULL;
-    while (slots * 3 < cap * 4)
-        slots *= 2;
-    s = mem_alloc(sizeof *s + cap * sizeof(struct entry) + slots * sizeof(uint32_t) + keys_cap);
+    s = mem_alloc(sizeof *s + slots * sizeof(struct entry) + keys_cap);
     if (s == NULL)
         return NULL;
     *s = (struct shard){ .cap = (uint32_t)cap, .slots = (uint32_t)slots, .keys_cap = (uint32_t)keys_cap };
     atomic_init(&s->refs, 1);
-    memset(shard_index(s), 0, slots * sizeof(uint32_t));
+    memset(s->entries, 0, slots * sizeof(struct entry));
     return s;
 }
 
 /* There is room, and the key is not in it. Takes over a reference on the object. */
 static void shard_append(struct shard *s, uint64_t hash, struct slice key, void *object)
 {
+    uint32_t i = slot_first(hash, s->slots);
+
     assert(s->n < s->cap && key.n <= s->keys_cap - s->keys_n);
-    for (uint32_t i = (uint32_t)hash;; i++) { /* no compare of keys: only a free slot is wanted */
-        uint32_t *slot = &shard_index(s)[i & (s->slots - 1)];
-        if (*slot != 0)
-            continue;
-        *slot = s->n + 1;
-        break;
-    }
-    s->entries[s->n++] = (struct entry){ hash, object, s->keys_n, (uint32_t)key.n };
+    while (s->entries[i].object != NULL) /* no compare of keys: only a free slot is wanted */
+        i = i + 1 < s->slots ? i + 1 : 0;
+    s->entries[i] = (struct entry){ hash, object, s->keys_n, (uint32_t)key.n };
     if (key.n)
-        memcpy(shard_keys(s) + s->keys_n, key.p, key.n);
+        memcpy((char *)(s->entries + s->slots) + s->keys_n, key.p, key.n);
     s->keys_n += (uint32_t)key.n;
+    s->n++;
 }
 
 static void shard_unref(struct shard *s)
 {
     if (s == NULL || !unref(&s->refs))
         return;
-    for (uint32_t i = 0; i < s->n; i++)
+    for (uint32_t i = 0; i < s->slots; i++)
         counted_unref(s->entries[i].object);
     mem_free(s);
+}
+
+static struct slice key_at(const struct shard *s, const struct entry *e)
+{
+    return (struct slice){ entry_key(s->entries, s->slots, e), e->key_n };
 }
 
 /* Appends all of `from` but `skip` (NULL: none). Objects get no new reference. */
 static void shard_fill(struct shard *to, const struct shard *from, const struct entry *skip)
 {
-    for (uint32_t i = 0; from && i < from->n; i++) {
+    for (uint32_t i = 0; from && i < from->slots; i++) {
         const struct entry *e = &from->entries[i];
-        if (e != skip)
-            shard_append(to, e->hash, (struct slice){ shard_keys(from) + e->key_at, e->key_n }, e->object);
+        if (e != skip && e->object != NULL)
+            shard_append(to, e->hash, key_at(from, e), e->object);
     }
 }
 
@@ -185,8 +182,9 @@ static void shard_supersede(struct shard *old, struct shard *fresh, const struct
         mem_free(old);
         return;
     }
-    for (uint32_t i = 0; fresh && i < fresh->n; i++)
-        counted_ref(fresh->entries[i].object);
+    for (uint32_t i = 0; fresh && i < fresh->slots; i++)
+        if (fresh->entries[i].object != NULL)
+            counted_ref(fresh->entries[i].object);
     shard_unref(old);
 }
 
@@ -221,19 +219,19 @@ static enum err shard_add(struct shard **at, uint64_t hash, struct slice key, vo
 static enum err shard_replace(struct shard **at, struct entry *e, void *object)
 {
     struct shard *s = *at, *fresh;
-    size_t i = (size_t)(e - s->entries);
 
     if (!is_only(&s->refs)) {
         fresh = shard_new(s->n, s->keys_n);
         if (fresh == NULL)
             return ERR_NOMEM;
         shard_fill(fresh, s, NULL);
+        e = shard_find(fresh, fresh->slots, e->hash, key_at(s, e));
         shard_supersede(s, fresh, NULL);
-        *at = s = fresh;
+        *at = fresh;
     }
     counted_ref(object);
-    counted_unref(s->entries[i].object);
-    s->entries[i].object = object;
+    counted_unref(e->object);
+    e->object = object;
     return ERR_OK;
 }
 
@@ -275,6 +273,7 @@ static bool page_own(struct page **at)
     atomic_init(&fresh->refs, 1);
     for (unsigned i = 0; i < PAGE; i++) {
         fresh->shards[i] = old->shards[i];
+        fresh->slots[i] = old->slots[i];
         if (fresh->shards[i] != NULL)
             ref(&fresh->shards[i]->refs);
     }
@@ -323,7 +322,6 @@ void smap_unref(struct smap *m)
     mem_free(m);
 }
 
-/* The shard comes from the upper half of the hash, the slot inside it from the lower. */
 static uint32_t shard_number(const struct smap *m, uint64_t hash)
 {
     return (uint32_t)(hash >> 32) & (m->shards - 1);
@@ -333,7 +331,8 @@ void *smap_find(const struct smap *m, struct slice key)
 {
     uint64_t hash = slice_hash(key, seed);
     uint32_t i = shard_number(m, hash);
-    const struct entry *e = shard_find(m->page[i / PAGE]->shards[i % PAGE], hash, key);
+    const struct page *p = m->page[i / PAGE];
+    const struct entry *e = shard_find(p->shards[i % PAGE], p->slots[i % PAGE], hash, key);
 
     return e ? e->object : NULL;
 }
@@ -350,18 +349,22 @@ static enum err change(struct smap *m, struct slice key, void *object)
     uint32_t i = shard_number(m, hash);
     struct page **page = &m->page[i / PAGE];
     struct shard **at;
-    struct entry *e = shard_find((*page)->shards[i % PAGE], hash, key);
+    struct entry *e = shard_find((*page)->shards[i % PAGE], (*page)->slots[i % PAGE], hash, key);
+    bool present = e != NULL;
     enum err err;
 
-    if (e == NULL && object == NULL)
+    if (!present && object == NULL)
         return ERR_OK;
     if (!page_own(page))
         return ERR_NOMEM;
     at = &(*page)->shards[i % PAGE];
     err = e == NULL ? shard_add(at, hash, key, object) : object ? shard_replace(at, e, object) : shard_remove(at, e);
-    if (err == ERR_OK && (e == NULL) != (object == NULL))
-        m->count = e == NULL ? m->count + 1 : m->count - 1;
-    return err;
+    if (err != ERR_OK)
+        return err;
+    (*page)->slots[i % PAGE] = *at ? (*at)->slots : 0;
+    if (present != (object != NULL))
+        m->count = present ? m->count - 1 : m->count + 1;
+    return ERR_OK;
 }
 
 enum err smap_load(struct smap *m, struct slice key, void *object)
@@ -400,9 +403,9 @@ void smap_each(const struct smap *m, bool (*fn)(void *arg, struct slice key, voi
 {
     for (uint32_t i = 0; i < m->shards; i++) {
         const struct shard *s = m->page[i / PAGE]->shards[i % PAGE];
-        for (uint32_t k = 0; s && k < s->n; k++) {
+        for (uint32_t k = 0; s && k < s->slots; k++) {
             const struct entry *e = &s->entries[k];
-            if (!fn(arg, (struct slice){ shard_keys(s) + e->key_at, e->key_n }, e->object))
+            if (e->object != NULL && !fn(arg, key_at(s, e), e->object))
                 return;
         }
     }

@@ -23,7 +23,8 @@ void smap_unref(struct smap *m);
 void *smap_find(const struct smap *m, struct slice key);
 size_t smap_count(const struct smap *m);
 /* A new version with `key` -> object (takes a reference on it; NULL removes the key). The key is copied.
- * *m is replaced by the new version and the old one unreferenced. On failure *m is unchanged. */
+ * *m is replaced by the new version and the old one unreferenced; when nobody else holds *m it is changed in place.
+ * On failure *m is unchanged. */
 enum err smap_put(struct smap **m, struct slice key, void *object) MUST_CHECK;
 /* Bulk building at start-up: as smap_put, but changes shards that only this version holds in place. */
 enum err smap_load(struct smap *m, struct slice key, void *object) MUST_CHECK;

@@ -16,6 +16,7 @@ bool hex_read(struct slice text, uint8_t *out, size_t out_n); /* exactly out_n b
 
 void base64_put(struct buf *b, struct slice bytes);    /* RFC 4648 section 4, with padding */
 void base64url_put(struct buf *b, struct slice bytes); /* section 5, without padding */
+/* Section 4 only, padding required; appends. ERR_SYNTAX, or out's failure. */
 enum err base64_read(struct slice text, struct buf *out) MUST_CHECK;
 
 void percent_put(struct buf *b, struct slice s); /* all but RFC 3986 unreserved */
