@@ -1,0 +1,43 @@
+#pragma once
+/* The daemon's settings: constant after reading. One table makes the parser, the defaults, the reload rule and the
+ * help. */
+#include "base/doc/doc.h"
+
+struct settings {
+    struct arena arena; /* own: all text */
+    struct slice node, trust_domain;
+    int language; /* enum lang: of messages where nobody said otherwise */
+    int zone;     /* minutes east of UTC */
+    uint64_t workers;
+    struct listen_settings {
+        struct slice data, control, operations; /* "host:port" */
+    } listen;
+    struct tls_settings {
+        struct slice certificate, key; /* of the gateway */
+        struct slice ca;               /* anchors and intermediates for clients */
+        struct slice crl;
+        const struct doc *anchors; /* further ones: [{ca, crl, domain, departments}] */
+        struct slice providers;    /* folder of anchors for providers */
+    } tls;
+    struct state_settings {
+        struct slice dir; /* state.db, keys/, secrets/, ca/ */
+    } state;
+    struct evidence_settings {
+        struct slice dir;
+        uint64_t segment_bytes, reserve_bytes, queue_bytes;
+    } evidence;
+    struct limit_settings {
+        uint64_t connections, exchanges, body, strangers_source, strangers_all, refusals;
+        int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
+    } limits;
+};
+/* Read and check a whole file; relative paths are relative to the file's folder. Every problem is reported. */
+enum err settings_read(const char *path, struct settings *ret, struct diags *d) MUST_CHECK;
+void settings_done(struct settings *s);
+/* Every setting with its value, default and meaning, for --check -v. */
+void settings_print(const struct settings *s, enum lang lang, struct buf *out);
+/* ERR_CONFLICT, each named, when `next` differs from `now` in a setting that a reload may not change. */
+enum err settings_may_reload(const struct settings *now, const struct settings *next, struct diags *d) MUST_CHECK;
+/* The file that `sluice init` writes. */
+void settings_write(struct slice node, struct slice trust_domain, const char *dir, unsigned data_port,
+                    unsigned control_port, unsigned operations_port, struct buf *out);
