@@ -57,7 +57,7 @@ void log_event(enum log_level level, const char *event, ...)
 {
     static const char *const levels[] = { "debug", "info", "warn", "error" };
     char mem[LINE_MAX_], now[CLOCK_TEXT];
-    /* room == cap: the buffer never grows, so the stack is never handed to free(). Two bytes stay for "}\n". */
+    /* room == cap: the buffer never grows, so the stack never reaches the allocator. Two bytes stay for "}\n". */
     struct buf b = { .p = mem, .room = LINE_MAX_ - 3, .cap = LINE_MAX_ - 3 };
     struct json j;
     va_list args;
