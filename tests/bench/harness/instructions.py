@@ -28,7 +28,8 @@ def perf_works(events=PERF_EVENTS):
 
 
 def _count_load(program, running, requests):
-    load(program, running, "1k", ["--connections", str(CONNECTIONS), "--requests", str(requests)], watch=False)
+    arguments = ["--connections", str(CONNECTIONS), "--requests", str(requests), "--timeout", "300"]   # valgrind is slow
+    load(program, running, "1k", arguments, watch=False)
 
 
 def _perf_run(program, running, requests, events):
