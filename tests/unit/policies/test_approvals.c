@@ -1,0 +1,186 @@
+/* Approvals: scripts of acts and what each must answer; grants are born only where two different people agreed. */
+#include "bench.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+struct act {
+    const struct policy_actor *by;
+    enum policy_act act;
+    const char *note;
+    enum err want;
+    enum reason why;   /* with ERR_DENIED */
+    const char *step;  /* with ERR_OK */
+    size_t grants;     /* born */
+    const char *state; /* of the request, afterwards */
+};
+struct script {
+    const char *what;
+    size_t wishes;
+    struct act acts[8];
+};
+
+#define DENY(actor, reason)                                                                                            \
+    {                                                                                                                  \
+        &(actor), POLICY_APPROVE, "", ERR_DENIED, (reason), NULL, 0, "open"                                            \
+    }
+
+/* Laid out by hand: an act a line. */
+/* clang-format off */
+static const struct script scripts[] = {
+    { "provider, then bureau", 1, {
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_APPROVE, "同意", ERR_OK, 0, "bureau", 1, "granted" },
+        { &li, POLICY_APPROVE, "", ERR_CONFLICT, 0, NULL, 0, "granted" } } },
+    { "nobody decides their own", 1, { DENY(wang, REASON_FOUR_EYES) } },
+    { "the roles", 1, {
+        DENY(zhao, REASON_ROLE_MISSING),
+        DENY(sun, REASON_ROLE_MISSING),
+        DENY(li, REASON_ROLE_MISSING), /* the provider comes first */
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        DENY(zhang, REASON_ROLE_MISSING) } },
+    { "one person is not two", 1, {
+        { &qian, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        DENY(qian, REASON_FOUR_EYES),
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 1, "granted" } } },
+    { "the other way round both roles are fine", 1, {
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &qian, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 1, "granted" } } },
+    { "rejecting needs a note", 1, {
+        { &zhang, POLICY_REJECT, "", ERR_INVALID, 0, NULL, 0, "open" },
+        { &zhang, POLICY_REJECT, "  ", ERR_INVALID, 0, NULL, 0, "open" },
+        { &zhang, POLICY_REJECT, "990101199003070015", ERR_INVALID, 0, NULL, 0, "open" },
+        { &zhang, POLICY_REJECT, "无依据", ERR_OK, 0, "provider", 0, "rejected" },
+        { &zhang, POLICY_APPROVE, "", ERR_CONFLICT, 0, NULL, 0, "rejected" },
+        { &li, POLICY_APPROVE, "", ERR_CONFLICT, 0, NULL, 0, "rejected" } } },
+    { "returned for correction", 1, {
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_RETURN, "", ERR_INVALID, 0, NULL, 0, "open" },
+        { &li, POLICY_RETURN, "窗口过长", ERR_OK, 0, "bureau", 0, "returned" },
+        { &zhang, POLICY_APPROVE, "", ERR_CONFLICT, 0, NULL, 0, "returned" } } },
+    { "two providers go their own ways", 3, {
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 2, "open" },
+        DENY(li, REASON_ROLE_MISSING),
+        { &sun, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 1, "granted" } } },
+    { "the bureau decides what waits, at once", 3, {
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &sun, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 3, "granted" } } },
+    { "one part rejected, one granted", 3, {
+        { &sun, POLICY_REJECT, "不予共享", ERR_OK, 0, "provider", 0, "open" },
+        { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 2, "granted" } } },
+    { "one part rejected, one returned", 3, {
+        { &sun, POLICY_REJECT, "不予共享", ERR_OK, 0, "provider", 0, "open" },
+        { &zhang, POLICY_RETURN, "请补充依据", ERR_OK, 0, "provider", 0, "returned" } } },
+    { "both roles in one act: only the part that is not one's own", 3, {
+        { &qian, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &sun, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &qian, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 1, "open" },
+        DENY(qian, REASON_FOUR_EYES),
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 2, "granted" } } },
+    { "both roles, two steps of two parts", 3, {
+        { &sun, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
+        { &qian, POLICY_APPROVE, "", ERR_OK, 0, "bureau,provider", 1, "open" },
+        { &li, POLICY_APPROVE, "", ERR_OK, 0, "bureau", 2, "granted" } } },
+    { "no such act", 1, { { &zhang, (enum policy_act)7, "", ERR_INVALID, 0, NULL, 0, "open" } } },
+};
+/* clang-format on */
+
+static enum err count(void *arg, const struct policy_grant_row *g)
+{
+    (void)g;
+    (*(size_t *)arg)++;
+    return ERR_OK;
+}
+
+static void play(struct bench *b, const struct script *s)
+{
+    struct policy_request q = bench_request(s->wishes), back;
+    struct slice id = bench_create(b, &q);
+    size_t before = 0;
+
+    assert_int_equal(policy_grant_each(b->tx, &(struct policy_grant_filter){ 0 }, &b->a, count, &before), ERR_OK);
+    for (size_t i = 0; i < 8 && s->acts[i].by; i++) {
+        const struct act *act = &s->acts[i];
+        struct policy_decided done = { 0 };
+        enum reason why = REASON_INTERNAL;
+        enum err e = policy_decide_request(b->tx, id, act->act, slice_of(act->note), act->by, bench_time(23, (int)i),
+                                           &b->a, &done, &why, &b->d);
+
+        if (e != act->want)
+            fail_msg("%s, act %zu: %s", s->what, i + 1, err_name(e));
+        if (e == ERR_DENIED && why != act->why)
+            fail_msg("%s, act %zu: %s", s->what, i + 1, reason_info(why)->code);
+        if (e == ERR_OK && !slice_is(done.step, act->step))
+            fail_msg("%s, act %zu: step %.*s", s->what, i + 1, SLICE_ARG(done.step));
+        size_t born = 0;
+        assert_int_equal(policy_grant_each(b->tx, &(struct policy_grant_filter){ 0 }, &b->a, count, &born), ERR_OK);
+        if (done.n_grants != act->grants || born - before != act->grants)
+            fail_msg("%s, act %zu: %zu grants told, %zu born", s->what, i + 1, done.n_grants, born - before);
+        before = born;
+        assert_int_equal(policy_request_find(b->tx, id, &b->a, &back), ERR_OK);
+        if (!slice_is(back.state, act->state))
+            fail_msg("%s, act %zu: request is %.*s", s->what, i + 1, SLICE_ARG(back.state));
+    }
+}
+
+static void test_scripts(void **state)
+{
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
+        play(*state, &scripts[i]);
+}
+
+static enum err last_of_bureau(void *arg, const struct policy_approval *ap)
+{
+    if (slice_is(ap->step, "bureau"))
+        *(struct policy_approval *)arg = *ap;
+    return ERR_OK;
+}
+
+static void test_what_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct policy_request q = bench_request(1);
+    struct slice id = bench_create(b, &q);
+    struct policy_decided done;
+    struct policy_approval ap = { 0 };
+    struct policy_grant_row g;
+    enum reason why;
+
+    assert_int_equal(
+        policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), &zhang, 1000, &b->a, &done, &why, &b->d), ERR_OK);
+    assert_true(slice_is(done.provider, "public-security"));
+    assert_int_equal(
+        policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE("同意"), &li, 2000, &b->a, &done, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_approval_each(b->tx, id, &b->a, last_of_bureau, &ap), ERR_OK);
+    assert_true(slice_is(ap.state, "approved") && slice_is(ap.by, "data-bureau/li") && slice_is(ap.note, "同意") &&
+                ap.at == 2000);
+    assert_int_equal(done.n_grants, 1);
+    assert_int_equal(policy_grant_find(b->tx, done.grants[0], &b->a, &g), ERR_OK);
+    assert_true(slice_is(g.id, "g1") && slice_is(g.request, "r1") && slice_is(g.app, "education/admission"));
+    assert_true(slice_is(g.department, "education") && slice_is(g.provider, "public-security"));
+    assert_true(slice_is(g.resource, "public-security/household") && g.resource_version == 1 && g.version == 1);
+    assert_true(slice_is(g.items, "id_no,name,relation") && slice_is(g.clear, "relation"));
+    assert_true(slice_is(g.purposes, "admission,transfer") && slice_is(g.basis, "义务教育法第十二条"));
+    assert_true(slice_is(g.author, "education/wang") && slice_is(g.approvers, "public-security/zhang,data-bureau/li"));
+    assert_true(slice_is(g.state, "active") && slice_is(g.note, "") && slice_is(g.changed_by, "data-bureau/li"));
+    assert_true(g.day_from == q.day_from && g.day_to == q.day_to && g.minute_from == 480 && g.minute_to == 1080 &&
+                g.weekdays == 0x1f);
+    assert_true(g.expires == q.expires && g.max_rows == 20 && g.created == 2000 && g.changed == 2000);
+    assert_int_equal(
+        policy_decide_request(b->tx, SLICE("r7"), POLICY_APPROVE, SLICE(""), &li, 1, &b->a, &done, &why, &b->d),
+        ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_scripts, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_what_is_kept, bench_open, bench_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
