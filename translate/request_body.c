@@ -175,7 +175,8 @@ static enum err put_members(struct render *d, struct json *j, const struct plan_
         json_key_slice(j, k->name);
         e = k->row != NULL ? put_scalar(d, j, k->row) : put_members(d, j, k);
     }
-    json_close(j, '}');
+    if (e == ERR_OK)
+        json_close(j, '}');
     return e;
 }
 

@@ -13,10 +13,11 @@ bool translate_safe(const struct translate_plan *p)
 
 bool translate_param_at(const struct translate_plan *p, size_t i, struct slice *name, bool *required, uint8_t *level)
 {
-    const struct plan_param *m = &p->request->params[i];
+    const struct plan_param *m;
 
     if (i >= p->request->n_params)
         return false;
+    m = &p->request->params[i];
     *name = m->name;
     *required = m->required;
     *level = m->level;
