@@ -69,7 +69,10 @@ enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct sli
 enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *from, struct diags *d) MUST_CHECK;
 
 /* Run every checker over one Resource manifest: catalog shape, translate's mapping, the connector's binding.
- * `check_only`: nothing is resolved and no secret is read. On ERR_OK *ret (may be NULL) is a new service, counted once.
- * Code tables come from `tx` (NULL: references are not followed). */
-enum err service_compile(const struct doc *manifest, uint64_t version, const struct connector_world *world,
-                         bool check_only, struct sql_tx *tx, struct service **ret, struct diags *d) MUST_CHECK;
+ * `check_only`: nothing is resolved and no secret is read. Code tables come from `tx` (NULL: references are not
+ * followed). */
+enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
+                       struct sql_tx *tx, struct arena *a, struct diags *d) MUST_CHECK;
+/* The same for a stored manifest (JSON text), into a new service that owns all it points to. */
+enum err service_load(struct slice manifest, uint64_t version, const struct connector_world *world, struct sql_tx *tx,
+                      struct service **ret, struct diags *d) MUST_CHECK;

@@ -1,0 +1,170 @@
+/* Compiling one version of a resource: the three checkers of a Resource manifest over one tree, and the service that
+ * owns the result. */
+#include "gateway/snapshot.h"
+
+enum { SERVICE_ARENA = 8 << 20, CODES_MAX = 20000 };
+
+struct compile {
+    struct sql_tx *tx; /* NULL: code tables are not followed */
+    struct arena *arena;
+    struct diags *diags;
+    const struct translate_item *items;
+    size_t n_items;
+};
+
+/* ---- code tables ---- */
+static enum err read_codes(struct compile *c, struct slice json, struct translate_item *to)
+{
+    const struct doc *table, *codes;
+    struct translate_code *list;
+    size_t n = 0;
+    enum err e = doc_read_json(json, c->arena, c->diags, &table);
+
+    if (e != ERR_OK)
+        return e;
+    codes = doc_get(table, "codes");
+    if (codes == NULL || codes->count > CODES_MAX)
+        return ERR_INVALID;
+    list = arena_array(c->arena, codes->count, sizeof *list);
+    if (list == NULL)
+        return ERR_NOMEM;
+    DOC_EACH(row, codes)
+    list[n++] = (struct translate_code){ doc_text(row, "code"), doc_text(row, "title") };
+    to->codes = list;
+    to->n_codes = n;
+    return ERR_OK;
+}
+
+static enum err find_codes(struct compile *c, struct slice id, struct translate_item *to)
+{
+    struct catalog_entry entry;
+    enum err e;
+
+    if (id.n == 0 || c->tx == NULL)
+        return ERR_OK;
+    e = catalog_find(c->tx, CATALOG_CODE_TABLE, id, 0, c->arena, &entry);
+    if (e == ERR_NOT_FOUND)
+        return diag_add(c->diags, ERR_INVALID, 0, 0, "there is no code table %.*s: apply it first",
+                        "没有代码表 %.*s：请先登记该代码表", SLICE_ARG(id));
+    return e == ERR_OK ? read_codes(c, entry.json, to) : e;
+}
+
+/* ---- items: the catalog's words to translate's ---- */
+static enum err convert_items(struct compile *c, const struct catalog_item *from, size_t n,
+                              const struct translate_item **ret);
+
+static enum err convert_item(struct compile *c, const struct catalog_item *from, struct translate_item *to)
+{
+    enum err e = find_codes(c, from->codes, to);
+
+    to->name = from->name;
+    to->type = from->type;
+    to->level = from->level;
+    to->key = from->key;
+    to->length = from->length;
+    to->mask = from->mask;
+    to->check = from->check;
+    to->format_in = from->format_in;
+    to->empty_as = from->empty_as;
+    to->n_items = from->n_items;
+    if (e == ERR_OK && from->n_items > 0)
+        e = convert_items(c, from->items, from->n_items, &to->items);
+    return e;
+}
+
+static enum err convert_items(struct compile *c, const struct catalog_item *from, size_t n,
+                              const struct translate_item **ret)
+{
+    struct translate_item *to = arena_array(c->arena, n ? n : 1, sizeof *to);
+    enum err e = to ? ERR_OK : ERR_NOMEM;
+
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        e = convert_item(c, &from[i], &to[i]);
+    *ret = to;
+    return e;
+}
+
+/* ---- the three checkers ---- */
+struct compiled {
+    struct catalog_manifest manifest;
+    const struct translate_plan *plan;
+    struct connector_target *target; /* ref */
+};
+
+static enum err compile_call(struct compile *c, const struct doc *doc, uint64_t version,
+                             const struct connector_world *world, bool check_only, struct compiled *ret)
+{
+    const struct catalog_resource *r = ret->manifest.resource;
+    const struct translate_item *items = NULL;
+    enum err e = convert_items(c, r->items, r->n_items, &items), e2;
+
+    if (e != ERR_OK)
+        return e;
+    /* Both, so that a person sees the faults of either part at once. */
+    e = translate_compile(doc, items, r->n_items, r->id, version, c->arena, c->diags, &ret->plan);
+    e2 = connector_compile(doc, world, check_only, &ret->target, c->diags);
+    return e != ERR_OK ? e : e2;
+}
+
+static enum err compile(struct compile *c, const struct doc *doc, uint64_t version, const struct connector_world *world,
+                        bool check_only, struct compiled *ret)
+{
+    enum err e = catalog_read(doc, c->arena, c->diags, &ret->manifest);
+
+    if (e != ERR_OK)
+        return e;
+    if (ret->manifest.kind != CATALOG_RESOURCE)
+        return diag_add(c->diags, ERR_INVALID, doc->line, doc->col, "this is no Resource", "这不是数据资源清单");
+    if (!ret->manifest.resource->callable)
+        return ERR_OK;
+    return compile_call(c, doc, version, world, check_only, ret);
+}
+
+enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
+                       struct sql_tx *tx, struct arena *a, struct diags *d)
+{
+    struct compile c = { .tx = tx, .arena = a, .diags = d };
+    struct compiled out = { 0 };
+    enum err e = compile(&c, manifest, 1, world, check_only, &out);
+
+    connector_unref(out.target);
+    return e;
+}
+
+static void service_free(struct counted *counted)
+{
+    struct service *s = (struct service *)counted;
+
+    connector_unref(s->target);
+    arena_done(&s->arena);
+    mem_free(s);
+}
+
+enum err service_load(struct slice manifest, uint64_t version, const struct connector_world *world, struct sql_tx *tx,
+                      struct service **ret, struct diags *d)
+{
+    struct service *s = mem_zalloc(sizeof *s);
+    struct compile c = { .tx = tx, .diags = d };
+    struct compiled out = { 0 };
+    const struct doc *doc;
+    enum err e;
+
+    if (s == NULL)
+        return ERR_NOMEM;
+    counted_init(&s->counted, service_free);
+    arena_init(&s->arena, SERVICE_ARENA);
+    c.arena = &s->arena;
+    e = doc_read_json(manifest, &s->arena, d, &doc);
+    if (e == ERR_OK)
+        e = compile(&c, doc, version, world, false, &out);
+    s->target = out.target;
+    if (e != ERR_OK) {
+        counted_unref(s);
+        return e;
+    }
+    s->resource = out.manifest.resource;
+    s->plan = out.plan;
+    s->version = version;
+    *ret = s;
+    return ERR_OK;
+}

@@ -1,0 +1,413 @@
+/* The snapshot root and its objects. Invariant: a snapshot that a worker has seen never changes; only one made by
+ * snapshot_next, not yet given away, is loaded into. */
+#include "gateway/snapshot.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SHARDS_SMALL = 256, SHARDS_GRANTS = 4096 };
+
+struct snapshot *snapshot_new(void)
+{
+    struct snapshot *s = mem_zalloc(sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    atomic_init(&s->refs, 1);
+    s->generation = 1;
+    s->resources = smap_new(SHARDS_SMALL);
+    s->apps = smap_new(SHARDS_SMALL);
+    s->grants = smap_new(SHARDS_GRANTS);
+    s->pairs = smap_new(SHARDS_GRANTS);
+    if (s->resources && s->apps && s->grants && s->pairs)
+        return s;
+    snapshot_unref(s);
+    return NULL;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+static void map_unref(struct smap *m)
+{
+    if (m)
+        smap_unref(m);
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    map_unref(s->resources);
+    map_unref(s->apps);
+    map_unref(s->grants);
+    map_unref(s->pairs);
+    if (s->trust)
+        certs_trust_unref(s->trust);
+    mem_free(s);
+}
+
+struct snapshot *snapshot_next(const struct snapshot *from)
+{
+    struct snapshot *s = mem_zalloc(sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    atomic_init(&s->refs, 1);
+    s->generation = from->generation + 1;
+    s->resources = smap_ref(from->resources);
+    s->apps = smap_ref(from->apps);
+    s->grants = smap_ref(from->grants);
+    s->pairs = smap_ref(from->pairs);
+    s->trust = from->trust ? certs_trust_ref(from->trust) : NULL;
+    s->trust_generation = from->trust_generation;
+    return s;
+}
+
+/* ---- reading ---- */
+const struct resource_head *snapshot_resource(const struct snapshot *s, struct slice id)
+{
+    return smap_find(s->resources, id);
+}
+
+struct service *resource_version(const struct resource_head *h, uint64_t version)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->versions[i]->version == version)
+            return h->versions[i];
+    return NULL;
+}
+
+const struct principal *snapshot_app(const struct snapshot *s, struct slice id)
+{
+    return smap_find(s->apps, id);
+}
+
+const struct policy_grant *snapshot_grant(const struct snapshot *s, struct slice id)
+{
+    return smap_find(s->grants, id);
+}
+
+static bool pair_key(char *out, size_t room, struct slice app, struct slice resource, struct slice *key)
+{
+    if (app.n + resource.n + 1 > room)
+        return false;
+    memcpy(out, app.p, app.n);
+    out[app.n] = ' ';
+    memcpy(out + app.n + 1, resource.p, resource.n);
+    *key = (struct slice){ out, app.n + 1 + resource.n };
+    return true;
+}
+
+const struct grant_set *snapshot_pair(const struct snapshot *s, struct slice app, struct slice resource)
+{
+    char text[320];
+    struct slice key;
+
+    return pair_key(text, sizeof text, app, resource, &key) ? smap_find(s->pairs, key) : NULL;
+}
+
+/* ---- applications ---- */
+static void plain_free(struct counted *c)
+{
+    mem_free(c);
+}
+
+/* Put a new object under a key and leave the map its only owner. */
+static enum err put_new(struct smap **m, struct slice key, void *object)
+{
+    enum err e = object ? smap_put(m, key, object) : ERR_NOMEM;
+
+    counted_unref(object);
+    return e;
+}
+
+static enum err put_app(struct snapshot *s, const struct catalog_entry *entry)
+{
+    struct principal *p = mem_zalloc(sizeof *p);
+
+    if (p) {
+        counted_init(&p->counted, plain_free);
+        p->active = slice_is(entry->state, "active");
+    }
+    return put_new(&s->apps, entry->id, p);
+}
+
+static enum err reload_app(struct snapshot *s, struct slice id, const struct snapshot_source *from)
+{
+    struct catalog_entry entry;
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, 1 << 20);
+    e = catalog_find(from->tx, CATALOG_APP, id, 0, &a, &entry);
+    if (e == ERR_NOT_FOUND)
+        e = smap_put(&s->apps, id, NULL);
+    else if (e == ERR_OK)
+        e = put_app(s, &entry);
+    arena_done(&a);
+    return e;
+}
+
+/* ---- resources ---- */
+static void head_free(struct counted *c)
+{
+    struct resource_head *h = (struct resource_head *)c;
+
+    for (size_t i = 0; i < h->n; i++)
+        counted_unref(h->versions[i]);
+    mem_free(h);
+}
+
+struct head_build {
+    const struct snapshot_source *from;
+    const struct resource_head *before; /* unchanged versions are taken over, so that exchanges on them go on */
+    struct resource_head *head;
+    size_t room;
+    struct diags *diags;
+};
+
+static struct service *version_of(struct head_build *b, const struct catalog_entry *e)
+{
+    struct service *s = b->before ? resource_version(b->before, e->version) : NULL;
+
+    if (s != NULL)
+        return counted_ref(s);
+    if (service_load(e->json, e->version, b->from->world, b->from->tx, &s, b->diags) != ERR_OK)
+        return NULL; /* a stored version that no longer compiles (a lost secret, say) is left out and reported */
+    return s;
+}
+
+static enum err add_version(void *arg, const struct catalog_entry *e)
+{
+    struct head_build *b = arg;
+    bool live = slice_is(e->state, "published"), suspended = slice_is(e->state, "suspended");
+    struct service *s;
+
+    b->head->retired = b->head->retired || slice_is(e->state, "retired");
+    b->head->suspended = b->head->suspended || suspended;
+    if (!live && !suspended)
+        return ERR_OK;
+    if (b->head->n == b->room)
+        return ERR_TOO_LARGE;
+    s = version_of(b, e);
+    if (s == NULL)
+        return ERR_OK;
+    b->head->versions[b->head->n++] = s;
+    if (e->version > b->head->latest)
+        b->head->latest = e->version;
+    return ERR_OK;
+}
+
+struct versions {
+    struct slice id;
+    struct arena *arena;
+    struct catalog_entry list[64];
+    size_t n;
+};
+
+static enum err keep_version(void *arg, const struct catalog_entry *e)
+{
+    struct versions *v = arg;
+
+    if (!slice_eq(e->id, v->id))
+        return ERR_OK;
+    if (v->n == sizeof v->list / sizeof v->list[0])
+        return ERR_TOO_LARGE;
+    v->list[v->n] = *e;
+    v->list[v->n].state = arena_dup(v->arena, e->state);
+    v->list[v->n].json = arena_dup(v->arena, e->json);
+    v->n++;
+    return ERR_OK;
+}
+
+static int by_version(const void *a, const void *b)
+{
+    uint64_t x = ((const struct catalog_entry *)a)->version, y = ((const struct catalog_entry *)b)->version;
+
+    return x < y ? -1 : x > y;
+}
+
+static enum err build_head(struct snapshot *s, struct versions *v, const struct snapshot_source *from, struct diags *d)
+{
+    struct head_build b = { .from = from, .before = snapshot_resource(s, v->id), .room = v->n, .diags = d };
+    enum err e = ERR_OK;
+
+    if (v->n == 0)
+        return smap_put(&s->resources, v->id, NULL);
+    b.head = mem_zalloc(sizeof *b.head + v->n * sizeof b.head->versions[0]);
+    if (b.head == NULL)
+        return ERR_NOMEM;
+    counted_init(&b.head->counted, head_free);
+    qsort(v->list, v->n, sizeof v->list[0], by_version);
+    for (size_t i = 0; e == ERR_OK && i < v->n; i++)
+        e = add_version(&b, &v->list[i]);
+    if (e == ERR_OK)
+        e = smap_put(&s->resources, v->id, b.head);
+    counted_unref(b.head);
+    return e;
+}
+
+static enum err reload_resource(struct snapshot *s, struct slice id, const struct snapshot_source *from,
+                                struct diags *d)
+{
+    struct catalog_filter f = { .department = slice_sub(id, 0, slice_find(id, '/')), .all_versions = true };
+    struct versions *v = mem_zalloc(sizeof *v);
+    struct arena a;
+    enum err e;
+
+    if (v == NULL)
+        return ERR_NOMEM;
+    arena_init(&a, 64 << 20);
+    v->id = id;
+    v->arena = &a;
+    e = catalog_each(from->tx, CATALOG_RESOURCE, &f, &a, keep_version, v);
+    if (e == ERR_OK)
+        e = build_head(s, v, from, d);
+    arena_done(&a);
+    mem_free(v);
+    return e;
+}
+
+/* ---- grants ---- */
+static int bit_of(void *arg, struct slice item)
+{
+    return catalog_item_index(arg, item);
+}
+
+static enum err compile_grant(const struct snapshot *s, const struct policy_grant_row *row, struct policy_grant **ret)
+{
+    const struct resource_head *h = snapshot_resource(s, row->resource);
+    struct service *v = h ? resource_version(h, row->resource_version) : NULL;
+    static const struct catalog_resource nothing;
+
+    return policy_grant_compile(row, bit_of, v ? (void *)v->resource : (void *)&nothing, ret);
+}
+
+static void set_free(struct counted *c)
+{
+    struct grant_set *set = (struct grant_set *)c;
+
+    for (size_t i = 0; i < set->n; i++)
+        counted_unref((void *)set->at[i]);
+    mem_free(set);
+}
+
+/* The pair's set with this grant in place of its older self. */
+static enum err put_in_pair(struct snapshot *s, const struct policy_grant *g)
+{
+    struct slice app = slice_of(g->app), resource = slice_of(g->resource), key;
+    const struct grant_set *old = snapshot_pair(s, app, resource);
+    size_t n = old ? old->n : 0, k = 0;
+    struct grant_set *set = mem_zalloc(sizeof *set + (n + 1) * sizeof set->at[0]);
+    char text[320];
+
+    if (set == NULL || !pair_key(text, sizeof text, app, resource, &key)) {
+        mem_free(set);
+        return ERR_NOMEM;
+    }
+    counted_init(&set->counted, set_free);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(old->at[i]->id, g->id) != 0)
+            set->at[k++] = counted_ref((void *)old->at[i]);
+    set->at[k++] = counted_ref((void *)g);
+    set->n = k;
+    return put_new(&s->pairs, key, set);
+}
+
+static enum err put_grant(struct snapshot *s, const struct policy_grant_row *row)
+{
+    struct policy_grant *g = NULL;
+    enum err e = compile_grant(s, row, &g);
+
+    if (e != ERR_OK)
+        return e;
+    e = smap_put(&s->grants, row->id, g);
+    if (e == ERR_OK)
+        e = put_in_pair(s, g);
+    counted_unref(g);
+    return e;
+}
+
+static enum err reload_grant(struct snapshot *s, struct slice id, const struct snapshot_source *from)
+{
+    struct policy_grant_row row;
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, 1 << 20);
+    e = policy_grant_find(from->tx, id, &a, &row);
+    if (e == ERR_OK)
+        e = put_grant(s, &row);
+    arena_done(&a);
+    return e;
+}
+
+static enum err again(void *arg, const struct policy_grant_row *row)
+{
+    return put_grant(arg, row);
+}
+
+static enum err reload_grants_of(struct snapshot *s, const struct policy_grant_filter *f,
+                                 const struct snapshot_source *from)
+{
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, (size_t)4 << 30);
+    e = policy_grant_each(from->tx, f, &a, again, s);
+    arena_done(&a);
+    return e;
+}
+
+/* ---- the two ways in ---- */
+enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct slice id,
+                         const struct snapshot_source *from, struct diags *d)
+{
+    switch (kind) {
+    case SNAPSHOT_APP:
+        return reload_app(s, id, from);
+    case SNAPSHOT_GRANT:
+        return reload_grant(s, id, from);
+    case SNAPSHOT_RESOURCE:
+        return reload_resource(s, id, from, d);
+    }
+    return ERR_INVALID;
+}
+
+struct load {
+    struct snapshot *s;
+    const struct snapshot_source *from;
+    struct diags *d;
+};
+
+static enum err load_app(void *arg, const struct catalog_entry *e)
+{
+    return put_app(((struct load *)arg)->s, e);
+}
+
+static enum err load_resource(void *arg, const struct catalog_entry *e)
+{
+    struct load *l = arg;
+
+    return reload_resource(l->s, e->id, l->from, l->d);
+}
+
+enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *from, struct diags *d)
+{
+    struct load l = { s, from, d };
+    struct catalog_filter all = { 0 };
+    struct policy_grant_filter grants = { 0 };
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, (size_t)1 << 30);
+    e = catalog_each(from->tx, CATALOG_APP, &all, &a, load_app, &l);
+    if (e == ERR_OK)
+        e = catalog_each(from->tx, CATALOG_RESOURCE, &all, &a, load_resource, &l);
+    arena_done(&a);
+    return e == ERR_OK ? reload_grants_of(s, &grants, from) : e;
+}
