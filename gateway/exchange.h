@@ -1,0 +1,144 @@
+#pragma once
+/* One exchange: an attempt of a consumer, from its head to the last record. Inside gateway/ only.
+ *
+ * Stages are rows of one table (exchange.c); exchange_goto is the only writer of `state`; each stage writes its own
+ * column below once, and it is constant afterwards. An error at any stage jumps to OUTCOME with a reason; there is no
+ * way out that does not pass a record. Invariants: no byte of an answer leaves before its record is durable; a whole
+ * answer leaves only after its outcome is durable; memory is bounded by the arena's cap, the translate buffer and the
+ * consumer's window; the struct lives until its last record has been answered for. */
+#include "gateway/problem.h"
+#include "gateway/worker_internal.h"
+
+enum ex_state {
+    EX_READ_HEAD,
+    EX_IDENTIFY,
+    EX_RESOLVE,
+    EX_DECIDE,
+    EX_ADMIT,
+    EX_INTENT,
+    EX_OPEN,
+    EX_RELAY,
+    EX_OUTCOME,
+    EX_DEAD,
+    EX_COUNT_
+};
+enum step { STEP_NEXT, STEP_WAIT };
+enum {
+    EX_ARENA_CAP = 1 << 20,
+    EX_ARENA_FIRST = 3072,
+    EX_HELD = 4096,
+    EX_OUT_CAP = 4 << 20,
+    EX_PROGRESS_BYTES = 64 << 20,
+    EX_PROGRESS_MS = 30000
+};
+
+/* What the consumer is told; one table a protocol. HTTP/1 is in consumer_http.c; HTTP/2 will be another. */
+struct consumer_ops {
+    void (*head)(void *call, const struct http_reply *r);
+    size_t (*body)(void *call, struct slice bytes); /* returns the room left */
+    void (*end)(void *call, const struct http_header *trailers, size_t n);
+    void (*abort)(void *call);
+    size_t (*room)(void *call);
+    void (*read)(void *call, bool on);
+};
+
+struct ex_ask {                        /* READ_HEAD: what was said; slices in the arena */
+    bool get;                          /* GET; else POST */
+    struct slice department, resource; /* of the path; resource is "department/resource" */
+    struct slice query, purpose, grant, operator_, case_, trace;
+    enum translate_form form;
+    enum problem_form problem;
+    enum lang lang;
+};
+struct evidence { /* a record on its way */
+    struct exchange *x;
+    bool pending, durable, failed;
+    uint64_t index;
+};
+
+struct exchange {
+    struct worker *w;
+    struct exchange *next, **pprev; /* the worker's list of running ones */
+    struct connection *conn;        /* bor: NULL when the consumer is gone */
+    const struct consumer_ops *ops;
+    void *call;     /* NULL when nobody is left to answer */
+    uint8_t state;  /* enum ex_state */
+    bool running;   /* inside exchange_resume */
+    bool body_done; /* the whole request is here */
+    struct uuid id;
+    char id_text[UUID_TEXT];
+    int64_t began, began_wall;
+    struct buf body; /* own: the request's body */
+    char who[160];   /* subject's "department/id"; stays when the connection goes */
+    char uri[256], digest[65], address[46];
+
+    struct ex_ask ask;              /* READ_HEAD */
+    struct service *service;        /* ref, RESOLVE */
+    struct translate_params params; /* RESOLVE */
+    struct slice items_named;       /* RESOLVE */
+    struct policy_grant *grant;     /* ref, DECIDE: the one that permits, or came nearest */
+    struct policy_verdict verdict;  /* DECIDE */
+    const char *grant_ids[8];
+    uint64_t generation;                   /* snapshot it was decided on */
+    struct connector_call *provider;       /* own, OPEN; NULL when over */
+    struct translate_run *run;             /* own, RELAY */
+    struct digest *digest_in, *digest_out; /* borrowed from the worker's pool */
+    struct buf out; /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
+    int64_t asked_at, answered_at; /* ms: provider */
+    uint64_t bytes_in, bytes_out, progress_bytes;
+    int64_t progress_at;
+    bool provider_done, provider_paused, admitted, head_sent, ended, outcome_whole;
+    enum reached reached;
+
+    enum reason reason; /* OUTCOME: REASON_GRANTED or why not */
+    const char *detail[2];
+    struct slice raw; /* what could not be understood; for a keyed digest */
+    struct evidence intent, outcome, progress, cut;
+    unsigned outstanding;  /* records queued and not yet answered for */
+    struct alarm deadline; /* end of the grant's validity; evidence that does not come */
+    struct grave grave;
+    struct arena arena;
+    char first[EX_ARENA_FIRST]; /* the arena's first block */
+};
+
+extern const char *const ex_state_names[EX_COUNT_];
+
+/* A new exchange on this connection; NULL: no memory. It runs when exchange_resume is first called. */
+struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call);
+/* Go on as far as possible. Called by every event of this exchange, and by nothing else. */
+void exchange_resume(struct exchange *x);
+/* Jump to the outcome with this reason, from whatever stage; the first reason stays. */
+enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const char *zh);
+/* From outside the stages (the consumer went, the grant was revoked, an alarm): as exchange_fail, then on. */
+void exchange_cut(struct exchange *x, enum reason r);
+void exchange_consumer_gone(struct exchange *x, enum reason r);
+void exchange_consumer_sent(struct exchange *x);
+void exchange_evidence(struct evidence *ev, enum err e, uint64_t index);
+
+/* Stages, by file. */
+enum step stage_read_head(struct exchange *x);
+enum step stage_identify(struct exchange *x);
+enum step stage_resolve(struct exchange *x);
+enum step stage_decide(struct exchange *x);
+enum step stage_admit(struct exchange *x);
+enum step stage_intent(struct exchange *x);
+enum step stage_open(struct exchange *x);
+enum step stage_relay(struct exchange *x);
+enum step stage_outcome(struct exchange *x);
+
+/* ask.c: the head's parts, copied and checked, into x->ask. A fault is kept in x->reason for the read-head stage. */
+void ask_read(struct exchange *x, const struct http_head *h);
+/* relay.c */
+void relay_room(struct exchange *x);
+void relay_stop(struct exchange *x); /* ends provider and run, if any */
+/* record.c: queue a record of this exchange. False: it will never be durable (x->reason may change to
+ * evidence-unavailable). */
+enum err record_intent(struct exchange *x);
+enum err record_outcome(struct exchange *x);
+enum err record_refused(struct exchange *x);
+enum err record_progress(struct exchange *x);
+enum err record_cut(struct exchange *x, enum reason why);
+/* answer.c: what leaves. */
+void answer_problem(struct exchange *x);
+void answer_head(struct exchange *x, int64_t length);
+struct slice answer_receipt(struct exchange *x);

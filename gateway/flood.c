@@ -1,0 +1,65 @@
+/* Token buckets over fixed tables. A bucket holds two seconds' worth at most, so that a burst after silence stays
+ * small. */
+#include "gateway/flood.h"
+
+void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identity, unsigned share)
+{
+    memset(f, 0, sizeof *f);
+    f->source_rate = (float)source / (float)share;
+    f->all_rate = (float)all / (float)share;
+    f->identity_rate = (float)identity / (float)share;
+    if (random_bytes(&f->seed, sizeof f->seed) != ERR_OK)
+        f->seed = 1;
+}
+
+static bool take(struct flood_bucket *b, float rate, int64_t now)
+{
+    float most = rate * 2 < 1 ? 1 : rate * 2;
+
+    if (b->at == 0)
+        b->tokens = most;
+    else
+        b->tokens += rate * (float)(now - b->at) / 1000;
+    b->at = now;
+    if (b->tokens > most)
+        b->tokens = most;
+    if (b->tokens < 1)
+        return false;
+    b->tokens -= 1;
+    return true;
+}
+
+static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
+{
+    size_t slot = slice_hash(key, f->seed) % FLOOD_SLOTS;
+
+    if (!stranger)
+        return take(&f->identity[slot], f->identity_rate, now);
+    return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now);
+}
+
+bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms)
+{
+    if (may(f, key, stranger, mono_ms))
+        return true;
+    if (f->total++ == 0)
+        f->from = wall_ms;
+    f->counts[r]++;
+    return false;
+}
+
+bool flood_record(const struct flood *f, struct audit_record *r, int64_t wall_ms)
+{
+    if (f->total == 0)
+        return false;
+    *r = (struct audit_record){
+        .kind = AUDIT_COUNT, .at = wall_ms, .from = f->from, .to = wall_ms, .counts = f->counts
+    };
+    return true;
+}
+
+void flood_clear(struct flood *f)
+{
+    memset(f->counts, 0, sizeof f->counts);
+    f->total = 0;
+}

@@ -1,0 +1,49 @@
+#pragma once
+/* A worker's inside, shared by worker.c, consumer_http.c, the exchange and the flood guard; nobody else. One thread
+ * touches all of it. */
+#include "gateway/flood.h"
+#include "gateway/trust.h"
+#include "gateway/worker.h"
+
+#include <pthread.h>
+
+struct connection { /* one consumer's connection */
+    struct worker *w;
+    struct connection *next, **pprev;
+    struct http_conn *http;
+    const struct certs_peer *peer; /* bor: until the connection ends */
+    uint64_t trust_generation;     /* the peer was judged under */
+    char address[46];
+};
+
+enum { DIGEST_POOL = 64 };
+struct worker {
+    struct worker_config cfg;
+    struct loop *loop;
+    pthread_t thread;
+    struct snapshot *snapshot; /* ref */
+    struct trust_holder trust;
+    struct tls_context *tls;
+    struct audit_queue *queue;
+    struct watch *queue_watch;
+    struct alarm nudge, second;
+    struct connector_pool *pool;
+    struct acceptor *acceptor;
+    struct connection *connections;
+    struct exchange *exchanges;
+    size_t n_connections, n_exchanges;
+    struct digest *digests[DIGEST_POOL]; /* free ones, last in first out */
+    unsigned n_digests;
+    struct flood flood;
+    struct worker_note *drain; /* waits for the last exchange */
+    bool draining, stopping;
+    struct loop_msg stop;
+    struct worker_counters counters;
+};
+
+#define COUNT(w, what, n) atomic_fetch_add_explicit(&(w)->counters.what, (n), memory_order_relaxed)
+
+struct digest *worker_digest(struct worker *w);              /* NULL: no memory */
+void worker_digest_back(struct worker *w, struct digest *g); /* NULL is ok */
+void worker_exchange_gone(struct worker *w);                 /* one less runs */
+extern const struct http_service consumer_service;           /* consumer_http.c; its arg is the worker */
