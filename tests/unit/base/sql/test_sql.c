@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 #include "base/sql/sql.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -396,6 +397,44 @@ static void test_full(void **state)
     assert_int_equal(count(p, "SELECT COUNT(*) FROM t"), 1);
 }
 
+/* No room in the middle of a statement: SQLite has rolled back by then, and what follows must not run on its own. */
+static void test_full_halfway(void **state)
+{
+    struct place *p = *state;
+    struct rlimit old, tight;
+    struct sql_tx *tx;
+
+    tables(p);
+    getrlimit(RLIMIT_FSIZE, &old);
+    tight = (struct rlimit){ .rlim_cur = 200000, .rlim_max = old.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    tx = begin(p, true);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_int_equal(sql_exec(tx, "INSERT INTO t VALUES ('big', 1, zeroblob(20000000))", NULL, 0, NULL), ERR_FULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(sql_exec(tx, "INSERT INTO t VALUES ('after', 1, NULL)", NULL, 0, NULL), ERR_FULL);
+    assert_int_equal(sql_commit(tx, &p->d), ERR_FULL);
+    assert_int_equal(count(p, "SELECT COUNT(*) FROM t"), 0);
+}
+
+/* Another program with the file open (a backup tool) that writes: our begin says so, and readers are not held up. */
+static void test_busy(void **state)
+{
+    struct place *p = *state;
+    struct sql_tx *tx = NULL;
+    sqlite3 *other = NULL;
+
+    tables(p);
+    assert_int_equal(sqlite3_open(p->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE; INSERT INTO t VALUES ('x', 1, NULL)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sql_begin(p->s, true, &tx, &p->d), ERR_BUSY);
+    assert_null(tx);
+    assert_int_equal(count(p, "SELECT COUNT(*) FROM t"), 0);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    sql_rollback(begin(p, true));
+}
+
 /* When SQLite itself finds no room in the middle of a statement, the transaction may end there: nothing after it
  * counts. */
 static void test_full_inside(void **state)
@@ -497,10 +536,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_make, place_clear)
     const struct CMUnitTest tests[] = {
-        CASE(test_values), CASE(test_codes),        CASE(test_foreign_key),    CASE(test_rows),
-        CASE(test_cache),  CASE(test_transactions), CASE(test_killed),         CASE(test_lock_and_modes),
-        CASE(test_full),   CASE(test_full_inside),  CASE(test_not_a_database), CASE(test_migrate),
-        CASE(test_backup), CASE(test_no_memory),
+        CASE(test_values),         CASE(test_codes),        CASE(test_foreign_key), CASE(test_rows),
+        CASE(test_cache),          CASE(test_transactions), CASE(test_killed),      CASE(test_lock_and_modes),
+        CASE(test_full),           CASE(test_full_halfway), CASE(test_busy),        CASE(test_full_inside),
+        CASE(test_not_a_database), CASE(test_migrate),      CASE(test_backup),      CASE(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
