@@ -54,7 +54,8 @@ enum err json_string_begin(struct json_reader *r, bool key)
 
 /* ---- strings ---- */
 
-/* Nonzero when any of eight bytes is a control character, a quote, a backslash or not ASCII. */
+/* Nonzero when any of eight bytes is a control character, a quote, a backslash or not ASCII. The lowest bit
+ * that is set marks the first such byte: a false mark comes only of a borrow, which runs upwards from a true one. */
 static uint64_t special_in(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101U, highs = 0x8080808080808080U;
@@ -63,18 +64,24 @@ static uint64_t special_in(uint64_t w)
     return (w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
 }
 
+static const char *plain_bytes(const char *p, const char *end)
+{
+    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
+        p++;
+    return p;
+}
+
 static const char *plain_run(const char *p, const char *end)
 {
     uint64_t w;
 
     for (; end - p >= 8; p += 8) {
         memcpy(&w, p, sizeof w);
-        if (special_in(w) != 0)
-            break;
+        w = special_in(w);
+        if (w != 0)
+            return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? p + __builtin_ctzll(w) / 8 : plain_bytes(p, end);
     }
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
+    return plain_bytes(p, end);
 }
 
 /* How many bytes the character has whose first byte is `lead`; 0: none begins so (RFC 3629). */
@@ -102,13 +109,26 @@ static bool utf8_so_far(const char *s, unsigned n)
     return true;
 }
 
+/* A character of three bytes whose first leaves the second free: nearly all Chinese text. */
+static inline bool common_wide(const char *s)
+{
+    const unsigned char *u = (const unsigned char *)s;
+
+    return (u[0] & 0xF0) == 0xE0 && u[0] != 0xE0 && u[0] != 0xED && (u[1] & 0xC0) == 0x80 && (u[2] & 0xC0) == 0x80;
+}
+
 /* Behind the characters from p that are whole, valid and not ASCII; *ret_bad when what follows is none. */
 static const char *wide_run(const char *p, const char *end, bool *ret_bad)
 {
     *ret_bad = false;
     while (p < end && (unsigned char)*p >= 0x80) {
-        unsigned n = utf8_length((unsigned char)*p);
+        unsigned n;
 
+        if (end - p >= 3 && common_wide(p)) {
+            p += 3;
+            continue;
+        }
+        n = utf8_length((unsigned char)*p);
         if (n != 0 && (size_t)(end - p) < n)
             break;
         if (n == 0 || !utf8_so_far(p, n)) {
