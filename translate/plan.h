@@ -22,6 +22,7 @@ struct map_bind {
 struct map_level {
     struct map_node *first; /* distinct names; variants of one name hang on `same` */
     uint16_t id;            /* index of a run's search hint */
+    bool counted;           /* some child has a [n] */
 };
 
 enum { MAP_PARENT = 1 /* holds the records */, MAP_NESTED = 2 /* text is a document */, MAP_FAULT = 4 };
@@ -40,7 +41,7 @@ struct map_node {
 /* One declared item at its place: in the record (group 0) or in an entry of a list item. */
 struct map_field {
     const struct translate_item *item;
-    struct slice json_key, xml_open, xml_close; /* "name": and <name> and </name>, prepared */
+    struct slice json_key, xml_open, xml_close; /* ,"name": and <name> and </name>, prepared */
     const struct slice *codes;                  /* sorted; NULL: any */
     size_t n_codes;
     uint16_t top; /* index of the top-level item: grants and masks go by it */

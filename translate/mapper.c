@@ -1,0 +1,392 @@
+/* Matching of events to the trie. The hot path (open, text, close of an element without predicates) makes no allocation
+ * and looks for a name where the last one was found; predicates take the slower way through `pending`. */
+#include "translate/mapper.h"
+#include "translate/xml_reader.h"
+
+#define XSI_NS "http://www.w3.org/2001/XMLSchema-instance"
+
+/* ---- activation ---- */
+
+static void reset_counts(struct map_doc *d, const struct map_level *level)
+{
+    for (const struct map_node *n = level->first; n != NULL; n = n->next)
+        for (const struct map_node *v = n; v != NULL; v = v->same)
+            d->counts[v->id] = 0;
+}
+
+static bool wanted(const struct mapper *m, const struct map_node *node)
+{
+    for (const struct map_bind *b = node->texts; b != NULL; b = b->next)
+        if (b->target != MAP_TO_SLOT || group_wants(m, b->slot))
+            return true;
+    return false;
+}
+
+/* The element on top matches `node` for good. */
+static enum err activate(struct map_doc *d, const struct map_node *node)
+{
+    enum err e = ERR_OK;
+
+    if (node->kids != NULL && node->kids->counted)
+        reset_counts(d, node->kids);
+    if (node->flags & MAP_PARENT)
+        d->m->parent_seen = true;
+    if (node->flags & MAP_FAULT)
+        d->m->fault = true;
+    if (node->flags & MAP_NESTED)
+        d->stream = d->depth;
+    if (node->group != MAP_NO_GROUP)
+        e = group_begin(d, node->group);
+    if (node->texts != NULL && d->gather != d->depth && wanted(d->m, node)) {
+        d->gather = d->depth;
+        d->filled = false;
+        d->at = (uint32_t)d->m->text.n;
+    }
+    return e;
+}
+
+static bool counts_in(struct map_doc *d, const struct map_node *node)
+{
+    return node->nth == 0 || ++d->counts[node->id] == node->nth;
+}
+
+/* The gathered text goes to everything that is bound to it. */
+static enum err deliver(struct map_doc *d, const struct map_frame *f, enum value_kind kind)
+{
+    uint32_t n = d->filled ? (uint32_t)d->m->text.n - d->at : 0;
+    enum err e = ERR_OK;
+
+    d->gather = 0;
+    for (unsigned i = f->first; i < f->first + (unsigned)f->n && e == ERR_OK; i++)
+        for (const struct map_bind *b = d->active[i]->texts; b != NULL && e == ERR_OK; b = b->next)
+            e = group_take(d, b, kind, d->at, n);
+    if (!d->m->in_record)
+        d->m->text.n = 0;
+    return e;
+}
+
+/* All attributes of the element on top are known: decide about nodes with predicates. */
+static enum err settle(struct map_doc *d)
+{
+    struct map_frame *f = &d->frames[d->depth];
+    unsigned kept = f->first, last = f->first + f->n;
+    enum err e = ERR_OK;
+
+    d->pending = false;
+    for (unsigned i = f->first; i < last && e == ERR_OK; i++) {
+        const struct map_node *node = d->active[i];
+        bool was = d->states[i] == MAP_ACTIVE;
+        if (!was && (d->states[i] != MAP_MET || !counts_in(d, node)))
+            continue;
+        d->active[kept] = node;
+        d->states[kept++] = MAP_ACTIVE;
+        if (was)
+            continue;
+        e = activate(d, node);
+        for (unsigned k = 0; k < d->n_stash && e == ERR_OK; k++)
+            if (d->stash[k].node == node)
+                e = group_take(d, d->stash[k].bind, VALUE_TEXT, d->stash[k].at, d->stash[k].n);
+    }
+    if (d->n_stash > 0 && !d->m->in_record)
+        d->m->text.n = 0;
+    d->n_stash = 0;
+    d->used = kept;
+    f->n = (uint16_t)(kept - f->first);
+    if (f->n == 0) { /* nothing matched after all */
+        d->depth--;
+        d->skip = 1;
+    }
+    return e;
+}
+
+/* ---- events ---- */
+
+static bool is_name(const struct map_node *n, struct slice ns, struct slice name)
+{
+    return n->name.n == name.n && n->ns.n == ns.n && memcmp(n->name.p, name.p, name.n) == 0 &&
+           (ns.n == 0 || memcmp(n->ns.p, ns.p, ns.n) == 0);
+}
+
+static const struct map_node *find(struct map_doc *d, const struct map_level *level, struct slice ns, struct slice name)
+{
+    const struct map_node *start = d->hints[level->id], *n = start;
+
+    if (start == NULL)
+        start = n = level->first;
+    while (n != NULL) {
+        if (n->name.n == name.n && is_name(n, ns, name)) {
+            d->hints[level->id] = n->next != NULL ? n->next : level->first;
+            return n;
+        }
+        n = n->next != NULL ? n->next : level->first;
+        if (n == start)
+            break;
+    }
+    return NULL;
+}
+
+static void match(struct map_doc *d, const struct map_level *level, struct slice ns, struct slice name)
+{
+    for (const struct map_node *v = find(d, level, ns, name); v != NULL; v = v->same) {
+        if (v->pred.n == 0 && !counts_in(d, v))
+            continue;
+        d->states[d->used] = v->pred.n > 0 ? MAP_WAITING : MAP_ACTIVE;
+        d->pending |= v->pred.n > 0;
+        d->active[d->used++] = v;
+    }
+}
+
+static enum err refuse_html(struct map_doc *d, struct slice name)
+{
+    if (d->depth == 0 && d->level == 0 && slice_eq_nocase(name, SLICE("html")))
+        return mapper_fail(d->m, REASON_PROVIDER_MALFORMED, ERR_SYNTAX);
+    return ERR_OK;
+}
+
+static enum err on_open(void *self, struct slice ns, struct slice name)
+{
+    struct map_doc *d = self;
+    unsigned first = d->used;
+    enum err e = ERR_OK;
+
+    if (d->pending && d->skip == 0)
+        e = settle(d);
+    if (d->skip > 0 || e != ERR_OK) {
+        d->skip++;
+        return e;
+    }
+    const struct map_frame *parent = &d->frames[d->depth];
+    if (d->gather == d->depth && d->depth > 0)
+        e = deliver(d, parent, VALUE_BAD); /* elements where a text should be */
+    first = d->used;
+    if (d->depth == 0)
+        match(d, d->root, ns, name);
+    for (unsigned i = parent->first; d->depth > 0 && i < parent->first + (unsigned)parent->n; i++)
+        if (d->active[i]->kids != NULL)
+            match(d, d->active[i]->kids, ns, name);
+    if (d->used == first) {
+        d->skip = 1;
+        return e == ERR_OK ? refuse_html(d, name) : e;
+    }
+    if (d->depth + 1 >= FRAMES_MAX)
+        return mapper_fail(d->m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
+    d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)first, .n = (uint16_t)(d->used - first) };
+    for (unsigned i = first; i < d->used && e == ERR_OK; i++)
+        if (d->states[i] == MAP_ACTIVE)
+            e = activate(d, d->active[i]);
+    return e;
+}
+
+static enum err keep(struct mapper *m, struct slice s, uint32_t *at)
+{
+    *at = (uint32_t)m->text.n;
+    if (s.n > RECORD_MAX - m->text.n)
+        return mapper_fail(m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
+    buf_put(&m->text, s);
+    return m->text.failed == ERR_OK ? ERR_OK : mapper_fail(m, REASON_OVERLOADED, m->text.failed);
+}
+
+static enum err take_attr(struct map_doc *d, unsigned i, const struct map_bind *b, struct slice value)
+{
+    uint32_t at;
+
+    if (b->target == MAP_TO_SLOT && !group_wants(d->m, b->slot))
+        return ERR_OK;
+    enum err e = keep(d->m, value, &at);
+    if (e != ERR_OK)
+        return e;
+    if (d->states[i] == MAP_ACTIVE) {
+        e = group_take(d, b, VALUE_TEXT, at, (uint32_t)value.n);
+        if (!d->m->in_record)
+            d->m->text.n = 0;
+        return e;
+    }
+    d->stash[d->n_stash++] = (struct map_stash){ d->active[i], b, at, (uint32_t)value.n };
+    return ERR_OK;
+}
+
+static enum err on_attr(void *self, struct slice ns, struct slice name, struct slice value)
+{
+    struct map_doc *d = self;
+    enum err e = ERR_OK;
+
+    if (d->skip > 0)
+        return ERR_OK;
+    struct map_frame *f = &d->frames[d->depth];
+    if (slice_is(name, "nil") && slice_is(ns, XSI_NS))
+        f->nil = slice_is(value, "true") || slice_is(value, "1");
+    for (unsigned i = f->first; i < f->first + (unsigned)f->n && e == ERR_OK; i++) {
+        const struct map_node *node = d->active[i];
+        if (d->states[i] == MAP_WAITING && slice_eq(node->pred, name) && slice_eq(node->pred_ns, ns) &&
+            slice_eq(node->pred_value, value))
+            d->states[i] = MAP_MET;
+        for (const struct map_bind *b = node->attrs; b != NULL && e == ERR_OK; b = b->next)
+            if (slice_eq(b->name, name) && slice_eq(b->ns, ns))
+                e = take_attr(d, i, b, value);
+    }
+    return e;
+}
+
+static enum err nested_text(struct map_doc *d, struct slice piece)
+{
+    struct mapper *m = d->m;
+    enum err e;
+
+    if (d->inner == NULL) {
+        size_t blank = 0;
+        while (blank < piece.n && (unsigned char)piece.p[blank] <= ' ')
+            blank++;
+        if (blank == piece.n)
+            return ERR_OK;
+        unsigned level = d->level + 1;
+        if (level > MAP_NESTED_MAX)
+            return mapper_fail(m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
+        if (m->docs[level] == NULL && (m->docs[level] = mem_zalloc(map_doc_size(m->r))) == NULL)
+            return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
+        map_doc_init(m->docs[level], m, level);
+        d->inner = xml_reader_new_text(&map_sink, m->docs[level]);
+        if (d->inner == NULL)
+            return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
+    }
+    e = xml_reader_feed(d->inner, piece);
+    return e == ERR_OK ? e : mapper_reader_failed(m, e);
+}
+
+static enum err nested_end(struct map_doc *d)
+{
+    enum err e = ERR_OK;
+
+    d->stream = 0;
+    if (d->inner != NULL) {
+        e = xml_reader_finish(d->inner);
+        if (e != ERR_OK)
+            (void)mapper_reader_failed(d->m, e);
+        d->inner = xml_reader_free(d->inner);
+    }
+    return e;
+}
+
+/* JSON: a scalar where a record or an entry of a list should stand. */
+static enum err misplaced(struct map_doc *d, enum scalar kind)
+{
+    struct map_frame *f = &d->frames[d->depth];
+
+    if (d->m->r->format == PLAN_JSON) {
+        f->nil |= kind == SCALAR_NULL;
+        f->scalar |= kind != SCALAR_NULL;
+    }
+    return ERR_OK;
+}
+
+static enum err on_text(void *self, enum scalar kind, struct slice piece)
+{
+    struct map_doc *d = self;
+    struct mapper *m = d->m;
+    uint32_t at;
+
+    if (d->pending && d->skip == 0) {
+        enum err e = settle(d);
+        if (e != ERR_OK)
+            return e;
+    }
+    if (d->skip > 0 || d->depth == 0)
+        return ERR_OK;
+    if (d->stream == d->depth)
+        return nested_text(d, piece);
+    if (d->gather != d->depth)
+        return misplaced(d, kind);
+    enum err e = keep(m, piece, &at);
+    if (!d->filled)
+        d->at = at;
+    d->filled = true;
+    d->frames[d->depth].nil |= kind == SCALAR_NULL;
+    return e;
+}
+
+static enum err on_close(void *self)
+{
+    struct map_doc *d = self;
+    enum err e = ERR_OK;
+
+    if (d->pending && d->skip == 0)
+        e = settle(d);
+    if (d->skip > 0 || e != ERR_OK) {
+        d->skip -= d->skip > 0;
+        return e;
+    }
+    const struct map_frame *f = &d->frames[d->depth];
+    if (d->stream == d->depth)
+        e = nested_end(d);
+    if (d->gather == d->depth && e == ERR_OK)
+        e = deliver(d, f, f->nil ? VALUE_NIL : VALUE_TEXT);
+    for (unsigned i = f->first; i < f->first + (unsigned)f->n && e == ERR_OK; i++) {
+        const struct map_node *node = d->active[i];
+        if (node->group != MAP_NO_GROUP)
+            e = group_end(d, node->group, f);
+        if ((node->flags & MAP_FAULT) && e == ERR_OK)
+            e = mapper_fail(d->m, REASON_PROVIDER_REFUSED, ERR_INVALID);
+    }
+    d->used = f->first;
+    d->depth--;
+    return e;
+}
+
+/* JSON: an array of records was there, be it empty. */
+static enum err on_list(void *self, struct slice name, bool begins)
+{
+    struct map_doc *d = self;
+    const struct map_frame *f = &d->frames[d->depth];
+    const struct slice none = { NULL, 0 };
+
+    if (d->skip > 0 || !begins || d->m->records_seen)
+        return ERR_OK;
+    for (unsigned i = f->first; i < f->first + (unsigned)f->n || d->depth == 0; i++) {
+        const struct map_level *level = d->depth == 0 ? d->root : d->active[i]->kids;
+        const struct map_node *n = level != NULL ? find(d, level, none, name) : NULL;
+        for (; n != NULL; n = n->same)
+            d->m->records_seen |= n->group == 0;
+        if (d->depth == 0)
+            break;
+    }
+    return ERR_OK;
+}
+
+const struct event_sink map_sink = { on_open, on_attr, on_text, on_close, on_list };
+
+/* ---- life ---- */
+
+size_t map_doc_size(const struct plan_response *r)
+{
+    return sizeof(struct map_doc) + r->n_nodes * (sizeof(void *) + sizeof(uint32_t) + sizeof(uint8_t)) +
+           r->n_levels * sizeof(void *) + (r->n_slots + 4u) * sizeof(struct map_stash);
+}
+
+/* The arrays lie behind the struct, widest first. Memory is cleared. */
+void map_doc_init(struct map_doc *d, struct mapper *m, unsigned level)
+{
+    char *at = (char *)(d + 1);
+
+    memset(d, 0, map_doc_size(m->r));
+    d->m = m;
+    d->level = level;
+    d->root = level == 0 ? m->r->root : m->r->doc;
+    d->active = (const struct map_node **)(void *)at;
+    d->hints = d->active + m->r->n_nodes;
+    d->stash = (struct map_stash *)(void *)(d->hints + m->r->n_levels);
+    d->counts = (uint32_t *)(void *)(d->stash + m->r->n_slots + 4);
+    d->states = (uint8_t *)(d->counts + m->r->n_nodes);
+}
+
+void mapper_done(struct mapper *m)
+{
+    for (unsigned i = 0; i <= MAP_NESTED_MAX; i++) {
+        if (m->docs[i] != NULL)
+            m->docs[i]->inner = xml_reader_free(m->docs[i]->inner);
+        if (i > 0)
+            m->docs[i] = mem_free(m->docs[i]);
+    }
+    for (unsigned i = 0; i < m->r->n_groups; i++)
+        buf_done(&m->lists[i]);
+    buf_done(&m->text);
+    buf_done(&m->scratch);
+}

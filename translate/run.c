@@ -1,0 +1,188 @@
+/* One answer: a provider's bytes in, a consumer's bytes out. One block holds the run, its values and the outer
+ * document; readers and text buffers are their own. The mapper owns the outcome; this file joins it to the right
+ * reader. */
+#include "translate/mapper.h"
+#include "translate/xml_decode.h"
+#include "translate/xml_reader.h"
+
+enum { REFUSED_MAX = 65536 }; /* of the body of an HTTP error, read only for its code */
+
+struct translate_run {
+    struct mapper m;
+    struct json_reader *json; /* own; one of the two */
+    struct xml_reader *xml;
+    struct xml_decode *decode; /* own; JSON that is not UTF-8 */
+    uint64_t fed;
+    bool over; /* failed or finished: nothing more is read or written */
+};
+
+static uint64_t run_offset(const struct mapper *m)
+{
+    const struct translate_run *r = (const struct translate_run *)m; /* its first member */
+
+    return r->xml != NULL ? xml_reader_offset(r->xml) : r->json != NULL ? json_reader_offset(r->json) : 0;
+}
+
+/* The charset parameter of a Content-Type (RFC 9110 section 8.3.1); empty: none. */
+static struct slice charset(struct slice type)
+{
+    while (type.n > 0) {
+        struct slice part = slice_trim(slice_cut(&type, ';')), value = part;
+        struct slice name = slice_trim(slice_cut(&value, '='));
+        if (!slice_eq_nocase(name, SLICE("charset")))
+            continue;
+        value = slice_trim(value);
+        if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"')
+            value = slice_sub(value, 1, value.n - 2);
+        return value;
+    }
+    return (struct slice){ NULL, 0 };
+}
+
+static bool is_html(struct slice type)
+{
+    struct slice media = slice_trim(slice_cut(&type, ';'));
+
+    return slice_eq_nocase(media, SLICE("text/html")) || slice_eq_nocase(media, SLICE("application/xhtml+xml"));
+}
+
+static bool status_ok(const struct plan_response *p, int status)
+{
+    for (unsigned i = 0; i < p->n_status; i++)
+        if (p->status[i] == status)
+            return true;
+    return status >= 200 && status < 300;
+}
+
+static enum err feed_json(void *self, struct slice utf8)
+{
+    struct translate_run *r = self;
+
+    return json_reader_feed(r->json, utf8);
+}
+
+static enum err open_reader(struct translate_run *r, struct slice encoding)
+{
+    if (r->m.r->format == PLAN_XML) {
+        r->xml = xml_reader_new(&map_sink, r->m.docs[0], encoding);
+        return r->xml != NULL ? ERR_OK : ERR_NOMEM;
+    }
+    r->json = json_reader_new(&map_sink, r->m.docs[0]);
+    if (r->json == NULL)
+        return ERR_NOMEM;
+    if (xml_label_of(encoding) != XML_LABEL_GB18030)
+        return ERR_OK;
+    r->decode = mem_alloc(sizeof *r->decode);
+    if (r->decode == NULL)
+        return ERR_NOMEM;
+    xml_decode_init(r->decode, encoding, false, feed_json, r);
+    return ERR_OK;
+}
+
+static struct translate_run *run_new(const struct translate_plan *p, const struct translate_want *w, struct buf *out)
+{
+    const struct plan_response *resp = p->response;
+    size_t doc = map_doc_size(resp), lists = resp->n_groups * sizeof(struct buf),
+           values = resp->n_slots * sizeof(struct value);
+    size_t head = (sizeof(struct translate_run) + 15) & ~(size_t)15;
+    char *block = mem_alloc(head + lists + ((doc + 15) & ~(size_t)15) + values);
+
+    if (block == NULL)
+        return NULL;
+    struct translate_run *r = (struct translate_run *)(void *)block;
+    memset(r, 0, head + lists);
+    r->m.plan = p;
+    r->m.r = resp;
+    r->m.want = *w;
+    r->m.out = out;
+    r->m.offset = run_offset;
+    r->m.outcome.reason = REASON_GRANTED;
+    r->m.lists = (struct buf *)(void *)(block + head);
+    for (unsigned i = 0; i < resp->n_groups; i++)
+        buf_init(&r->m.lists[i], RECORD_MAX);
+    buf_init(&r->m.text, RECORD_MAX);
+    buf_init(&r->m.scratch, 2 * RECORD_MAX);
+    r->m.docs[0] = (struct map_doc *)(void *)(block + head + lists);
+    map_doc_init(r->m.docs[0], &r->m, 0);
+    r->m.values = (struct value *)(void *)(block + head + lists + ((doc + 15) & ~(size_t)15));
+    memset(r->m.values, 0, values);
+    return r;
+}
+
+enum err translate_open(const struct translate_plan *p, const struct translate_want *w, int status,
+                        struct slice content_type, struct buf *out, struct translate_run **ret)
+{
+    struct translate_run *r = run_new(p, w, out);
+
+    if (r == NULL)
+        return ERR_NOMEM;
+    if (open_reader(r, charset(content_type)) != ERR_OK) {
+        (void)translate_close(r);
+        return ERR_NOMEM;
+    }
+    r->m.refused = !status_ok(p->response, status);
+    if (is_html(content_type))
+        (void)mapper_fail(&r->m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
+    else if (r->m.refused && !p->response->has_code && p->response->root == p->response->doc)
+        (void)mapper_fail(&r->m, REASON_PROVIDER_REFUSED, ERR_INVALID); /* neither a code nor a fault to look for */
+    r->over = r->m.failed;
+    *ret = r;
+    return ERR_OK;
+}
+
+enum err translate_feed(struct translate_run *r, struct slice bytes)
+{
+    enum err e;
+
+    if (r->over)
+        return ERR_INVALID;
+    r->fed += bytes.n;
+    if (r->xml != NULL)
+        e = xml_reader_feed(r->xml, bytes);
+    else if (r->decode != NULL)
+        e = xml_decode_feed(r->decode, bytes);
+    else
+        e = json_reader_feed(r->json, bytes);
+    if (e == ERR_OK && r->m.refused && r->fed > REFUSED_MAX)
+        e = mapper_fail(&r->m, REASON_PROVIDER_REFUSED, ERR_INVALID);
+    if (e != ERR_OK) {
+        r->over = true;
+        return mapper_reader_failed(&r->m, e);
+    }
+    return ERR_OK;
+}
+
+enum err translate_finish(struct translate_run *r)
+{
+    enum err e = ERR_OK;
+
+    if (r->over)
+        return ERR_INVALID;
+    r->over = true;
+    if (r->xml != NULL)
+        e = xml_reader_finish(r->xml);
+    if (r->decode != NULL)
+        e = xml_decode_finish(r->decode);
+    if (r->json != NULL && e == ERR_OK)
+        e = json_reader_finish(r->json);
+    return e == ERR_OK ? mapper_finish(&r->m) : mapper_reader_failed(&r->m, e);
+}
+
+struct translate_run *translate_close(struct translate_run *r)
+{
+    if (r == NULL)
+        return NULL;
+    if (r->decode != NULL) {
+        xml_decode_done(r->decode);
+        r->decode = mem_free(r->decode);
+    }
+    r->json = json_reader_free(r->json);
+    r->xml = xml_reader_free(r->xml);
+    mapper_done(&r->m);
+    return mem_free(r);
+}
+
+const struct translate_outcome *translate_outcome(const struct translate_run *r)
+{
+    return &r->m.outcome;
+}

@@ -1,0 +1,182 @@
+/* Dates and times: y M d H m s S X as in the formats that departments write (yyyyMMdd, yyyy/M/d,
+ * yyyy-MM-dd'T'HH:mm:ss.SX). One letter takes as many digits as there are (up to two), more letters exactly so many; S
+ * any fraction; X a zone. A date that comes with a time is a date only when the time is midnight: nothing is cut off.
+ */
+#include "translate/value_time.h"
+#include <stdio.h>
+
+struct stamp {
+    int part[6]; /* year month day hour minute second */
+    struct slice fraction;
+    bool zoned;
+    int zone; /* minutes */
+};
+static const char letters[] = "yMdHms";
+
+static const char *const usual_dates[] = { "yyyy-MM-dd",
+                                           "yyyyMMdd",
+                                           "yyyy/M/d",
+                                           "yyyy-M-d",
+                                           "yyyy-MM-ddX",
+                                           "yyyy-MM-ddTHH:mm:ss",
+                                           "yyyy-MM-dd HH:mm:ss",
+                                           "yyyy-MM-ddTHH:mm:ss.S",
+                                           "yyyy-MM-dd HH:mm:ss.S",
+                                           NULL };
+static const char *const usual_times[] = { "yyyy-MM-dd HH:mm:ss",    "yyyy-MM-ddTHH:mm:ss",   "yyyyMMddHHmmss",
+                                           "yyyy-MM-ddTHH:mm:ssX",   "yyyy-MM-dd HH:mm:ss.S", "yyyy-MM-ddTHH:mm:ss.S",
+                                           "yyyy-MM-ddTHH:mm:ss.SX", "yyyy/M/d H:mm:ss",      NULL };
+
+/* One token of a format: a letter and how often, or a literal (letter 0). */
+struct token {
+    char letter, literal;
+    size_t times;
+};
+
+static bool next_token(struct slice *f, bool *quoted, struct token *t)
+{
+    while (f->n > 0 && f->p[0] == '\'') {
+        *quoted = !*quoted;
+        *f = slice_sub(*f, 1, f->n);
+    }
+    if (f->n == 0)
+        return false;
+    char c = f->p[0];
+    size_t n = 1;
+    *t = (struct token){ .literal = c };
+    if (!*quoted && (memchr(letters, c, 6) != NULL || c == 'S' || c == 'X')) {
+        while (n < f->n && f->p[n] == c)
+            n++;
+        *t = (struct token){ .letter = c, .times = n };
+    }
+    *f = slice_sub(*f, n, f->n);
+    return true;
+}
+
+bool time_format_ok(struct slice format)
+{
+    unsigned seen = 0;
+    bool quoted = false;
+    struct token t;
+
+    while (next_token(&format, &quoted, &t)) {
+        const char *at = t.letter ? memchr(letters, t.letter, 6) : NULL;
+        if (t.letter == 0 && !quoted && t.literal != 'T' &&
+            ((t.literal >= 'a' && t.literal <= 'z') || (t.literal >= 'A' && t.literal <= 'Z')))
+            return false;
+        if (at == NULL)
+            continue;
+        unsigned bit = 1u << (at - letters);
+        if ((seen & bit) || (at == letters ? t.times != 4 : t.times > 2))
+            return false;
+        seen |= bit;
+    }
+    return (seen & 7) == 7;
+}
+
+static bool take_digits(struct slice *s, size_t least, size_t most, int *ret)
+{
+    size_t n = 0;
+    int v = 0;
+
+    while (n < most && n < s->n && s->p[n] >= '0' && s->p[n] <= '9')
+        v = v * 10 + (s->p[n++] - '0');
+    *s = slice_sub(*s, n, s->n);
+    *ret = v;
+    return n >= least;
+}
+
+static bool take_fraction(struct slice *s, struct stamp *st)
+{
+    size_t n = 0;
+
+    while (n < s->n && n < 9 && s->p[n] >= '0' && s->p[n] <= '9')
+        n++;
+    st->fraction = slice_sub(*s, 0, n);
+    *s = slice_sub(*s, n, s->n);
+    while (st->fraction.n > 0 && st->fraction.p[st->fraction.n - 1] == '0')
+        st->fraction.n--;
+    return n > 0;
+}
+
+static bool take(struct slice *s, const struct token *t, struct stamp *st)
+{
+    const char *at = t->letter ? memchr(letters, t->letter, 6) : NULL;
+
+    if (at != NULL)
+        return take_digits(s, t->times, t->times == 1 ? 2 : t->times, &st->part[at - letters]);
+    if (t->letter == 'S')
+        return take_fraction(s, st);
+    if (t->letter == 'X') {
+        st->zoned = clock_parse_zone(*s, &st->zone);
+        *s = slice_sub(*s, s->n, 0);
+        return st->zoned;
+    }
+    if (s->n == 0 || s->p[0] != t->literal)
+        return false;
+    *s = slice_sub(*s, 1, s->n);
+    return true;
+}
+
+static bool parse(struct slice text, struct slice format, struct stamp *st)
+{
+    bool quoted = false;
+    struct token t;
+    int32_t days;
+
+    *st = (struct stamp){ { 0 }, { NULL, 0 }, false, 0 };
+    while (next_token(&format, &quoted, &t))
+        if (!take(&text, &t, st))
+            return false;
+    return text.n == 0 && clock_days(st->part[0], st->part[1], st->part[2], &days) && st->part[3] < 24 &&
+           st->part[4] < 60 && st->part[5] < 60;
+}
+
+static bool to_zone(struct stamp *st)
+{
+    int32_t days;
+
+    if (!st->zoned || st->zone == clock_zone())
+        return true;
+    if (!clock_days(st->part[0], st->part[1], st->part[2], &days))
+        return false;
+    int64_t s = (int64_t)days * 86400 + st->part[3] * 3600 + st->part[4] * 60 + st->part[5] - st->zone * 60;
+    struct civil c = clock_civil(s * 1000);
+    if (c.year < 0 || c.year > 9999)
+        return false;
+    const int part[6] = { c.year, c.month, c.day, c.hour, c.minute, c.second };
+    memcpy(st->part, part, sizeof part);
+    return true;
+}
+
+static bool write_date(const struct stamp *st, char out[48], size_t *n)
+{
+    if (st->part[3] || st->part[4] || st->part[5] || st->fraction.n > 0 || (st->zoned && st->zone != clock_zone()))
+        return false;
+    *n = (size_t)snprintf(out, 48, "%04d-%02d-%02d", st->part[0], st->part[1], st->part[2]);
+    return true;
+}
+
+static bool write_time(struct stamp *st, char out[48], size_t *n)
+{
+    int zone = clock_zone(), minutes = zone < 0 ? -zone : zone;
+
+    if (!to_zone(st))
+        return false;
+    int len = snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d%s%.*s%c%02d:%02d", st->part[0], st->part[1], st->part[2],
+                       st->part[3], st->part[4], st->part[5], st->fraction.n ? "." : "", SLICE_ARG(st->fraction),
+                       zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    *n = (size_t)len;
+    return len > 0 && len < 48;
+}
+
+bool time_render(struct slice text, const struct doc_strs *formats, bool date_only, char out[48], size_t *n)
+{
+    const char *const *usual = date_only ? usual_dates : usual_times;
+    struct stamp st;
+
+    for (size_t i = 0; formats->n > 0 ? i < formats->n : usual[i] != NULL; i++)
+        if (parse(text, formats->n > 0 ? formats->at[i] : slice_of(usual[i]), &st))
+            return date_only ? write_date(&st, out, n) : write_time(&st, out, n);
+    return false;
+}

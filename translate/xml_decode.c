@@ -1,0 +1,366 @@
+/* Bytes of a document into UTF-8. States, left to right and never back:
+ *   HEAD   collects up to XML_HEAD_MAX bytes until BOM and declaration are known
+ *   TRIAL  passes ASCII through; from the first other byte it holds XML_TRIAL_MAX bytes, then decides
+ *   SAME   bytes are UTF-8 (the parser checks them)     ICONV  bytes go through iconv, strictly
+ * Memory: one block of XML_TRIAL_MAX bytes, whatever comes. */
+#include "translate/xml_decode.h"
+#include <errno.h>
+
+/* Only these are believed. Others (ISO-8859-1 is what old servlet engines say of anything) are read as UTF-8 or refused
+ * by it; UTF-16 is known by its bytes. */
+static const struct {
+    const char *name;
+    enum xml_label label;
+} labels[] = {
+    { "utf-8", XML_LABEL_UTF8 },          { "utf8", XML_LABEL_UTF8 },
+    { "us-ascii", XML_LABEL_UTF8 },       { "ascii", XML_LABEL_UTF8 },
+    { "gb18030", XML_LABEL_GB18030 },     { "gbk", XML_LABEL_GB18030 },
+    { "gb2312", XML_LABEL_GB18030 },      { "cp936", XML_LABEL_GB18030 },
+    { "ms936", XML_LABEL_GB18030 },       { "x-gbk", XML_LABEL_GB18030 },
+    { "windows-936", XML_LABEL_GB18030 }, { "euc-cn", XML_LABEL_GB18030 },
+    { "gb_2312-80", XML_LABEL_GB18030 },  { "gb18030-2022", XML_LABEL_GB18030 },
+};
+
+enum xml_label xml_label_of(struct slice name)
+{
+    name = slice_trim(name);
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
+        if (slice_eq_nocase(name, slice_of(labels[i].name)))
+            return labels[i].label;
+    return XML_LABEL_NONE;
+}
+
+void xml_decode_init(struct xml_decode *d, struct slice transport, bool text, enum err (*out)(void *, struct slice),
+                     void *self)
+{
+    d->mode = XML_DECODE_HEAD;
+    d->transport = xml_label_of(transport);
+    d->label = XML_LABEL_NONE;
+    d->text = text;
+    d->head_blank = true;
+    d->cd = (iconv_t)-1;
+    d->n = 0;
+    d->dropped = 0;
+    d->out = out;
+    d->self = self;
+}
+
+void xml_decode_done(struct xml_decode *d)
+{
+    if (d->cd != (iconv_t)-1)
+        iconv_close(d->cd);
+    d->cd = (iconv_t)-1;
+}
+
+static enum err start_iconv(struct xml_decode *d, const char *from)
+{
+    d->cd = iconv_open("UTF-8", from);
+    if (d->cd == (iconv_t)-1)
+        return errno == ENOMEM ? ERR_NOMEM : ERR_UNSUPPORTED;
+    d->mode = XML_DECODE_ICONV;
+    d->n = 0;
+    return ERR_OK;
+}
+
+/* ---- iconv, with at most one split character carried in `held` ---- */
+
+static enum err convert(struct xml_decode *d, char **in, size_t *n)
+{
+    char utf8[4096];
+
+    while (*n > 0) {
+        char *o = utf8;
+        size_t room = sizeof utf8;
+        size_t r = iconv(d->cd, in, n, &o, &room);
+        int sys = errno;
+        if (o > utf8) {
+            enum err e = d->out(d->self, slice_make(utf8, (size_t)(o - utf8)));
+            if (e != ERR_OK)
+                return e;
+        }
+        if (r == (size_t)-1 && sys == EINVAL)
+            return ERR_OK;
+        if (r == (size_t)-1 && sys != E2BIG)
+            return ERR_SYNTAX;
+    }
+    return ERR_OK;
+}
+
+static enum err feed_iconv(struct xml_decode *d, struct slice s)
+{
+    while (d->n > 0 && s.n > 0) { /* complete the carried character byte by byte: at most 4 */
+        char *in = d->held;
+        size_t left;
+
+        if (d->n >= 8)
+            return ERR_SYNTAX;
+        d->held[d->n++] = s.p[0];
+        s = slice_sub(s, 1, s.n);
+        left = d->n;
+        enum err e = convert(d, &in, &left);
+        if (e != ERR_OK)
+            return e;
+        memmove(d->held, in, left);
+        d->n = left;
+    }
+    char *in = (char *)(uintptr_t)s.p; /* iconv does not write there */
+    enum err e = convert(d, &in, &s.n);
+    if (e != ERR_OK)
+        return e;
+    if (s.n > 8)
+        return ERR_SYNTAX;
+    if (s.n > 0) {
+        memcpy(d->held, in, s.n);
+        d->n = s.n;
+    }
+    return ERR_OK;
+}
+
+/* ---- trial ---- */
+
+/* Length of the UTF-8 sequence at p (2..4), 0: none, -1: cut off by the end of the sample. */
+static int sequence(const unsigned char *p, size_t n)
+{
+    static const struct {
+        unsigned char lo, hi, min2, max2, len;
+    } forms[] = { { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 }, { 0xE1, 0xEC, 0x80, 0xBF, 3 },
+                  { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
+                  { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 } };
+
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (p[0] < forms[i].lo || p[0] > forms[i].hi)
+            continue;
+        for (unsigned k = 1; k < forms[i].len; k++) {
+            if (k >= n)
+                return -1;
+            if (p[k] < (k == 1 ? forms[i].min2 : 0x80) || p[k] > (k == 1 ? forms[i].max2 : 0xBF))
+                return 0;
+        }
+        return forms[i].len;
+    }
+    return 0;
+}
+
+/* Chinese text in UTF-8 is sequences of three bytes and more; GB18030 text almost never looks like one of those, but
+ * may look like sequences of two (路 is C2 B7). So: long ones without a fault are UTF-8 whatever the label; two-byte
+ * ones alone go by the label; faults mean GB18030 only where some label says so and faults outnumber the long ones.
+ * Else it is damaged UTF-8, and the parser will say where. */
+enum xml_label xml_trial(struct slice sample, enum xml_label label)
+{
+    const unsigned char *p = (const unsigned char *)sample.p;
+    size_t bad = 0, wide = 0, n = sample.n;
+
+    for (size_t i = 0; i < n;) {
+        int len = p[i] < 0x80 ? 1 : sequence(p + i, n - i);
+        if (len < 0)
+            break;
+        if (len == 0)
+            bad++;
+        else if (len > 2)
+            wide++;
+        i += len > 0 ? (size_t)len : 1;
+    }
+    if (label != XML_LABEL_GB18030 || (bad == 0 && wide > 0))
+        return XML_LABEL_UTF8;
+    return bad > wide || (bad == 0 && wide == 0) ? XML_LABEL_GB18030 : XML_LABEL_UTF8;
+}
+
+static enum err decide(struct xml_decode *d)
+{
+    struct slice sample = { d->held, d->n };
+    enum xml_label first = d->transport != XML_LABEL_NONE ? d->transport : d->label;
+    bool gb = d->transport == XML_LABEL_GB18030 || d->label == XML_LABEL_GB18030;
+    enum xml_label chosen = xml_trial(sample, gb ? XML_LABEL_GB18030 : XML_LABEL_UTF8);
+    char mine[XML_TRIAL_MAX];
+
+    if (chosen == XML_LABEL_GB18030 && first == XML_LABEL_UTF8 && utf8_valid(sample))
+        chosen = XML_LABEL_UTF8; /* two-byte sequences only, and the better label says UTF-8 */
+    memcpy(mine, sample.p, sample.n);
+    sample.p = mine;
+    d->n = 0;
+    if (chosen != XML_LABEL_GB18030) {
+        d->mode = XML_DECODE_SAME;
+        return d->out(d->self, sample);
+    }
+    enum err e = start_iconv(d, "GB18030");
+    return e == ERR_OK ? feed_iconv(d, sample) : e;
+}
+
+static size_t ascii_run(struct slice s)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.p + i, 8);
+        if (w & 0x8080808080808080u)
+            break;
+    }
+    while (i < s.n && !((unsigned char)s.p[i] & 0x80))
+        i++;
+    return i;
+}
+
+static enum err feed_trial(struct xml_decode *d, struct slice *s)
+{
+    if (d->n == 0) {
+        size_t plain = ascii_run(*s);
+        if (plain > 0) {
+            enum err e = d->out(d->self, slice_sub(*s, 0, plain));
+            if (e != ERR_OK)
+                return e;
+        }
+        *s = slice_sub(*s, plain, s->n);
+    }
+    size_t take = XML_TRIAL_MAX - d->n < s->n ? XML_TRIAL_MAX - d->n : s->n;
+    if (take > 0)
+        memcpy(d->held + d->n, s->p, take);
+    d->n += take;
+    *s = slice_sub(*s, take, s->n);
+    return d->n == XML_TRIAL_MAX ? decide(d) : ERR_OK;
+}
+
+/* ---- head: BOM, leading white space, declaration ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* encoding="..." of a complete declaration; empty when it has none. */
+static struct slice declared(struct slice head)
+{
+    struct slice word = SLICE("encoding");
+    const char *at = memmem(head.p, head.n, word.p, word.n);
+
+    if (at == NULL)
+        return (struct slice){ NULL, 0 };
+    struct slice s = slice_sub(head, (size_t)(at - head.p) + word.n, head.n);
+    while (s.n > 0 && (is_blank(s.p[0]) || s.p[0] == '='))
+        s = slice_sub(s, 1, s.n);
+    if (s.n == 0 || (s.p[0] != '"' && s.p[0] != '\''))
+        return (struct slice){ NULL, 0 };
+    char quote = s.p[0];
+    s = slice_sub(s, 1, s.n);
+    return slice_sub(s, 0, slice_find(s, quote));
+}
+
+static void drop(struct xml_decode *d, size_t n)
+{
+    memmove(d->held, d->held + n, d->n - n);
+    d->n -= n;
+    d->dropped += n;
+}
+
+/* UTF-16 by its BOM or by the zero beside the first '<'; NULL: none of it. *mark: bytes of the BOM. */
+static const char *utf16(const struct xml_decode *d, size_t *mark)
+{
+    static const struct {
+        const char *bytes, *name;
+        size_t mark;
+    } forms[] = {
+        { "\xFF\xFE", "UTF-16LE", 2 }, { "\xFE\xFF", "UTF-16BE", 2 }, { "<\0", "UTF-16LE", 0 }, { "\0<", "UTF-16BE", 0 }
+    };
+
+    for (size_t i = 0; d->n >= 2 && !d->text && i < sizeof forms / sizeof *forms; i++)
+        if (memcmp(d->held, forms[i].bytes, 2) == 0) {
+            *mark = forms[i].mark;
+            return forms[i].name;
+        }
+    return NULL;
+}
+
+/* False: more bytes are needed to know. */
+static bool head_known(const struct xml_decode *d, bool last)
+{
+    struct slice head = { d->held, d->n };
+
+    if (last || d->n >= XML_HEAD_MAX)
+        return true;
+    if (d->n < 5)
+        return false;
+    return !slice_starts(head, SLICE("<?xml")) || memmem(head.p, head.n, "?>", 2) != NULL;
+}
+
+static enum err leave_head(struct xml_decode *d)
+{
+    struct slice head = { d->held, d->n };
+    char mine[XML_TRIAL_MAX];
+    size_t mark = 0;
+    const char *wide = utf16(d, &mark);
+    enum err e = ERR_OK;
+
+    if (slice_starts(head, SLICE("<?xml")))
+        d->label = xml_label_of(declared(head));
+    memcpy(mine, d->held + mark, d->n - mark);
+    head = slice_make(mine, d->n - mark);
+    d->n = 0;
+    if (wide != NULL)
+        e = start_iconv(d, wide);
+    else if (d->text)
+        d->mode = XML_DECODE_SAME;
+    else
+        d->mode = XML_DECODE_TRIAL;
+    return e == ERR_OK && head.n > 0 ? xml_decode_feed(d, head) : e;
+}
+
+static enum err feed_head(struct xml_decode *d, struct slice *s, bool last)
+{
+    size_t take = XML_HEAD_MAX - d->n < s->n ? XML_HEAD_MAX - d->n : s->n;
+
+    if (take > 0)
+        memcpy(d->held + d->n, s->p, take);
+    d->n += take;
+    *s = slice_sub(*s, take, s->n);
+    while (d->head_blank && d->n > 0) {
+        size_t blank = 0;
+        if (d->n >= 3 && memcmp(d->held, "\xEF\xBB\xBF", 3) == 0) {
+            d->text = true; /* a byte order mark is believed before any label */
+            blank = 3;
+        } else {
+            while (blank < d->n && is_blank(d->held[blank]))
+                blank++;
+        }
+        if (blank == 0) {
+            d->head_blank = d->held[0] == '\xEF' && d->n < 3 && !last;
+            break;
+        }
+        drop(d, blank);
+    }
+    return head_known(d, last) ? leave_head(d) : ERR_OK;
+}
+
+enum err xml_decode_feed(struct xml_decode *d, struct slice s)
+{
+    enum err e = ERR_OK;
+
+    while (s.n > 0 && e == ERR_OK) {
+        switch (d->mode) {
+        case XML_DECODE_HEAD:
+            e = feed_head(d, &s, false);
+            break;
+        case XML_DECODE_TRIAL:
+            e = feed_trial(d, &s);
+            break;
+        case XML_DECODE_SAME:
+            return d->out(d->self, s);
+        case XML_DECODE_ICONV:
+            return feed_iconv(d, s);
+        }
+    }
+    return e;
+}
+
+enum err xml_decode_finish(struct xml_decode *d)
+{
+    struct slice none = { NULL, 0 };
+    enum err e = ERR_OK;
+
+    if (d->mode == XML_DECODE_HEAD)
+        e = feed_head(d, &none, true);
+    if (e == ERR_OK && d->mode == XML_DECODE_TRIAL && d->n > 0)
+        e = decide(d);
+    if (e == ERR_OK && d->mode == XML_DECODE_ICONV && d->n > 0)
+        e = ERR_SYNTAX; /* the document ends inside a character */
+    return e;
+}

@@ -1,0 +1,32 @@
+#pragma once
+/* Inside translate: a document's bytes into UTF-8, as a stream, before any parser sees them.
+ * Order of trust: byte order mark, transport, XML declaration, UTF-8. GB2312, GBK and CP936 are read as GB18030.
+ * Between UTF-8 and GB18030 the first bytes that are not ASCII decide by strict trial, because labels lie in both
+ * directions; what the chosen encoding cannot read is an error, never a '?'. */
+#include <iconv.h>
+#include "base/core/core.h"
+
+enum xml_label { XML_LABEL_NONE, XML_LABEL_UTF8, XML_LABEL_GB18030 };
+enum { XML_HEAD_MAX = 512, XML_TRIAL_MAX = 1024 };
+
+struct xml_decode {
+    enum { XML_DECODE_HEAD, XML_DECODE_TRIAL, XML_DECODE_SAME, XML_DECODE_ICONV } mode;
+    enum xml_label transport, label;
+    bool text;        /* the bytes are UTF-8 already, whatever the declaration says */
+    bool head_blank;  /* leading white space is being dropped */
+    iconv_t cd;       /* own; (iconv_t)-1: none */
+    size_t n;         /* bytes held */
+    uint64_t dropped; /* BOM and leading white space */
+    char held[XML_TRIAL_MAX];
+    enum err (*out)(void *self, struct slice utf8); /* an error ends everything */
+    void *self;
+};
+
+void xml_decode_init(struct xml_decode *d, struct slice transport, bool text, enum err (*out)(void *, struct slice),
+                     void *self);
+void xml_decode_done(struct xml_decode *d);
+enum err xml_decode_feed(struct xml_decode *d, struct slice bytes) MUST_CHECK;
+enum err xml_decode_finish(struct xml_decode *d) MUST_CHECK;
+enum xml_label xml_label_of(struct slice name); /* XML_LABEL_NONE: unknown, read as UTF-8 */
+/* The trial: UTF-8 or GB18030 for a sample that begins with a byte above 0x7F and may end inside a character. */
+enum xml_label xml_trial(struct slice sample, enum xml_label label);
