@@ -1,106 +1,123 @@
 #pragma once
-/* audit: the evidence log. Records, the queues that bring them, group commit, the Merkle tree and its signed checkpoints,
- * the outbox of governance acts, recovery, verification and search.
+/* audit: the evidence log. Records, the queues that bring them, group commit, the Merkle tree and its signed
+ * checkpoints, the outbox of governance acts, recovery, verification and search.
  *
- * Order (DESIGN.md, "Order of evidence"): a record is evidence when its queue says that it is durable, never before. The caller
- * waits for that before it releases a byte. Records of one queue keep their order; the writer stamps index and CRC.
- * The log knows no exchange, no certificate and no key: it is given records, a signer and two secrets.
+ * Order (DESIGN.md, "Order of evidence"): a record is evidence when its queue says that it is durable, never before.
+ * The caller waits for that before it releases a byte. Records of one queue keep their order; the writer stamps index
+ * and CRC. The log knows no exchange, no certificate and no key: it is given records, a signer and two secrets.
  *
- * Thread rule: each struct audit_queue belongs to one thread; the log's writer thread is the only other one that touches it.
- * Offline functions (verify, search) read files only and may run in any thread or process. */
+ * Thread rule: each struct audit_queue belongs to one thread; the log's writer thread is the only other one that
+ * touches it. Offline functions (verify, search) read files only and may run in any thread or process. */
 #include "base/crypto/crypto.h"
 #include "base/sql/sql.h"
 
 /* ---- records ---- */
-enum audit_kind { AUDIT_REFUSED, AUDIT_INTENT, AUDIT_PROGRESS, AUDIT_OUTCOME, AUDIT_CUT, AUDIT_ACT, AUDIT_COUNT, AUDIT_GAP,
-                  AUDIT_SEGMENT /* written by the log itself: first of a segment, lists the open intents */ };
+/* The last one is written by the log itself: it opens a segment and lists the open intents. */
+enum audit_kind {
+    AUDIT_REFUSED,
+    AUDIT_INTENT,
+    AUDIT_PROGRESS,
+    AUDIT_OUTCOME,
+    AUDIT_CUT,
+    AUDIT_ACT,
+    AUDIT_COUNT,
+    AUDIT_GAP,
+    AUDIT_SEGMENT
+};
 enum { AUDIT_RECORD_MAX = 8192, AUDIT_PARAMS_MAX = 32 };
 
-struct audit_param { /* a declared parameter: by value when it names no person, else by pseudonym */
+/* A declared parameter: by value when it names no person, else by pseudonym: then `value` is what audit_pseudonym gave
+ * (anything else is left out of the line). */
+struct audit_param {
     struct slice name, value;
     bool pseudonym;
 };
-/* One record. Empty slices and zero numbers are left out of the line. Everything is borrowed for the call. Fields are capped by the
- * renderer (a cut value ends in "…"); bytes that are not UTF-8 become {"b64":…}; no input can make a record fail. */
+/* One record. Empty slices and zero numbers are left out of the line. Everything is borrowed for the call. Fields are
+ * capped by the renderer (a cut value ends in "…"); bytes that are not UTF-8 become {"b64":…}; no input can make a
+ * record fail. */
 struct audit_record {
     enum audit_kind kind;
-    int64_t at;                 /* wall ms */
-    struct uuid exchange;       /* all zero: none */
-    uint32_t part;              /* 0 for a plain exchange */
-    struct slice subject;       /* the first requester: spiffe URI of an application or person */
-    struct slice via;           /* gateways in order, joined by ' '; empty when direct */
+    int64_t at;           /* wall ms */
+    struct uuid exchange; /* all zero: none */
+    uint32_t part;        /* 0 for a plain exchange */
+    struct slice subject; /* the first requester: spiffe URI of an application or person */
+    struct slice via;     /* gateways in order, joined by ' '; empty when direct */
     struct slice origin_exchange;
-    struct slice peer;          /* address it came from, without port */
-    struct slice certificate;   /* SHA-256 of the leaf, hex */
-    struct slice resource;      /* "public-security/household" */
+    struct slice peer;        /* address it came from, without port */
+    struct slice certificate; /* SHA-256 of the leaf, hex */
+    struct slice resource;    /* "public-security/household" */
     uint64_t resource_version;
     struct slice grant;
     uint64_t grant_version;
     struct slice purpose, operator_, case_;
-    struct slice trace;         /* traceparent's trace id */
-    uint64_t snapshot;          /* generation it was decided on */
+    struct slice trace; /* traceparent's trace id */
+    uint64_t snapshot;  /* generation it was decided on */
     uint64_t debit_rows, debit_bytes;
     const struct audit_param *params;
     size_t n_params;
-    struct slice items;         /* names, joined by ',' */
-    enum reason reason;         /* refused, outcome, cut */
+    struct slice items; /* names, joined by ',' */
+    enum reason reason; /* refused, outcome, cut */
     bool has_reason;
     int status;                 /* HTTP status given or to be given */
     struct slice provider_code; /* the provider's own result code */
     uint64_t rows, findings, bytes_in, bytes_out;
     const struct sha256 *digest_in, *digest_out; /* salted: what the provider sent, what was handed to release */
     uint64_t duration_ms, provider_ms;
-    /* what could not be understood, never raw */
-    uint64_t raw_length;
-    const struct sha256 *raw_digest;   /* keyed */
+    uint64_t raw_length;             /* what could not be understood: never raw, */
+    const struct sha256 *raw_digest; /* a keyed digest */
     /* act */
-    uint64_t act;               /* number, from 1 without holes */
-    struct slice author;        /* spiffe URI of the person or application that acted */
-    struct slice verb, object;  /* "grant.revoke", id */
-    struct slice content;       /* a JSON object as text: the act's particulars, canonical, no personal value */
+    uint64_t act;              /* number, from 1 without holes */
+    struct slice author;       /* spiffe URI of the person or application that acted */
+    struct slice verb, object; /* "grant.revoke", id */
+    struct slice content;      /* a JSON object as text: the act's particulars, canonical, no personal value */
     /* count and gap */
-    int64_t from, to;           /* wall ms */
-    const uint32_t *counts;     /* by enum reason, REASON_COUNT_ of them */
+    int64_t from, to;       /* wall ms */
+    const uint32_t *counts; /* by enum reason, REASON_COUNT_ of them */
 };
-/* The line without index and CRC (both blank), with LF. For outbox rows and tests; queues render by themselves. */
+/* The line with LF, index blank and CRC zeros. For outbox rows and tests; queues render by themselves. */
 enum err audit_render(const struct audit_record *r, struct buf *out) MUST_CHECK;
 
 /* ---- the log ---- */
 struct audit_log;
 struct audit_config {
-    const char *dir;            /* the folder of segments; one log, one process (locked) */
-    struct slice origin;        /* "<trust domain>/log/<node>" */
-    struct signer signer;       /* checkpoints; used by the writer thread only */
-    uint8_t salt_key[KEY_LEN];  /* epoch key of the salts of digests */
-    uint8_t name_key[KEY_LEN];  /* epoch key of pseudonyms */
+    const char *dir;           /* the folder of segments; one log, one process (locked) */
+    struct slice origin;       /* "<trust domain>/log/<node>" */
+    struct signer signer;      /* checkpoints; used by the writer thread only */
+    uint8_t salt_key[KEY_LEN]; /* epoch key of the salts of digests */
+    uint8_t name_key[KEY_LEN]; /* epoch key of pseudonyms */
     uint32_t epoch;
-    uint64_t segment_bytes;     /* roll after this many, at a multiple of 256 entries; default 256 MiB */
-    uint64_t reserve_bytes;     /* reserve file, freed for outcomes and narrowing acts when the disk is full; default 4 MiB */
-    /* Called from the writer thread when the log turns unavailable or available again. */
+    uint64_t segment_bytes; /* roll after this many, at a multiple of 256 entries; default 256 MiB */
+    uint64_t reserve_bytes; /* freed for outcomes and narrowing acts when the disk is full; default 4 MiB */
+    /* Called from the writer thread (or audit_open) when the log turns unavailable or available again. */
     void (*on_state)(void *arg, bool available, enum err why);
     void *arg;
+    const struct audit_io *io; /* the file calls (audit/io.h), for fault injection; NULL: the kernel's */
 };
-/* Open or create, lock, check the tail against the last checkpoint, cut a torn tail, close open intents as interrupted (durable
- * on return). ERR_BUSY: another process has it; ERR_CORRUPT: damaged or shorter than its checkpoint, with the remedy. */
+/* Open or create, lock, check the tail against the last checkpoint, cut a torn tail, close open intents as interrupted
+ * (durable on return). ERR_BUSY: another process has it; ERR_CORRUPT: damaged or shorter than its checkpoint, with the
+ * remedy. */
 enum err audit_open(const struct audit_config *c, struct audit_log **ret, struct diags *d) MUST_CHECK;
 enum err audit_start(struct audit_log *l) MUST_CHECK; /* the writer thread; queues may be made before and after */
 /* Commits what is queued, signs a last checkpoint, ends the thread. All queues must have been freed or be idle. */
 struct audit_log *audit_close(struct audit_log *l);
 
 struct audit_status {
-    uint64_t size;              /* durable records */
+    uint64_t size; /* durable records */
     uint64_t last_act;
     uint64_t checkpoint_size;
-    int64_t checkpoint_at;      /* wall ms */
-    uint64_t interrupted;       /* intents closed by audit_open */
+    int64_t checkpoint_at; /* wall ms */
+    uint64_t interrupted;  /* intents closed by audit_open */
+    uint64_t torn_bytes;   /* unfinished last write that audit_open cut */
     bool available;
     enum err why;
     uint64_t commits, bytes;
 };
 void audit_status(const struct audit_log *l, struct audit_status *ret); /* any thread */
+const char *audit_dir(const struct audit_log *l);                       /* any thread */
 /* The last signed checkpoint (C2SP tlog-checkpoint note) into out; any thread. */
 enum err audit_checkpoint(const struct audit_log *l, struct buf *out) MUST_CHECK;
-/* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction); direction 'i' provider's bytes, 'o' what was handed out. Any thread. */
+/* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction); direction 'i' provider's bytes, 'o' what was handed
+ * out. Any thread. */
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction);
 /* Pseudonym of a value (HMAC under name_key), as 32 hex digits; any thread. And the keyed digest of raw bytes. */
 void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33]);
@@ -108,20 +125,28 @@ struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 
 /* ---- queues ---- */
 struct audit_queue;
-/* done() is called by audit_poll in the order of audit_put, with the record's index, or with the reason why it never will be durable. */
+/* done() is called by audit_poll in the order of audit_put, with the record's index, or with the reason why it never
+ * will be durable. */
 typedef void audit_done(void *waiter, enum err e, uint64_t index);
-/* `bytes`: capacity of the ring. fd for the owner's event loop is audit_queue_fd: readable when audit_poll has something. */
+/* `bytes`: capacity of the ring. fd for the owner's event loop is audit_queue_fd: readable when audit_poll has
+ * something. */
 enum err audit_queue_new(struct audit_log *l, size_t bytes, audit_done *done, struct audit_queue **ret) MUST_CHECK;
 struct audit_queue *audit_queue_free(struct audit_queue *q); /* nothing may be outstanding */
 int audit_queue_fd(const struct audit_queue *q);
-enum { AUDIT_LAZY = 1,   /* nobody waits: may ride on a later record's commit; audit_nudge bounds the delay */
-       AUDIT_ESSENTIAL = 2 /* outcome, cut, narrowing act: may use the reserve when the disk is full */ };
-/* Queue a record. `waiter` NULL: done is not called. ERR_FULL: the log is unavailable; ERR_AGAIN: the ring is full (both: refuse). */
+/* LAZY: nobody waits, it may ride on a later record's commit; audit_nudge bounds the delay. ESSENTIAL: an outcome, a
+ * cut, a narrowing act: may use the reserve when the disk is full. */
+enum { AUDIT_LAZY = 1, AUDIT_ESSENTIAL = 2 };
+/* Queue a record. `waiter` NULL: done is not called. ERR_FULL: the log is unavailable; ERR_AGAIN: the ring is full
+ * (both: refuse). */
 enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned flags, void *waiter) MUST_CHECK;
-/* An act's line from the outbox, byte for byte. */
-enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, unsigned flags, void *waiter) MUST_CHECK;
-/* Wake the writer if something is waiting that it was not told of. Call once at the end of each loop turn and from a short timer;
- * costs nothing when the writer is awake anyway. */
+/* An act's line from the outbox, byte for byte, in act order. It may always use the reserve: its state is committed and
+ * later acts must follow it, so refuse a widening act before its transaction while the log is unavailable. done() gets
+ * ERR_EXISTS when the log holds that act already, ERR_CONFLICT when one before it is missing: replay the outbox.
+ */
+enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, unsigned flags,
+                        void *waiter) MUST_CHECK;
+/* Wake the writer if something is waiting that it was not told of. Call once at the end of each loop turn and from a
+ * short timer; costs nothing when the writer is awake anyway. */
 void audit_kick(struct audit_queue *q);  /* for records that somebody waits for */
 void audit_nudge(struct audit_queue *q); /* for lazy ones older than a few milliseconds */
 /* Deliver completions; returns how many. */
@@ -132,42 +157,46 @@ void audit_forget(struct audit_queue *q, void *waiter);
 /* ---- the outbox of acts: state and evidence in one transaction (tables audit_*) ---- */
 extern const struct sql_migration audit_migrations[];
 extern const size_t audit_migrations_n;
-/* Render `r` as the next act (its number is stamped into r->act) and store its exact line. The line is appended to `line`. */
+/* Render `r` as the next act (its number is stamped into r->act) and store its exact line. It is appended to `line`. */
 enum err audit_outbox_add(struct sql_tx *tx, struct audit_record *r, bool narrows, struct buf *line) MUST_CHECK;
 enum err audit_outbox_done(struct sql_tx *tx, uint64_t act, uint64_t index) MUST_CHECK;
-/* Start-up: acts that the log does not hold yet, in order; ERR_CORRUPT when the state is older than the log (remedy in d). */
-enum err audit_outbox_replay(struct sql_tx *tx, const struct audit_log *l, enum err (*fn)(void *arg, uint64_t act, struct slice line),
-                             void *arg, struct diags *d) MUST_CHECK;
+/* Start-up: acts that the log does not hold yet, in order; ERR_CORRUPT when one is older than the other. */
+enum err audit_outbox_replay(struct sql_tx *tx, const struct audit_log *l,
+                             enum err (*fn)(void *arg, uint64_t act, struct slice line), void *arg,
+                             struct diags *d) MUST_CHECK;
 
 /* ---- offline: verify and search ---- */
 struct audit_report {
-    uint64_t first, size;       /* records looked at: [first, first + size) */
+    uint64_t first, size; /* records looked at: [first, first + size) */
     uint64_t segments, bytes;
     struct sha256 root;
     uint64_t checkpoint_size;
-    bool signature_ok;          /* a checkpoint was there and its signature holds under the key given */
-    bool torn_tail;             /* unfinished last write after the last durable record: harmless, named */
+    bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
+    bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
     /* when it does not verify */
     bool failed;
-    uint64_t bad_index;         /* first record that is altered, missing, reordered or inserted */
-    const char *bad_what;       /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature" */
+    uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
+    uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
+    const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature" */
     char bad_file[256];
     uint64_t bad_offset;
 };
 /* Check the segments under `dir` against its checkpoint. `vkey`: the log's public key in signed-note form
- * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by signature_ok).
- * progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for unreadable files. */
-enum err audit_verify(const char *dir, struct slice vkey, void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
-                      struct audit_report *ret, struct diags *d) MUST_CHECK;
+ * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by
+ * signature_ok). progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for
+ * unreadable files. */
+enum err audit_verify(const char *dir, struct slice vkey, void (*progress)(void *arg, uint64_t done, uint64_t total),
+                      void *arg, struct audit_report *ret, struct diags *d) MUST_CHECK;
 struct audit_filter { /* empty: any; all given must hold */
     struct slice subject, resource, grant, reason, kind, operator_, case_, purpose, pseudonym, exchange;
-    int64_t from, to;           /* wall ms, 0: open */
-    uint64_t after;             /* index to begin behind; UINT64_MAX: from the start */
+    int64_t from, to; /* wall ms, 0: open */
+    uint64_t after;   /* index to begin behind; UINT64_MAX: from the start */
     bool newest_first;
-    uint32_t limit;             /* 1..1000 */
+    uint32_t limit; /* 1..1000 */
 };
 /* fn gets each matching line (without LF), until it returns false. *more: there are further ones. */
-enum err audit_search(const char *dir, const struct audit_filter *f, bool (*fn)(void *arg, uint64_t index, struct slice line),
-                      void *arg, bool *more, struct diags *d) MUST_CHECK;
+enum err audit_search(const char *dir, const struct audit_filter *f,
+                      bool (*fn)(void *arg, uint64_t index, struct slice line), void *arg, bool *more,
+                      struct diags *d) MUST_CHECK;
 /* The verifier key "<origin>+<hex>+<base64>" of a public key (C2SP signed-note). */
 enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], struct buf *out) MUST_CHECK;

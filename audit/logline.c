@@ -1,0 +1,193 @@
+/* Stamping, checking and taking apart the lines of the log. Reads hostile files: every offset is checked against the
+ * line's end, and nothing is copied. Invariant: LOGLINE_* offsets agree with logline_blank (a test compares them). */
+#include "audit/logline.h"
+#include "audit/crc32c.h"
+
+const char logline_blank[] = "{\"v\":1,\"index\":                ,\"crc\":\"00000000\",\"kind\":\"";
+
+static const char *const kind_names[] = {
+    [AUDIT_REFUSED] = "refused", [AUDIT_INTENT] = "intent", [AUDIT_PROGRESS] = "progress",
+    [AUDIT_OUTCOME] = "outcome", [AUDIT_CUT] = "cut",       [AUDIT_ACT] = "act",
+    [AUDIT_COUNT] = "count",     [AUDIT_GAP] = "gap",       [AUDIT_SEGMENT] = "segment",
+};
+enum { KINDS = sizeof kind_names / sizeof kind_names[0] };
+
+const char *audit_kind_name(enum audit_kind k)
+{
+    return (unsigned)k < KINDS ? kind_names[k] : "";
+}
+
+static uint32_t line_sum(const char *line, size_t n)
+{
+    uint32_t c = crc32c(0, slice_make(line, LOGLINE_CRC));
+    c = crc32c(c, slice_make("00000000", LOGLINE_CRC_N));
+    size_t rest = LOGLINE_CRC + LOGLINE_CRC_N;
+    return crc32c(c, slice_make(line + rest, n - rest));
+}
+
+static void put_hex32(char *out, uint32_t v)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = LOGLINE_CRC_N - 1; i >= 0; i--, v >>= 4)
+        out[i] = digits[v & 15];
+}
+
+void logline_stamp(char *line, size_t n, uint64_t index)
+{
+    char *at = line + LOGLINE_INDEX + LOGLINE_INDEX_N;
+    do {
+        *--at = (char)('0' + index % 10);
+        index /= 10;
+    } while (index != 0);
+    put_hex32(line + LOGLINE_CRC, crc32c(0, slice_make(line, n)));
+}
+
+static bool prefix_holds(struct slice line)
+{
+    const char *blank = logline_blank;
+    size_t after = LOGLINE_INDEX + LOGLINE_INDEX_N, crc_end = LOGLINE_CRC + LOGLINE_CRC_N;
+    return line.n >= LOGLINE_MIN && line.n < AUDIT_RECORD_MAX && memcmp(line.p, blank, LOGLINE_INDEX) == 0 &&
+           memcmp(line.p + after, blank + after, LOGLINE_CRC - after) == 0 &&
+           memcmp(line.p + crc_end, blank + crc_end, LOGLINE_KIND - crc_end) == 0 && line.p[line.n - 1] == '}';
+}
+
+bool logline_check(struct slice line, uint64_t *ret_index)
+{
+    if (!prefix_holds(line))
+        return false;
+    size_t i = LOGLINE_INDEX, end = LOGLINE_INDEX + LOGLINE_INDEX_N;
+    while (i < end && line.p[i] == ' ')
+        i++;
+    if (!slice_u64(slice_make(line.p + i, end - i), 0, (1ull << 53) - 1, ret_index))
+        return false;
+    char want[LOGLINE_CRC_N];
+    put_hex32(want, line_sum(line.p, line.n));
+    return memcmp(want, line.p + LOGLINE_CRC, LOGLINE_CRC_N) == 0;
+}
+
+bool logline_is_blank(struct slice line)
+{
+    enum audit_kind kind;
+    if (line.n > 0 && line.p[line.n - 1] == '\n')
+        line.n--;
+    return prefix_holds(line) && memcmp(line.p, logline_blank, LOGLINE_KIND) == 0 &&
+           memchr(line.p, '\n', line.n) == NULL && logline_kind(line, &kind);
+}
+
+bool logline_kind(struct slice line, enum audit_kind *ret)
+{
+    struct slice rest = slice_sub(line, LOGLINE_KIND, 16);
+    struct slice name = slice_cut(&rest, '"');
+    for (unsigned k = 0; k < KINDS; k++) {
+        if (slice_is(name, kind_names[k])) {
+            *ret = (enum audit_kind)k;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Offset behind the JSON value that starts at `at`; 0 when it does not end. */
+static size_t value_end(struct slice s, size_t at)
+{
+    unsigned depth = 0;
+    bool text = false;
+    for (; at < s.n; at++) {
+        char c = s.p[at];
+        if (text) {
+            if (c == '\\')
+                at++;
+            else if (c == '"' && depth == 0)
+                return at + 1;
+            else if (c == '"')
+                text = false;
+        } else if (c == '"') {
+            text = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+            return at;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+/* Step over the bracket or comma before the next member; false at the end. */
+static bool iter_step(struct logline_iter *it, char bracket)
+{
+    struct slice s = it->object;
+    if (it->at >= s.n || s.p[it->at] != (it->at == 0 ? bracket : ','))
+        return false;
+    it->at++;
+    return it->at < s.n && s.p[it->at] != ']' && s.p[it->at] != '}';
+}
+
+static bool iter_value(struct logline_iter *it, struct slice *value)
+{
+    struct slice s = it->object;
+    while (it->at < s.n && s.p[it->at] == ' ')
+        it->at++;
+    size_t end = value_end(s, it->at);
+    if (end <= it->at)
+        return false;
+    *value = slice_make(s.p + it->at, end - it->at);
+    it->at = end;
+    return true;
+}
+
+bool logline_next(struct logline_iter *it, struct slice *key, struct slice *value)
+{
+    struct slice s = it->object;
+    if (!iter_step(it, '{') || s.p[it->at] != '"')
+        return false;
+    size_t end = value_end(s, it->at);
+    if (end < it->at + 2 || end >= s.n || s.p[end] != ':')
+        return false;
+    *key = slice_make(s.p + it->at + 1, end - it->at - 2);
+    it->at = end + 1;
+    return iter_value(it, value);
+}
+
+bool logline_element(struct logline_iter *it, struct slice *value)
+{
+    return iter_step(it, '[') && iter_value(it, value);
+}
+
+bool logline_field(struct slice line, const char *key, struct slice *value)
+{
+    struct logline_iter it = { .object = line };
+    struct slice k;
+    while (logline_next(&it, &k, value)) {
+        if (slice_is(k, key))
+            return true;
+    }
+    return false;
+}
+
+bool logline_plain(struct slice value, struct slice *ret)
+{
+    if (value.n < 2 || value.p[0] != '"' || value.p[value.n - 1] != '"')
+        return false;
+    *ret = slice_make(value.p + 1, value.n - 2);
+    return memchr(ret->p, '\\', ret->n) == NULL;
+}
+
+bool logline_u64(struct slice line, const char *key, uint64_t *ret)
+{
+    struct slice v;
+    return logline_field(line, key, &v) && slice_u64(v, 0, (1ull << 53) - 1, ret);
+}
+
+bool logline_exchange(struct slice line, struct uuid *exchange, uint32_t *part)
+{
+    struct slice v;
+    uint64_t n = 0;
+    if (!logline_field(line, "exchange", &v) || !logline_plain(v, &v) || !uuid_read(v, exchange))
+        return false;
+    if (!logline_u64(line, "part", &n) || n > UINT32_MAX)
+        return false;
+    *part = (uint32_t)n;
+    return true;
+}

@@ -1,0 +1,179 @@
+/* The pen: JSON values into a fixed piece of memory. Invariant: p <= end; a piece that does not fit is left out whole,
+ * so that a mistake in a cap costs a field and never memory. */
+#include "audit/render.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char ellipsis[] = "\xE2\x80\xA6";
+
+void pen_raw(struct pen *w, struct slice s)
+{
+    if (s.n > (size_t)(w->end - w->p) || s.n == 0)
+        return;
+    memcpy(w->p, s.p, s.n);
+    w->p += s.n;
+}
+
+void pen_u64(struct pen *w, uint64_t v)
+{
+    enum { DIGITS = 20 };
+    char text[DIGITS];
+    size_t at = DIGITS;
+    const uint64_t max = (1ull << 53) - 1;
+    if (v > max)
+        v = max;
+    do {
+        text[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    pen_raw(w, slice_make(text + at, DIGITS - at));
+}
+
+void pen_hex(struct pen *w, const struct sha256 *h)
+{
+    char text[2 + 2 * SHA256_LEN];
+    text[0] = text[sizeof text - 1] = '"';
+    for (size_t i = 0; i < SHA256_LEN; i++) {
+        text[1 + 2 * i] = hex_digits[h->b[i] >> 4];
+        text[2 + 2 * i] = hex_digits[h->b[i] & 15];
+    }
+    pen_raw(w, slice_make(text, sizeof text));
+}
+
+void pen_time(struct pen *w, int64_t wall_ms)
+{
+    /* Records of one second share all but three digits. */
+    static _Thread_local int64_t cached_second = INT64_MIN;
+    static _Thread_local int cached_zone;
+    static _Thread_local char cached[CLOCK_TEXT];
+    enum { MS_AT = 20, LEN = CLOCK_TEXT - 1 };
+    int64_t second = wall_ms / 1000, ms = wall_ms % 1000;
+    if (wall_ms < 0)
+        second = ms = 0;
+    if (second != cached_second || clock_zone() != cached_zone) {
+        clock_text(second * 1000, cached);
+        cached_second = second;
+        cached_zone = clock_zone();
+    }
+    cached[MS_AT] = (char)('0' + ms / 100);
+    cached[MS_AT + 1] = (char)('0' + ms / 10 % 10);
+    cached[MS_AT + 2] = (char)('0' + ms % 10);
+    if (w->end - w->p < LEN + 2)
+        return;
+    *w->p++ = '"';
+    memcpy(w->p, cached, LEN);
+    w->p += LEN;
+    *w->p++ = '"';
+}
+
+/* Length of the UTF-8 sequence at `at`, 0 when it is not one (RFC 3629). */
+static size_t utf8_step(struct slice s, size_t at)
+{
+    const uint8_t *b = (const uint8_t *)s.p + at;
+    size_t left = s.n - at, n = b[0] < 0xE0 ? 2 : b[0] < 0xF0 ? 3 : 4;
+    if (b[0] < 0xC2 || b[0] > 0xF4 || n > left)
+        return 0;
+    uint8_t low = b[0] == 0xE0 ? 0xA0 : b[0] == 0xF0 ? 0x90 : 0x80;
+    uint8_t high = b[0] == 0xED ? 0x9F : b[0] == 0xF4 ? 0x8F : 0xBF;
+    if (b[1] < low || b[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++) {
+        if ((b[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
+static size_t escape_one(char *out, uint8_t c)
+{
+    static const char pairs[] = "\"\"\\\\\nn\rr\tt";
+    for (size_t i = 0; i + 1 < sizeof pairs; i += 2) {
+        if ((uint8_t)pairs[i] == c) {
+            out[0] = '\\';
+            out[1] = pairs[i + 1];
+            return 2;
+        }
+    }
+    memcpy(out, "\\u00", 4);
+    out[4] = hex_digits[c >> 4];
+    out[5] = hex_digits[c & 15];
+    return 6;
+}
+
+static void pen_base64(struct pen *w, struct slice s, size_t cap)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct slice head = slice_sub(s, 0, cap / 4 * 3);
+    if ((size_t)(w->end - w->p) < cap + 48)
+        return;
+    pen_raw(w, SLICE("{\"b64\":\""));
+    for (size_t i = 0; i < head.n; i += 3) {
+        uint32_t v = (uint32_t)(uint8_t)head.p[i] << 16;
+        if (i + 1 < head.n)
+            v |= (uint32_t)(uint8_t)head.p[i + 1] << 8;
+        if (i + 2 < head.n)
+            v |= (uint8_t)head.p[i + 2];
+        *w->p++ = digits[v >> 18];
+        *w->p++ = digits[v >> 12 & 63];
+        *w->p++ = i + 1 < head.n ? digits[v >> 6 & 63] : '=';
+        *w->p++ = i + 2 < head.n ? digits[v & 63] : '=';
+    }
+    pen_raw(w, SLICE("\""));
+    if (head.n < s.n) {
+        pen_raw(w, SLICE(",\"length\":"));
+        pen_u64(w, s.n);
+    }
+    pen_raw(w, SLICE("}"));
+}
+
+/* The text between the quotes, at most cap bytes and an ellipsis; false when it is not UTF-8. */
+static bool text_inside(struct pen *w, struct slice s, size_t cap)
+{
+    char *stop = w->p + cap;
+    char unit[6];
+    for (size_t i = 0; i < s.n;) {
+        uint8_t c = (uint8_t)s.p[i];
+        size_t in = 1, out = 1;
+        const char *from = s.p + i;
+        if (c >= 0x80) {
+            in = out = utf8_step(s, i);
+            if (in == 0)
+                return false;
+        } else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F) {
+            out = escape_one(unit, c);
+            from = unit;
+        }
+        if (out > (size_t)(stop - w->p)) {
+            pen_raw(w, slice_make(ellipsis, sizeof ellipsis - 1));
+            return true;
+        }
+        if (out == 1)
+            *w->p = *from;
+        else
+            memcpy(w->p, from, out);
+        w->p += out;
+        i += in;
+    }
+    return true;
+}
+
+void pen_text(struct pen *w, struct slice s, size_t cap)
+{
+    char *start = w->p;
+    if ((size_t)(w->end - w->p) < cap + 8)
+        return;
+    *w->p++ = '"';
+    if (text_inside(w, s, cap)) {
+        *w->p++ = '"';
+        return;
+    }
+    w->p = start;
+    pen_base64(w, s, cap);
+}
+
+void pen_begin(struct pen *w, enum audit_kind k, int64_t at)
+{
+    pen_raw(w, slice_make(logline_blank, LOGLINE_KIND));
+    pen_raw(w, slice_of(audit_kind_name(k)));
+    pen_raw(w, SLICE("\",\"at\":"));
+    pen_time(w, at);
+}

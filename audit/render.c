@@ -1,0 +1,328 @@
+/* The table of columns and the functions that write one column each.
+ * Invariants: order of the table is order in the line; the caps of the columns of any kind, with all keys and the worst
+ * escapes, stay under AUDIT_RECORD_MAX (render_bound; the unit test computes it for each kind). */
+#include "audit/render.h"
+
+enum {
+    EX = 1 << AUDIT_REFUSED | 1 << AUDIT_INTENT | 1 << AUDIT_PROGRESS | 1 << AUDIT_OUTCOME | 1 << AUDIT_CUT,
+    ACT = 1 << AUDIT_ACT,
+    SUM = 1 << AUDIT_COUNT | 1 << AUDIT_GAP,
+    NUMBER_MAX = 16, /* 2^53 - 1 */
+    TEXT_OVER = 48,  /* quotes and ellipsis, or the b64 form around a capped text */
+    HMAC_LEN = 32
+};
+
+struct column {
+    const char *key; /* with comma, quotes and colon */
+    unsigned kinds;
+    void (*put)(struct pen *w, const struct column *c, const void *field);
+    size_t offset, cap; /* cap: bytes of the value, without TEXT_OVER */
+};
+
+static void put_key(struct pen *w, const struct column *c)
+{
+    pen_raw(w, slice_of(c->key));
+}
+
+static void put_text(struct pen *w, const struct column *c, const void *field)
+{
+    const struct slice *s = field;
+    if (s->n == 0)
+        return;
+    put_key(w, c);
+    pen_text(w, *s, c->cap);
+}
+
+static void put_u64(struct pen *w, const struct column *c, const void *field)
+{
+    uint64_t v = *(const uint64_t *)field;
+    if (v == 0)
+        return;
+    put_key(w, c);
+    pen_u64(w, v);
+}
+
+static void put_status(struct pen *w, const struct column *c, const void *field)
+{
+    int v = *(const int *)field;
+    if (v <= 0)
+        return;
+    put_key(w, c);
+    pen_u64(w, (uint64_t)v);
+}
+
+static void put_time(struct pen *w, const struct column *c, const void *field)
+{
+    int64_t v = *(const int64_t *)field;
+    if (v == 0)
+        return;
+    put_key(w, c);
+    pen_time(w, v);
+}
+
+static void put_digest(struct pen *w, const struct column *c, const void *field)
+{
+    const struct sha256 *const *h = field;
+    if (*h == NULL)
+        return;
+    put_key(w, c);
+    pen_hex(w, *h);
+}
+
+/* A list joined by one separator, as a JSON array; what does not fit any more is one last "…". */
+static void put_list(struct pen *w, const struct column *c, struct slice rest, char sep)
+{
+    if (rest.n == 0)
+        return;
+    put_key(w, c);
+    const char *stop = w->p + c->cap;
+    char mark = '[';
+    while (rest.n > 0) {
+        struct slice one = slice_cut(&rest, sep);
+        pen_raw(w, slice_make(&mark, 1));
+        mark = ',';
+        size_t left = (size_t)(stop > w->p ? stop - w->p : 0);
+        if (one.n + TEXT_OVER > left) {
+            pen_text(w, SLICE("…"), 3);
+            break;
+        }
+        pen_text(w, one, left - TEXT_OVER);
+    }
+    pen_raw(w, SLICE("]"));
+}
+
+static void put_items(struct pen *w, const struct column *c, const void *field)
+{
+    put_list(w, c, *(const struct slice *)field, ',');
+}
+
+static void put_via(struct pen *w, const struct column *c, const void *field)
+{
+    put_list(w, c, *(const struct slice *)field, ' ');
+}
+
+/* `field` is the record itself for columns that need more than one of its members. */
+static void put_exchange(struct pen *w, const struct column *c, const void *field)
+{
+    const struct audit_record *r = field;
+    static const struct uuid none;
+    char text[UUID_TEXT];
+    if (memcmp(&r->exchange, &none, sizeof none) == 0)
+        return;
+    uuid_text(r->exchange, text);
+    put_key(w, c);
+    pen_raw(w, SLICE("\""));
+    pen_raw(w, slice_make(text, UUID_TEXT - 1));
+    pen_raw(w, SLICE("\",\"part\":"));
+    pen_u64(w, r->part);
+}
+
+static void put_reason(struct pen *w, const struct column *c, const void *field)
+{
+    const struct audit_record *r = field;
+    if (!r->has_reason)
+        return;
+    put_key(w, c);
+    pen_text(w, slice_of(reason_info(r->reason)->code), c->cap);
+}
+
+/* A pseudonym must be one: 32 hex digits as audit_pseudonym makes them. A plain value never slips through here. */
+static void put_pseudonym(struct pen *w, struct slice value)
+{
+    uint8_t bytes[HMAC_LEN / 2];
+    if (!hex_read(value, bytes, sizeof bytes)) {
+        pen_raw(w, SLICE("{\"hmac\":null}"));
+        return;
+    }
+    pen_raw(w, SLICE("{\"hmac\":\""));
+    pen_raw(w, value);
+    pen_raw(w, SLICE("\"}"));
+}
+
+static void put_params(struct pen *w, const struct column *c, const void *field)
+{
+    const struct audit_record *r = field;
+    enum { NAME_CAP = 64, VALUE_CAP = 256, ONE_MAX = NAME_CAP + VALUE_CAP + 2 * TEXT_OVER, MORE_MAX = 32 };
+    if (r->n_params == 0)
+        return;
+    put_key(w, c);
+    const char *stop = w->p + c->cap - MORE_MAX;
+    char mark = '{';
+    for (size_t i = 0; i < r->n_params; i++) {
+        pen_raw(w, slice_make(&mark, 1));
+        mark = ',';
+        if (i >= AUDIT_PARAMS_MAX || stop < w->p + ONE_MAX) {
+            pen_raw(w, SLICE("\"…\":"));
+            pen_u64(w, r->n_params - i);
+            break;
+        }
+        const struct audit_param *p = &r->params[i];
+        pen_text(w, utf8_valid(p->name) ? p->name : SLICE("?"), NAME_CAP);
+        pen_raw(w, SLICE(":"));
+        if (p->pseudonym)
+            put_pseudonym(w, p->value);
+        else
+            pen_text(w, p->value, VALUE_CAP);
+    }
+    pen_raw(w, SLICE("}"));
+}
+
+/* True when the text is one JSON object as our own writers make them, on one line. */
+static bool is_object(struct slice s)
+{
+    struct logline_iter it = { .object = s };
+    struct slice key, value;
+    if (s.n < 2 || s.p[0] != '{' || s.p[s.n - 1] != '}' || !utf8_valid(s))
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if ((uint8_t)s.p[i] < 0x20)
+            return false;
+    }
+    while (logline_next(&it, &key, &value))
+        continue;
+    return s.n == 2 || it.at == s.n - 1;
+}
+
+static void put_content(struct pen *w, const struct column *c, const void *field)
+{
+    const struct slice *s = field;
+    if (s->n == 0)
+        return;
+    put_key(w, c);
+    if (s->n <= c->cap && is_object(*s)) {
+        pen_raw(w, *s);
+        return;
+    }
+    struct sha256 h = sha256_of(*s);
+    pen_raw(w, SLICE("{\"sha256\":"));
+    pen_hex(w, &h);
+    pen_raw(w, SLICE(",\"length\":"));
+    pen_u64(w, s->n);
+    pen_raw(w, SLICE("}"));
+}
+
+static void put_counts(struct pen *w, const struct column *c, const void *field)
+{
+    const uint32_t *const *counts = field;
+    if (*counts == NULL)
+        return;
+    put_key(w, c);
+    char mark = '{';
+    for (unsigned i = 0; i < REASON_COUNT_; i++) {
+        if ((*counts)[i] == 0)
+            continue;
+        pen_raw(w, slice_make(&mark, 1));
+        mark = ',';
+        pen_raw(w, SLICE("\""));
+        pen_raw(w, slice_of(reason_info((enum reason)i)->code));
+        pen_raw(w, SLICE("\":"));
+        pen_u64(w, (*counts)[i]);
+    }
+    if (mark == '{')
+        pen_raw(w, SLICE("{"));
+    pen_raw(w, SLICE("}"));
+}
+
+#define COL(name, k, fn, member, c)                                                                                    \
+    {                                                                                                                  \
+        ",\"" name "\":", k, fn, offsetof(struct audit_record, member), c                                              \
+    }
+#define WHOLE(name, k, fn, c)                                                                                          \
+    {                                                                                                                  \
+        ",\"" name "\":", k, fn, 0, c                                                                                  \
+    }
+static const struct column columns[] = {
+    WHOLE("exchange", EX | ACT, put_exchange, UUID_TEXT + 24),
+    COL("act", ACT, put_u64, act, NUMBER_MAX),
+    COL("author", ACT, put_text, author, 256),
+    COL("verb", ACT, put_text, verb, 64),
+    COL("object", ACT, put_text, object, 256),
+    COL("subject", EX | SUM, put_text, subject, 256),
+    COL("via", EX, put_via, via, 512),
+    COL("origin_exchange", EX, put_text, origin_exchange, 64),
+    COL("peer", EX | ACT | SUM, put_text, peer, 64),
+    COL("certificate", EX | ACT | SUM, put_text, certificate, 64),
+    COL("resource", EX | SUM, put_text, resource, 160),
+    COL("resource_version", EX, put_u64, resource_version, NUMBER_MAX),
+    COL("grant", EX, put_text, grant, 96),
+    COL("grant_version", EX, put_u64, grant_version, NUMBER_MAX),
+    COL("purpose", EX, put_text, purpose, 64),
+    COL("operator", EX, put_text, operator_, 256),
+    COL("case", EX | ACT, put_text, case_, 256),
+    COL("trace", EX | ACT, put_text, trace, 32),
+    COL("snapshot", EX | ACT, put_u64, snapshot, NUMBER_MAX),
+    COL("debit_rows", EX, put_u64, debit_rows, NUMBER_MAX),
+    COL("debit_bytes", EX, put_u64, debit_bytes, NUMBER_MAX),
+    WHOLE("params", EX, put_params, 2048),
+    COL("items", EX, put_items, items, 1536),
+    WHOLE("reason", EX | ACT | SUM, put_reason, 40),
+    COL("status", EX | ACT, put_status, status, NUMBER_MAX),
+    COL("provider_code", EX, put_text, provider_code, 64),
+    COL("rows", EX, put_u64, rows, NUMBER_MAX),
+    COL("findings", EX, put_u64, findings, NUMBER_MAX),
+    COL("bytes_in", EX, put_u64, bytes_in, NUMBER_MAX),
+    COL("bytes_out", EX, put_u64, bytes_out, NUMBER_MAX),
+    COL("digest_in", EX, put_digest, digest_in, 2 * SHA256_LEN),
+    COL("digest_out", EX, put_digest, digest_out, 2 * SHA256_LEN),
+    COL("duration_ms", EX, put_u64, duration_ms, NUMBER_MAX),
+    COL("provider_ms", EX, put_u64, provider_ms, NUMBER_MAX),
+    COL("raw_length", EX | ACT, put_u64, raw_length, NUMBER_MAX),
+    COL("raw_digest", EX | ACT, put_digest, raw_digest, 2 * SHA256_LEN),
+    COL("from", SUM, put_time, from, CLOCK_TEXT),
+    COL("to", SUM, put_time, to, CLOCK_TEXT),
+    COL("counts", SUM, put_counts, counts, REASON_COUNT_ * 40),
+    COL("content", ACT, put_content, content, 5632),
+};
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+size_t render_record(const struct audit_record *r, char *out)
+{
+    struct pen w = { out, out + AUDIT_RECORD_MAX - 2 };
+    unsigned kind = 1u << r->kind;
+    pen_begin(&w, r->kind, r->at);
+    for (size_t i = 0; i < COLUMNS; i++) {
+        const struct column *c = &columns[i];
+        if (c->kinds & kind)
+            c->put(&w, c, (const char *)r + c->offset);
+    }
+    *w.p++ = '}';
+    *w.p++ = '\n';
+    return (size_t)(w.p - out);
+}
+
+size_t render_bound(enum audit_kind k)
+{
+    size_t n = LOGLINE_KIND + 16 + 8 + CLOCK_TEXT + 2;
+    for (size_t i = 0; i < COLUMNS; i++) {
+        if (columns[i].kinds & 1u << k)
+            n += strlen(columns[i].key) + columns[i].cap + (columns[i].cap > NUMBER_MAX ? TEXT_OVER : 0);
+    }
+    return n;
+}
+
+bool render_as(const char *column, struct slice text, struct buf *out)
+{
+    for (size_t i = 0; i < COLUMNS; i++) {
+        const struct column *c = &columns[i];
+        struct slice key = slice_sub(slice_of(c->key), 2, strlen(c->key) - 4);
+        if (c->put != put_text || !slice_is(key, column))
+            continue;
+        char *p = buf_reserve(out, c->cap + TEXT_OVER);
+        if (p == NULL)
+            return false;
+        struct pen w = { p, p + c->cap + TEXT_OVER };
+        pen_text(&w, text, c->cap);
+        out->n += (size_t)(w.p - p);
+        return true;
+    }
+    return false;
+}
+
+enum err audit_render(const struct audit_record *r, struct buf *out)
+{
+    char *p = buf_reserve(out, AUDIT_RECORD_MAX);
+    if (p == NULL)
+        return out->failed;
+    out->n += render_record(r, p);
+    return ERR_OK;
+}

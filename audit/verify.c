@@ -1,0 +1,266 @@
+/* The verifier: reads the segments, trusts none of them, and names the first record that is wrong.
+ * First pass: shape, CRC, order, tree. Whoever can write the files can also make CRCs; only the signed root tells then,
+ * and the second pass (localise.c) finds the record through tiles that hash to that root. Invariant: the report says
+ * failed, or the records [0, checkpoint_size) hash to the signed root. */
+#include "audit/verify.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { PROGRESS_STEP = 16 << 20 };
+
+void verify_fail(struct verify *v, const char *what, uint64_t index, uint64_t offset)
+{
+    struct audit_report *r = v->report;
+    r->failed = true;
+    r->bad_what = what;
+    r->bad_index = r->bad_last = index;
+    r->bad_offset = offset;
+    snprintf(r->bad_file, sizeof r->bad_file, "%s", v->name);
+}
+
+static void take_root(struct verify *v)
+{
+    if (v->has_cp && v->tree.size == v->cp.size)
+        v->cp_root = merkle_root(&v->tree, v->digest);
+}
+
+/* The head of a later segment repeats the root of all records before it: where it differs, they were changed. */
+static void take_head(struct verify *v, struct slice line, uint64_t index)
+{
+    struct head h;
+    enum audit_kind kind;
+    if (v->suspect || !logline_kind(line, &kind) || kind != AUDIT_SEGMENT || !head_is_first(line))
+        return;
+    struct sha256 root = merkle_root(&v->tree, v->digest);
+    if (head_read(line, index, &h) == ERR_OK && memcmp(&root, &h.root, sizeof root) == 0) {
+        v->trusted = index;
+        return;
+    }
+    v->suspect = true;
+    v->suspect_end = index;
+}
+
+/* What stands behind a broken line: the next good record's index, and whether `want` comes later at all. */
+struct ahead {
+    bool good, found;
+    uint64_t next;
+};
+
+static struct ahead look_ahead(struct logscan *s, uint64_t want)
+{
+    struct ahead a = { 0 };
+    struct slice line;
+    uint64_t index, offset;
+    enum logscan_state state;
+    while (!a.found && (state = logscan_next(s, &line, &offset)) != LOGSCAN_END && state != LOGSCAN_FAILED) {
+        if (state == LOGSCAN_BROKEN) {
+            if (line.n < AUDIT_RECORD_MAX)
+                break;
+            s->at += line.n; /* one very long line: look for its end further on */
+            continue;
+        }
+        if (!logline_check(line, &index))
+            continue;
+        if (!a.good)
+            a.next = index;
+        a.good = true;
+        a.found = index == want;
+    }
+    return a;
+}
+
+static void classify_broken(struct verify *v, struct logscan *s, uint64_t offset, bool last)
+{
+    uint64_t want = v->tree.size;
+    struct ahead a = look_ahead(s, want);
+    if (last && !a.good && (!v->has_cp || want >= v->cp.size))
+        v->report->torn_tail = true;
+    else
+        verify_fail(v, a.good && a.next == want ? "inserted" : "altered", want, offset);
+}
+
+static void classify_order(struct verify *v, struct logscan *s, uint64_t index, uint64_t offset)
+{
+    uint64_t want = v->tree.size;
+    if (index < want)
+        verify_fail(v, "inserted", index + 1 == want ? index : want, offset);
+    else
+        verify_fail(v, look_ahead(s, want).found ? "reordered" : "missing", want, offset);
+}
+
+static void take_line(struct verify *v, struct slice line, uint64_t offset)
+{
+    if (offset == 0 && v->tree.size > 0)
+        take_head(v, line, v->tree.size);
+    struct sha256 leaf = merkle_leaf(v->digest, line);
+    merkle_push(&v->tree, v->digest, &leaf);
+    take_root(v);
+}
+
+static void progress(struct verify *v, uint64_t more)
+{
+    v->report->bytes += more;
+    if (v->progress == NULL || v->report->bytes < v->progress_next)
+        return;
+    v->progress(v->arg, v->report->bytes, v->total);
+    v->progress_next = v->report->bytes + PROGRESS_STEP;
+}
+
+/* Records of one segment up to `limit`; what stands behind it in the file is void. */
+static enum err verify_segment(struct verify *v, uint64_t first, uint64_t limit, bool last, struct diags *d)
+{
+    char path[4096];
+    struct logscan s;
+    struct slice line;
+    uint64_t index, offset = 0;
+    enum err e = segment_path(v->dir, first, path, sizeof path);
+    if (e == ERR_OK)
+        e = logscan_open(&s, path, 0);
+    if (e != ERR_OK)
+        return diag_add(d, e, 0, 0, "cannot read %s", "无法读取 %s", path);
+    segment_name(first, v->name);
+    enum logscan_state state = LOGSCAN_END;
+    while (!v->report->failed && v->tree.size < limit) {
+        state = logscan_next(&s, &line, &offset);
+        if (state == LOGSCAN_END || state == LOGSCAN_FAILED)
+            break;
+        bool good = state == LOGSCAN_LINE && logline_check(line, &index);
+        if (!good)
+            classify_broken(v, &s, offset, last);
+        else if (index != v->tree.size)
+            classify_order(v, &s, index, offset);
+        else
+            take_line(v, line, offset);
+        if (v->report->torn_tail)
+            break;
+        progress(v, line.n + 1);
+    }
+    if (state == LOGSCAN_FAILED)
+        e = diag_sys(d, s.sys, "cannot read %s", "无法读取 %s", path);
+    else if (!last && v->tree.size < limit && !v->report->failed)
+        verify_fail(v, "missing", v->tree.size, offset);
+    v->end_offset = offset;
+    logscan_close(&s);
+    v->report->segments++;
+    return e;
+}
+
+static enum err verify_records(struct verify *v, struct diags *d)
+{
+    enum err e = ERR_OK;
+    const struct segment_list *l = &v->list;
+    take_root(v);
+    for (size_t i = 0; e == ERR_OK && i < l->n && !v->report->failed; i++) {
+        bool last = i + 1 == l->n;
+        if (l->first[i] != v->tree.size) { /* the first of all; later ones are caught at the end of the one before */
+            segment_name(l->first[i], v->name);
+            verify_fail(v, "missing", v->tree.size, 0);
+            break;
+        }
+        e = verify_segment(v, l->first[i], last ? UINT64_MAX : l->first[i + 1], last, d);
+    }
+    if (e == ERR_OK && !v->report->failed && v->has_cp && v->tree.size < v->cp.size)
+        verify_fail(v, "truncated", v->tree.size, v->end_offset);
+    return e;
+}
+
+static void verify_root(struct verify *v)
+{
+    snprintf(v->name, sizeof v->name, "checkpoint");
+    if (!v->has_cp) {
+        if (v->tree.size > 1 || v->cp_bad)
+            verify_fail(v, "checkpoint", v->tree.size, 0);
+        return;
+    }
+    if (v->has_key && !v->signed_ok)
+        verify_fail(v, "signature", v->cp.size, 0);
+    else if (memcmp(&v->cp_root, &v->cp.root, sizeof v->cp_root) != 0) {
+        verify_fail(v, "altered", v->trusted, 0);
+        v->report->bad_last = (v->suspect ? v->suspect_end : v->cp.size) - 1;
+        v->report->bad_file[0] = '\0';
+    }
+}
+
+static enum err key_load(struct verify *v, struct slice vkey, struct buf *text, struct diags *d)
+{
+    char path[4096];
+    struct slice name;
+    v->key_given = vkey.n > 0;
+    if (!v->key_given) {
+        snprintf(path, sizeof path, "%s/log.vkey", v->dir);
+        if (file_read(path, text, NULL) != ERR_OK)
+            return ERR_OK;
+        vkey = buf_slice(text);
+    }
+    if (note_vkey_read(vkey, &name, v->key) != ERR_OK)
+        return diag_add(d, ERR_SYNTAX, 0, 0, "the log's public key is not of the form name+hash+base64",
+                        "日志公钥格式应为 名称+哈希+base64");
+    v->has_key = true;
+    v->origin = name;
+    return ERR_OK;
+}
+
+static enum err checkpoint_load(struct verify *v, struct buf *note, struct diags *d)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/checkpoint", v->dir);
+    enum err e = file_read(path, note, NULL);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e != ERR_OK && e != ERR_TOO_LARGE)
+        return diag_add(d, e, 0, 0, "cannot read %s", "无法读取 %s", path);
+    v->has_cp = e == ERR_OK && note_read(buf_slice(note), &v->cp) == ERR_OK;
+    v->cp_bad = !v->has_cp;
+    v->signed_ok = v->has_cp && v->has_key && note_verify(&v->cp, v->origin, v->key);
+    return ERR_OK;
+}
+
+static void total_bytes(struct verify *v)
+{
+    for (size_t i = 0; i < v->list.n; i++) {
+        char path[4096];
+        struct stat st;
+        if (segment_path(v->dir, v->list.first[i], path, sizeof path) == ERR_OK && stat(path, &st) == 0)
+            v->total += (uint64_t)st.st_size;
+    }
+}
+
+static enum err verify_run(struct verify *v, struct diags *d)
+{
+    struct audit_report *r = v->report;
+    enum err e = segment_list_read(v->dir, &v->list, d);
+    if (e != ERR_OK)
+        return e;
+    total_bytes(v);
+    e = verify_records(v, d);
+    if (e == ERR_OK && !r->failed)
+        verify_root(v);
+    if (e == ERR_OK && r->failed)
+        e = localise(v, d);
+    if (e == ERR_OK && v->progress != NULL)
+        v->progress(v->arg, v->total, v->total);
+    r->size = v->tree.size;
+    r->root = merkle_root(&v->tree, v->digest);
+    r->checkpoint_size = v->has_cp ? v->cp.size : 0;
+    r->signature_ok = v->signed_ok && v->key_given;
+    segment_list_done(&v->list);
+    return e;
+}
+
+enum err audit_verify(const char *dir, struct slice vkey, void (*progress_fn)(void *arg, uint64_t done, uint64_t total),
+                      void *arg, struct audit_report *ret, struct diags *d)
+{
+    struct verify v = { .dir = dir, .progress = progress_fn, .arg = arg, .report = ret, .digest = digest_new() };
+    struct buf note = BUF_INIT(NOTE_MAX), key = BUF_INIT(NOTE_MAX);
+    *ret = (struct audit_report){ .bad_what = "" };
+    enum err e = v.digest == NULL ? ERR_NOMEM : key_load(&v, vkey, &key, d);
+    if (e == ERR_OK)
+        e = checkpoint_load(&v, &note, d);
+    if (e == ERR_OK)
+        e = verify_run(&v, d);
+    digest_free(v.digest);
+    buf_done(&note);
+    buf_done(&key);
+    return e;
+}

@@ -1,0 +1,30 @@
+#pragma once
+/* What the two passes of the verifier share (verify.c, localise.c). */
+#include "audit/head.h"
+#include "audit/logscan.h"
+#include "audit/note.h"
+#include "audit/tile.h"
+
+struct verify {
+    const char *dir;
+    struct slice origin; /* name in the key; bor */
+    uint8_t key[ED25519_PUB];
+    bool has_key, key_given; /* key_given: by the caller, not found beside the log */
+    struct note_checkpoint cp;
+    bool has_cp, cp_bad, signed_ok;
+    struct segment_list list;
+    struct merkle tree;
+    struct digest *digest;
+    struct sha256 cp_root; /* of the records, at the checkpoint's size */
+    uint64_t trusted;      /* heads agree with the records before this index */
+    bool suspect;          /* and the head at suspect_end does not */
+    uint64_t suspect_end;
+    char name[SEGMENT_NAME]; /* file being read */
+    uint64_t end_offset, total, progress_next;
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+    struct audit_report *report;
+};
+void verify_fail(struct verify *v, const char *what, uint64_t index, uint64_t offset);
+/* After a failure: the first record before the place found that differs from tiles under the signed root, if any. */
+enum err localise(struct verify *v, struct diags *d) MUST_CHECK;
