@@ -11,17 +11,19 @@ struct event_sink {
     enum err (*attr)(void *self, struct slice ns, struct slice name, struct slice value); /* just after open */
     enum err (*text)(void *self, enum scalar kind, struct slice piece); /* any number of pieces, in order */
     enum err (*close)(void *self);
-    /* JSON only, may be NULL: an array begins or ends. `name` is that of its elements; each of them is opened and closed between
-     * the two, so that an empty array is seen too. An array inside an array is an element whose own elements have the empty name. */
+    /* JSON only, may be NULL: an array begins or ends. `name` is that of its elements; each of them is opened and
+     * closed between the two, so that an empty array is seen too. An array inside an array is an element whose own
+     * elements have the empty name. */
     enum err (*list)(void *self, struct slice name, bool begins);
 };
 enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
 
-/* JSON gives ns empty, never calls attr, and gives every scalar at least one call of text (an empty string: one empty piece;
- * null: the piece "null"). A root array is the empty name repeated. */
+/* JSON gives ns empty, never calls attr, and gives every scalar at least one call of text (an empty string: one empty
+ * piece; null: the piece "null"). A root array is the empty name repeated. */
 
-/* A streaming JSON reader (RFC 8259): numbers stay text, duplicate keys in one object are refused, strings are checked as UTF-8
- * and unescaped; depth, token length and members of one object (4096) are capped. Bytes may be split anywhere. */
+/* A streaming JSON reader (RFC 8259): numbers stay text, duplicate keys in one object are refused, strings are checked
+ * as UTF-8 and unescaped; depth, token length and members of one object (4096) are capped. Bytes may be split anywhere.
+ */
 struct json_reader;
 struct json_reader *json_reader_new(const struct event_sink *sink, void *self);
 void json_reader_reset(struct json_reader *r); /* as new, memory kept: for readers that are reused */
@@ -32,9 +34,10 @@ uint64_t json_reader_offset(const struct json_reader *r);      /* of the first b
 
 bool json_number_valid(struct slice s); /* RFC 8259 section 6, the whole slice */
 
-/* A streaming XML reader on libxml2's push parser. Any DOCTYPE, processing instruction target that matters or token over TOKEN_MAX
- * is refused; names are passed with their namespace URI. `encoding`: from the transport ("GB18030"), or empty to believe BOM and
- * declaration; GB2312, GBK and CP936 are read as GB18030; a label that the bytes contradict is overridden by strict trial. */
+/* A streaming XML reader on libxml2's push parser. Any DOCTYPE, processing instruction target that matters or token
+ * over TOKEN_MAX is refused; names are passed with their namespace URI. `encoding`: from the transport ("GB18030"), or
+ * empty to believe BOM and declaration; GB2312, GBK and CP936 are read as GB18030; a label that the bytes contradict is
+ * overridden by strict trial. */
 struct xml_reader;
 struct xml_reader *xml_reader_new(const struct event_sink *sink, void *self, struct slice encoding);
 struct xml_reader *xml_reader_free(struct xml_reader *r);

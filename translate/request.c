@@ -123,6 +123,16 @@ static const struct doc_key operation_keys[] = {
     { 0 },
 };
 
+/* doc_bind, whose failure is one of this compile. */
+static bool bind(struct request_compile *c, const struct doc *map, const struct doc_key *keys, void *out)
+{
+    enum err e = doc_bind(map, keys, out, c->a, c->d);
+
+    c->bad = c->bad || e != ERR_OK;
+    c->nomem = c->nomem || e == ERR_NOMEM;
+    return e == ERR_OK;
+}
+
 /* ---- sources ---- */
 
 static const struct {
@@ -241,14 +251,10 @@ static void compile_row(struct request_compile *c, const struct doc *at)
 {
     struct raw_row raw = { 0 };
     struct plan_row *row = &c->r->rows[c->r->n_rows];
-    enum err e = doc_bind(at, row_keys, &raw, c->a, c->d);
-    int sources = (raw.param.n != 0) + (raw.constant != NULL) + (raw.from != NULL);
 
-    if (e != ERR_OK) {
-        c->bad = true;
+    if (!bind(c, at, row_keys, &raw))
         return;
-    }
-    if (sources != 1) {
+    if ((raw.param.n != 0) + (raw.constant != NULL) + (raw.from != NULL) != 1) {
         REQUEST_BAD(c, at, "a row has exactly one of param, const and from", "每行须且只能含 param、const、from 之一");
         return;
     }
@@ -350,10 +356,8 @@ static void compile_operation(struct request_compile *c, const struct doc *conne
                     "SOAP 连接须含 operation: {namespace, name, soap}");
         return;
     }
-    if (doc_bind(at, operation_keys, &raw, c->a, c->d) != ERR_OK) {
-        c->bad = true;
+    if (!bind(c, at, operation_keys, &raw))
         return;
-    }
     c->r->soap = raw.soap == 0 ? SOAP_1_1 : SOAP_1_2;
     c->r->action = raw.action;
     c->r->operation = raw.name;
@@ -409,8 +413,8 @@ static void compile_request(struct request_compile *c, const struct doc *manifes
         request_compile_path(c);
     if (slice_is(doc_text(connector, "kind"), "soap"))
         compile_operation(c, connector);
-    if (request != NULL && doc_bind(request, request_keys, &raw, c->a, c->d) != ERR_OK)
-        c->bad = true;
+    if (request != NULL)
+        (void)bind(c, request, request_keys, &raw);
     c->namespaces = raw.namespaces;
     if (raw.namespaces != NULL)
         check_namespaces(c);

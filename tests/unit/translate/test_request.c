@@ -342,11 +342,41 @@ static void test_limits(void **state)
     buf_done(&b);
 }
 
+/* Each allocation of the compiler failed in turn. */
+static void test_no_memory(void **state)
+{
+    static const char manifest[] =
+        "connector: {kind: soap, path: '/a/{k}', operation: {namespace: 'urn:a', name: Q, soap: '1.2', action: "
+        "'urn:q'}}\n"
+        "request: {namespaces: {h: 'urn:a'}, params: [{param: kind, required: true, to: 'path:k'}, {const: '1', to: "
+        "'/h:Q/h:b/@c'}]}";
+    struct arena docs;
+    const struct doc *all = NULL;
+    bool done = false;
+
+    (void)state;
+    arena_init(&docs, 1 << 20);
+    assert_int_equal(doc_read_yaml(slice_of(manifest), &docs, NULL, &all), ERR_OK);
+    for (size_t cap = 0; !done; cap += 64) { /* the arena's cap, for it draws from the heap in large pieces */
+        const struct plan_request *r;
+        struct arena a;
+        enum err e;
+
+        arena_init(&a, cap);
+        e = request_compile(all->first, fixture_items, 4, &a, NULL, &r);
+        done = e == ERR_OK;
+        if (!done && e != ERR_NOMEM)
+            fail_msg("cap %zu: %s", cap, err_name(e));
+        arena_done(&a);
+    }
+    arena_done(&docs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render),     cmocka_unit_test(test_required_context), cmocka_unit_test(test_compile),
-        cmocka_unit_test(test_all_errors), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_all_errors), cmocka_unit_test(test_limits),           cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
