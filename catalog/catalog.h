@@ -32,18 +32,26 @@ struct catalog_resource {
     struct slice format_class, format_type;
     struct slice share;          /* unconditional, conditional, none */
     struct slice share_condition, share_basis, share_mode;
-    struct slice open, update, contact_person, contact_phone;
-    bool callable;               /* has a connector */
+    struct slice open, open_condition, update, contact_person, contact_phone;
+    bool callable;               /* has a connector and is shared at all */
     const struct catalog_item *items;
     size_t n_items;
     const struct doc *connector, *request, *response; /* left to their owners; NULL when absent */
+};
+struct catalog_code {
+    struct slice code, title;
 };
 struct catalog_manifest {
     enum catalog_kind kind;
     struct slice id;
     struct doc_title title;
     const struct doc *doc;       /* the whole tree */
-    struct slice department;     /* of an app, person, resource */
+    struct slice department;     /* of an app, person, resource; its part before the slash */
+    struct slice code;           /* unified social credit code of a department, official code of a resource */
+    bool bureau;                 /* a department: the data bureau's own */
+    bool administration;         /* an app: may use the control listener */
+    const struct catalog_code *codes; /* CATALOG_CODE_TABLE */
+    size_t n_codes;
     const struct catalog_resource *resource; /* CATALOG_RESOURCE only */
 };
 /* Shape check of one manifest: required keys, types, values from code tables, the cross rules of DOMAIN.md section 8 (share none needs a legal
