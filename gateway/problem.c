@@ -1,0 +1,227 @@
+/* Problem bodies. One list of members feeds both forms; nothing here allocates but through the buffer given, whose cap
+ * bounds what a list of problems can make of it. */
+#include "gateway/problem.h"
+
+#include <stdio.h>
+
+enum { WEIGHT_ONE = 1000, PROBLEMS_SHOWN = 100 };
+
+/* ---- weights: a list of ranges with q-values ---- */
+
+/* ;q=0.5 in thousandths; a malformed weight counts as nothing wanted. */
+static int weight_of(struct slice params)
+{
+    while (params.n > 0) {
+        struct slice p = slice_trim(slice_cut(&params, ';'));
+        int w = 0, scale = 100;
+        if (p.n < 2 || (p.p[0] != 'q' && p.p[0] != 'Q') || p.p[1] != '=')
+            continue;
+        if (p.n < 3 || (p.p[2] != '0' && p.p[2] != '1') || (p.n > 3 && p.p[3] != '.') || p.n > 7)
+            return 0;
+        w = (p.p[2] - '0') * WEIGHT_ONE;
+        for (size_t i = 4; i < p.n; i++, scale /= 10) {
+            if (p.p[i] < '0' || p.p[i] > '9')
+                return 0;
+            w += (p.p[i] - '0') * scale;
+        }
+        return w > WEIGHT_ONE ? 0 : w;
+    }
+    return WEIGHT_ONE;
+}
+
+static const struct form_range {
+    const char *range;
+    enum problem_form form;
+} form_ranges[] = {
+    { "*/*", PROBLEM_JSON },
+    { "application/*", PROBLEM_JSON },
+    { "application/json", PROBLEM_JSON },
+    { "application/problem+json", PROBLEM_JSON },
+    { "application/x-ndjson", PROBLEM_JSON },
+    { "application/xml", PROBLEM_XML },
+    { "application/problem+xml", PROBLEM_XML },
+    { "application/soap+xml", PROBLEM_XML },
+    { "text/xml", PROBLEM_XML },
+};
+
+enum problem_form problem_form_of(struct slice accept)
+{
+    int best[2] = { 0, 0 };
+
+    while (accept.n > 0) {
+        struct slice params = slice_cut(&accept, ','), range = slice_trim(slice_cut(&params, ';'));
+        for (size_t i = 0; i < sizeof form_ranges / sizeof form_ranges[0]; i++) {
+            int w = slice_eq_nocase(range, slice_of(form_ranges[i].range)) ? weight_of(params) : 0;
+            if (w > best[form_ranges[i].form])
+                best[form_ranges[i].form] = w;
+        }
+    }
+    return best[PROBLEM_XML] > best[PROBLEM_JSON] ? PROBLEM_XML : PROBLEM_JSON;
+}
+
+const char *problem_type(enum problem_form f)
+{
+    return f == PROBLEM_XML ? "application/problem+xml" : "application/problem+json";
+}
+
+enum lang lang_of_accept(struct slice accept_language, enum lang otherwise)
+{
+    enum lang best = otherwise;
+    int most = 0;
+
+    while (accept_language.n > 0) {
+        struct slice params = slice_cut(&accept_language, ','), tag = slice_trim(slice_cut(&params, ';'));
+        struct slice primary = slice_sub(tag, 0, slice_find(tag, '-'));
+        int w = weight_of(params);
+        if (w <= most)
+            continue;
+        if (slice_eq_nocase(primary, SLICE("zh")))
+            best = LANG_ZH, most = w;
+        else if (slice_eq_nocase(primary, SLICE("en")))
+            best = LANG_EN, most = w;
+        else if (slice_is(primary, "*"))
+            best = otherwise, most = w;
+    }
+    return best;
+}
+
+/* ---- the members: one order for both forms ---- */
+struct writer {
+    enum problem_form form;
+    struct json json;
+    struct buf *out;
+};
+
+static void put_xml(struct buf *out, struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '&')
+            buf_puts(out, "&amp;");
+        else if (c == '<')
+            buf_puts(out, "&lt;");
+        else if (c == '>')
+            buf_puts(out, "&gt;");
+        else if (c >= 0x20 || c == '\t' || c == '\n') /* XML 1.0 section 2.2: no other control characters */
+            buf_putc(out, (char)c);
+        else
+            buf_putc(out, ' ');
+    }
+}
+
+static void put_text(struct writer *w, const char *name, struct slice value)
+{
+    if (value.n == 0 || !utf8_valid(value))
+        return;
+    if (w->form == PROBLEM_JSON) {
+        json_pair(&w->json, name, value);
+        return;
+    }
+    buf_printf(w->out, "<%s>", name);
+    put_xml(w->out, value);
+    buf_printf(w->out, "</%s>", name);
+}
+
+static void put_number(struct writer *w, const char *name, uint64_t value)
+{
+    if (w->form == PROBLEM_JSON)
+        json_pair_u64(&w->json, name, value);
+    else
+        buf_printf(w->out, "<%s>%llu</%s>", name, (unsigned long long)value, name);
+}
+
+static void open_list(struct writer *w, const char *name)
+{
+    if (w->form == PROBLEM_XML) {
+        buf_printf(w->out, "<%s>", name);
+        return;
+    }
+    json_key(&w->json, name);
+    json_open(&w->json, '[');
+}
+
+static void close_list(struct writer *w, const char *name)
+{
+    if (w->form == PROBLEM_XML)
+        buf_printf(w->out, "</%s>", name);
+    else
+        json_close(&w->json, ']');
+}
+
+static void put_grants(struct writer *w, const struct problem *p)
+{
+    if (p->n_ids == 0)
+        return;
+    open_list(w, "grants");
+    for (size_t i = 0; i < p->n_ids; i++) {
+        if (w->form == PROBLEM_XML)
+            put_text(w, "i", p->ids[i]);
+        else
+            json_str(&w->json, p->ids[i]);
+    }
+    close_list(w, "grants");
+}
+
+static void put_places(struct writer *w, const struct diags *d, enum lang l)
+{
+    unsigned n = 0;
+
+    if (d == NULL || d->first == NULL)
+        return;
+    open_list(w, "problems");
+    for (const struct diag *at = d->first; at && n < PROBLEMS_SHOWN; at = at->next, n++) {
+        if (w->form == PROBLEM_XML)
+            buf_puts(w->out, "<i>");
+        else
+            json_open(&w->json, '{');
+        put_text(w, "file", at->file);
+        if (at->line > 0)
+            put_number(w, "line", at->line);
+        if (at->col > 0)
+            put_number(w, "column", at->col);
+        put_text(w, "message", slice_of(at->what[l]));
+        if (w->form == PROBLEM_XML)
+            buf_puts(w->out, "</i>");
+        else
+            json_close(&w->json, '}');
+    }
+    close_list(w, "problems");
+}
+
+static void put_members(struct writer *w, const struct problem *p, enum lang l)
+{
+    const struct reason_info *info = reason_info(p->reason);
+    char type[128], instance[64];
+
+    snprintf(type, sizeof type, "urn:sluice:problem:%s", info->code);
+    snprintf(instance, sizeof instance, "urn:uuid:%.*s", SLICE_ARG(p->exchange));
+    put_text(w, "type", slice_of(type));
+    put_text(w, "title", slice_of(info->title[l]));
+    put_number(w, "status", (uint64_t)info->status);
+    put_text(w, "detail", slice_of(p->detail[l] ? p->detail[l] : p->detail[LANG_EN]));
+    if (p->exchange.n > 0)
+        put_text(w, "instance", slice_of(instance));
+    put_text(w, "code", slice_of(info->code));
+    put_text(w, "hop", slice_of(hop_name(info->hop)));
+    put_text(w, "provider_reached", slice_of(reached_name(p->has_reached ? p->reached : info->reached)));
+    put_text(w, "exchange", p->exchange);
+    put_text(w, "remedy", slice_of(info->remedy[l]));
+    put_grants(w, p);
+    put_places(w, p->problems, l);
+}
+
+void problem_put(const struct problem *p, enum problem_form f, enum lang l, struct buf *out)
+{
+    struct writer w = { .form = f, .out = out };
+
+    if (f == PROBLEM_XML) {
+        buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<problem xmlns=\"urn:ietf:rfc:7807\">");
+        put_members(&w, p, l);
+        buf_puts(out, "</problem>");
+        return;
+    }
+    json_init(&w.json, out);
+    json_open(&w.json, '{');
+    put_members(&w, p, l);
+    json_close(&w.json, '}');
+}
