@@ -256,13 +256,13 @@ static enum err nested_end(struct map_doc *d)
 {
     enum err e = ERR_OK;
 
-    d->stream = 0;
     if (d->inner != NULL) {
         e = xml_reader_finish(d->inner);
         if (e != ERR_OK)
             (void)mapper_reader_failed(d->m, e);
         d->inner = xml_reader_free(d->inner);
     }
+    d->stream = 0;
     return e;
 }
 
