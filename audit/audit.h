@@ -116,6 +116,7 @@ void audit_status(const struct audit_log *l, struct audit_status *ret); /* any t
 const char *audit_dir(const struct audit_log *l);                       /* any thread */
 /* The last signed checkpoint (C2SP tlog-checkpoint note) into out; any thread. */
 enum err audit_checkpoint(const struct audit_log *l, struct buf *out) MUST_CHECK;
+struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log; any thread */
 /* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction); direction 'i' provider's bytes, 'o' what was handed
  * out. Any thread. */
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction);

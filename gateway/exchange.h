@@ -39,7 +39,6 @@ struct consumer_ops {
     void (*end)(void *call, const struct http_header *trailers, size_t n);
     void (*abort)(void *call);
     size_t (*room)(void *call);
-    void (*read)(void *call, bool on);
 };
 
 struct ex_ask {                        /* READ_HEAD: what was said; slices in the arena */
@@ -63,6 +62,7 @@ struct exchange {
     const struct consumer_ops *ops;
     void *call;     /* NULL when nobody is left to answer */
     uint8_t state;  /* enum ex_state */
+    bool stranger;  /* no identity was established */
     bool running;   /* inside exchange_resume */
     bool body_done; /* the whole request is here */
     struct uuid id;
@@ -87,7 +87,13 @@ struct exchange {
     int64_t asked_at, answered_at; /* ms: provider */
     uint64_t bytes_in, bytes_out, progress_bytes;
     int64_t progress_at;
-    bool provider_done, provider_paused, admitted, head_sent, ended, outcome_whole;
+    bool provider_done, provider_paused, head_sent;
+    bool asked_items;  /* _items was given */
+    bool unknown_item; /* and names something that the resource does not have */
+    bool concluded, answered,
+        ended;    /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
+    bool counted; /* beyond the recorded rate: in a count record, no reply */
+    struct translate_refusal param_fault; /* RESOLVE: told only to those who may ask at all */
     enum reached reached;
 
     enum reason reason; /* OUTCOME: REASON_GRANTED or why not */
@@ -111,6 +117,8 @@ void exchange_resume(struct exchange *x);
 enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const char *zh);
 /* From outside the stages (the consumer went, the grant was revoked, an alarm): as exchange_fail, then on. */
 void exchange_cut(struct exchange *x, enum reason r);
+/* Set the alarm for the end of the grant's validity. */
+void exchange_watch(struct exchange *x);
 void exchange_consumer_gone(struct exchange *x, enum reason r);
 void exchange_consumer_sent(struct exchange *x);
 void exchange_evidence(struct evidence *ev, enum err e, uint64_t index);
@@ -129,8 +137,10 @@ enum step stage_outcome(struct exchange *x);
 /* ask.c: the head's parts, copied and checked, into x->ask. A fault is kept in x->reason for the read-head stage. */
 void ask_read(struct exchange *x, const struct http_head *h);
 /* relay.c */
-void relay_room(struct exchange *x);
+extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */
+/* Give the consumer what stands in x->out, but for the last `keep` bytes, as far as it has room. */
+void relay_release(struct exchange *x, size_t keep);
 /* record.c: queue a record of this exchange. False: it will never be durable (x->reason may change to
  * evidence-unavailable). */
 enum err record_intent(struct exchange *x);
@@ -139,6 +149,6 @@ enum err record_refused(struct exchange *x);
 enum err record_progress(struct exchange *x);
 enum err record_cut(struct exchange *x, enum reason why);
 /* answer.c: what leaves. */
-void answer_problem(struct exchange *x);
-void answer_head(struct exchange *x, int64_t length);
-struct slice answer_receipt(struct exchange *x);
+void answer_problem(struct exchange *x, enum reason r);
+void answer_head(struct exchange *x, int64_t length); /* -1: not known, ends with a trailer */
+void answer_end(struct exchange *x);

@@ -38,13 +38,18 @@ static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
     return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now);
 }
 
+void flood_count(struct flood *f, enum reason r, int64_t wall_ms)
+{
+    if (f->total++ == 0)
+        f->from = wall_ms;
+    f->counts[r]++;
+}
+
 bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms)
 {
     if (may(f, key, stranger, mono_ms))
         return true;
-    if (f->total++ == 0)
-        f->from = wall_ms;
-    f->counts[r]++;
+    flood_count(f, r, wall_ms);
     return false;
 }
 

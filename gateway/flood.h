@@ -22,6 +22,8 @@ void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identit
 /* May this refusal have a record of its own? False: it was counted, and its connection is to be closed without a reply.
  */
 bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms);
+/* Count one that cannot have a record of its own for another cause. */
+void flood_count(struct flood *f, enum reason r, int64_t wall_ms);
 /* The count record for what gathered, if any; the caller queues it and then calls flood_clear. */
 bool flood_record(const struct flood *f, struct audit_record *r, int64_t wall_ms);
 void flood_clear(struct flood *f);

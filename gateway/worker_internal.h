@@ -6,6 +6,7 @@
 #include "gateway/worker.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct connection { /* one consumer's connection */
     struct worker *w;
@@ -13,6 +14,7 @@ struct connection { /* one consumer's connection */
     struct http_conn *http;
     const struct certs_peer *peer; /* bor: until the connection ends */
     uint64_t trust_generation;     /* the peer was judged under */
+    int64_t checked;               /* mono ms of the last look at revocation */
     char address[46];
 };
 
@@ -46,4 +48,6 @@ struct worker {
 struct digest *worker_digest(struct worker *w);              /* NULL: no memory */
 void worker_digest_back(struct worker *w, struct digest *g); /* NULL is ok */
 void worker_exchange_gone(struct worker *w);                 /* one less runs */
-extern const struct http_service consumer_service;           /* consumer_http.c; its arg is the worker */
+/* A lazy record was queued: the writer is told of it soon, even if nothing else comes. */
+void worker_nudge_later(struct worker *w);
+extern const struct http_service consumer_service; /* consumer_http.c; its arg is the worker */

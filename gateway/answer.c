@@ -1,0 +1,112 @@
+/* What leaves: heads, problems, ends. Every answer carries its exchange and its receipt. */
+#include "gateway/exchange.h"
+
+#include <stdio.h>
+
+enum { HEADERS_MAX = 10 };
+
+struct headers {
+    struct http_header at[HEADERS_MAX];
+    size_t n;
+};
+
+static void add(struct headers *h, struct slice name, struct slice value)
+{
+    if (h->n < HEADERS_MAX && value.p != NULL)
+        h->at[h->n++] = (struct http_header){ name, value };
+}
+
+/* Where the records are: origin="…", intent=7, outcome=8 (RFC 9651 dictionary). What is not durable yet is left out. */
+static struct slice receipt(struct exchange *x)
+{
+    struct slice origin = audit_origin(x->w->cfg.log);
+    char *text;
+
+    if (x->intent.durable && x->outcome.durable)
+        text = arena_printf(&x->arena, "origin=\"%.*s\", intent=%llu, outcome=%llu", SLICE_ARG(origin),
+                            (unsigned long long)x->intent.index, (unsigned long long)x->outcome.index);
+    else if (x->intent.durable)
+        text = arena_printf(&x->arena, "origin=\"%.*s\", intent=%llu", SLICE_ARG(origin),
+                            (unsigned long long)x->intent.index);
+    else if (x->outcome.durable)
+        text = arena_printf(&x->arena, "origin=\"%.*s\", refused=%llu", SLICE_ARG(origin),
+                            (unsigned long long)x->outcome.index);
+    else
+        text = NULL;
+    return slice_of(text);
+}
+
+static void add_common(struct exchange *x, struct headers *h)
+{
+    add(h, SLICE("Sluice-Exchange"), slice_of(x->id_text));
+    add(h, SLICE("Sluice-Receipt"), receipt(x));
+    add(h, SLICE("Cache-Control"), SLICE("no-store"));
+}
+
+void answer_head(struct exchange *x, int64_t length)
+{
+    struct headers h = { 0 };
+    struct http_reply r = { .status = 200, .length = length };
+
+    add(&h, SLICE("Content-Type"), slice_of(translate_form_type(x->ask.form)));
+    add(&h, SLICE("Sluice-Grant"),
+        slice_of(arena_printf(&x->arena, "%s; version=%u", x->grant->id, x->grant->version)));
+    add_common(x, &h);
+    if (length < 0)
+        add(&h, SLICE("Trailer"), SLICE("Sluice-Receipt"));
+    r.headers = h.at;
+    r.n_headers = h.n;
+    x->head_sent = true;
+    x->ops->head(x->call, &r);
+}
+
+/* The call may be over inside: the consumer's endpoint says so by sent or gone. */
+void answer_end(struct exchange *x)
+{
+    struct http_header trailer = { SLICE("Sluice-Receipt"), receipt(x) };
+
+    x->ended = true;
+    x->ops->end(x->call, &trailer, trailer.value.p != NULL ? 1 : 0);
+}
+
+static void fill_problem(struct exchange *x, enum reason r, struct problem *p)
+{
+    p->reason = r;
+    if (r == x->reason) {
+        p->detail[LANG_EN] = x->detail[LANG_EN];
+        p->detail[LANG_ZH] = x->detail[LANG_ZH];
+    }
+    p->exchange = slice_of(x->id_text);
+    p->has_reached = x->asked_at != 0;
+    p->reached = x->reached;
+}
+
+void answer_problem(struct exchange *x, enum reason r)
+{
+    const struct reason_info *info = reason_info(r);
+    struct slice ids[8];
+    struct problem p = { .ids = ids, .n_ids = r == REASON_GRANT_AMBIGUOUS ? x->verdict.n_matches : 0 };
+    struct headers h = { 0 };
+    struct http_reply reply = { .status = info->status, .close = x->stranger };
+    struct buf body = BUF_INIT(16384);
+
+    for (size_t i = 0; i < p.n_ids; i++)
+        ids[i] = slice_of(x->grant_ids[i]);
+    fill_problem(x, r, &p);
+    problem_put(&p, x->ask.problem, x->ask.lang, &body);
+    add(&h, SLICE("Content-Type"), slice_of(problem_type(x->ask.problem)));
+    add(&h, SLICE("Content-Language"), x->ask.lang == LANG_ZH ? SLICE("zh") : SLICE("en"));
+    add_common(x, &h);
+    if (info->status == 405)
+        add(&h, SLICE("Allow"), SLICE("GET, POST"));
+    if (info->status == 503 || info->status == 429)
+        add(&h, SLICE("Retry-After"), SLICE("2"));
+    reply.headers = h.at;
+    reply.n_headers = h.n;
+    reply.length = (int64_t)body.n;
+    x->ended = true;
+    x->ops->head(x->call, &reply);
+    x->ops->body(x->call, buf_slice(&body));
+    x->ops->end(x->call, NULL, 0);
+    buf_done(&body);
+}

@@ -1,0 +1,148 @@
+/* Reading a consumer's head: the path, the Sluice headers, what it accepts. All that is kept is copied into the
+ * exchange's arena. Faults are noted here and refused by the read-head stage, so that they pass a record like
+ * everything else. */
+#include "gateway/exchange.h"
+
+enum { FIELD_MAX = 64 };
+
+static void fault(struct exchange *x, enum reason r, const char *en, const char *zh)
+{
+    if (x->reason != REASON_INTERNAL)
+        return;
+    x->reason = r;
+    x->detail[LANG_EN] = en;
+    x->detail[LANG_ZH] = zh;
+}
+
+static void read_path(struct exchange *x, struct slice path)
+{
+    struct slice rest = path, first, department, resource;
+
+    slice_cut(&rest, '/');
+    first = slice_cut(&rest, '/');
+    department = slice_cut(&rest, '/');
+    resource = slice_cut(&rest, '/');
+    if (!slice_is(first, "x") || !ident_valid(department) || !ident_valid(resource) || rest.n > 0 ||
+        path.n != 4 + department.n + resource.n) {
+        x->raw = arena_dup(&x->arena, path);
+        fault(x, REASON_NOT_FOUND, "the address of a resource is /x/{department}/{resource}",
+              "数据资源的地址为 /x/{部门}/{资源}");
+        return;
+    }
+    x->ask.resource = arena_dup(&x->arena, slice_sub(path, 3, path.n));
+    x->ask.department = slice_sub(x->ask.resource, 0, department.n);
+}
+
+static void read_method(struct exchange *x, struct slice method)
+{
+    x->ask.get = slice_is(method, "GET");
+    if (!x->ask.get && !slice_is(method, "POST"))
+        fault(x, REASON_METHOD_NOT_ALLOWED, "use POST with a JSON object, or GET", "请使用 POST（JSON 对象）或 GET");
+}
+
+/* One value of a header that may stand once. */
+static struct slice once(struct exchange *x, const struct http_head *h, const char *name)
+{
+    size_t n;
+    struct slice v = http_get(h, name, &n);
+
+    if (n > 1)
+        fault(x, REASON_HEADER_INVALID, "a Sluice header is repeated", "Sluice 请求头重复");
+    return v;
+}
+
+static bool is_ascii(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] > 0x7E || (unsigned char)s.p[i] < 0x20)
+            return false;
+    return true;
+}
+
+/* Sluice-Operator and Sluice-Case: percent-encoded UTF-8, at most 64 characters, recorded as sent; so they may hold no
+ * identity number. */
+static struct slice read_free_text(struct exchange *x, struct slice v, const char *ascii_en, const char *ascii_zh)
+{
+    struct slice text = { 0 };
+
+    if (v.n == 0)
+        return v;
+    if (!is_ascii(v)) {
+        fault(x, REASON_HEADER_INVALID, ascii_en, ascii_zh);
+        return text;
+    }
+    if (percent_read(v, false, &x->arena, &text) != ERR_OK || utf8_count(text) > FIELD_MAX) {
+        fault(x, REASON_HEADER_INVALID,
+              "Sluice-Operator and Sluice-Case are percent-encoded UTF-8 of at most 64 characters",
+              "Sluice-Operator 与 Sluice-Case 须为百分号编码的 UTF-8，至多 64 个字符");
+        return (struct slice){ 0 };
+    }
+    if (text_holds_id_card(text)) {
+        fault(x, REASON_HEADER_INVALID,
+              "Sluice-Operator and Sluice-Case are recorded as sent: they may not hold an identity number",
+              "Sluice-Operator 与 Sluice-Case 按原文存证，不得含公民身份号码");
+        return (struct slice){ 0 };
+    }
+    return text;
+}
+
+static void read_sluice_headers(struct exchange *x, const struct http_head *h)
+{
+    struct slice purpose = once(x, h, "Sluice-Purpose"), grant = once(x, h, "Sluice-Grant");
+
+    if (purpose.n > 0 && !purpose_valid(purpose))
+        fault(x, REASON_HEADER_INVALID, "Sluice-Purpose is a code of a-z, 0-9 and hyphens",
+              "Sluice-Purpose 为小写字母、数字与连字符组成的代码");
+    else
+        x->ask.purpose = arena_dup(&x->arena, purpose);
+    if (grant.n > 0 && !ident_valid(grant))
+        fault(x, REASON_HEADER_INVALID, "Sluice-Grant is the id of a grant, as sluice grant list shows it",
+              "Sluice-Grant 为授权编号，见 sluice grant list");
+    else
+        x->ask.grant = arena_dup(&x->arena, grant);
+    x->ask.operator_ = read_free_text(x, once(x, h, "Sluice-Operator"),
+                                      "Sluice-Operator must be percent-encoded: %E5%BC%A0%E4%B8%89 is 张三",
+                                      "Sluice-Operator 须百分号编码：张三 写作 %E5%BC%A0%E4%B8%89");
+    x->ask.case_ = read_free_text(x, once(x, h, "Sluice-Case"), "Sluice-Case must be percent-encoded: %E6%A1%88 is 案",
+                                  "Sluice-Case 须百分号编码：案 写作 %E6%A1%88");
+}
+
+/* W3C Trace Context level 1: 00-<32 hex>-<16 hex>-<2 hex>; anything else is ignored, as the standard says. */
+static void read_trace(struct exchange *x, struct slice v)
+{
+    uint8_t id[16];
+
+    if (v.n >= 55 && v.p[2] == '-' && v.p[35] == '-' && hex_read(slice_sub(v, 3, 32), id, sizeof id))
+        x->ask.trace = arena_dup(&x->arena, slice_sub(v, 3, 32));
+}
+
+static void read_content_type(struct exchange *x, const struct http_head *h)
+{
+    struct slice type = http_get(h, "Content-Type", NULL), kind = slice_trim(slice_sub(type, 0, slice_find(type, ';')));
+
+    if (x->ask.get && (h->chunked || h->length > 0))
+        fault(x, REASON_REQUEST_MALFORMED, "a GET has no body", "GET 请求不得带正文");
+    if (!x->ask.get && type.n > 0 && !slice_eq_nocase(kind, SLICE("application/json")))
+        fault(x, REASON_UNSUPPORTED_TYPE, "send application/json", "请发送 application/json");
+    if (h->length > x->w->cfg.settings->limits.body)
+        fault(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
+}
+
+void ask_read(struct exchange *x, const struct http_head *h)
+{
+    struct slice accept = http_get(h, "Accept", NULL);
+
+    x->ask.problem = problem_form_of(accept);
+    x->ask.lang = lang_of_accept(http_get(h, "Accept-Language", NULL), (enum lang)x->w->cfg.settings->language);
+    read_method(x, h->method);
+    read_path(x, h->path);
+    read_sluice_headers(x, h);
+    read_trace(x, http_get(h, "traceparent", NULL));
+    read_content_type(x, h);
+    if (!translate_form_of(accept, &x->ask.form))
+        fault(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
+    x->ask.query = arena_dup(&x->arena, h->query);
+    if (!x->ask.get && h->query.n > 0)
+        fault(x, REASON_PARAMETER_INVALID, "a POST has its parameters in the body, not in the URL",
+              "POST 请求的参数应置于正文而非网址");
+}

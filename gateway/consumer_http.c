@@ -1,0 +1,152 @@
+/* The consumer endpoint over HTTP/1: joins base/net's calls with exchanges. Its table of functions is what an exchange
+ * answers through. */
+#include "gateway/exchange.h"
+
+/* ---- answering ---- */
+static void http_head(void *call, const struct http_reply *r)
+{
+    http_reply_head(call, r);
+}
+
+static size_t http_body(void *call, struct slice bytes)
+{
+    return http_reply_body(call, bytes);
+}
+
+static void http_end(void *call, const struct http_header *trailers, size_t n)
+{
+    http_reply_end(call, trailers, n);
+}
+
+static void http_abort(void *call)
+{
+    http_reply_abort(call);
+}
+
+static size_t http_room(void *call)
+{
+    return http_reply_room(call);
+}
+
+static const struct consumer_ops http_ops = { http_head, http_body, http_end, http_abort, http_room };
+
+/* ---- connections ---- */
+static void *on_open(void *arg, struct http_conn *http)
+{
+    struct worker *w = arg;
+    struct connection *c;
+
+    if (w->n_connections >= w->cfg.settings->limits.connections / w->cfg.workers + 1 ||
+        (c = mem_zalloc(sizeof *c)) == NULL)
+        return NULL;
+    c->w = w;
+    c->http = http;
+    c->peer = http_conn_peer(http);
+    c->trust_generation = w->snapshot->trust_generation;
+    c->checked = loop_now(w->loop);
+    http_conn_address(http, c->address, sizeof c->address);
+    c->next = w->connections;
+    c->pprev = &w->connections;
+    if (c->next)
+        c->next->pprev = &c->next;
+    w->connections = c;
+    w->n_connections++;
+    COUNT(w, connections_opened, 1);
+    return c;
+}
+
+static void on_close(void *conn_state)
+{
+    struct connection *c = conn_state;
+
+    *c->pprev = c->next;
+    if (c->next)
+        c->next->pprev = c->pprev;
+    c->w->n_connections--;
+    COUNT(c->w, connections_closed, 1);
+    mem_free(c);
+}
+
+/* ---- calls ---- */
+static void on_head(void *conn_state, struct http_call *call, const struct http_head *h)
+{
+    struct connection *c = conn_state;
+    struct exchange *x = exchange_new(c->w, c, &http_ops, call);
+
+    if (x == NULL) {
+        http_reply_abort(call);
+        return;
+    }
+    http_call_set(call, x);
+    ask_read(x, h);
+    exchange_resume(x);
+}
+
+static void on_body(void *call_state, struct slice bytes)
+{
+    struct exchange *x = call_state;
+
+    buf_put(&x->body, bytes);
+    if (x->body.failed == ERR_OK || x->state >= EX_OUTCOME)
+        return;
+    exchange_fail(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
+    exchange_resume(x);
+}
+
+static void on_end(void *call_state)
+{
+    struct exchange *x = call_state;
+
+    x->body_done = true;
+    exchange_resume(x);
+}
+
+static void on_room(void *call_state)
+{
+    exchange_resume(call_state);
+}
+
+static void on_gone(void *call_state, enum reason why)
+{
+    exchange_consumer_gone(call_state, why);
+}
+
+static void on_sent(void *call_state)
+{
+    exchange_consumer_sent(call_state);
+}
+
+/* Bytes that were no request are an attempt too. */
+static void on_malformed(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw)
+{
+    struct connection *c = conn_state;
+    struct exchange *x = exchange_new(c->w, c, &http_ops, call);
+
+    if (x == NULL) {
+        http_reply_abort(call);
+        return;
+    }
+    http_call_set(call, x);
+    x->ask.lang = (enum lang)c->w->cfg.settings->language;
+    x->raw = arena_dup(&x->arena, raw);
+    x->stranger = c->peer == NULL || c->peer->verdict != REASON_GRANTED;
+    if (!x->stranger) {
+        memcpy(x->uri, c->peer->uri, sizeof x->uri);
+        memcpy(x->who, c->peer->object, sizeof x->who);
+    }
+    x->reason = why;
+    x->detail[LANG_EN] = x->detail[LANG_ZH] = what;
+    exchange_resume(x);
+}
+
+const struct http_service consumer_service = {
+    .open = on_open,
+    .close = on_close,
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .room = on_room,
+    .gone = on_gone,
+    .sent = on_sent,
+    .malformed = on_malformed,
+};

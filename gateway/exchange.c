@@ -1,0 +1,194 @@
+/* The stage table of an exchange, the one function that moves it, and its life. */
+#include "gateway/exchange.h"
+
+#include <assert.h>
+
+#define TO(s) (1u << (s))
+enum { WATCH_MS = 3600 * 1000 };
+
+static const struct stage {
+    const char *name;
+    enum step (*run)(struct exchange *x);
+    unsigned next; /* states it may move to */
+} stages[EX_COUNT_] = {
+    [EX_READ_HEAD] = { "read-head", stage_read_head, TO(EX_IDENTIFY) | TO(EX_OUTCOME) },
+    [EX_IDENTIFY] = { "identify", stage_identify, TO(EX_RESOLVE) | TO(EX_OUTCOME) },
+    [EX_RESOLVE] = { "resolve", stage_resolve, TO(EX_DECIDE) | TO(EX_OUTCOME) },
+    [EX_DECIDE] = { "decide", stage_decide, TO(EX_ADMIT) | TO(EX_OUTCOME) },
+    [EX_ADMIT] = { "admit", stage_admit, TO(EX_INTENT) | TO(EX_OUTCOME) },
+    [EX_INTENT] = { "intent", stage_intent, TO(EX_OPEN) | TO(EX_OUTCOME) },
+    [EX_OPEN] = { "open", stage_open, TO(EX_RELAY) | TO(EX_OUTCOME) },
+    [EX_RELAY] = { "relay", stage_relay, TO(EX_OUTCOME) },
+    [EX_OUTCOME] = { "outcome", stage_outcome, TO(EX_DEAD) },
+    [EX_DEAD] = { "dead", NULL, 0 },
+};
+
+/* The only writer of x->state. */
+static void exchange_goto(struct exchange *x, enum ex_state to)
+{
+    assert(stages[x->state].next & TO(to));
+    x->state = (uint8_t)to;
+}
+
+/* What must hold in each state; checked each turn where asserts are on. */
+static void exchange_check(const struct exchange *x)
+{
+    assert(x->state <= EX_RESOLVE || x->reason != REASON_INTERNAL || x->service != NULL);
+    assert(x->state < EX_INTENT || x->state >= EX_OUTCOME || (x->verdict.permit && x->grant != NULL));
+    assert(x->state != EX_DEAD || (x->provider == NULL && x->run == NULL));
+    (void)x;
+}
+
+static void exchange_bury(struct grave *g)
+{
+    struct exchange *x = (struct exchange *)((char *)g - offsetof(struct exchange, grave));
+
+    buf_done(&x->body);
+    buf_done(&x->out);
+    arena_done(&x->arena);
+    mem_free(x);
+}
+
+static void exchange_release(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    alarm_clear(&x->deadline);
+    counted_unref(x->service);
+    counted_unref(x->grant);
+    worker_digest_back(w, x->digest_in);
+    worker_digest_back(w, x->digest_out);
+    *x->pprev = x->next;
+    if (x->next)
+        x->next->pprev = x->pprev;
+    loop_bury(w->loop, &x->grave, exchange_bury);
+    worker_exchange_gone(w);
+}
+
+/* Wake at the end of the grant's validity, or in an hour to look again: wall clocks are set, and the wheel is short. */
+void exchange_watch(struct exchange *x)
+{
+    int64_t left = x->verdict.valid_until - clock_wall_ms();
+
+    if (x->verdict.valid_until <= 0)
+        return;
+    alarm_set(x->w->loop, &x->deadline, left < 1 ? 1 : left > WATCH_MS ? WATCH_MS : left);
+}
+
+static void on_deadline(struct alarm *a)
+{
+    struct exchange *x = (struct exchange *)((char *)a - offsetof(struct exchange, deadline));
+
+    if (clock_wall_ms() < x->verdict.valid_until)
+        exchange_watch(x);
+    else
+        exchange_cut(x, REASON_EXPIRED);
+}
+
+struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call)
+{
+    struct exchange *x = mem_alloc(sizeof *x);
+
+    if (x == NULL)
+        return NULL;
+    memset(x, 0, offsetof(struct exchange, first));
+    x->w = w;
+    x->conn = conn;
+    x->ops = ops;
+    x->call = call;
+    x->began = loop_now(w->loop);
+    x->began_wall = clock_wall_ms();
+    x->id = uuid_v7(x->began_wall);
+    uuid_text(x->id, x->id_text);
+    arena_init_with(&x->arena, EX_ARENA_CAP, x->first, sizeof x->first);
+    buf_init(&x->body, w->cfg.settings->limits.body);
+    buf_init(&x->out, EX_OUT_CAP);
+    alarm_init(&x->deadline, on_deadline);
+    x->intent.x = x->outcome.x = x->progress.x = x->cut.x = x;
+    memcpy(x->address, conn->address, sizeof x->address);
+    memcpy(x->digest, conn->peer->digest, sizeof x->digest);
+    x->next = w->exchanges;
+    x->pprev = &w->exchanges;
+    if (x->next)
+        x->next->pprev = &x->next;
+    w->exchanges = x;
+    w->n_exchanges++;
+    COUNT(w, running, 1);
+    return x;
+}
+
+void exchange_resume(struct exchange *x)
+{
+    assert(!x->running);
+    x->running = true;
+    while (x->state != EX_DEAD) {
+        enum ex_state before = (enum ex_state)x->state;
+        exchange_check(x);
+        if (stages[before].run(x) == STEP_WAIT)
+            break;
+        /* A stage that went well moves to the next; exchange_fail has moved already. */
+        if (x->state == before)
+            exchange_goto(x, (enum ex_state)(before + 1));
+    }
+    x->running = false;
+    if (x->state == EX_DEAD && x->outstanding == 0 && x->pprev != NULL) {
+        exchange_release(x);
+        x->pprev = NULL;
+    }
+}
+
+enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const char *zh)
+{
+    if (x->state < EX_OUTCOME) {
+        x->reason = r;
+        x->detail[LANG_EN] = en;
+        x->detail[LANG_ZH] = zh;
+        exchange_goto(x, EX_OUTCOME);
+    }
+    return STEP_NEXT;
+}
+
+void exchange_cut(struct exchange *x, enum reason r)
+{
+    if (x->state >= EX_OUTCOME)
+        return;
+    exchange_fail(x, r, NULL, NULL);
+    if (!x->running)
+        exchange_resume(x);
+}
+
+/* Nobody is left to answer. Before the outcome that is a failure; after it, a record says that not all arrived. */
+void exchange_consumer_gone(struct exchange *x, enum reason r)
+{
+    bool promised = x->state == EX_OUTCOME && x->reason == REASON_GRANTED;
+
+    x->call = NULL;
+    x->conn = NULL;
+    if (promised && record_cut(x, r) == ERR_OK)
+        audit_kick(x->w->queue);
+    if (x->state < EX_OUTCOME)
+        exchange_cut(x, r);
+    else if (!x->running)
+        exchange_resume(x);
+}
+
+void exchange_consumer_sent(struct exchange *x)
+{
+    x->call = NULL;
+    x->conn = NULL;
+    if (!x->running)
+        exchange_resume(x);
+}
+
+void exchange_evidence(struct evidence *ev, enum err e, uint64_t index)
+{
+    struct exchange *x = ev->x;
+
+    ev->pending = false;
+    ev->durable = e == ERR_OK;
+    ev->failed = e != ERR_OK;
+    ev->index = index;
+    x->outstanding--;
+    if (!x->running)
+        exchange_resume(x);
+}

@@ -1,0 +1,162 @@
+/* The exchange's columns as evidence. An intent says who, what, why and on whose authority; an outcome what came and
+ * went; a refusal all of what is known of an attempt that never became an intent. */
+#include "gateway/exchange.h"
+
+static void fill_common(const struct exchange *x, struct audit_record *r, enum audit_kind kind)
+{
+    *r = (struct audit_record){ .kind = kind, .at = clock_wall_ms(), .exchange = x->id };
+}
+
+static void fill_who(const struct exchange *x, struct audit_record *r)
+{
+    r->subject = slice_of(x->uri);
+    r->peer = slice_of(x->address);
+    r->certificate = slice_of(x->digest);
+    r->resource = x->ask.resource;
+    r->purpose = x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose;
+    r->operator_ = x->ask.operator_;
+    r->case_ = x->ask.case_;
+    r->trace = x->ask.trace;
+    r->snapshot = x->generation;
+    r->resource_version = x->service ? x->service->version : 0;
+    if (x->grant) {
+        r->grant = slice_of(x->grant->id);
+        r->grant_version = x->grant->version;
+    }
+}
+
+/* Parameters by name; those that identify a person as pseudonyms. */
+static size_t fill_params(struct exchange *x, struct audit_param *out)
+{
+    size_t n = x->params.n < AUDIT_PARAMS_MAX ? x->params.n : AUDIT_PARAMS_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct translate_param *p = &x->params.at[i];
+        out[i] = (struct audit_param){ p->name, p->value, p->person };
+        if (p->person) {
+            char *name = arena_alloc(&x->arena, 33);
+            if (name == NULL)
+                return i;
+            audit_pseudonym(x->w->cfg.log, p->value, name);
+            out[i].value = slice_of(name);
+        }
+    }
+    return n;
+}
+
+static struct slice granted_items(struct exchange *x)
+{
+    const struct catalog_resource *r = x->service->resource;
+    struct buf names = BUF_INIT(8192);
+    struct slice all;
+
+    for (size_t i = 0; i < r->n_items && i < POLICY_ITEM_WORDS * 64; i++) {
+        if (!(x->verdict.items.bit[i / 64] >> (i % 64) & 1))
+            continue;
+        if (names.n > 0)
+            buf_putc(&names, ',');
+        buf_put(&names, r->items[i].name);
+    }
+    all = arena_dup(&x->arena, buf_slice(&names));
+    buf_done(&names);
+    return all;
+}
+
+static enum err put(struct exchange *x, const struct audit_record *r, unsigned flags, struct evidence *ev)
+{
+    enum err e = audit_put(x->w->queue, r, flags, ev);
+
+    if (e != ERR_OK)
+        return e;
+    ev->pending = true;
+    ev->durable = ev->failed = false;
+    x->outstanding++;
+    return ERR_OK;
+}
+
+enum err record_intent(struct exchange *x)
+{
+    struct audit_record r;
+    struct audit_param params[AUDIT_PARAMS_MAX];
+
+    fill_common(x, &r, AUDIT_INTENT);
+    fill_who(x, &r);
+    r.items = granted_items(x);
+    r.params = params;
+    r.n_params = fill_params(x, params);
+    r.debit_rows = x->verdict.max_rows;
+    if (!translate_safe(x->service->plan))
+        return put(x, &r, 0, &x->intent);
+    worker_nudge_later(x->w);
+    return put(x, &r, AUDIT_LAZY, &x->intent);
+}
+
+enum err record_refused(struct exchange *x)
+{
+    struct audit_record r;
+    struct sha256 raw;
+
+    fill_common(x, &r, AUDIT_REFUSED);
+    fill_who(x, &r);
+    r.has_reason = true;
+    r.reason = x->reason;
+    r.status = reason_info(x->reason)->status;
+    if (x->raw.n > 0) {
+        raw = audit_keyed_digest(x->w->cfg.log, x->raw);
+        r.raw_length = x->raw.n;
+        r.raw_digest = &raw;
+    }
+    return put(x, &r, 0, &x->outcome);
+}
+
+enum err record_outcome(struct exchange *x)
+{
+    struct audit_record r;
+    struct sha256 in, out;
+    int64_t now = loop_now(x->w->loop);
+
+    fill_common(x, &r, AUDIT_OUTCOME);
+    r.has_reason = true;
+    r.reason = x->reason;
+    r.status = reason_info(x->reason)->status;
+    r.bytes_in = x->bytes_in;
+    r.bytes_out = x->bytes_out;
+    r.duration_ms = (uint64_t)(now - x->began);
+    r.provider_ms = x->asked_at ? (uint64_t)((x->answered_at ? x->answered_at : now) - x->asked_at) : 0;
+    if (x->run) {
+        const struct translate_outcome *o = translate_outcome(x->run);
+        r.rows = o->rows;
+        r.findings = o->findings;
+        r.provider_code = slice_of(o->code);
+    }
+    if (x->run || x->answered_at) {
+        in = digest_end(x->digest_in);
+        out = digest_end(x->digest_out);
+        r.digest_in = &in;
+        r.digest_out = &out;
+    }
+    return put(x, &r, AUDIT_ESSENTIAL, &x->outcome);
+}
+
+enum err record_progress(struct exchange *x)
+{
+    struct audit_record r;
+
+    fill_common(x, &r, AUDIT_PROGRESS);
+    r.bytes_in = x->bytes_in;
+    r.bytes_out = x->bytes_out;
+    return put(x, &r, 0, &x->progress);
+}
+
+enum err record_cut(struct exchange *x, enum reason why)
+{
+    struct audit_record r;
+
+    if (x->cut.pending || x->cut.durable)
+        return ERR_EXISTS;
+    fill_common(x, &r, AUDIT_CUT);
+    r.has_reason = true;
+    r.reason = why;
+    r.bytes_out = x->bytes_out - x->out.n;
+    return put(x, &r, AUDIT_ESSENTIAL, &x->cut);
+}

@@ -1,0 +1,260 @@
+/* The stages from the head to the provider: who asks, for what, may they, is there room, the intent, the call. Each
+ * either moves on, waits for an event, or fails with a reason. */
+#include "gateway/exchange.h"
+
+enum { RECHECK_MS = 60000 };
+
+enum step stage_read_head(struct exchange *x)
+{
+    if (x->reason == REASON_INTERNAL)
+        return STEP_NEXT;
+    return exchange_fail(x, x->reason, x->detail[LANG_EN], x->detail[LANG_ZH]);
+}
+
+/* ---- identify ---- */
+
+/* The peer was judged at its handshake. Look again when trust has changed, and now and then, for lists run out and
+ * certificates expire. */
+static enum reason judge(struct exchange *x, const struct certs_peer *peer)
+{
+    struct connection *c = x->conn;
+    struct worker *w = x->w;
+    int64_t now = loop_now(w->loop);
+    enum reason r;
+
+    if (peer->verdict != REASON_GRANTED)
+        return peer->verdict;
+    if (x->began_wall >= peer->not_after)
+        return REASON_CERTIFICATE_EXPIRED;
+    if (c->trust_generation == w->snapshot->trust_generation && now - c->checked < RECHECK_MS)
+        return REASON_GRANTED;
+    r = certs_peer_recheck(w->trust.trust, peer, x->began_wall);
+    if (r == REASON_GRANTED) {
+        c->trust_generation = w->snapshot->trust_generation;
+        c->checked = now;
+    }
+    return r;
+}
+
+enum step stage_identify(struct exchange *x)
+{
+    const struct certs_peer *peer = x->conn->peer;
+    enum reason r = judge(x, peer);
+
+    x->stranger = peer->verdict != REASON_GRANTED;
+    if (r != REASON_GRANTED)
+        return exchange_fail(x, r, NULL, NULL);
+    memcpy(x->uri, peer->uri, sizeof x->uri);
+    memcpy(x->who, peer->object, sizeof x->who);
+    if (peer->kind != CERTS_APP)
+        return exchange_fail(x, REASON_CERTIFICATE_UNKNOWN,
+                             "data is given to applications; people use the control listener",
+                             "数据仅提供给应用；人员请使用管理端口");
+    return STEP_NEXT;
+}
+
+/* ---- resolve ---- */
+
+/* The version that the call is for: the named grant's, else the newest that a grant of this application is for, else
+ * the newest published. */
+static uint64_t choose_version(const struct exchange *x, const struct resource_head *h, const struct grant_set *set)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; set && i < set->n; i++) {
+        const struct policy_grant *g = set->at[i];
+        if (x->ask.grant.n > 0 && slice_is(x->ask.grant, g->id))
+            return g->resource_version;
+        if (g->resource_version > v && resource_version(h, g->resource_version))
+            v = g->resource_version;
+    }
+    return v ? v : h->latest;
+}
+
+static void read_params(struct exchange *x)
+{
+    const struct translate_plan *plan = x->service->plan;
+    struct slice items = { 0 };
+    enum err e;
+
+    if (x->ask.get)
+        e = translate_params_query(plan, x->ask.query, &x->arena, &x->params, &items, &x->param_fault);
+    else
+        e = translate_params_json(plan, x->body.n ? buf_slice(&x->body) : SLICE("{}"), &x->arena, &x->params, &items,
+                                  &x->param_fault);
+    if (e != ERR_OK && x->param_fault.reason == REASON_INTERNAL)
+        x->param_fault.reason =
+            e == ERR_INVALID || e == ERR_SYNTAX ? REASON_PARAMETER_INVALID : REASON_REQUEST_TOO_LARGE;
+    x->items_named = items;
+    x->asked_items = items.n > 0;
+}
+
+enum step stage_resolve(struct exchange *x)
+{
+    const struct resource_head *h = snapshot_resource(x->w->snapshot, x->ask.resource);
+    const struct grant_set *set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
+
+    if (h == NULL || h->n == 0)
+        return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
+    if (x->service == NULL) {
+        struct service *s = resource_version(h, choose_version(x, h, set));
+        if (s == NULL)
+            return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
+        x->service = counted_ref(s);
+    }
+    if (set == NULL || x->service->plan == NULL)
+        return STEP_NEXT; /* the decision refuses; the body need not be looked at */
+    if (!x->body_done)
+        return STEP_WAIT;
+    read_params(x);
+    return STEP_NEXT;
+}
+
+/* ---- decide ---- */
+static void name_items(struct exchange *x, struct policy_items *ret)
+{
+    struct slice rest = x->items_named;
+
+    while (rest.n > 0) {
+        int i = catalog_item_index(x->service->resource, slice_trim(slice_cut(&rest, ',')));
+        if (i < 0 || i >= POLICY_ITEM_WORDS * 64)
+            x->unknown_item = true;
+        else
+            ret->bit[i / 64] |= 1ULL << (i % 64);
+    }
+}
+
+static void fill_facts(struct exchange *x, struct policy_facts *f)
+{
+    const struct snapshot *s = x->w->snapshot;
+    const struct principal *app = snapshot_app(s, slice_of(x->who));
+    const struct resource_head *h = snapshot_resource(s, x->ask.resource);
+    const struct grant_set *set = snapshot_pair(s, slice_of(x->who), x->ask.resource);
+    struct civil now = clock_civil(x->began_wall);
+
+    f->app = slice_of(x->who);
+    f->app_active = app && app->active;
+    f->resource_published = h && h->n > 0;
+    f->resource_suspended = h && h->suspended;
+    f->resource_callable = x->service->plan != NULL && x->service->target != NULL;
+    f->purpose = x->ask.purpose;
+    f->grant = x->ask.grant;
+    f->items_named = x->asked_items;
+    name_items(x, &f->items);
+    f->now = x->began_wall;
+    f->day = clock_day_of(x->began_wall);
+    f->minute = (int16_t)(now.hour * 60 + now.minute);
+    f->weekday = (uint8_t)now.weekday;
+    f->grants = set ? set->at : NULL;
+    f->n_grants = set ? set->n : 0;
+    f->named = x->ask.grant.n > 0 ? snapshot_grant(s, x->ask.grant) : NULL;
+}
+
+enum step stage_decide(struct exchange *x)
+{
+    struct policy_facts f = { 0 };
+
+    fill_facts(x, &f);
+    x->generation = x->w->snapshot->generation;
+    x->verdict = policy_decide(&f);
+    /* A refusal must not tell one application of another's grant. */
+    if (x->verdict.grant && strcmp(x->verdict.grant->app, x->who) == 0)
+        x->grant = counted_ref((void *)x->verdict.grant);
+    for (size_t i = 0; i < x->verdict.n_matches; i++)
+        x->grant_ids[i] = arena_str(&x->arena, slice_of(x->verdict.matches[i]->id));
+    if (!x->verdict.permit)
+        return exchange_fail(x, x->verdict.reason, NULL, NULL);
+    if (x->unknown_item)
+        return exchange_fail(x, REASON_ITEM_NOT_GRANTED, "_items names an item that the resource does not have",
+                             "_items 含有该数据资源没有的数据项");
+    if (x->grant->resource_version != x->service->version)
+        return exchange_fail(x, REASON_GRANT_AMBIGUOUS,
+                             "name the grant in Sluice-Grant: grants are for several versions of the resource",
+                             "授权对应数据资源的多个版本，请在 Sluice-Grant 中指明");
+    return STEP_NEXT;
+}
+
+/* ---- admit ---- */
+enum step stage_admit(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    if (x->param_fault.reason != REASON_INTERNAL)
+        return exchange_fail(x, x->param_fault.reason, x->param_fault.detail[LANG_EN], x->param_fault.detail[LANG_ZH]);
+    if (w->draining)
+        return exchange_fail(x, REASON_DRAINING, NULL, NULL);
+    if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
+        return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    exchange_watch(x);
+    return STEP_NEXT;
+}
+
+/* ---- intent ---- */
+enum step stage_intent(struct exchange *x)
+{
+    if (!x->intent.pending && !x->intent.durable && !x->intent.failed && record_intent(x) != ERR_OK)
+        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
+    if (x->intent.failed)
+        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
+    if (x->intent.pending && !translate_safe(x->service->plan))
+        return STEP_WAIT; /* only what changes nothing may be asked before its intent is durable */
+    return STEP_NEXT;
+}
+
+/* ---- open ---- */
+static enum err render(struct exchange *x, struct translate_request *out, struct translate_refusal *why)
+{
+    char *now = arena_alloc(&x->arena, CLOCK_TEXT);
+    struct translate_context c = { .operator_ = x->ask.operator_,
+                                   .case_ = x->ask.case_,
+                                   .app = slice_of(x->who),
+                                   .purpose = x->verdict.purpose,
+                                   .exchange = slice_of(x->id_text) };
+
+    if (now == NULL)
+        return ERR_NOMEM;
+    clock_text(x->began_wall, now);
+    c.now = slice_of(now);
+    c.department = slice_sub(c.app, 0, slice_find(c.app, '/'));
+    return translate_render(x->service->plan, &x->params, &c, &x->arena, out, why);
+}
+
+static enum err start(struct exchange *x, const struct translate_request *r)
+{
+    struct http_header headers[sizeof r->headers / sizeof r->headers[0]];
+    struct connector_request q = { .method = r->method,
+                                   .target = r->target,
+                                   .content_type = r->content_type,
+                                   .body = r->body,
+                                   .headers = headers,
+                                   .n_headers = r->n_headers,
+                                   .safe = translate_safe(x->service->plan) };
+
+    for (size_t i = 0; i < r->n_headers; i++)
+        headers[i] = (struct http_header){ r->headers[i].name, r->headers[i].value };
+    return connector_start(x->w->pool, x->service->target, &q, &relay_events, x, &x->provider);
+}
+
+enum step stage_open(struct exchange *x)
+{
+    struct translate_request *request = arena_zalloc(&x->arena, sizeof *request);
+    struct translate_refusal why = { 0 };
+    enum err e;
+
+    x->digest_in = worker_digest(x->w);
+    x->digest_out = worker_digest(x->w);
+    if (request == NULL || x->digest_in == NULL || x->digest_out == NULL)
+        return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    e = render(x, request, &why);
+    if (e != ERR_OK)
+        return exchange_fail(x, why.reason ? why.reason : REASON_PARAMETER_INVALID, why.detail[LANG_EN],
+                             why.detail[LANG_ZH]);
+    e = start(x, request);
+    if (e == ERR_BUSY)
+        return exchange_fail(x, REASON_PROVIDER_BUSY, NULL, NULL);
+    if (e != ERR_OK)
+        return exchange_fail(x, e == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, NULL, NULL);
+    x->asked_at = loop_now(x->w->loop);
+    x->reached = REACHED_UNKNOWN;
+    return STEP_NEXT;
+}

@@ -1,0 +1,371 @@
+/* A worker thread: loop, listening socket, TLS, evidence queue, provider pool, and the swap of snapshots. */
+#include "gateway/exchange.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+
+enum { NUDGE_MS = 64, SECOND_MS = 1000 };
+
+const uint32_t worker_duration_bounds_ms[11] = { 1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000, 30000 };
+
+const struct worker_counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}
+
+struct digest *worker_digest(struct worker *w)
+{
+    return w->n_digests > 0 ? w->digests[--w->n_digests] : digest_new();
+}
+
+void worker_digest_back(struct worker *w, struct digest *g)
+{
+    if (g == NULL)
+        return;
+    if (w->n_digests < DIGEST_POOL)
+        w->digests[w->n_digests++] = g;
+    else
+        digest_free(g);
+}
+
+/* ---- evidence ---- */
+static void on_evidence(void *arg)
+{
+    audit_poll(((struct worker *)arg)->queue);
+}
+
+static void on_record_done(void *waiter, enum err e, uint64_t index)
+{
+    exchange_evidence(waiter, e, index);
+}
+
+static void on_turn(void *arg)
+{
+    audit_kick(((struct worker *)arg)->queue);
+}
+
+static void on_nudge(struct alarm *a)
+{
+    struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, nudge));
+
+    audit_nudge(w->queue);
+    if (w->n_exchanges > 0)
+        alarm_set(w->loop, a, NUDGE_MS);
+}
+
+void worker_nudge_later(struct worker *w)
+{
+    if (w->nudge.pprev == NULL)
+        alarm_set(w->loop, &w->nudge, NUDGE_MS);
+}
+
+static void write_counted(struct worker *w)
+{
+    struct audit_record r;
+
+    if (flood_record(&w->flood, &r, clock_wall_ms()) && audit_put(w->queue, &r, 0, NULL) == ERR_OK) {
+        flood_clear(&w->flood);
+        audit_kick(w->queue);
+    }
+}
+
+static void on_second(struct alarm *a)
+{
+    struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
+
+    write_counted(w);
+    connector_pool_trim(w->pool);
+    alarm_set(w->loop, a, SECOND_MS);
+}
+
+/* ---- connections ---- */
+static void on_accept(void *arg, int fd)
+{
+    struct worker *w = arg;
+    const struct limit_settings *l = &w->cfg.settings->limits;
+    struct http_limits limits = {
+        .handshake = l->handshake_ms, .head = l->head_ms, .body = l->body_ms, .idle = l->idle_ms, .write = l->write_ms
+    };
+
+    if (http_serve(w->loop, fd, w->tls, &limits, &consumer_service, w) != ERR_OK)
+        log_event(LOG_WARN, "accept-failed", NULL);
+}
+
+static enum err make_tls(struct worker *w, struct tls_context **ret, struct diags *d)
+{
+    const struct tls_settings *t = &w->cfg.settings->tls;
+    struct tls_server s = { .cert_file = t->certificate.p,
+                            .key_file = t->key.p,
+                            .ca_file = t->ca.p,
+                            .verify = trust_verify,
+                            .arg = &w->trust };
+
+    return tls_server_new(&s, ret, d);
+}
+
+void worker_exchange_gone(struct worker *w)
+{
+    w->n_exchanges--;
+    atomic_fetch_sub_explicit(&w->counters.running, 1, memory_order_relaxed);
+    if (w->n_exchanges == 0 && w->drain != NULL) {
+        struct worker_note *n = w->drain;
+        w->drain = NULL;
+        loop_post(n->back, &n->home);
+    }
+}
+
+/* ---- the snapshot ---- */
+
+/* Does what this exchange was decided on still hold? REASON_GRANTED, or why it must be cut. */
+static enum reason still_good(struct worker *w, const struct exchange *x)
+{
+    const struct principal *app = snapshot_app(w->snapshot, slice_of(x->who));
+    const struct resource_head *h = snapshot_resource(w->snapshot, x->ask.resource);
+    const struct policy_grant *g = snapshot_grant(w->snapshot, slice_of(x->grant->id));
+
+    if (app == NULL || !app->active)
+        return REASON_SUBJECT_INACTIVE;
+    if (h == NULL || resource_version(h, x->service->version) == NULL)
+        return REASON_NOT_PUBLISHED;
+    if (h->suspended)
+        return REASON_RESOURCE_SUSPENDED;
+    if (g == x->grant)
+        return REASON_GRANTED;
+    return g && g->state == POLICY_SUSPENDED ? REASON_SUSPENDED : REASON_REVOKED;
+}
+
+static void cut_exchanges(struct worker *w)
+{
+    struct exchange *next;
+
+    for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+        enum reason r = REASON_GRANTED;
+        next = x->next;
+        if (x->state >= EX_INTENT && x->state < EX_OUTCOME)
+            r = still_good(w, x);
+        if (r != REASON_GRANTED)
+            exchange_cut(x, r);
+    }
+}
+
+/* A revoked certificate loses its open connections too. */
+static void cut_connections(struct worker *w)
+{
+    struct connection *next;
+    int64_t now = clock_wall_ms();
+
+    for (struct connection *c = w->connections; c != NULL; c = next) {
+        next = c->next;
+        if (c->peer == NULL || c->peer->verdict != REASON_GRANTED)
+            continue;
+        if (certs_peer_recheck(w->trust.trust, c->peer, now) == REASON_CERTIFICATE_REVOKED)
+            http_conn_abort(c->http);
+    }
+}
+
+static void swap_here(void *arg)
+{
+    struct worker_note *n = arg;
+    struct worker *w = n->worker;
+    struct snapshot *before = w->snapshot;
+    bool new_trust = before->trust_generation != n->snapshot->trust_generation;
+
+    w->snapshot = n->snapshot;
+    n->snapshot = NULL;
+    trust_swap(&w->trust, w->snapshot->trust);
+    cut_exchanges(w);
+    if (new_trust)
+        cut_connections(w);
+    snapshot_unref(before);
+    connector_pool_trim(w->pool);
+    loop_post(n->back, &n->home);
+}
+
+static void note_home(void *arg)
+{
+    struct worker_note *n = arg;
+
+    n->done(n);
+}
+
+static void send_note(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n),
+                      void (*here)(void *arg))
+{
+    n->worker = w;
+    n->back = back;
+    n->done = done;
+    n->to = (struct loop_msg){ .fn = here, .arg = n };
+    n->home = (struct loop_msg){ .fn = note_home, .arg = n };
+    loop_post(w->loop, &n->to);
+}
+
+void worker_swap(struct worker *w, struct worker_note *n, struct snapshot *s, struct loop *back,
+                 void (*done)(struct worker_note *n))
+{
+    n->snapshot = snapshot_ref(s);
+    send_note(w, n, back, done, swap_here);
+}
+
+/* ---- reload ---- */
+static void reload_here(void *arg)
+{
+    struct worker_note *n = arg;
+    struct tls_context *next = NULL;
+
+    if (make_tls(n->worker, &next, NULL) == ERR_OK) {
+        tls_unref(n->worker->tls);
+        n->worker->tls = next;
+    } else {
+        log_event(LOG_ERROR, "tls-reload-failed", "kept", "the certificate in use", NULL);
+    }
+    loop_post(n->back, &n->home);
+}
+
+void worker_reload_tls(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n))
+{
+    send_note(w, n, back, done, reload_here);
+}
+
+/* ---- drain and stop ---- */
+static void drain_here(void *arg)
+{
+    struct worker_note *n = arg;
+    struct worker *w = n->worker;
+    struct connection *next;
+
+    w->draining = true;
+    w->acceptor = acceptor_free(w->acceptor);
+    for (struct connection *c = w->connections; c != NULL; c = next) {
+        next = c->next;
+        http_conn_drain(c->http);
+    }
+    if (w->n_exchanges == 0)
+        loop_post(n->back, &n->home);
+    else
+        w->drain = n;
+}
+
+void worker_drain(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n))
+{
+    send_note(w, n, back, done, drain_here);
+}
+
+static void maybe_stop(struct worker *w)
+{
+    if (w->stopping && w->n_exchanges == 0)
+        loop_stop(w->loop);
+}
+
+static void stop_check(struct alarm *a)
+{
+    struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
+
+    maybe_stop(w);
+    alarm_set(w->loop, a, NUDGE_MS);
+}
+
+/* Cut what runs; each still writes its outcome, then the loop ends. */
+static void stop_here(void *arg)
+{
+    struct worker *w = arg;
+    struct exchange *next;
+
+    w->stopping = w->draining = true;
+    w->drain = NULL;
+    w->acceptor = acceptor_free(w->acceptor);
+    for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+        next = x->next;
+        exchange_cut(x, REASON_DRAINING);
+    }
+    while (w->connections != NULL)
+        http_conn_abort(w->connections->http);
+    write_counted(w);
+    audit_kick(w->queue);
+    alarm_init(&w->second, stop_check);
+    alarm_set(w->loop, &w->second, 1);
+}
+
+/* ---- life ---- */
+static void worker_done(struct worker *w)
+{
+    w->pool = connector_pool_free(w->pool);
+    w->acceptor = acceptor_free(w->acceptor);
+    w->queue_watch = watch_free(w->queue_watch);
+    w->queue = audit_queue_free(w->queue);
+    tls_unref(w->tls);
+    trust_swap(&w->trust, NULL);
+    snapshot_unref(w->snapshot);
+    while (w->n_digests > 0)
+        digest_free(w->digests[--w->n_digests]);
+    w->loop = loop_free(w->loop);
+    mem_free(w);
+}
+
+struct worker *worker_stop(struct worker *w)
+{
+    if (w == NULL)
+        return NULL;
+    w->stop = (struct loop_msg){ .fn = stop_here, .arg = w };
+    loop_post(w->loop, &w->stop);
+    pthread_join(w->thread, NULL);
+    worker_done(w);
+    return NULL;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    sigset_t all;
+
+    sigfillset(&all); /* signals are the control thread's */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    loop_run(w->loop);
+    return NULL;
+}
+
+static enum err prepare(struct worker *w, struct diags *d)
+{
+    const struct limit_settings *l = &w->cfg.settings->limits;
+    enum err e;
+
+    w->loop = loop_new();
+    if (w->loop == NULL)
+        return ERR_NOMEM;
+    trust_swap(&w->trust, w->snapshot->trust);
+    flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
+    e = make_tls(w, &w->tls, d);
+    if (e == ERR_OK)
+        e = audit_queue_new(w->cfg.log, w->cfg.settings->evidence.queue_bytes, on_record_done, &w->queue);
+    if (e != ERR_OK)
+        return e;
+    w->pool = connector_pool_new(w->loop, w->cfg.number);
+    w->queue_watch = watch_new(w->loop, audit_queue_fd(w->queue), on_evidence, w);
+    w->acceptor = acceptor_new(w->loop, w->cfg.data_fd, on_accept, w);
+    if (w->pool == NULL || w->queue_watch == NULL || w->acceptor == NULL)
+        return ERR_NOMEM;
+    loop_on_turn(w->loop, on_turn, w);
+    alarm_init(&w->nudge, on_nudge);
+    alarm_init(&w->second, on_second);
+    alarm_set(w->loop, &w->second, SECOND_MS);
+    return ERR_OK;
+}
+
+enum err worker_start(const struct worker_config *c, struct worker **ret, struct diags *d)
+{
+    struct worker *w = mem_zalloc(sizeof *w);
+    enum err e;
+
+    if (w == NULL)
+        return ERR_NOMEM;
+    w->cfg = *c;
+    w->snapshot = snapshot_ref(c->snapshot);
+    e = prepare(w, d);
+    if (e == ERR_OK && pthread_create(&w->thread, NULL, run, w) != 0)
+        e = ERR_SYS;
+    if (e != ERR_OK) {
+        worker_done(w);
+        return e;
+    }
+    *ret = w;
+    return ERR_OK;
+}
