@@ -1,5 +1,6 @@
 /* Compiling the `request:` part of a manifest: bind the keys, read each row of `params`, then settle method, content
  * type and what only the whole can tell. Everything wrong is reported; nothing is guessed. */
+#include "translate/event.h"
 #include "translate/request_compile.h"
 
 struct raw_request {
@@ -245,6 +246,21 @@ static void source_param(struct request_compile *c, const struct doc *at, const 
                     "参数 %.*s 已在前面声明：required、check、level、max 只在首次声明处填写", SLICE_ARG(raw->param));
 }
 
+/* What would be refused at every exchange is refused now. */
+static void check_const(struct request_compile *c, const struct doc *at, const struct plan_row *row)
+{
+    bool header = row->target == TARGET_HEADER, path = row->target == TARGET_PATH, json = row->target == TARGET_JSON;
+
+    if ((path && !request_segment_ok(row->text)) || (header && !request_header_ok(row->text)))
+        REQUEST_BAD(c, at, "const cannot stand there: it is empty, dots only, or holds a slash or control character",
+                    "const 不能置于该处：为空、仅含点号，或含斜杠、控制字符");
+    if (json && row->as == AS_NUMBER && !json_number_valid(row->text))
+        REQUEST_BAD(c, at, "const is no JSON number: quote it and leave as out",
+                    "const 不是 JSON 数字：请加引号并删除 as");
+    if (json && row->as == AS_BOOLEAN && !slice_is(row->text, "true") && !slice_is(row->text, "false"))
+        REQUEST_BAD(c, at, "const is neither true nor false", "const 须为 true 或 false");
+}
+
 /* ---- rows ---- */
 
 static void compile_row(struct request_compile *c, const struct doc *at)
@@ -268,6 +284,8 @@ static void compile_row(struct request_compile *c, const struct doc *at)
     else
         source_from(c, &raw, row);
     request_compile_to(c, doc_get(at, "to"), row);
+    if (row->source == SOURCE_CONST)
+        check_const(c, doc_get(at, "const"), row);
     if (raw.as != AS_STRING && row->target != TARGET_JSON)
         REQUEST_BAD(c, doc_get(at, "as"), "as is for JSON bodies only: leave it out", "as 仅用于 JSON 正文：请删除");
     if (row->target == TARGET_PATH && row->source == SOURCE_PARAM && !c->r->params[row->param].required)

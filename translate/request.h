@@ -91,3 +91,6 @@ struct plan_request {
  * ERR_INVALID: reported in `d`. A manifest without `request` compiles to one that has no parameters. */
 enum err request_compile(const struct doc *manifest, const struct translate_item *items, size_t n, struct arena *a,
                          struct diags *d, const struct plan_request **ret) MUST_CHECK;
+
+bool request_segment_ok(struct slice value); /* a value that stays one segment of a path */
+bool request_header_ok(struct slice value);  /* no control character but HTAB */

@@ -1,4 +1,4 @@
-/* Which characters XML 1.0 lets into names and text, as tables of ranges. */
+/* Which characters may stand where: XML 1.0 names and text, as tables of ranges; path segments and header values. */
 #include "translate/request_compile.h"
 
 struct range {
@@ -47,5 +47,30 @@ bool xml_text_ok(struct slice s)
     for (size_t at = 0; at < s.n; at = utf8_next(s, at))
         if (!within(text_chars, COUNT(text_chars), utf8_at(s, at)))
             return false;
+    return true;
+}
+
+/* A segment must stay the one it is: servers decode %2F, and resolve "." and "..", before they look. */
+bool request_segment_ok(struct slice v)
+{
+    size_t dots = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        if ((unsigned char)v.p[i] < 0x20 || v.p[i] == 0x7F || v.p[i] == '/' || v.p[i] == '\\')
+            return false;
+        dots += v.p[i] == '.';
+    }
+    return dots < v.n; /* also refuses the empty one */
+}
+
+/* RFC 9110 section 5.5. */
+bool request_header_ok(struct slice v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char ch = (unsigned char)v.p[i];
+
+        if ((ch < 0x20 && ch != '\t') || ch == 0x7F)
+            return false;
+    }
     return true;
 }

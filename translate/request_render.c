@@ -130,19 +130,6 @@ static enum err put_escaped(struct render *d, const struct plan_row *row, struct
                             : e;
 }
 
-/* A segment must stay the one it is: servers decode %2F, and resolve "." and "..", before they look. */
-static bool segment_ok(struct slice v)
-{
-    size_t dots = 0;
-
-    for (size_t i = 0; i < v.n; i++) {
-        if ((unsigned char)v.p[i] < 0x20 || v.p[i] == 0x7F || v.p[i] == '/' || v.p[i] == '\\')
-            return false;
-        dots += v.p[i] == '.';
-    }
-    return dots < v.n; /* also refuses the empty one */
-}
-
 static enum err put_path(struct render *d, struct buf *out)
 {
     enum err e = ERR_OK;
@@ -153,7 +140,7 @@ static enum err put_path(struct render *d, struct buf *out)
         buf_put(out, d->r->path[i].text);
         if (row == NULL)
             continue;
-        e = segment_ok(render_value(d, row)->text)
+        e = request_segment_ok(render_value(d, row)->text)
                 ? put_escaped(d, row, render_value(d, row)->text, out)
                 : render_refuse(d, row,
                                 "cannot stand in a path: it is empty, dots only, or holds a slash or control character",
@@ -192,14 +179,11 @@ static enum err put_header(struct render *d, const struct plan_row *row, struct 
     struct buf coded = BUF_INIT(3 * 65536 * 4);
     bool ascii = true;
 
-    for (size_t i = 0; i < v.n; i++) {
-        unsigned char ch = (unsigned char)v.p[i];
-
-        if ((ch < 0x20 && ch != '\t') || ch == 0x7F)
-            return render_refuse(d, row, "holds a control character, which a header cannot carry",
-                                 "含请求头无法承载的控制字符");
-        ascii = ascii && ch < 0x80;
-    }
+    if (!request_header_ok(v))
+        return render_refuse(d, row, "holds a control character, which a header cannot carry",
+                             "含请求头无法承载的控制字符");
+    for (size_t i = 0; i < v.n; i++)
+        ascii = ascii && (unsigned char)v.p[i] < 0x80;
     if (!ascii)
         percent_put(&coded, v);
     *ret = (struct translate_header){ row->name, ascii ? v : arena_dup(d->a, buf_slice(&coded)) };
