@@ -103,8 +103,7 @@ static enum err settle(struct map_doc *d)
 
 static bool is_name(const struct map_node *n, struct slice ns, struct slice name)
 {
-    return n->name.n == name.n && n->ns.n == ns.n && memcmp(n->name.p, name.p, name.n) == 0 &&
-           (ns.n == 0 || memcmp(n->ns.p, ns.p, ns.n) == 0);
+    return slice_eq(n->name, name) && slice_eq(n->ns, ns);
 }
 
 static const struct map_node *find(struct map_doc *d, const struct map_level *level, struct slice ns, struct slice name)
@@ -114,7 +113,7 @@ static const struct map_node *find(struct map_doc *d, const struct map_level *le
     if (start == NULL)
         start = n = level->first;
     while (n != NULL) {
-        if (n->name.n == name.n && is_name(n, ns, name)) {
+        if (is_name(n, ns, name)) {
             d->hints[level->id] = n->next != NULL ? n->next : level->first;
             return n;
         }
