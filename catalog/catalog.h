@@ -72,8 +72,11 @@ struct catalog_entry {
     struct slice json;           /* the manifest, canonical */
 };
 enum catalog_put { CATALOG_UNCHANGED, CATALOG_CREATED, CATALOG_CHANGED };
-/* Store a checked manifest. Apps, people and resources need their department; resources need their code tables. A changed resource
- * becomes a new draft version when the last one is beyond draft. New departments, applications and people are `registered` until activated. */
+/* Store a checked manifest; the same one again is CATALOG_UNCHANGED. Apps, people and resources need their department; resources need
+ * their code tables (ERR_NOT_FOUND). Codes of resources and departments, and titles inside a provider, are used once, and there is one
+ * bureau (ERR_EXISTS); a new or changed department code must have the right check digit (ERR_INVALID). A changed resource becomes a new
+ * draft version when the last one is beyond draft. New departments, applications and people are `registered` until activated; one that
+ * becomes the bureau, or gains administration, is `registered` again. Code tables are `active` and have no moves. */
 enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, int64_t now, enum catalog_put *ret, uint64_t *version,
                      struct diags *d) MUST_CHECK;
 /* version 0: the newest. Slices in `a`. */
@@ -81,8 +84,10 @@ enum err catalog_find(struct sql_tx *tx, enum catalog_kind k, struct slice id, u
                       struct catalog_entry *ret) MUST_CHECK;
 struct catalog_filter {
     struct slice department, state, text; /* empty: any; text: part of id or titles, case folded for ASCII */
-    bool all_versions;                    /* resources: each version, else the newest */
+    struct slice id;                      /* empty: any */
+    bool all_versions;                    /* resources: each version, else the newest (with `state`: the newest in that state) */
 };
+/* In order of id and version. All rows are read before the first call of fn, which may use SQL itself. */
 enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f, struct arena *a,
                       enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg) MUST_CHECK;
 
@@ -92,7 +97,8 @@ enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catal
 enum catalog_move { CATALOG_ACTIVATE, CATALOG_DISABLE, CATALOG_SUBMIT, CATALOG_RETURN, CATALOG_PUBLISH, CATALOG_SUSPEND, CATALOG_RESUME, CATALOG_RETIRE };
 bool catalog_move_of(struct slice verb, enum catalog_move *ret); /* "activate", "publish", … */
 bool catalog_move_narrows(enum catalog_move m);                 /* disable, suspend, retire */
-/* ERR_CONFLICT: not from this state (d says which states allow it). Resources: suspend, resume and retire move every published version. */
+/* ERR_CONFLICT: not from this state (d says which states allow it). Resources: suspend, resume and retire move every version that is in a
+ * state to move from; the others the newest such version. *ret is the (newest) one that moved, afterwards. */
 enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, enum catalog_move m, int64_t now, struct arena *a,
                       struct catalog_entry *ret, struct diags *d) MUST_CHECK;
 
@@ -102,5 +108,6 @@ enum catalog_role { ROLE_PROVIDER_OFFICER = 1, ROLE_CONSUMER_OFFICER = 2, ROLE_B
 bool catalog_role_of(struct slice name, unsigned *ret); /* "provider-officer", … "system-admin" */
 const char *catalog_role_name(unsigned role, enum lang lang, bool title); /* title false: the code */
 enum err catalog_roles(struct sql_tx *tx, struct slice person, unsigned *ret) MUST_CHECK;
-/* ERR_CONFLICT when that would join two of the three administrator roles, or auditor or administrator with an operational role. */
+/* ERR_NOT_FOUND: no such person. ERR_CONFLICT when that would join two of the three administrator roles, auditor or administrator with an operational role, or
+ * auditor with system or security administrator (auditor and audit administrator may be one person). */
 enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d) MUST_CHECK;

@@ -1,0 +1,111 @@
+/* catalog/roles: who may do what. Invariant: for every person stored, no two of their roles stand in each other's
+ * `against`: the three administrators are three people, and who administers or audits does not also ask, provide or
+ * approve. */
+#include "catalog/store.h"
+
+enum {
+    OPERATIONAL = ROLE_PROVIDER_OFFICER | ROLE_CONSUMER_OFFICER | ROLE_BUREAU_APPROVER,
+    ADMINS = ROLE_SYSTEM_ADMIN | ROLE_SECURITY_ADMIN | ROLE_AUDIT_ADMIN,
+    WATCHERS = ROLE_AUDITOR | ADMINS,
+};
+
+static const struct role {
+    unsigned bit, against;
+    const char *code, *title[2];
+} roles[] = {
+    { ROLE_PROVIDER_OFFICER, WATCHERS, "provider-officer", { "provider officer", "提供方经办人" } },
+    { ROLE_CONSUMER_OFFICER, WATCHERS, "consumer-officer", { "consumer officer", "使用方经办人" } },
+    { ROLE_BUREAU_APPROVER, WATCHERS, "bureau-approver", { "bureau approver", "大数据主管部门审批人" } },
+    { ROLE_AUDITOR, OPERATIONAL | ROLE_SYSTEM_ADMIN | ROLE_SECURITY_ADMIN, "auditor", { "auditor", "审计人员" } },
+    { ROLE_SYSTEM_ADMIN,
+      OPERATIONAL | (WATCHERS & ~ROLE_SYSTEM_ADMIN),
+      "system-admin",
+      { "system administrator", "系统管理员" } },
+    { ROLE_SECURITY_ADMIN,
+      OPERATIONAL | (WATCHERS & ~ROLE_SECURITY_ADMIN),
+      "security-admin",
+      { "security administrator", "安全管理员" } },
+    { ROLE_AUDIT_ADMIN,
+      OPERATIONAL | ROLE_SYSTEM_ADMIN | ROLE_SECURITY_ADMIN,
+      "audit-admin",
+      { "audit administrator", "审计管理员" } },
+};
+enum { ROLES = sizeof roles / sizeof *roles };
+
+static const struct role *role_find(unsigned bit)
+{
+    for (unsigned i = 0; i < ROLES; i++)
+        if (roles[i].bit == bit)
+            return &roles[i];
+    return NULL;
+}
+
+bool catalog_role_of(struct slice name, unsigned *ret)
+{
+    for (unsigned i = 0; i < ROLES; i++)
+        if (slice_is(name, roles[i].code)) {
+            *ret = roles[i].bit;
+            return true;
+        }
+    return false;
+}
+
+const char *catalog_role_name(unsigned role, enum lang lang, bool title)
+{
+    const struct role *r = role_find(role);
+
+    if (r == NULL)
+        return "";
+    return title ? r->title[lang == LANG_ZH ? LANG_ZH : LANG_EN] : r->code;
+}
+
+static enum err roles_read(void *arg, const struct sql_row *row)
+{
+    *(unsigned *)arg = (unsigned)sql_int(row, 0);
+    return ERR_OK;
+}
+
+enum err catalog_roles(struct sql_tx *tx, struct slice person, unsigned *ret)
+{
+    *ret = 0;
+    return sql_each(tx, "SELECT roles FROM catalog_role WHERE person = $1", SQL_ARGS(SQL_T(person)), roles_read, ret);
+}
+
+static enum err refuse(const struct role *r, unsigned held, struct diags *d)
+{
+    const struct role *other = NULL;
+
+    for (unsigned i = 0; i < ROLES && other == NULL; i++)
+        if (roles[i].bit & held & r->against)
+            other = &roles[i];
+    return diag_add(d, ERR_CONFLICT, 0, 0,
+                    "one person cannot hold %s and %s: choose another person, or take %s away first",
+                    "同一人不得兼任 %s 和 %s：请另选人员，或先撤销 %s", r->code, other ? other->code : "",
+                    other ? other->code : "");
+}
+
+enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d)
+{
+    const struct role *r = role_find(role);
+    unsigned held = 0;
+    bool there;
+
+    if (r == NULL)
+        return diag_add(d, ERR_INVALID, 0, 0, "there is no such role", "没有该角色");
+    enum err e = entry_exists(tx, "SELECT 1 FROM catalog_entry WHERE kind = $1 AND id = $2 AND newest = 1",
+                              SQL_ARGS(SQL_I(CATALOG_PERSON), SQL_T(person)), &there);
+    if (e == ERR_OK)
+        e = catalog_roles(tx, person, &held);
+    if (e != ERR_OK)
+        return e;
+    if (!there)
+        return diag_add(d, ERR_NOT_FOUND, 0, 0, "person %.*s is not registered: apply the Person manifest first",
+                        "人员 %.*s 尚未登记：请先登记该人员", SLICE_ARG(person));
+    if (on && (held & r->against) != 0)
+        return refuse(r, held, d);
+    held = on ? held | r->bit : held & ~r->bit;
+    return sql_exec(tx,
+                    "INSERT INTO catalog_role(person, roles) VALUES($1, $2)"
+                    " ON CONFLICT(person) DO UPDATE SET roles = excluded.roles",
+                    SQL_ARGS(SQL_T(person), SQL_I(held)), NULL);
+}

@@ -1,0 +1,14 @@
+#pragma once
+/* catalog, inside: what the files of the store share. Not for other folders. */
+#include "catalog/internal.h"
+
+#define ENTRY_COLUMNS "kind, id, department, state, title_zh, title_en, version, created, changed, json"
+
+/* One row of ENTRY_COLUMNS, copied into `a`. ERR_NOMEM when it does not fit. */
+enum err entry_read(const struct sql_row *row, struct arena *a, struct catalog_entry *ret) MUST_CHECK;
+/* Like catalog_find, for any arena; version 0: the newest. */
+enum err entry_find(struct sql_tx *tx, enum catalog_kind k, struct slice id, uint64_t version, struct arena *a,
+                    struct catalog_entry *ret) MUST_CHECK;
+/* True when the statement, with these values, has a row. */
+enum err entry_exists(struct sql_tx *tx, const char *text, const struct sql_value *args, size_t n,
+                      bool *ret) MUST_CHECK;
