@@ -3,12 +3,19 @@
  * help. */
 #include "base/doc/doc.h"
 
+struct settings_anchor {                       /* a further trust anchor: vouches for its domain and departments only */
+    struct slice ca, crl, domain, departments; /* departments joined by ','; empty: all */
+    bool no_crl;
+};
+enum { SETTINGS_SECTIONS = 6 };
 struct settings {
-    struct arena arena; /* own: all text */
+    struct arena arena;                           /* own: all text */
+    const struct doc *section[SETTINGS_SECTIONS]; /* as written; the first is the whole */
     struct slice node, trust_domain;
-    int language; /* enum lang: of messages where nobody said otherwise */
-    int zone;     /* minutes east of UTC */
-    uint64_t workers;
+    int language;           /* enum lang: of messages where nobody said otherwise */
+    int zone;               /* minutes east of UTC */
+    struct slice time_zone; /* as written: "+08:00" */
+    uint64_t workers;       /* at least 1: 0 in the file means one a processor */
     struct listen_settings {
         struct slice data, control, operations; /* "host:port" */
     } listen;
@@ -16,8 +23,10 @@ struct settings {
         struct slice certificate, key; /* of the gateway */
         struct slice ca;               /* anchors and intermediates for clients */
         struct slice crl;
-        const struct doc *anchors; /* further ones: [{ca, crl, domain, departments}] */
-        struct slice providers;    /* folder of anchors for providers */
+        const struct doc *anchors; /* further ones, as written */
+        const struct settings_anchor *anchor;
+        size_t n_anchors;
+        struct slice providers; /* folder of anchors for providers */
     } tls;
     struct state_settings {
         struct slice dir; /* state.db, keys/, secrets/, ca/ */
@@ -31,6 +40,9 @@ struct settings {
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
     } limits;
 };
+enum { SETTINGS_HOST = 64 };
+/* "host:port" or "[::1]:port" in parts; the host is an address. */
+bool settings_address(struct slice address, char host[SETTINGS_HOST], unsigned *port);
 /* Read and check a whole file; relative paths are relative to the file's folder. Every problem is reported. */
 enum err settings_read(const char *path, struct settings *ret, struct diags *d) MUST_CHECK;
 void settings_done(struct settings *s);

@@ -1,0 +1,483 @@
+/* The settings: one table a section makes the parser, the defaults, the reload rule, what --check -v prints and the
+ * file that is written for a new node. Adding a setting is adding a row. */
+#include "gateway/settings.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SETTING_PATH = 256 }; /* row flag: relative to the file's folder */
+enum { FILE_CAP = 1 << 20, ARENA_CAP = 8 << 20, WORKERS_MAX = 256, ANCHORS_MAX = 64 };
+
+#define AT(field) offsetof(struct settings, field)
+#define PATH      (DOC_STATIC | SETTING_PATH)
+
+static const char *const languages[] = { "en", "zh", NULL };
+
+static const struct doc_key top_keys[] = {
+    { "node", DOC_K_IDENT, AT(node), .flags = DOC_STATIC | DOC_REQUIRED,
+      .help = { "name of this gateway; part of its log's name", "本网关节点名，存证日志名称的一部分" } },
+    { "trust_domain", DOC_K_STR, AT(trust_domain), 1, 255, .flags = DOC_STATIC | DOC_REQUIRED,
+      .help = { "domain of all names in certificates", "证书名称所属信任域" } },
+    { "language", DOC_K_ENUM, AT(language), .words = languages, .flags = DOC_STATIC, .otherwise = "zh",
+      .help = { "of messages where nobody said otherwise: en, zh", "未指定语言时所用语言：en、zh" } },
+    { "time_zone", DOC_K_STR, AT(time_zone), 1, 6, .flags = DOC_STATIC, .otherwise = "+08:00",
+      .help = { "fixed offset in which days and hours of grants count", "授权日期与时段所依据的固定时区" } },
+    { "workers", DOC_K_U64, AT(workers), 0, WORKERS_MAX, .flags = DOC_STATIC, .otherwise = "0",
+      .help = { "threads that exchange data; 0: one a processor", "数据交换线程数；0 表示每个处理器一个" } },
+    { .name = NULL },
+};
+static const struct doc_key listen_keys[] = {
+    { "data", DOC_K_STR, AT(listen.data), 1, 80, .flags = DOC_STATIC, .otherwise = "127.0.0.1:8443",
+      .help = { "data listener, address:port", "数据监听地址:端口" } },
+    { "control", DOC_K_STR, AT(listen.control), 1, 80, .flags = DOC_STATIC, .otherwise = "127.0.0.1:9443",
+      .help = { "administration API", "管理接口监听地址" } },
+    { "operations", DOC_K_STR, AT(listen.operations), 1, 80, .flags = DOC_STATIC, .otherwise = "127.0.0.1:9464",
+      .help = { "health and metrics; a loopback address", "运行状况与指标；须为回环地址" } },
+    { .name = NULL },
+};
+static const struct doc_key tls_keys[] = {
+    { "certificate", DOC_K_STR, AT(tls.certificate), 1, 1024, .flags = PATH, .otherwise = "keys/gateway.pem",
+      .help = { "the gateway's certificate chain", "网关证书链" } },
+    { "key", DOC_K_STR, AT(tls.key), 1, 1024, .flags = PATH, .otherwise = "keys/gateway.key",
+      .help = { "its private key, mode 0600", "网关私钥，权限 0600" } },
+    { "ca", DOC_K_STR, AT(tls.ca), 1, 1024, .flags = SETTING_PATH, .otherwise = "ca/chain.pem",
+      .help = { "authority of clients' certificates", "客户端证书的签发机构" } },
+    { "crl", DOC_K_STR, AT(tls.crl), 1, 1024, .flags = SETTING_PATH, .otherwise = "ca/crl.pem",
+      .help = { "its revocation lists", "证书吊销列表" } },
+    { "anchors", DOC_K_LIST, AT(tls.anchors),
+      .help = { "further authorities: a list of {ca, crl, domain, departments}",
+                "其他信任机构：{ca, crl, domain, departments} 列表" } },
+    { "providers", DOC_K_STR, AT(tls.providers), 1, 1024, .flags = PATH, .otherwise = "providers",
+      .help = { "folder of the authorities of providers' systems", "提供方系统信任机构目录" } },
+    { .name = NULL },
+};
+static const struct doc_key state_keys[] = {
+    { "dir", DOC_K_STR, AT(state.dir), 1, 1024, .flags = PATH, .otherwise = ".",
+      .help = { "folder of state.db, keys, secrets and ca", "state.db、keys、secrets、ca 所在目录" } },
+    { .name = NULL },
+};
+static const struct doc_key evidence_keys[] = {
+    { "dir", DOC_K_STR, AT(evidence.dir), 1, 1024, .flags = PATH, .otherwise = "log",
+      .help = { "folder of the evidence log", "存证日志目录" } },
+    { "segment_bytes", DOC_K_BYTES, AT(evidence.segment_bytes), 1 << 20, (int64_t)4 << 30, .flags = DOC_STATIC,
+      .otherwise = "256m", .help = { "size of one file of the log", "单个日志文件大小" } },
+    { "reserve_bytes", DOC_K_BYTES, AT(evidence.reserve_bytes), 1 << 20, 1 << 30, .flags = DOC_STATIC,
+      .otherwise = "4m",
+      .help = { "kept for outcomes and revocations when the disk is full", "磁盘写满时留给结果与回收的空间" } },
+    { "queue_bytes", DOC_K_BYTES, AT(evidence.queue_bytes), 64 << 10, 256 << 20, .flags = DOC_STATIC, .otherwise = "1m",
+      .help = { "records that one worker may have waiting", "每个线程待写存证的缓冲大小" } },
+    { .name = NULL },
+};
+static const struct doc_key limits_keys[] = {
+    { "connections", DOC_K_U64, AT(limits.connections), 1, 1000000, .flags = DOC_STATIC, .otherwise = "10000",
+      .help = { "open at once, all workers together", "同时打开的连接总数" } },
+    { "exchanges", DOC_K_U64, AT(limits.exchanges), 1, 1000000, .flags = DOC_STATIC, .otherwise = "4096",
+      .help = { "running at once, all workers together", "同时进行的交换总数" } },
+    { "body", DOC_K_BYTES, AT(limits.body), 1 << 10, 64 << 20, .flags = DOC_STATIC, .otherwise = "1m",
+      .help = { "a consumer's request body", "使用方请求正文上限" } },
+    { "strangers_source", DOC_K_U64, AT(limits.strangers_source), 1, 10000, .flags = DOC_STATIC, .otherwise = "10",
+      .help = { "attempts of one unknown source recorded one by one, a second", "每秒逐条存证的单一陌生来源尝试数" } },
+    { "strangers_all", DOC_K_U64, AT(limits.strangers_all), 1, 100000, .flags = DOC_STATIC, .otherwise = "100",
+      .help = { "of all unknown sources together, a second", "每秒逐条存证的全部陌生来源尝试数" } },
+    { "refusals", DOC_K_U64, AT(limits.refusals), 1, 100000, .flags = DOC_STATIC, .otherwise = "100",
+      .help = { "refusals of one known identity recorded one by one, a second",
+                "每秒逐条存证的单一已知身份被拒次数" } },
+    { "handshake", DOC_K_DURATION, AT(limits.handshake_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "10s",
+      .help = { "time for a TLS handshake", "TLS 握手时限" } },
+    { "head", DOC_K_DURATION, AT(limits.head_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "10s",
+      .help = { "time for a request head", "请求头时限" } },
+    { "body_time", DOC_K_DURATION, AT(limits.body_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "30s",
+      .help = { "longest pause within a request body", "请求正文最长停顿" } },
+    { "idle", DOC_K_DURATION, AT(limits.idle_ms), 100, 3600000, .flags = DOC_STATIC, .otherwise = "75s",
+      .help = { "a connection without a request", "空闲连接时限" } },
+    { "write", DOC_K_DURATION, AT(limits.write_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "60s",
+      .help = { "longest pause of a consumer that reads", "使用方读取最长停顿" } },
+    { "drain", DOC_K_DURATION, AT(limits.drain_ms), 0, 3600000, .otherwise = "30s",
+      .help = { "time for running exchanges to end at a stop", "停止时等待交换结束的时限" } },
+    { .name = NULL },
+};
+/* The order of printing; the first has no name of its own. */
+static const struct section {
+    const char *name;
+    const struct doc_key *keys;
+} sections[] = {
+    { NULL, top_keys },      { "listen", listen_keys },     { "tls", tls_keys },
+    { "state", state_keys }, { "evidence", evidence_keys }, { "limits", limits_keys },
+};
+enum { SECTIONS = sizeof sections / sizeof sections[0] };
+_Static_assert((int)SECTIONS == (int)SETTINGS_SECTIONS, "each section has its place");
+
+/* ---- reading ---- */
+bool settings_address(struct slice address, char host[SETTINGS_HOST], unsigned *port)
+{
+    size_t colon = address.n;
+    struct slice name;
+    uint64_t number;
+
+    while (colon > 0 && address.p[colon - 1] != ':')
+        colon--;
+    if (colon < 2 || !slice_u64(slice_sub(address, colon, address.n), 0, 65535, &number))
+        return false;
+    name = slice_sub(address, 0, colon - 1);
+    if (name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
+        name = slice_sub(name, 1, name.n - 2);
+    if (name.n >= SETTINGS_HOST)
+        return false;
+    memcpy(host, name.p, name.n);
+    host[name.n] = '\0';
+    *port = (unsigned)number;
+    return true;
+}
+
+/* The root has the top keys and the sections; doc_bind knows one table, so their rows are joined here. */
+static enum err bind_top(const struct doc *root, struct settings *s, struct diags *d)
+{
+    struct doc_key keys[sizeof top_keys / sizeof top_keys[0] + SECTIONS];
+    size_t n = 0;
+
+    memset(keys, 0, sizeof keys);
+    for (const struct doc_key *k = top_keys; k->name; k++)
+        keys[n++] = *k;
+    for (size_t i = 1; i < SECTIONS; i++) {
+        keys[n].name = sections[i].name;
+        keys[n].kind = DOC_K_MAP;
+        keys[n++].offset = AT(section[i]);
+    }
+    s->section[0] = root;
+    return doc_bind(root, keys, s, &s->arena, d);
+}
+
+static enum err bind_all(const struct doc *root, struct settings *s, struct diags *d)
+{
+    enum err e = bind_top(root, s, d);
+
+    for (size_t i = 1; i < SECTIONS; i++) {
+        enum err e2 = doc_bind(s->section[i], sections[i].keys, s, &s->arena, d);
+        e = e == ERR_OK ? e2 : e;
+    }
+    return e;
+}
+
+static enum err absolute(struct settings *s, struct slice folder, struct slice *path)
+{
+    char *text;
+
+    if (path->n == 0 || path->p[0] == '/')
+        return ERR_OK;
+    text = slice_is(*path, ".") ? arena_str(&s->arena, folder)
+                                : arena_printf(&s->arena, "%.*s/%.*s", SLICE_ARG(folder), SLICE_ARG(*path));
+    if (text == NULL)
+        return ERR_NOMEM;
+    *path = slice_of(text);
+    return ERR_OK;
+}
+
+/* Paths become NUL-terminated too: callers give them to the kernel. */
+static enum err place_paths(struct settings *s, struct slice folder)
+{
+    for (size_t i = 0; i < SECTIONS; i++)
+        for (const struct doc_key *k = sections[i].keys; k->name; k++) {
+            struct slice *at = (struct slice *)(void *)((char *)s + k->offset);
+            enum err e = k->flags & SETTING_PATH ? absolute(s, folder, at) : ERR_OK;
+            char *text = e == ERR_OK && k->flags & SETTING_PATH ? arena_str(&s->arena, *at) : NULL;
+            if (k->flags & SETTING_PATH) {
+                if (text == NULL)
+                    return ERR_NOMEM;
+                at->p = text;
+            }
+        }
+    return ERR_OK;
+}
+
+/* ---- further anchors ---- */
+struct anchor_row {
+    struct slice ca, crl, domain;
+    struct doc_strs departments;
+    bool no_crl;
+};
+static const struct doc_key anchor_keys[] = {
+    { "ca", DOC_K_STR, offsetof(struct anchor_row, ca), 1, 1024, .flags = DOC_REQUIRED,
+      .help = { "file of the authority", "签发机构文件" } },
+    { "crl", DOC_K_STR, offsetof(struct anchor_row, crl), 0, 1024, .help = { "its revocation lists", "吊销列表" } },
+    { "domain", DOC_K_STR, offsetof(struct anchor_row, domain), 1, 255, .flags = DOC_REQUIRED,
+      .help = { "trust domain it vouches for", "所担保的信任域" } },
+    { "departments", DOC_K_STRS, offsetof(struct anchor_row, departments),
+      .help = { "ids; none: all", "部门编号；缺省为全部" } },
+    { "no_crl", DOC_K_BOOL, offsetof(struct anchor_row, no_crl),
+      .help = { "it has no revocation list", "无吊销列表" } },
+    { .name = NULL },
+};
+
+static enum err read_anchor(struct settings *s, const struct doc *node, struct slice folder, struct settings_anchor *to,
+                            struct diags *d)
+{
+    struct anchor_row row = { 0 };
+    struct buf list = BUF_INIT(8192);
+    enum err e = doc_bind(node, anchor_keys, &row, &s->arena, d);
+
+    if (e == ERR_OK && row.crl.n == 0 && !row.no_crl)
+        e = diag_add(d, ERR_INVALID, node->line, node->col, "name a crl, or say no_crl: true",
+                     "请给出 crl，或注明 no_crl: true");
+    if (e == ERR_OK)
+        e = absolute(s, folder, &row.ca);
+    if (e == ERR_OK)
+        e = absolute(s, folder, &row.crl);
+    for (size_t i = 0; i < row.departments.n; i++)
+        buf_printf(&list, "%s%.*s", i ? "," : "", SLICE_ARG(row.departments.at[i]));
+    if (e == ERR_OK)
+        e = list.failed;
+    *to = (struct settings_anchor){ slice_of(arena_str(&s->arena, row.ca)), slice_of(arena_str(&s->arena, row.crl)),
+                                    slice_of(arena_str(&s->arena, row.domain)),
+                                    slice_of(arena_str(&s->arena, buf_slice(&list))), row.no_crl };
+    buf_done(&list);
+    return e;
+}
+
+static enum err read_anchors(struct settings *s, struct slice folder, struct diags *d)
+{
+    const struct doc *list = s->tls.anchors;
+    struct settings_anchor *at;
+    enum err e = ERR_OK;
+
+    if (list == NULL || list->count == 0)
+        return ERR_OK;
+    if (list->count > ANCHORS_MAX)
+        return diag_add(d, ERR_INVALID, list->line, list->col, "at most 64 anchors", "信任机构至多 64 个");
+    at = arena_array(&s->arena, list->count, sizeof *at);
+    if (at == NULL)
+        return ERR_NOMEM;
+    DOC_EACH(node, list)
+    {
+        enum err e2 = read_anchor(s, node, folder, &at[s->tls.n_anchors], d);
+        s->tls.n_anchors++;
+        e = e == ERR_OK ? e2 : e;
+    }
+    s->tls.anchor = at;
+    return e;
+}
+
+/* ---- checks beyond the tables ---- */
+static bool domain_valid(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '-')
+            return false;
+    }
+    return s.n > 0 && s.n <= 255;
+}
+
+static const struct doc *place_of(const struct settings *s, size_t section, const char *key)
+{
+    const struct doc *node = s->section[section] ? doc_get(s->section[section], key) : NULL;
+
+    return node ? node : s->section[0];
+}
+
+static enum err check_addresses(const struct settings *s, struct diags *d)
+{
+    enum err e = ERR_OK;
+
+    for (const struct doc_key *k = listen_keys; k->name; k++) {
+        const struct slice *at = (const struct slice *)(const void *)((const char *)s + k->offset);
+        const struct doc *where = place_of(s, 1, k->name);
+        char host[SETTINGS_HOST];
+        unsigned port;
+        if (at->n > 0 && !settings_address(*at, host, &port))
+            e = diag_add(d, ERR_INVALID, where->line, where->col, "'%s' is an address and a port, as 127.0.0.1:8443",
+                         "“%s”应为地址与端口，如 127.0.0.1:8443", k->name);
+        else if (at->n > 0 && k->offset == AT(listen.operations) && strncmp(host, "127.", 4) != 0 &&
+                 strcmp(host, "::1") != 0)
+            e = diag_add(d, ERR_INVALID, where->line, where->col,
+                         "'%s' has no TLS: it must be a loopback address, as 127.0.0.1:9464",
+                         "“%s”不使用 TLS，须为回环地址，如 127.0.0.1:9464", k->name);
+    }
+    return e;
+}
+
+static enum err check_all(struct settings *s, struct diags *d)
+{
+    enum err e = check_addresses(s, d);
+    const struct doc *where = place_of(s, 0, "time_zone");
+
+    if (s->time_zone.n > 0 && !clock_parse_zone(s->time_zone, &s->zone))
+        e = diag_add(d, ERR_INVALID, where->line, where->col, "'time_zone' is an offset, as +08:00 or Z",
+                     "“time_zone”应为时差，如 +08:00 或 Z");
+    where = place_of(s, 0, "trust_domain");
+    if (s->trust_domain.n > 0 && !domain_valid(s->trust_domain))
+        e = diag_add(d, ERR_INVALID, where->line, where->col,
+                     "'trust_domain' has lower-case letters, digits, dots and hyphens only",
+                     "“trust_domain”只能含小写字母、数字、点与连字符");
+    if (s->workers == 0) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        s->workers = n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (uint64_t)n;
+    }
+    return e;
+}
+
+static struct slice folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return SLICE(".");
+    return slash == path ? SLICE("/") : slice_make(path, (size_t)(slash - path));
+}
+
+static enum err read_tree(struct settings *s, struct slice text, struct slice folder, struct diags *d)
+{
+    const struct doc *list, *root;
+    enum err e = doc_read_yaml(text, &s->arena, d, &list), e2;
+
+    if (e != ERR_OK)
+        return e;
+    if (list->count != 1)
+        return diag_add(d, ERR_INVALID, 1, 1, "the settings are one YAML document", "设置文件应为一份 YAML 文档");
+    root = list->first;
+    e = bind_all(root, s, d);
+    if (root->type == DOC_MAP) {
+        e2 = check_all(s, d);
+        e = e == ERR_OK ? e2 : e;
+    }
+    e2 = place_paths(s, folder);
+    e = e == ERR_OK ? e2 : e;
+    e2 = read_anchors(s, folder, d);
+    return e == ERR_OK ? e2 : e;
+}
+
+enum err settings_read(const char *path, struct settings *ret, struct diags *d)
+{
+    struct buf text = BUF_INIT(FILE_CAP);
+    struct slice file = slice_of(path);
+    enum err e;
+
+    memset(ret, 0, sizeof *ret);
+    arena_init(&ret->arena, ARENA_CAP);
+    if (d && d->file.n == 0)
+        d->file = file;
+    e = file_read(path, &text, d);
+    if (e == ERR_OK) {
+        struct slice copy = arena_dup(&ret->arena, buf_slice(&text)); /* trees may point into the text */
+        e = copy.n == text.n ? read_tree(ret, copy, folder_of(path), d) : ERR_NOMEM;
+    }
+    buf_done(&text);
+    if (e != ERR_OK)
+        settings_done(ret);
+    return e;
+}
+
+void settings_done(struct settings *s)
+{
+    arena_done(&s->arena);
+    memset(s, 0, sizeof *s);
+}
+
+/* ---- showing ---- */
+static const struct scale {
+    const char *unit;
+    uint64_t size;
+} byte_scale[] = { { "g", 1 << 30 }, { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 } },
+  time_scale[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+
+/* The largest unit that divides it. */
+static void put_scaled(struct buf *out, uint64_t v, const struct scale *scale)
+{
+    while (scale->size > 1 && (v == 0 || v % scale->size != 0))
+        scale++;
+    buf_put_u64(out, v / scale->size);
+    buf_puts(out, scale->unit);
+}
+
+static const void *field_of(const struct settings *s, const struct doc_key *k)
+{
+    return (const char *)s + k->offset;
+}
+
+static void put_value(struct buf *out, const struct settings *s, const struct doc_key *k)
+{
+    const void *at = field_of(s, k);
+
+    switch (k->kind) {
+    case DOC_K_STR:
+    case DOC_K_IDENT:
+        buf_put(out, *(const struct slice *)at);
+        break;
+    case DOC_K_ENUM:
+        buf_puts(out, k->words[*(const int *)at]);
+        break;
+    case DOC_K_BYTES:
+        put_scaled(out, *(const uint64_t *)at, byte_scale);
+        break;
+    case DOC_K_DURATION:
+        put_scaled(out, (uint64_t) * (const int64_t *)at, time_scale);
+        break;
+    case DOC_K_U64:
+        buf_put_u64(out, *(const uint64_t *)at);
+        break;
+    default:
+        buf_printf(out, "%zu", s->tls.n_anchors);
+    }
+}
+
+void settings_print(const struct settings *s, enum lang lang, struct buf *out)
+{
+    for (size_t i = 0; i < SECTIONS; i++)
+        for (const struct doc_key *k = sections[i].keys; k->name; k++) {
+            buf_printf(out, "%s%s%s: ", sections[i].name ? sections[i].name : "", sections[i].name ? "." : "", k->name);
+            put_value(out, s, k);
+            if (k->otherwise && lang == LANG_EN)
+                buf_printf(out, "  # default %s; %s\n", k->otherwise, k->help[lang]);
+            else if (k->otherwise)
+                buf_printf(out, "  # 默认 %s；%s\n", k->otherwise, k->help[lang]);
+            else
+                buf_printf(out, "  # %s\n", k->help[lang]);
+        }
+}
+
+static bool same(const struct settings *a, const struct settings *b, const struct doc_key *k)
+{
+    struct buf x = BUF_INIT(8192), y = BUF_INIT(8192);
+    bool eq;
+
+    put_value(&x, a, k);
+    put_value(&y, b, k);
+    eq = x.failed == ERR_OK && y.failed == ERR_OK && slice_eq(buf_slice(&x), buf_slice(&y));
+    buf_done(&x);
+    buf_done(&y);
+    return eq;
+}
+
+enum err settings_may_reload(const struct settings *now, const struct settings *next, struct diags *d)
+{
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < SECTIONS; i++)
+        for (const struct doc_key *k = sections[i].keys; k->name; k++)
+            if (k->flags & DOC_STATIC && !same(now, next, k))
+                e = diag_add(d, ERR_CONFLICT, 0, 0, "'%s%s%s' changes only with a restart", "“%s%s%s”须重启后才能更改",
+                             sections[i].name ? sections[i].name : "", sections[i].name ? "." : "", k->name);
+    return e;
+}
+
+/* ---- the file of a new node ---- */
+void settings_write(struct slice node, struct slice trust_domain, const char *dir, unsigned data_port,
+                    unsigned control_port, unsigned operations_port, struct buf *out)
+{
+    const unsigned ports[] = { data_port, control_port, operations_port };
+    size_t n = 0;
+
+    buf_printf(out, "# %s\nnode: %.*s\ntrust_domain: %.*s\n", dir, SLICE_ARG(node), SLICE_ARG(trust_domain));
+    for (const struct doc_key *k = top_keys + 2; k->name; k++)
+        buf_printf(out, "# %s: '%s'  # %s / %s\n", k->name, k->otherwise, k->help[LANG_EN], k->help[LANG_ZH]);
+    for (size_t i = 1; i < SECTIONS; i++) {
+        bool written = i == 1;
+        buf_printf(out, "%s%s:\n", written ? "" : "# ", sections[i].name);
+        for (const struct doc_key *k = sections[i].keys; k->name; k++) {
+            if (written)
+                buf_printf(out, "  %s: 127.0.0.1:%u  # %s / %s\n", k->name, ports[n++], k->help[LANG_EN],
+                           k->help[LANG_ZH]);
+            else if (k->otherwise)
+                buf_printf(out, "#   %s: %s  # %s / %s\n", k->name, k->otherwise, k->help[LANG_EN], k->help[LANG_ZH]);
+        }
+    }
+}
