@@ -26,7 +26,7 @@ static const struct doc_key item_keys[] = {
       DOC_REQUIRED,
       NULL,
       { "name in requests and answers", "请求与响应中的名称" } },
-    { "title", DOC_K_TITLE, AT(title), 1, 50, NULL, DOC_REQUIRED, NULL, { "what people call it", "中文名称" } },
+    { "title", DOC_K_TITLE, AT(title), 1, 50, NULL, 0, NULL, { "what people call it", "中文名称" } },
     { "type",
       DOC_K_ENUM,
       AT(type),
@@ -110,6 +110,17 @@ static void check_unique(struct reading *r, const struct doc *map, const struct 
         }
 }
 
+/* Items of a resource have a title; those inside a list may go by their name. */
+static void check_title(struct reading *r, const struct doc *map, unsigned depth, struct catalog_item *item)
+{
+    if (doc_get(map, "title") != NULL)
+        return;
+    if (depth == 1)
+        reading_found(r, diag_add(r->d, ERR_INVALID, map->line, map->col,
+                                  "'title' is missing: what people call the item", "缺少“title”：数据项的中文名称"));
+    item->title = (struct doc_title){ .zh = item->name, .en = item->name };
+}
+
 static void check_types(struct reading *r, const struct doc *map, char type)
 {
     for (size_t i = 0; i < sizeof key_types / sizeof *key_types; i++) {
@@ -163,6 +174,7 @@ static void item_read(struct reading *r, const struct doc *map, unsigned depth, 
     item->format_in = f.format_in;
     item->empty_as = f.empty_as;
     check_name(r, map, f.name);
+    check_title(r, map, depth, item);
     check_unique(r, map, items, at);
     check_check(r, map, f.check);
     if (f.type >= 0)

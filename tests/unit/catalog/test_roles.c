@@ -1,0 +1,83 @@
+/* Roles: every pair of them in both orders against the rule of separation, stated here a second time in words. */
+#include "shelf.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static const char *const names[] = { "provider-officer", "consumer-officer", "bureau-approver", "auditor",
+                                     "system-admin",     "security-admin",   "audit-admin" };
+
+/* o: may be one person; x: may not. Order of names. */
+static const char *const together[] = {
+    "oooxxxx", /* provider officer */
+    "oooxxxx", /* consumer officer */
+    "oooxxxx", /* bureau approver */
+    "xxxoxxo", /* auditor: and audit administrator */
+    "xxxxoxx", /* system administrator */
+    "xxxxxox", /* security administrator */
+    "xxxoxxo", /* audit administrator */
+};
+
+static void test_pairs(void **state)
+{
+    struct shelf *s = *state;
+    struct slice wang = SLICE("education/wang");
+
+    shelf_put(s, shelf_department(s, "education", 2));
+    shelf_put(s, "kind: Person\nid: education/wang\nname: w\n");
+    for (unsigned i = 0; i < 7; i++)
+        for (unsigned k = 0; k < 7; k++) {
+            unsigned held;
+            enum err want = together[i][k] == 'o' ? ERR_OK : ERR_CONFLICT;
+
+            assert_int_equal(catalog_role_set(s->tx, wang, 1u << i, true, &s->d), ERR_OK);
+            enum err e = catalog_role_set(s->tx, wang, 1u << k, true, &s->d);
+            if (e != want)
+                fail_msg("%s and %s: %s", names[i], names[k], err_name(e));
+            assert_int_equal(catalog_roles(s->tx, wang, &held), ERR_OK);
+            assert_int_equal(held, e == ERR_OK ? 1u << i | 1u << k : 1u << i);
+            assert_int_equal(catalog_role_set(s->tx, wang, 1u << i, false, &s->d), ERR_OK);
+            assert_int_equal(catalog_role_set(s->tx, wang, 1u << k, false, &s->d), ERR_OK);
+            assert_int_equal(catalog_roles(s->tx, wang, &held), ERR_OK);
+            assert_int_equal(held, 0);
+        }
+}
+
+static void test_who(void **state)
+{
+    struct shelf *s = *state;
+    unsigned held = 99;
+
+    assert_int_equal(catalog_role_set(s->tx, SLICE("education/nobody"), ROLE_AUDITOR, true, &s->d), ERR_NOT_FOUND);
+    assert_int_equal(catalog_roles(s->tx, SLICE("education/nobody"), &held), ERR_OK);
+    assert_int_equal(held, 0);
+    assert_int_equal(catalog_role_set(s->tx, SLICE("education/nobody"), 3, true, &s->d), ERR_INVALID);
+    assert_int_equal(catalog_role_set(s->tx, SLICE("education/nobody"), 0, true, &s->d), ERR_INVALID);
+    assert_int_equal(catalog_role_set(s->tx, SLICE("education/nobody"), 128, true, &s->d), ERR_INVALID);
+}
+
+static void test_names(void **state)
+{
+    unsigned role;
+
+    (void)state;
+    for (unsigned i = 0; i < 7; i++) {
+        assert_true(catalog_role_of(slice_of(names[i]), &role));
+        assert_int_equal(role, 1u << i);
+        assert_string_equal(catalog_role_name(role, LANG_ZH, false), names[i]);
+        assert_string_not_equal(catalog_role_name(role, LANG_ZH, true), catalog_role_name(role, LANG_EN, true));
+    }
+    assert_false(catalog_role_of(SLICE("root"), &role));
+    assert_string_equal(catalog_role_name(3, LANG_EN, true), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pairs, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_who, shelf_open_store, shelf_close),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
