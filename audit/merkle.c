@@ -114,8 +114,14 @@ bool merkle_subtree_included(struct digest *g, struct slice leaf, uint64_t index
 bool merkle_subtree_consistent(struct digest *g, uint64_t start, uint64_t end, struct slice subtree, uint64_t size,
                                struct slice root, struct merkle_proof path)
 {
+    if (start == end && end <= size) { /* the empty one is part of every tree */
+        struct sha256 none = sha256_of(slice_make("", 0));
+        return path.n == 0 && hash_is(&none, subtree);
+    }
     if (!merkle_subtree_valid(start, end) || end > size)
         return false;
+    if (start == 0 && end == size)
+        return path.n == 0 && slice_eq(subtree, root);
     uint64_t fn = start, sn = end - 1, tn = size - 1;
     while (fn != sn && (sn == tn || (sn & 1))) {
         fn >>= 1;
