@@ -1,8 +1,8 @@
 #pragma once
-/* policies: who may have what, why and until when. Requests, approvals and grants in the state (tables policy_*), and the decision,
- * a pure function over plain facts: no sockets, no clock, no globals, no SQL.
- * Invariants: deny is the zero value of every verdict; nobody approves their own request; a grant is born only of a request whose every
- * step was approved by different people; a revoked, rejected or expired thing never becomes live again.
+/* policies: who may have what, why and until when. Requests, approvals and grants in the state (tables policy_*), and
+ * the decision, a pure function over plain facts: no sockets, no clock, no globals, no SQL. Invariants: deny is the
+ * zero value of every verdict; nobody approves their own request; a grant is born only of a provider's part of a
+ * request whose two steps different people approved; a revoked, rejected or expired thing never becomes live again.
  * Thread rule: store functions on the thread that owns SQL; policy_decide anywhere. */
 #include "base/sql/sql.h"
 
@@ -16,91 +16,97 @@ struct policy_grant {
     struct counted counted;
     const char *id, *app, *resource; /* own: one block behind the struct */
     uint32_t version, resource_version;
-    uint8_t state;                   /* enum policy_state */
+    uint8_t state; /* enum policy_state */
     uint8_t n_purposes;
-    uint8_t weekdays;                /* bit 0 Monday … 6 Sunday; 0: every day */
-    int16_t minute_from, minute_to;  /* of the day, [from, to); 0 to 0 or 1440: the whole day; from > to wraps midnight, and the part
-                                        after midnight counts to the weekday before it (dates stay calendar days) */
-    int32_t day_from, day_to;        /* whole days in the zone, both inclusive; after day_to the grant has expired */
-    int64_t expires;                 /* wall ms; the first moment it is no longer valid; 0: never (only day_to counts) */
-    uint64_t max_rows;               /* 0: no limit */
+    uint8_t weekdays; /* bit 0 Monday … 6 Sunday; 0: every day */
+    /* Of the day, [from, to); 0 to 0 or 1440: the whole day. from > to wraps midnight, and the part after midnight
+     * counts to the weekday before it (dates stay calendar days). */
+    int16_t minute_from, minute_to;
+    int32_t day_from, day_to; /* whole days in the zone, both inclusive; after day_to the grant has expired */
+    int64_t expires;          /* wall ms; the first moment it is no longer valid; 0: never (only day_to counts) */
+    uint64_t max_rows;        /* 0: no limit */
     struct policy_items items, clear;
-    const char *purposes[];          /* n_purposes */
+    const char *purposes[]; /* n_purposes */
 };
 
 /* ---- the decision ---- */
-struct policy_facts {                 /* all borrowed for the call */
-    struct slice app;                 /* "education/admission" */
+struct policy_facts { /* all borrowed for the call */
+    struct slice app; /* "education/admission" */
     bool app_active;
     bool resource_published, resource_callable, resource_suspended;
-    struct slice purpose;             /* empty: not said */
-    struct slice grant;               /* Sluice-Grant: empty: not said */
-    bool items_named;                 /* _items was given */
+    struct slice purpose; /* empty: not said */
+    struct slice grant;   /* Sluice-Grant: empty: not said */
+    bool items_named;     /* _items was given */
     struct policy_items items;
-    int64_t now;                      /* wall ms */
-    int32_t day;                      /* of `now`, in the zone */
+    int64_t now; /* wall ms */
+    int32_t day; /* of `now`, in the zone */
     int16_t minute;
-    uint8_t weekday;                  /* 1 Monday … 7 */
+    uint8_t weekday;                          /* 1 Monday … 7 */
     const struct policy_grant *const *grants; /* of this application for this resource, in any order */
     size_t n_grants;
     const struct policy_grant *named; /* the grant that `grant` names, whoever's; NULL: there is none */
 };
-struct policy_verdict {               /* zero: deny, REASON_INTERNAL */
+struct policy_verdict { /* zero: deny, REASON_INTERNAL */
     bool permit;
     enum reason reason;               /* REASON_GRANTED, or the most telling refusal */
     const struct policy_grant *grant; /* the one that permits; on a refusal the one that came nearest, or NULL */
     struct slice purpose;             /* the one that counts: said, or the grant's only one */
     struct policy_items items, clear; /* what may be given out, and which of it unmasked */
     uint64_t max_rows;
-    int64_t valid_until;              /* wall ms at which a running exchange must be cut: expiry, end of day, end of hours */
+    int64_t valid_until; /* wall ms at which a running exchange must be cut: expiry, end of day, end of hours */
     const struct policy_grant *matches[8]; /* REASON_GRANT_AMBIGUOUS: which */
     size_t n_matches;
 };
-/* Total and deterministic; a grant of f->grants that is of another application never counts. With f->grant only that one counts.
- * Only the caller's list permits: `named` tells whose a grant is. What permits gives at least one item. Refusals are ordered: application, resource, grant named, then the grant that came nearest
- * (purpose before window before items; revoked, expired and suspended before those; of equally near ones the youngest), so that the same attempt always gets the same reason. */
+/* Total and deterministic; a grant of f->grants that is of another application never counts. With f->grant only that
+ * one counts. Only the caller's list permits: `named` tells whose a grant is. What permits gives at least one item.
+ * Refusals are ordered: application, resource, grant named, then the grant that came nearest (purpose before window
+ * before items; revoked, expired and suspended before those; of equally near ones the youngest), so that the same
+ * attempt always gets the same reason. */
 struct policy_verdict policy_decide(const struct policy_facts *f);
 
 /* ---- the store ---- */
 extern const struct sql_migration policy_migrations[];
 extern const size_t policy_migrations_n;
 
-struct policy_actor {                 /* who acts, as the caller established it */
-    struct slice id;                  /* "education/zhao" */
+struct policy_actor { /* who acts, as the caller established it */
+    struct slice id;  /* "education/zhao" */
     struct slice department;
     bool provider_officer, consumer_officer, bureau_approver;
 };
-struct policy_wish {                  /* one resource of a request */
-    struct slice resource, provider;  /* provider: its department */
+struct policy_wish {                 /* one resource of a request */
+    struct slice resource, provider; /* provider: its department */
     uint64_t resource_version;
-    struct slice items, clear;        /* names joined by ','; clear must be among items */
+    struct slice items, clear; /* names joined by ','; clear must be among items */
 };
 struct policy_request {
-    struct slice id;                  /* made by policy_request_create: "r" and a number */
-    struct slice app, department;     /* the consumer */
-    struct slice purposes;            /* codes joined by ',' */
-    struct slice basis;               /* legal basis, required */
-    struct slice scenario;            /* use scenario, required */
+    struct slice id;              /* made by policy_request_create: "r" and a number */
+    struct slice app, department; /* the consumer */
+    struct slice purposes;        /* codes joined by ',' */
+    struct slice basis;           /* legal basis, required */
+    struct slice scenario;        /* use scenario, required */
     int32_t day_from, day_to;
     int16_t minute_from, minute_to;
     uint8_t weekdays;
     int64_t expires;
     uint64_t max_rows;
-    struct slice author;              /* person */
+    struct slice author; /* person */
     int64_t created;
-    struct slice state;               /* open while a part is; then granted if a part is, else returned, else rejected; or withdrawn */
+    struct slice state; /* open while a part is; then granted if one is, else returned, else rejected; or withdrawn */
     const struct policy_wish *wishes;
     size_t n_wishes;
 };
-/* Check and store; author is `by`, created `now`; ERR_INVALID with all problems in d; ERR_DENIED when the actor is no consumer officer of that department.
- * The approvals it needs (each provider department, then the bureau) are made with it. *ret_id lives in `a`. */
-enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by, int64_t now,
-                               struct arena *a, struct slice *ret_id, struct diags *d) MUST_CHECK;
-enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a, struct policy_request *ret) MUST_CHECK;
+/* Check and store; author is `by`, created `now`; ERR_INVALID with all problems in d; ERR_DENIED when the actor is no
+ * consumer officer of that department. The approvals it needs (each provider department, then the bureau) are made with
+ * it. *ret_id lives in `a`. */
+enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by,
+                               int64_t now, struct arena *a, struct slice *ret_id, struct diags *d) MUST_CHECK;
+enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a,
+                             struct policy_request *ret) MUST_CHECK;
 enum err policy_request_each(struct sql_tx *tx, struct slice state /* empty: all */, struct arena *a,
                              enum err (*fn)(void *arg, const struct policy_request *q), void *arg) MUST_CHECK;
 
-/* The consumer's officer takes back an open request; grants that one of its parts brought already stay. ERR_DENIED, ERR_CONFLICT. */
+/* The consumer's officer takes back an open request; grants that one of its parts brought already stay. ERR_DENIED,
+ * ERR_CONFLICT. */
 enum err policy_request_withdraw(struct sql_tx *tx, struct slice id, const struct policy_actor *by, struct arena *a,
                                  struct policy_request *ret) MUST_CHECK;
 
@@ -120,14 +126,16 @@ struct policy_decided {
     size_t n_grants;
     struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
 };
-/* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own request, or the same
- * person for two steps) or REASON_ROLE_MISSING; ERR_CONFLICT: nothing waits. Rejecting and returning need a note. */
+/* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own
+ * request, or the same person for two steps) or REASON_ROLE_MISSING; ERR_CONFLICT: nothing waits. Rejecting and
+ * returning need a note. */
 enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum policy_act act, struct slice note,
                                const struct policy_actor *by, int64_t now, struct arena *a, struct policy_decided *ret,
                                enum reason *why_not, struct diags *d) MUST_CHECK;
 
 struct policy_grant_row { /* a grant as stored; names instead of bits */
-    struct slice id, request, app, department, provider, resource, purposes, items, clear, basis, author, approvers, state, note;
+    struct slice id, request, app, department, provider, resource, purposes, items, clear, basis, author, approvers,
+        state, note;
     struct slice changed_by; /* who made this version */
     uint64_t version, resource_version, max_rows;
     int32_t day_from, day_to;
@@ -135,24 +143,26 @@ struct policy_grant_row { /* a grant as stored; names instead of bits */
     uint8_t weekdays;
     int64_t expires, created, changed;
 };
-enum err policy_grant_find(struct sql_tx *tx, struct slice id, struct arena *a, struct policy_grant_row *ret) MUST_CHECK;
+enum err policy_grant_find(struct sql_tx *tx, struct slice id, struct arena *a,
+                           struct policy_grant_row *ret) MUST_CHECK;
 struct policy_grant_filter {
     struct slice app, resource, department, provider, state; /* empty: any */
 };
-/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call (millions of grants at start). */
+/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call (millions of
+ * grants at start). */
 enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *f, struct arena *a,
                            enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
 /* Every version of one grant, oldest first; `a` as above. */
 enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena *a,
                                enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
 enum policy_change { POLICY_REVOKE, POLICY_SUSPEND, POLICY_RESUME, POLICY_GIVE_BACK };
-/* Allowed to the provider department's officer and the bureau (revoke, suspend, resume), or the consumer's officer (give back).
- * A note is required (ERR_INVALID: missing, too long, or it holds an identity number). ERR_CONFLICT: not from this state; *row is the
- * grant after the change, a new version. */
+/* Allowed to the provider department's officer and the bureau (revoke, suspend, resume), or the consumer's officer
+ * (give back). A note is required (ERR_INVALID: missing, too long, or it holds an identity number). ERR_CONFLICT: not
+ * from this state; *row is the grant after the change, a new version. */
 enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_change change, struct slice note,
                              const struct policy_actor *by, int64_t now, struct arena *a, struct policy_grant_row *row,
                              enum reason *why_not) MUST_CHECK;
-/* Compile a stored grant into one counted block: `bit_of` gives an item's position in the resource version, or -1 (then the item is left out).
- * ERR_CORRUPT: a state, version or list of purposes that no grant may have. */
-enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(void *arg, struct slice item), void *arg,
-                              struct policy_grant **ret) MUST_CHECK;
+/* Compile a stored grant into one counted block: `bit_of` gives an item's position in the resource version, or -1 (then
+ * the item is left out). ERR_CORRUPT: a state, version or list of purposes that no grant may have. */
+enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(void *arg, struct slice item),
+                              void *arg, struct policy_grant **ret) MUST_CHECK;
