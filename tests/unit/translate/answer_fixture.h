@@ -57,7 +57,7 @@ static inline enum err answer_compile(struct answer *f, const char *yaml)
     const struct doc *all = NULL;
 
     *f = (struct answer){ 0 };
-    arena_init(&f->arena, 64 << 20);
+    arena_init(&f->arena, 1 << 30);
     diags_init(&f->diags, &f->arena);
     buf_init(&f->out, 64 << 20);
     enum err e = doc_read_yaml(slice_of(yaml), &f->arena, &f->diags, &all);
