@@ -1,0 +1,224 @@
+/* sluiced: reads its settings, opens the log, then the state, then the listeners; serves until told to stop; ends in
+ * the reverse order. */
+#include "gateway/control.h"
+#include "gateway/start.h"
+#include "gateway/worker.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { WORKERS_MAX = 256 };
+
+struct options {
+    const char *settings, *ready_file;
+    bool check, verbose;
+    enum lang lang;
+};
+
+static const char *const usage[2] = {
+    [LANG_EN] =
+        "sluiced: the data-sharing gateway's daemon\n"
+        "  sluiced -c sluice.yaml            serve until SIGTERM (drains) or SIGINT; SIGHUP reloads\n"
+        "  sluiced -c sluice.yaml --check    check the settings and the files they name; -v lists every setting\n"
+        "  --ready-file FILE                 write pid and addresses as JSON once everything listens\n"
+        "  --version, --help\n",
+    [LANG_ZH] = "sluiced：数据共享交换网关守护进程\n"
+                "  sluiced -c sluice.yaml            提供服务，直到 SIGTERM（先排空）或 SIGINT；SIGHUP 重新载入设置\n"
+                "  sluiced -c sluice.yaml --check    检查设置及其所指文件；-v 列出全部设置项\n"
+                "  --ready-file 文件                 全部端口就绪后写入进程号与地址（JSON）\n"
+                "  --version、--help\n",
+};
+
+static enum lang language(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *v = getenv(names[i]);
+        if (v && *v)
+            return strncmp(v, "zh", 2) == 0 ? LANG_ZH : LANG_EN;
+    }
+    return LANG_EN;
+}
+
+/* Exit code to end with, or -1 to go on. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
+                                           { "check", no_argument, NULL, 'k' },
+                                           { "verbose", no_argument, NULL, 'v' },
+                                           { "ready-file", required_argument, NULL, 'r' },
+                                           { "version", no_argument, NULL, 'V' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { NULL, 0, NULL, 0 } };
+    int c;
+
+    o->lang = language();
+    while ((c = getopt_long(argc, argv, "c:vh", longs, NULL)) != -1) {
+        if (c == 'c')
+            o->settings = optarg;
+        else if (c == 'k')
+            o->check = true;
+        else if (c == 'v')
+            o->verbose = true;
+        else if (c == 'r')
+            o->ready_file = optarg;
+        else if (c == 'V')
+            return puts("sluiced " SLUICE_VERSION) < 0;
+        else
+            return fputs(usage[o->lang], c == 'h' ? stdout : stderr) < 0 || c != 'h' ? 2 : 0;
+    }
+    if (o->settings == NULL || optind < argc)
+        return fputs(usage[o->lang], stderr) < 0 ? 1 : 2;
+    return -1;
+}
+
+static int complain(const struct diags *d, enum lang lang, enum err e)
+{
+    struct buf out = BUF_INIT(1 << 20);
+
+    diags_print(d, lang, &out);
+    if (out.n == 0)
+        buf_printf(&out, "sluiced: %s\n", err_text(e));
+    fwrite(out.p, 1, out.n, stderr);
+    buf_done(&out);
+    return 1;
+}
+
+static int check(const struct options *o, const struct settings *s, struct diags *d)
+{
+    struct buf out = BUF_INIT(1 << 20);
+    enum err e = start_check(s, d);
+
+    if (e != ERR_OK)
+        return complain(d, o->lang, e);
+    if (o->verbose)
+        settings_print(s, o->lang, &out);
+    fwrite(out.p ? out.p : "", 1, out.n, stdout);
+    buf_done(&out);
+    puts(o->lang == LANG_ZH ? "设置无误" : "the settings are good");
+    return 0;
+}
+
+/* Everything that runs, in the order of starting. */
+struct daemon {
+    const struct settings *settings;
+    struct audit_log *log;
+    struct ed25519 *key;
+    struct control *control;
+    struct worker *workers[WORKERS_MAX];
+    int fds[WORKERS_MAX];
+    unsigned n, listening;
+};
+
+static enum err start_workers(struct daemon *m, struct diags *d)
+{
+    for (m->n = 0; m->n < m->listening; m->n++) {
+        struct worker_config c = { .number = m->n,
+                                   .workers = m->listening,
+                                   .settings = m->settings,
+                                   .log = m->log,
+                                   .snapshot = control_snapshot(m->control),
+                                   .data_fd = m->fds[m->n] };
+        enum err e = worker_start(&c, &m->workers[m->n], d);
+        if (e != ERR_OK)
+            return e;
+    }
+    control_workers(m->control, m->workers, m->n);
+    return ERR_OK;
+}
+
+static enum err start(struct daemon *m, const struct options *o, struct diags *d)
+{
+    struct control_config c = { .settings_path = o->settings, .settings = m->settings };
+    enum err e = start_log(m->settings, &m->log, &m->key, d);
+
+    c.log = m->log;
+    if (e == ERR_OK)
+        e = control_new(&c, &m->control, d);
+    if (e != ERR_OK)
+        return e;
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        m->fds[i] = -1;
+    m->listening = m->settings->workers < WORKERS_MAX ? (unsigned)m->settings->workers : WORKERS_MAX;
+    e = start_listen(m->settings, m->fds, m->listening, d);
+    if (e == ERR_OK)
+        e = start_workers(m, d);
+    if (e == ERR_OK)
+        e = control_listen(m->control, d);
+    if (e == ERR_OK && o->ready_file)
+        e = start_ready_file(o->ready_file, m->settings, net_port(m->fds[0]), control_port(m->control),
+                             control_operations_port(m->control), d);
+    return e;
+}
+
+static void stop(struct daemon *m)
+{
+    m->control = control_free(m->control);
+    for (unsigned i = 0; i < m->n; i++)
+        m->workers[i] = worker_stop(m->workers[i]);
+    for (unsigned i = 0; i < m->listening; i++)
+        if (m->fds[i] >= 0)
+            close(m->fds[i]);
+    m->log = audit_close(m->log);
+    m->key = ed25519_free(m->key);
+}
+
+static int serve(const struct options *o, const struct settings *s, struct diags *d)
+{
+    struct daemon *m = mem_zalloc(sizeof *m);
+    enum err e = m ? control_signals_block() : ERR_NOMEM;
+    int result = 0;
+
+    if (m == NULL)
+        return 1;
+    m->settings = s;
+    if (e == ERR_OK)
+        e = crypto_init(d);
+    if (e == ERR_OK)
+        e = start(m, o, d);
+    if (e == ERR_OK) {
+        log_event(LOG_INFO, "started", "version", SLUICE_VERSION, NULL);
+        start_notify("READY=1");
+        control_run(m->control);
+        start_notify("STOPPING=1");
+    } else {
+        result = complain(d, o->lang, e);
+    }
+    stop(m);
+    if (result == 0)
+        log_event(LOG_INFO, "stopped", NULL);
+    mem_free(m);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { 0 };
+    struct settings *s;
+    struct arena a;
+    struct diags d;
+    enum err e;
+    int result = read_options(argc, argv, &o);
+
+    if (result >= 0)
+        return result;
+    start_process();
+    arena_init(&a, 4 << 20);
+    diags_init(&d, &a);
+    s = mem_zalloc(sizeof *s);
+    e = s ? settings_read(o.settings, s, &d) : ERR_NOMEM;
+    if (e != ERR_OK) {
+        result = complain(&d, o.lang, e);
+    } else {
+        clock_set_zone(s->zone);
+        result = o.check ? check(&o, s, &d) : serve(&o, s, &d);
+    }
+    if (s)
+        settings_done(s);
+    mem_free(s);
+    arena_done(&a);
+    return result;
+}

@@ -1,0 +1,193 @@
+/* What a start needs around the threads. Invariant: nothing is listened on before the log is open and its open intents
+ * are closed. */
+#include "gateway/start.h"
+#include "gateway/trust.h"
+#include "base/net/net.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+void start_process(void)
+{
+    struct rlimit files, none = { 0, 0 };
+
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &none); /* a core would hold citizens' data and keys */
+    prctl(PR_SET_DUMPABLE, 0);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* ---- evidence ---- */
+static enum err read_key(const struct settings *s, struct arena *a, const char *name, uint8_t key[KEY_LEN],
+                         struct diags *d)
+{
+    struct buf text = BUF_INIT(4096);
+    const char *path = arena_printf(a, "%.*s/keys/%s", SLICE_ARG(s->state.dir), name);
+    enum err e = path ? file_check_private(path, d) : ERR_NOMEM;
+
+    if (e == ERR_OK)
+        e = file_read(path, &text, d);
+    if (e == ERR_OK) {
+        struct slice hex = buf_slice(&text);
+        while (hex.n > 0 && (hex.p[hex.n - 1] == '\n' || hex.p[hex.n - 1] == '\r'))
+            hex.n--;
+        if (!hex_read(hex, key, KEY_LEN))
+            e = diag_add(d, ERR_INVALID, 0, 0, "%s is no key: 64 hexadecimal digits", "%s 不是密钥：应为 64 位十六进制",
+                         path);
+    }
+    if (text.p)
+        mem_wipe(text.p, text.n);
+    buf_done(&text);
+    return e;
+}
+
+static void on_state(void *arg, bool available, enum err why)
+{
+    (void)arg;
+    if (available)
+        log_event(LOG_INFO, "evidence-available", NULL);
+    else
+        log_event(LOG_ERROR, "evidence-unavailable", "why", err_name(why), NULL);
+}
+
+static enum err open_log(const struct settings *s, struct arena *a, struct audit_config *c, struct ed25519 **key,
+                         struct audit_log **ret, struct diags *d)
+{
+    const char *key_file = arena_printf(a, "%.*s/keys/log.key", SLICE_ARG(s->state.dir));
+    enum err e = key_file ? ed25519_load(key_file, key, d) : ERR_NOMEM;
+
+    if (e == ERR_OK)
+        e = read_key(s, a, "salt.key", c->salt_key, d);
+    if (e == ERR_OK)
+        e = read_key(s, a, "name.key", c->name_key, d);
+    if (e != ERR_OK)
+        return e;
+    c->signer = ed25519_signer(*key);
+    c->dir = arena_str(a, s->evidence.dir);
+    c->origin = slice_of(arena_printf(a, "%.*s/log/%.*s", SLICE_ARG(s->trust_domain), SLICE_ARG(s->node)));
+    if (c->dir == NULL || c->origin.p == NULL)
+        return ERR_NOMEM;
+    return audit_open(c, ret, d);
+}
+
+enum err start_log(const struct settings *s, struct audit_log **ret, struct ed25519 **ret_key, struct diags *d)
+{
+    struct audit_config c = { .epoch = 1,
+                              .segment_bytes = s->evidence.segment_bytes,
+                              .reserve_bytes = s->evidence.reserve_bytes,
+                              .on_state = on_state };
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, 1 << 16);
+    e = open_log(s, &a, &c, ret_key, ret, d);
+    if (e == ERR_OK)
+        e = audit_start(*ret);
+    mem_wipe(c.salt_key, sizeof c.salt_key);
+    mem_wipe(c.name_key, sizeof c.name_key);
+    arena_done(&a);
+    return e;
+}
+
+/* ---- sockets ---- */
+enum err start_listen(const struct settings *s, int *fds, unsigned n, struct diags *d)
+{
+    char host[SETTINGS_HOST];
+    unsigned port;
+
+    if (!settings_address(s->listen.data, host, &port))
+        return diag_add(d, ERR_INVALID, 0, 0, "listen.data is not an address and a port", "listen.data 不是地址加端口");
+    for (unsigned i = 0; i < n; i++) {
+        enum err e = net_listen(host, port, true, &fds[i], d);
+        if (e != ERR_OK)
+            return e;
+        port = net_port(fds[i]); /* port 0: the first one's choice is everyone's */
+    }
+    return ERR_OK;
+}
+
+/* ---- telling the outside ---- */
+static void put_address(struct json *j, const char *key, struct slice address, unsigned port)
+{
+    char host[SETTINGS_HOST], text[SETTINGS_HOST + 16];
+    unsigned configured;
+
+    if (!settings_address(address, host, &configured))
+        return;
+    snprintf(text, sizeof text, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    json_pair(j, key, slice_of(text));
+}
+
+enum err start_ready_file(const char *path, const struct settings *s, unsigned data, unsigned control,
+                          unsigned operations, struct diags *d)
+{
+    struct buf out = BUF_INIT(4096);
+    struct json j;
+    enum err e;
+
+    json_init(&j, &out);
+    json_open(&j, '{');
+    json_pair_u64(&j, "pid", (uint64_t)getpid());
+    put_address(&j, "data", s->listen.data, data);
+    put_address(&j, "control", s->listen.control, control);
+    put_address(&j, "operations", s->listen.operations, operations);
+    json_close(&j, '}');
+    buf_putc(&out, '\n');
+    e = out.failed == ERR_OK ? file_write(path, buf_slice(&out), 0644, d) : out.failed;
+    buf_done(&out);
+    return e;
+}
+
+void start_notify(const char *state)
+{
+    const char *where = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    size_t n = where ? strlen(where) : 0;
+    int fd;
+
+    if (n == 0 || n >= sizeof to.sun_path)
+        return;
+    memcpy(to.sun_path, where, n);
+    if (to.sun_path[0] == '@')
+        to.sun_path[0] = '\0'; /* an abstract address */
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+        log_event(LOG_WARN, "notify-failed", NULL);
+    close(fd);
+}
+
+enum err start_check(const struct settings *s, struct diags *d)
+{
+    struct trust_holder nobody = { 0 };
+    struct tls_server server = { .cert_file = s->tls.certificate.p,
+                                 .key_file = s->tls.key.p,
+                                 .ca_file = s->tls.ca.p,
+                                 .verify = trust_verify,
+                                 .arg = &nobody };
+    struct tls_context *tls = NULL;
+    uint8_t key[KEY_LEN];
+    struct arena a;
+    enum err e = tls_server_new(&server, &tls, d), e2;
+
+    tls_unref(tls);
+    arena_init(&a, 1 << 16);
+    e2 = read_key(s, &a, "salt.key", key, d);
+    e = e != ERR_OK ? e : e2;
+    e2 = read_key(s, &a, "name.key", key, d);
+    e = e != ERR_OK ? e : e2;
+    mem_wipe(key, sizeof key);
+    arena_done(&a);
+    return e;
+}
