@@ -184,6 +184,24 @@ static void test_departments(void **state)
     assert_int_equal(put, CATALOG_CHANGED);
 }
 
+/* A code with a wrong check digit that is there already (taken over from an older registry) does not stop other
+ * changes. */
+static void test_legacy_code(void **state)
+{
+    struct shelf *s = *state;
+    enum catalog_put put;
+    uint64_t version;
+
+    stock(s);
+    assert_int_equal(
+        sql_exec(s->tx, "UPDATE catalog_entry SET code = '91350211M0000XUF46' WHERE id = 'education'", NULL, 0, NULL),
+        ERR_OK);
+    assert_int_equal(
+        shelf_try(s, "kind: Department\nid: education\ntitle: new\ncode: 91350211M0000XUF46\n", &put, &version),
+        ERR_OK);
+    assert_int_equal(put, CATALOG_CHANGED);
+}
+
 struct list {
     char text[512];
 };
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gains_need_activation, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_versions, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_refused, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_legacy_code, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_departments, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_each, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_each_nested, shelf_open_store, shelf_close),

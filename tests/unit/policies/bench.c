@@ -22,6 +22,9 @@ const struct policy_actor sun = { .id = SLICE("natural-resources/sun"),
 const struct policy_actor li = { .id = SLICE("data-bureau/li"),
                                  .department = SLICE("data-bureau"),
                                  .bureau_approver = true };
+const struct policy_actor chen = { .id = SLICE("public-security/chen"),
+                                   .department = SLICE("public-security"),
+                                   .consumer_officer = true };
 const struct policy_actor qian = { .id = SLICE("public-security/qian"),
                                    .department = SLICE("public-security"),
                                    .provider_officer = true,

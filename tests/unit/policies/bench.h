@@ -21,6 +21,7 @@ extern const struct policy_actor zhao;  /* education, consumer officer: another 
 extern const struct policy_actor zhang; /* public-security, provider officer */
 extern const struct policy_actor sun;   /* natural-resources, provider officer */
 extern const struct policy_actor li;    /* data-bureau, bureau approver */
+extern const struct policy_actor chen;  /* public-security, without the role */
 extern const struct policy_actor qian;  /* public-security's provider officer and a bureau approver */
 
 /* The story's request: household and residence (public-security), property (natural-resources). n_wishes 1..3. */

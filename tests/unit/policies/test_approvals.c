@@ -37,6 +37,7 @@ static const struct script scripts[] = {
     { "the roles", 1, {
         DENY(zhao, REASON_ROLE_MISSING),
         DENY(sun, REASON_ROLE_MISSING),
+        DENY(chen, REASON_ROLE_MISSING),
         DENY(li, REASON_ROLE_MISSING), /* the provider comes first */
         { &zhang, POLICY_APPROVE, "", ERR_OK, 0, "provider", 0, "open" },
         DENY(zhang, REASON_ROLE_MISSING) } },

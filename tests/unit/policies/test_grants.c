@@ -70,10 +70,11 @@ static void test_who_may(void **state)
         const struct policy_actor *by;
         bool may;
     } rows[] = {
-        { POLICY_REVOKE, &zhang, true },   { POLICY_REVOKE, &li, true },     { POLICY_REVOKE, &sun, false },
-        { POLICY_REVOKE, &wang, false },   { POLICY_SUSPEND, &zhang, true }, { POLICY_SUSPEND, &li, true },
-        { POLICY_SUSPEND, &sun, false },   { POLICY_SUSPEND, &wang, false }, { POLICY_GIVE_BACK, &wang, true },
-        { POLICY_GIVE_BACK, &zhao, true }, { POLICY_GIVE_BACK, &li, false }, { POLICY_GIVE_BACK, &zhang, false },
+        { POLICY_REVOKE, &zhang, true },     { POLICY_REVOKE, &li, true },      { POLICY_REVOKE, &sun, false },
+        { POLICY_REVOKE, &wang, false },     { POLICY_SUSPEND, &zhang, true },  { POLICY_SUSPEND, &li, true },
+        { POLICY_SUSPEND, &sun, false },     { POLICY_SUSPEND, &wang, false },  { POLICY_GIVE_BACK, &wang, true },
+        { POLICY_REVOKE, &chen, false },     { POLICY_GIVE_BACK, &zhao, true }, { POLICY_GIVE_BACK, &li, false },
+        { POLICY_GIVE_BACK, &zhang, false },
     };
     struct bench *b = *state;
 
