@@ -22,6 +22,7 @@ bool certs_name_read(struct slice uri, struct certs_name *ret);
 void certs_name_put(struct buf *out, enum certs_kind kind, struct slice domain, struct slice department, struct slice id);
 
 /* ---- the peer of a connection ---- */
+enum { CERTS_DEPTH_MAX = 4 }; /* the leaf is 0, the anchor at most this */
 struct certs_peer {
     enum reason verdict;         /* REASON_GRANTED: verified; else why not, and no name below is set */
     enum certs_kind kind;
@@ -31,12 +32,16 @@ struct certs_peer {
     char digest[65];             /* SHA-256 of the leaf, hex; set also for refused ones */
     char serial[65];             /* hex */
     int64_t not_after;           /* wall ms */
+    struct sha256 path[CERTS_DEPTH_MAX]; /* what stands above the leaf: its issuer first, the anchor last */
+    unsigned path_n;
 };
+/* By this, not by assignment: department and id point into uri. */
+void certs_peer_copy(struct certs_peer *to, const struct certs_peer *from);
 /* Trust anchors, each bound to trust domains, and revocation lists. */
 struct certs_trust;
 struct certs_anchor {
-    const char *ca_file;  /* PEM: the anchor and intermediates under it */
-    const char *crl_file; /* PEM, one or more lists; "" only where `no_crl` is said */
+    const char *ca_file;  /* PEM: one anchor (self-signed) and intermediates under it */
+    const char *crl_file; /* PEM, one or more complete lists of the CAs above; "" exactly where `no_crl` is said */
     const char *domain;   /* the trust domain it vouches for */
     const char *departments; /* ids joined by ',', or "" for all */
     bool no_crl;
@@ -48,7 +53,8 @@ void certs_trust_unref(struct certs_trust *t);
  * leaf is no CA, depth ≤ 4, RSA ≥ 2048 or P-256/P-384/Ed25519, SHA-2 signatures, exactly one URI SAN, name within the anchor's domain and departments.
  * Never fails otherwise: every outcome is a peer with a verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread. */
 void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now, struct certs_peer *ret);
-/* Is this (verified) peer's certificate on a revocation list of `t`, or its list out of date? REASON_GRANTED when neither. For open connections. */
+/* Is this (verified) peer's certificate, or a CA on its path, on a revocation list of `t`, or a list out of date or missing, the certificate
+ * expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these. For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
 
 /* ---- the authority ---- */

@@ -1,0 +1,195 @@
+/* certs/register: what was signed and what was taken back, and the list that says so.
+ * Invariants: a row is made once and never deleted; revoked_at is set once; the list written holds every revoked row;
+ * numbers of lists only grow. Tables: certs_leaf. */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include "certs/internal.h"
+
+static const char first_schema[] =
+    "CREATE TABLE certs_leaf(serial TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, uri TEXT NOT NULL,"
+    " author TEXT NOT NULL, not_before BIGINT NOT NULL, not_after BIGINT NOT NULL,"
+    " revoked_at BIGINT NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX certs_leaf_by_uri ON certs_leaf(uri);"
+    "CREATE INDEX certs_leaf_by_revoked ON certs_leaf(revoked_at);";
+
+const struct sql_migration certs_migrations[] = { { first_schema } };
+const size_t certs_migrations_n = sizeof certs_migrations / sizeof *certs_migrations;
+
+#define COLUMNS "serial, digest, uri, author, reason, not_before, not_after, revoked_at"
+
+enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct slice uri, struct slice author)
+{
+    return sql_exec(tx,
+                    "INSERT INTO certs_leaf(serial, digest, uri, author, not_before, not_after)"
+                    " VALUES($1, $2, $3, $4, $5, $6)",
+                    SQL_ARGS(SQL_T(slice_of(c->serial)), SQL_T(slice_of(c->digest)), SQL_T(uri), SQL_T(author),
+                             SQL_I(c->not_before), SQL_I(c->not_after)),
+                    NULL);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    int64_t now;
+    struct arena *a;
+    enum err (*fn)(void *arg, const struct certs_row *row);
+    void *arg;
+};
+
+static enum err row_read(void *arg, const struct sql_row *from)
+{
+    struct reader *r = arg;
+    struct certs_row row = { .not_before = sql_int(from, 5),
+                             .not_after = sql_int(from, 6),
+                             .revoked_at = sql_int(from, 7) };
+    struct slice *const texts[] = { &row.serial, &row.digest, &row.uri, &row.author, &row.reason };
+
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct slice s = sql_text(from, i);
+
+        *texts[i] = arena_dup(r->a, s);
+        if (texts[i]->n != s.n)
+            return ERR_NOMEM;
+    }
+    row.state = row.revoked_at ? SLICE("revoked") : r->now > row.not_after ? SLICE("expired") : SLICE("valid");
+    return r->fn(r->arg, &row);
+}
+
+static enum err row_keep(void *arg, const struct certs_row *row)
+{
+    *(struct certs_row *)arg = *row;
+    return ERR_OK;
+}
+
+enum err certs_find(struct sql_tx *tx, struct slice serial, int64_t now, struct arena *a, struct certs_row *ret)
+{
+    struct reader r = { now, a, row_keep, ret };
+
+    return sql_one(tx, "SELECT " COLUMNS " FROM certs_leaf WHERE serial = $1", SQL_ARGS(SQL_T(serial)), row_read, &r);
+}
+
+enum err certs_each(struct sql_tx *tx, struct slice uri, int64_t now, struct arena *a,
+                    enum err (*fn)(void *arg, const struct certs_row *row), void *arg)
+{
+    struct reader r = { now, a, fn, arg };
+
+    if (uri.n == 0)
+        return sql_each(tx, "SELECT " COLUMNS " FROM certs_leaf ORDER BY not_before, serial", NULL, 0, row_read, &r);
+    return sql_each(tx, "SELECT " COLUMNS " FROM certs_leaf WHERE uri = $1 ORDER BY not_before, serial",
+                    SQL_ARGS(SQL_T(uri)), row_read, &r);
+}
+
+/* ---- taking back ---- */
+
+static enum err revoked_read(void *arg, const struct sql_row *row)
+{
+    *(int64_t *)arg = sql_int(row, 0);
+    return ERR_OK;
+}
+
+enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason, int64_t now)
+{
+    int64_t at = 0;
+    enum err e =
+        sql_one(tx, "SELECT revoked_at FROM certs_leaf WHERE serial = $1", SQL_ARGS(SQL_T(serial)), revoked_read, &at);
+
+    if (e != ERR_OK)
+        return e;
+    if (at != 0)
+        return ERR_CONFLICT;
+    return sql_exec(tx, "UPDATE certs_leaf SET revoked_at = $1, reason = $2 WHERE serial = $3",
+                    SQL_ARGS(SQL_I(now), SQL_T(reason), SQL_T(serial)), NULL);
+}
+
+/* ---- the list ---- */
+
+static uint64_t number_of(const X509_CRL *list)
+{
+    ASN1_INTEGER *n = X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
+    uint64_t value = 0;
+
+    if (n == NULL || !ASN1_INTEGER_get_uint64(&value, n))
+        value = 0;
+    ASN1_INTEGER_free(n);
+    return value;
+}
+
+static bool list_copy(X509_CRL *list, struct buf *out)
+{
+    BIO *mem = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    bool ok = mem && PEM_write_bio_X509_CRL(mem, list) == 1;
+
+    if (ok) {
+        long n = BIO_get_mem_data(mem, &text);
+
+        buf_put(out, slice_make(text, (size_t)n));
+    }
+    BIO_free(mem);
+    return ok;
+}
+
+/* Lists of other authorities (the root's) stay as they are; of our own only the number matters. */
+static enum err others_keep(const struct certs_ca *ca, struct slice old, struct buf *out, uint64_t *number,
+                            struct diags *d)
+{
+    BIO *in = BIO_new_mem_buf(old.p, (int)old.n);
+    X509_CRL *list = NULL;
+    enum err e = in ? ERR_OK : diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
+
+    while (e == ERR_OK && (e = certs_list_next(in, ca->list_path, &list, d)) == ERR_OK && list) {
+        if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(ca->cert)) == 0) {
+            uint64_t n = number_of(list);
+
+            *number = n >= *number ? n + 1 : *number;
+        } else if (!list_copy(list, out)) {
+            e = diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
+        }
+        X509_CRL_free(list);
+    }
+    BIO_free(in);
+    return e;
+}
+
+static enum err entry_add(void *arg, const struct sql_row *row)
+{
+    return certs_list_add(arg, sql_text(row, 0), sql_int(row, 1));
+}
+
+static enum err own_put(struct certs_ca *ca, struct sql_tx *tx, uint64_t number, int64_t from, int64_t to,
+                        struct buf *out, struct diags *d)
+{
+    X509_CRL *list = NULL;
+    enum err e = certs_list_new(ca->cert, number, from, to, &list);
+
+    if (e == ERR_OK)
+        e = sql_each(tx, "SELECT serial, revoked_at FROM certs_leaf WHERE revoked_at <> 0", NULL, 0, entry_add, list);
+    if (e == ERR_OK)
+        e = certs_list_put(list, ca->key, out);
+    if (e != ERR_OK)
+        diag_add(d, e, 0, 0, "cannot sign the revocation list (%s)", "无法签发吊销列表（%s）", certs_why());
+    X509_CRL_free(list);
+    return e;
+}
+
+enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now, struct diags *d)
+{
+    struct buf old = BUF_INIT(CERTS_LIST_MAX), text = BUF_INIT(CERTS_LIST_MAX);
+    uint64_t number = (uint64_t)(now / 1000);
+    enum err e;
+
+    if (hours < 1 || hours > 168)
+        return diag_add(d, ERR_INVALID, 0, 0, "a revocation list lasts 1 to 168 hours, not %u",
+                        "吊销列表有效期须为 1 至 168 小时，不能为 %u 小时", hours);
+    e = file_read(ca->list_path, &old, d);
+    if (e == ERR_OK)
+        e = others_keep(ca, buf_slice(&old), &text, &number, d);
+    if (e == ERR_OK)
+        e = own_put(ca, tx, number, now, now + (int64_t)hours * 3600000, &text, d);
+    if (e == ERR_OK)
+        e = file_write(ca->list_path, buf_slice(&text), 0644, d);
+    ERR_clear_error();
+    buf_done(&old);
+    buf_done(&text);
+    return e;
+}

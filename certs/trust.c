@@ -1,0 +1,246 @@
+/* certs/trust: anchors with the authorities under them, each bound to what it may vouch for.
+ * Invariants: once loaded nothing changes but the count, so any thread reads without a lock; every authority is a CA
+ * with a key of today's size, and hangs from the one anchor of its file; a vouch names a valid domain. */
+#include <openssl/err.h>
+#include "certs/internal.h"
+
+enum { TRUST_MEM_MAX = 1 << 30 };
+
+static enum err no_memory(struct diags *d)
+{
+    return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
+}
+
+const struct certs_authority *certs_authority_find(const struct certs_trust *t, const struct sha256 *digest)
+{
+    const struct certs_authority *a = t->authorities;
+
+    while (a && memcmp(a->digest.b, digest->b, sizeof digest->b) != 0)
+        a = a->next;
+    return a;
+}
+
+static bool departments_have(struct slice list, struct slice id)
+{
+    while (list.n > 0)
+        if (slice_eq(slice_cut(&list, ','), id))
+            return true;
+    return false;
+}
+
+const struct certs_vouch *certs_vouch_find(const struct certs_trust *t, const struct sha256 *root,
+                                           const struct certs_name *name)
+{
+    for (const struct certs_vouch *v = t->vouches; v; v = v->next) {
+        if (memcmp(v->anchor->digest.b, root->b, sizeof root->b) != 0 || !slice_eq(v->domain, name->domain))
+            continue;
+        /* A gateway belongs to no department: an anchor bound to some cannot name it. */
+        if (v->departments.n == 0 || departments_have(v->departments, name->department))
+            return v;
+    }
+    return NULL;
+}
+
+/* ---- loading ---- */
+
+static enum err anchor_check(const struct certs_anchor *from, struct diags *d)
+{
+    struct slice departments = slice_of(from->departments);
+
+    if (!certs_domain_valid(slice_of(from->domain)))
+        return diag_add(d, ERR_INVALID, 0, 0, "'%s' is no trust domain", "“%s”不是合法信任域", from->domain);
+    if (departments.n > 0 && departments.p[departments.n - 1] == ',')
+        return diag_add(d, ERR_INVALID, 0, 0, "a department is missing behind the last comma",
+                        "最后一个逗号后缺少部门");
+    while (departments.n > 0) {
+        struct slice one = slice_cut(&departments, ',');
+
+        if (!ident_valid(one))
+            return diag_add(d, ERR_INVALID, 0, 0, "'%.*s' is no department's id", "“%.*s”不是合法的部门代号",
+                            SLICE_ARG(one));
+    }
+    if (from->no_crl == (from->crl_file && from->crl_file[0]))
+        return diag_add(d, ERR_INVALID, 0, 0, "%s: name its revocation list, or say that it has none, and not both",
+                        "%s：请指明其吊销列表，或声明没有吊销列表，二者只能取一", from->ca_file);
+    return ERR_OK;
+}
+
+/* Is some member of `all` the issuer of `x`, by name and by signature? */
+static bool issued_among(X509 *x, STACK_OF(X509) * all)
+{
+    for (int i = 0; i < sk_X509_num(all); i++) {
+        X509 *by = sk_X509_value(all, i);
+
+        if (by != x && X509_check_issued(by, x) == X509_V_OK && X509_verify(x, X509_get0_pubkey(by)) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* *anchor gets the one member that signed itself. */
+static enum err family_check(STACK_OF(X509) * all, const char *path, X509 **anchor, struct diags *d)
+{
+    struct certs_serial serial;
+    int selves = 0;
+
+    for (int i = 0; i < sk_X509_num(all); i++) {
+        X509 *x = sk_X509_value(all, i);
+
+        if (X509_check_ca(x) != 1 || !certs_key_ok(X509_get0_pubkey(x)) ||
+            !certs_serial_read(X509_get0_serialNumber(x), &serial))
+            return diag_add(d, ERR_INVALID, 0, 0,
+                            "certificate %d in %s is no CA with a key of P-256, P-384, Ed25519 or RSA from 2048 bits",
+                            "第 %d 张证书（%s）不是合规的 CA 证书（P-256、P-384、Ed25519 或 2048 位以上 RSA）", i + 1,
+                            path);
+        if (X509_self_signed(x, 1) == 1) {
+            *anchor = x;
+            selves++;
+        } else if (!issued_among(x, all)) {
+            return diag_add(d, ERR_INVALID, 0, 0, "certificate %d in %s is signed by none of its others",
+                            "第 %d 张证书（%s）不是由该文件中的其他证书签发", i + 1, path);
+        }
+    }
+    if (selves != 1)
+        return diag_add(d, ERR_INVALID, 0, 0, "%s must hold exactly one anchor (a self-signed CA), and holds %d",
+                        "%s 须恰好含一个信任锚（自签 CA），现有 %d 个", path, selves);
+    return ERR_OK;
+}
+
+/* Adds it unless it is there; *ret gets the authority. */
+static enum err authority_add(struct certs_trust *t, X509 *x, const struct certs_authority **ret, struct diags *d)
+{
+    struct sha256 digest;
+    struct certs_authority *a;
+
+    if (!certs_digest(x, &digest))
+        return no_memory(d);
+    *ret = certs_authority_find(t, &digest);
+    if (*ret)
+        return ERR_OK;
+    a = arena_zalloc(&t->arena, sizeof *a);
+    if (a == NULL || !X509_STORE_add_cert(t->store, x))
+        return no_memory(d);
+    a->digest = digest;
+    certs_serial_read(X509_get0_serialNumber(x), &a->serial); /* checked with the family */
+    X509_up_ref(x);
+    a->cert = x;
+    a->next = t->authorities;
+    t->authorities = a;
+    *ret = a;
+    return ERR_OK;
+}
+
+static enum err vouch_add(struct certs_trust *t, const struct certs_anchor *from, const struct certs_authority *anchor,
+                          struct diags *d)
+{
+    struct certs_vouch *v = arena_zalloc(&t->arena, sizeof *v);
+    struct slice departments = slice_of(from->departments);
+
+    if (v == NULL)
+        return no_memory(d);
+    v->anchor = anchor;
+    v->no_crl = from->no_crl;
+    v->domain = arena_dup(&t->arena, slice_of(from->domain));
+    v->departments = arena_dup(&t->arena, departments);
+    if (v->domain.p == NULL || v->departments.n != departments.n)
+        return no_memory(d);
+    *t->vouches_tail = v;
+    t->vouches_tail = &v->next;
+    return ERR_OK;
+}
+
+static enum err anchor_load(struct certs_trust *t, const struct certs_anchor *from, struct diags *d)
+{
+    const struct certs_authority *anchor = NULL, *one;
+    STACK_OF(X509) *all = NULL;
+    X509 *self = NULL;
+    enum err e = anchor_check(from, d);
+
+    if (e == ERR_OK)
+        e = certs_pem_read(from->ca_file, &all, d);
+    if (e == ERR_OK)
+        e = family_check(all, from->ca_file, &self, d);
+    for (int i = 0; e == ERR_OK && i < sk_X509_num(all); i++) {
+        e = authority_add(t, sk_X509_value(all, i), &one, d);
+        if (sk_X509_value(all, i) == self)
+            anchor = one;
+    }
+    if (e == ERR_OK)
+        e = vouch_add(t, from, anchor, d);
+    sk_X509_pop_free(all, X509_free);
+    return e;
+}
+
+static struct certs_trust *trust_new(void)
+{
+    struct certs_trust *t = mem_zalloc(sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    atomic_init(&t->refs, 1);
+    arena_init(&t->arena, TRUST_MEM_MAX);
+    t->vouches_tail = &t->vouches;
+    t->store = X509_STORE_new();
+    if (t->store && X509_STORE_set_flags(t->store, X509_V_FLAG_X509_STRICT) &&
+        X509_STORE_set_purpose(t->store, X509_PURPOSE_SSL_CLIENT) &&
+        X509_STORE_set_depth(t->store, CERTS_DEPTH_MAX - 1)) /* OpenSSL counts what is between leaf and anchor */
+        return t;
+    certs_trust_unref(t);
+    return NULL;
+}
+
+static void next_update_find(struct certs_trust *t)
+{
+    for (const struct certs_authority *a = t->authorities; a; a = a->next)
+        if (a->list && (t->next_update == 0 || a->list->next_update < t->next_update))
+            t->next_update = a->list->next_update;
+}
+
+/* Every anchor is tried, so that a person sees all that is wrong at once; the first failure is the result. */
+enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret, struct diags *d)
+{
+    struct certs_trust *t = trust_new();
+    enum err first = ERR_OK, e;
+
+    if (t == NULL)
+        return no_memory(d);
+    for (size_t i = 0; i < n; i++) {
+        e = anchor_load(t, &anchors[i], d);
+        first = first == ERR_OK ? e : first;
+    }
+    for (size_t i = 0; i < n && first == ERR_OK; i++)
+        if (!anchors[i].no_crl)
+            first = certs_lists_load(t, anchors[i].crl_file, d);
+    ERR_clear_error();
+    if (first != ERR_OK) {
+        certs_trust_unref(t);
+        return first;
+    }
+    next_update_find(t);
+    *ret = t;
+    return ERR_OK;
+}
+
+/* ---- life ---- */
+
+struct certs_trust *certs_trust_ref(struct certs_trust *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void certs_trust_unref(struct certs_trust *t)
+{
+    if (t == NULL || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (struct certs_authority *a = t->authorities; a; a = a->next)
+        X509_free(a->cert);
+    X509_STORE_free(t->store);
+    arena_done(&t->arena);
+    mem_free(t);
+}
+
+int64_t certs_crl_next_update(const struct certs_trust *t)
+{
+    return t->next_update;
+}
