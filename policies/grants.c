@@ -20,19 +20,20 @@ static enum err version_keep(struct sql_tx *tx, struct slice id)
 enum err policy_grant_born(struct sql_tx *tx, const struct policy_request *q, const struct policy_wish *w,
                            struct slice approvers, struct slice by, int64_t now, struct arena *a, struct slice *ret_id)
 {
+    int64_t number = 0;
     struct slice id;
-    enum err e = policy_id_next(tx, 'g', a, &id);
+    enum err e = policy_id_next(tx, 'g', a, &number, &id);
 
     if (e == ERR_OK)
         e = sql_exec(tx,
-                     "INSERT INTO policy_grant(" GRANT_COLUMNS
-                     ") VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+                     "INSERT INTO policy_grant(number, " GRANT_COLUMNS
+                     ") VALUES($23, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
                      " 'active', '', $13, 1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $22)",
                      SQL_ARGS(SQL_T(id), SQL_T(q->id), SQL_T(q->app), SQL_T(q->department), SQL_T(w->provider),
                               SQL_T(w->resource), SQL_T(q->purposes), SQL_T(w->items), SQL_T(w->clear), SQL_T(q->basis),
                               SQL_T(q->author), SQL_T(approvers), SQL_T(by), SQL_I(w->resource_version),
                               SQL_I(q->max_rows), SQL_I(q->day_from), SQL_I(q->day_to), SQL_I(q->minute_from),
-                              SQL_I(q->minute_to), SQL_I(q->weekdays), SQL_I(q->expires), SQL_I(now)),
+                              SQL_I(q->minute_to), SQL_I(q->weekdays), SQL_I(q->expires), SQL_I(now), SQL_I(number)),
                      NULL);
     if (e == ERR_OK)
         e = version_keep(tx, id);
@@ -124,7 +125,7 @@ enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *
     filter_put(&sql, args, &n, "department", f->department);
     filter_put(&sql, args, &n, "provider", f->provider);
     filter_put(&sql, args, &n, "state", f->state);
-    buf_puts(&sql, " ORDER BY length(id), id");
+    buf_puts(&sql, " ORDER BY number");
     buf_putc(&sql, '\0');
     e = sql.failed;
     if (e == ERR_OK)

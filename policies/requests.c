@@ -51,15 +51,15 @@ static enum err wishes_store(struct sql_tx *tx, const struct policy_request *q)
     return ERR_OK;
 }
 
-static enum err request_store(struct sql_tx *tx, const struct policy_request *q)
+static enum err request_store(struct sql_tx *tx, int64_t number, const struct policy_request *q)
 {
     return sql_exec(tx,
-                    "INSERT INTO policy_request(" REQUEST_COLUMNS ")"
-                    " VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'open')",
+                    "INSERT INTO policy_request(number, " REQUEST_COLUMNS ")"
+                    " VALUES($16, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'open')",
                     SQL_ARGS(SQL_T(q->id), SQL_T(q->app), SQL_T(q->department), SQL_T(q->purposes), SQL_T(q->basis),
                              SQL_T(q->scenario), SQL_I(q->day_from), SQL_I(q->day_to), SQL_I(q->minute_from),
                              SQL_I(q->minute_to), SQL_I(q->weekdays), SQL_I(q->expires), SQL_I(q->max_rows),
-                             SQL_T(q->author), SQL_I(q->created)),
+                             SQL_T(q->author), SQL_I(q->created), SQL_I(number)),
                     NULL);
 }
 
@@ -67,6 +67,7 @@ enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q
                                int64_t now, struct arena *a, struct slice *ret_id, struct diags *d)
 {
     struct policy_request made = *q;
+    int64_t number = 0;
 
     if (!by->consumer_officer || !slice_eq(by->department, q->department))
         return ERR_DENIED;
@@ -74,9 +75,9 @@ enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q
     made.created = now;
     enum err e = policy_request_check(&made, now, d);
     if (e == ERR_OK)
-        e = policy_id_next(tx, 'r', a, &made.id);
+        e = policy_id_next(tx, 'r', a, &number, &made.id);
     if (e == ERR_OK)
-        e = request_store(tx, &made);
+        e = request_store(tx, number, &made);
     if (e == ERR_OK)
         e = wishes_store(tx, &made);
     if (e == ERR_OK)
@@ -185,7 +186,7 @@ enum err policy_request_each(struct sql_tx *tx, struct slice state, struct arena
     struct reading to = { .a = a, .tail = &to.first };
     enum err e = sql_each(tx,
                           "SELECT " REQUEST_COLUMNS " FROM policy_request WHERE $1 = '' OR state = $1"
-                          " ORDER BY length(id), id",
+                          " ORDER BY number",
                           SQL_ARGS(SQL_T(state)), request_read, &to);
 
     for (struct node *n = to.first; n != NULL && e == ERR_OK; n = n->next) {

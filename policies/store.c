@@ -2,9 +2,11 @@
  * Invariant: ids are given out once, in order, by the counter table, inside the transaction that uses them. */
 #include "policies/store.h"
 
+/* number: that of the id; rows are kept and listed in its order without sorting. */
 static const char first_schema[] =
     "CREATE TABLE policy_counter(name TEXT PRIMARY KEY, value BIGINT NOT NULL);"
-    "CREATE TABLE policy_request(id TEXT PRIMARY KEY, app TEXT NOT NULL, department TEXT NOT NULL, purposes TEXT NOT "
+    "CREATE TABLE policy_request(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, app TEXT NOT NULL, department "
+    "TEXT NOT NULL, purposes TEXT NOT "
     "NULL,"
     " basis TEXT NOT NULL, scenario TEXT NOT NULL, day_from BIGINT NOT NULL, day_to BIGINT NOT NULL,"
     " minute_from BIGINT NOT NULL, minute_to BIGINT NOT NULL, weekdays BIGINT NOT NULL, expires BIGINT NOT NULL,"
@@ -16,7 +18,8 @@ static const char first_schema[] =
     "CREATE TABLE policy_approval(request TEXT NOT NULL, provider TEXT NOT NULL, step BIGINT NOT NULL,"
     " department TEXT NOT NULL, state TEXT NOT NULL, decided_by TEXT NOT NULL, note TEXT NOT NULL, at BIGINT NOT NULL,"
     " PRIMARY KEY(request, provider, step));"
-    "CREATE TABLE policy_grant(id TEXT PRIMARY KEY, request TEXT NOT NULL, app TEXT NOT NULL, department TEXT NOT NULL,"
+    "CREATE TABLE policy_grant(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, request TEXT NOT NULL, app TEXT "
+    "NOT NULL, department TEXT NOT NULL,"
     " provider TEXT NOT NULL, resource TEXT NOT NULL, purposes TEXT NOT NULL, items TEXT NOT NULL, clear TEXT NOT NULL,"
     " basis TEXT NOT NULL, author TEXT NOT NULL, approvers TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL,"
     " changed_by TEXT NOT NULL, version BIGINT NOT NULL, resource_version BIGINT NOT NULL, max_rows BIGINT NOT NULL,"
@@ -89,7 +92,7 @@ static enum err counter_read(void *arg, const struct sql_row *row)
     return ERR_OK;
 }
 
-enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, struct slice *ret)
+enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, int64_t *ret_number, struct slice *ret)
 {
     struct slice name = slice_make(&letter, 1);
     int64_t value = 0;
@@ -104,6 +107,7 @@ enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, struct 
     if (e != ERR_OK)
         return e;
     *ret = slice_of(arena_printf(a, "%c%lld", letter, (long long)value));
+    *ret_number = value;
     return ret->p ? ERR_OK : ERR_NOMEM;
 }
 

@@ -28,8 +28,9 @@ struct slice policy_read_text(struct policy_reader *r);
 int64_t policy_read_int(struct policy_reader *r);
 
 /* ---- ids and texts ---- */
-/* The next id of a kind, a letter and a number: "r1", "r2", … *ret lives in `a`. */
-enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, struct slice *ret) MUST_CHECK;
+/* The next id of a kind, a letter and a number: "r1", "r2", … and the number alone. *ret lives in `a`. */
+enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, int64_t *ret_number,
+                        struct slice *ret) MUST_CHECK;
 /* A note, basis or scenario: not blank unless `optional`, UTF-8, at most POLICY_TEXT_MAX code points, no identity
  * number (it goes on the record). `field` names it in the message. */
 enum err policy_text_check(struct slice text, bool optional, const char *field, struct diags *d) MUST_CHECK;
