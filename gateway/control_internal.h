@@ -1,0 +1,104 @@
+#pragma once
+/* The control thread's inside, shared by control*.c, act.c, api.c and ops.c; nobody else. */
+#include "gateway/control.h"
+#include "gateway/flood.h"
+#include "gateway/problem.h"
+#include "gateway/trust.h"
+#include "gateway/worker.h"
+
+enum { CONTROL_BODY_CAP = 16 << 20, CONTROL_ANSWER_CAP = 64 << 20, CONTROL_WORKERS_MAX = 256, DONE_BATCH = 256 };
+
+struct act_done { /* an act whose record is in the log, not yet noted in the outbox */
+    uint64_t act, index;
+};
+struct control_note {
+    struct worker_note note; /* first: the worker gives it back */
+    struct control *control;
+};
+struct api_conn;
+struct control {
+    const char *settings_path;
+    const struct settings *settings; /* the ones in force */
+    struct settings *reloaded;       /* own: when they came with a reload */
+    struct audit_log *log;           /* bor */
+    struct loop *loop;
+    struct sql *sql;
+    struct audit_queue *queue;
+    struct watch *queue_watch, *signal_watch;
+    int signal_fd, control_fd, operations_fd;
+    struct certs_ca *ca;
+    struct connector_world world;
+    char secrets_dir[4200], state_dir[4096];
+    struct snapshot *snapshot; /* ref: the newest */
+    struct trust_holder trust; /* of the control listener */
+    int64_t trust_stamp;       /* changes of the files that it was loaded from */
+    int64_t crl_written;       /* wall ms; 0: not since the start */
+    struct tls_context *tls;
+    struct acceptor *control_acceptor, *operations_acceptor;
+    struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
+    unsigned n_workers;
+    /* acts under way, in the order of their numbers; act.c */
+    struct act_job *jobs, **jobs_tail;
+    unsigned outstanding; /* lines given to the log, not yet answered for */
+    struct act_done done[DONE_BATCH];
+    unsigned n_done;
+    struct alarm retry, flush, minute, drain, counted;
+    struct flood flood; /* refusals of the control listener */
+    struct control_note reload_notes[CONTROL_WORKERS_MAX], drain_notes[CONTROL_WORKERS_MAX];
+    unsigned reloads_out, drains_out;
+    int64_t drain_until;   /* mono ms */
+    unsigned searches;     /* threads that read the log; api_audit.c */
+    unsigned refusals_out; /* refusals whose record is on its way */
+    bool draining, in_tx;
+    bool held; /* act.c: the log refused a line; wait for the retry alarm */
+    bool pumping, pump_again;
+    struct api_conn *connections;
+    unsigned n_connections;
+    int64_t started;         /* wall ms */
+    uint64_t api_answers[6]; /* by class of status; for /metrics */
+};
+
+/* act.c */
+enum err act_init(struct control *c) MUST_CHECK;
+void act_free_all(struct control *c);
+void act_on_log(void *control); /* the queue's descriptor is readable */
+void act_flush_done(struct control *c);
+/* Acts that are in the state but not in the log (start-up): appended in order and durable on ERR_OK. */
+enum err act_replay(struct control *c, struct diags *d) MUST_CHECK;
+/* Trust was loaded anew: a snapshot with it, without an act. */
+void act_publish_trust(struct control *c, struct certs_trust *t);
+size_t act_pending(const struct control *c);
+/* control.c */
+enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
+/* trust_load.c */
+enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d) MUST_CHECK;
+enum err control_crl_write(struct control *c, struct diags *d) MUST_CHECK;
+void control_minute(struct control *c); /* renewals, reload of changed lists, pruning, the reserve */
+/* reserve.c */
+void reserve_keep(struct control *c); /* make it when there is room */
+bool reserve_free(struct control *c); /* false: there is none */
+/* api.c */
+extern const struct http_service api_service;
+void api_run(struct api_request *q); /* authenticate, route, run; the request is complete */
+void api_free(struct api_request *q);
+void api_init(struct control *c);
+const struct api_route *api_route_find(const struct api_request *q, bool *path_known);
+const struct api_route *api_route_at(size_t i); /* NULL past the end */
+/* api_refuse.c: record a refusal and answer when that is durable. False: it is no attempt to be recorded; answer now.
+ */
+bool api_record_refusal(struct api_request *q, enum reason r, const char *en, const char *zh);
+void api_send_problem(struct api_request *q, enum reason r, const char *en, const char *zh);
+void api_connections_drain(struct control *c);
+void api_connections_abort(struct control *c);
+void api_connections_recheck(struct control *c); /* close those whose certificate was revoked */
+/* ops.c */
+extern const struct http_service ops_service;
+/* status.c: what api_status and ops both say */
+enum { CHECKS_MAX = 8 };
+struct health {
+    const char *name;
+    bool ok;
+    char text[2][160];
+};
+size_t control_health(struct control *c, struct health out[CHECKS_MAX]);
+uint64_t control_disk_free(const char *dir); /* bytes; UINT64_MAX: unknown */

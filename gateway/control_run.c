@@ -1,0 +1,171 @@
+/* The control thread at work: signals, reload, the jobs of each minute, and the drain. */
+#include "gateway/control_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { MINUTE_MS = 60000, CHECK_MS = 50 };
+
+static void our_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+}
+
+enum err control_signals_block(void)
+{
+    sigset_t set;
+
+    our_signals(&set);
+    return sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? ERR_OK : ERR_SYS;
+}
+
+/* ---- reload ---- */
+static void say(const char *event, const struct diags *d)
+{
+    for (const struct diag *at = d->first; at; at = at->next)
+        log_event(LOG_ERROR, event, "what", at->what[LANG_EN], NULL);
+}
+
+static void on_reloaded(struct worker_note *n)
+{
+    struct control_note *note = (struct control_note *)(void *)n;
+
+    note->control->reloads_out--;
+}
+
+static enum err reload_settings(struct control *c, struct diags *d)
+{
+    struct settings *next = mem_zalloc(sizeof *next);
+    enum err e = next ? settings_read(c->settings_path, next, d) : ERR_NOMEM;
+
+    if (e == ERR_OK)
+        e = settings_may_reload(c->settings, next, d);
+    if (e != ERR_OK) {
+        if (next)
+            settings_done(next);
+        mem_free(next);
+        return e;
+    }
+    if (c->reloaded) {
+        settings_done(c->reloaded);
+        mem_free(c->reloaded);
+    }
+    c->settings = c->reloaded = next;
+    return ERR_OK;
+}
+
+static void reload_tls(struct control *c, struct diags *d)
+{
+    if (control_tls_load(c, d) != ERR_OK || c->reloads_out > 0)
+        return;
+    for (unsigned i = 0; i < c->n_workers; i++) {
+        c->reload_notes[i].control = c;
+        c->reloads_out++;
+        worker_reload_tls(c->workers[i], &c->reload_notes[i].note, c->loop, on_reloaded);
+    }
+}
+
+/* What is wrong leaves what is in force as it is. */
+static void reload(struct control *c)
+{
+    struct certs_trust *t = NULL;
+    struct diags d;
+    struct arena a;
+
+    arena_init(&a, 1 << 20);
+    diags_init(&d, &a);
+    if (reload_settings(c, &d) == ERR_OK) {
+        reload_tls(c, &d);
+        if (control_trust_load(c, &t, &d) == ERR_OK)
+            act_publish_trust(c, t);
+    }
+    say("reload-failed", &d);
+    log_event(LOG_INFO, "reloaded", "problems", d.count ? "yes" : "no", NULL);
+    arena_done(&a);
+}
+
+/* ---- drain ---- */
+static void on_drained(struct worker_note *n)
+{
+    struct control_note *note = (struct control_note *)(void *)n;
+
+    note->control->drains_out--;
+}
+
+/* Everything that runs may end by itself; after limits.drain only what still points here is waited for: searches
+ * and records of refusals. */
+static void on_drain_check(struct alarm *a)
+{
+    struct control *c = (struct control *)((char *)a - offsetof(struct control, drain));
+    bool late = loop_now(c->loop) >= c->drain_until;
+
+    if (c->searches == 0 && c->refusals_out == 0 &&
+        (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0)))
+        loop_stop(c->loop);
+    else
+        alarm_set(c->loop, a, CHECK_MS);
+}
+
+static void drain(struct control *c)
+{
+    if (c->draining) { /* asked twice: now */
+        c->drain_until = loop_now(c->loop);
+        return;
+    }
+    c->draining = true;
+    c->drain_until = loop_now(c->loop) + c->settings->limits.drain_ms;
+    log_event(LOG_INFO, "draining", NULL);
+    c->control_acceptor = acceptor_free(c->control_acceptor);
+    api_connections_drain(c);
+    for (unsigned i = 0; i < c->n_workers; i++) {
+        c->drain_notes[i].control = c;
+        c->drains_out++;
+        worker_drain(c->workers[i], &c->drain_notes[i].note, c->loop, on_drained);
+    }
+    alarm_set(c->loop, &c->drain, CHECK_MS);
+}
+
+/* ---- signals ---- */
+static void on_signal(void *arg)
+{
+    struct control *c = arg;
+    struct signalfd_siginfo info;
+
+    while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            reload(c);
+        else
+            drain(c);
+    }
+}
+
+static void on_minute(struct alarm *a)
+{
+    struct control *c = (struct control *)((char *)a - offsetof(struct control, minute));
+
+    control_minute(c);
+    alarm_set(c->loop, a, MINUTE_MS);
+}
+
+void control_run(struct control *c)
+{
+    sigset_t set;
+
+    our_signals(&set);
+    c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (c->signal_fd >= 0)
+        c->signal_watch = watch_new(c->loop, c->signal_fd, on_signal, c);
+    if (c->signal_watch == NULL) {
+        log_event(LOG_ERROR, "no-signals", NULL);
+        return;
+    }
+    alarm_init(&c->minute, on_minute);
+    alarm_init(&c->drain, on_drain_check);
+    alarm_set(c->loop, &c->minute, MINUTE_MS);
+    loop_run(c->loop);
+}

@@ -1,0 +1,113 @@
+/* Trust as the settings say: anchors and revocation lists, loaded again when their files change, and our own list
+ * renewed long before it runs out. */
+#include "gateway/control_internal.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { ANCHORS_MAX = 65, CRL_HOURS = 48, RENEW_BEFORE_MS = 12 * 3600 * 1000, RENEW_PAUSE_MS = 3600 * 1000 };
+
+/* A number that changes when any of the files does. */
+static int64_t stamp_of(const char *path)
+{
+    struct stat st;
+
+    if (path == NULL || path[0] == '\0' || stat(path, &st) != 0)
+        return 0;
+    return (int64_t)st.st_mtim.tv_sec * 1000000007 + st.st_mtim.tv_nsec + (int64_t)st.st_ino * 31 + st.st_size;
+}
+
+static size_t anchors_of(const struct settings *s, const char *domain, struct certs_anchor out[ANCHORS_MAX],
+                         int64_t *stamp)
+{
+    size_t n = 0;
+
+    out[n++] = (struct certs_anchor){ s->tls.ca.p, s->tls.crl.p, domain, "", false };
+    for (size_t i = 0; i < s->tls.n_anchors && n < ANCHORS_MAX; i++) {
+        const struct settings_anchor *a = &s->tls.anchor[i];
+        out[n++] = (struct certs_anchor){ a->ca.p, a->crl.p ? a->crl.p : "", a->domain.p,
+                                          a->departments.p ? a->departments.p : "", a->no_crl };
+    }
+    *stamp = 0;
+    for (size_t i = 0; i < n; i++)
+        *stamp = *stamp * 31 + stamp_of(out[i].ca_file) + 7 * stamp_of(out[i].crl_file);
+    return n;
+}
+
+enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d)
+{
+    struct certs_anchor list[ANCHORS_MAX];
+    char domain[256];
+    int64_t stamp;
+    size_t n;
+    enum err e;
+
+    snprintf(domain, sizeof domain, "%.*s", SLICE_ARG(c->settings->trust_domain));
+    n = anchors_of(c->settings, domain, list, &stamp);
+    if (*ret) {
+        certs_trust_unref(*ret);
+        *ret = NULL;
+    }
+    e = certs_trust_load(list, n, ret, d);
+    if (e == ERR_OK)
+        c->trust_stamp = stamp;
+    return e;
+}
+
+enum err control_crl_write(struct control *c, struct diags *d)
+{
+    struct sql_tx *tx = NULL;
+    int64_t now = control_now(c);
+    enum err e;
+
+    if (c->ca == NULL)
+        return diag_add(d, ERR_UNSUPPORTED, 0, 0, "the authority's key is not on this node", "本节点没有签发机构私钥");
+    e = sql_begin(c->sql, true, &tx, d);
+    if (e != ERR_OK)
+        return e;
+    e = certs_crl_write(c->ca, tx, CRL_HOURS, now, d);
+    if (e == ERR_OK)
+        e = sql_commit(tx, d);
+    else
+        sql_rollback(tx);
+    if (e == ERR_OK)
+        c->crl_written = now;
+    return e;
+}
+
+static void renew_list(struct control *c)
+{
+    int64_t now = control_now(c), next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
+    enum err e;
+
+    if (c->ca == NULL || (next != 0 && next - now > RENEW_BEFORE_MS))
+        return;
+    if (c->crl_written != 0 && now - c->crl_written < RENEW_PAUSE_MS)
+        return; /* the list that runs out is not ours */
+    e = control_crl_write(c, NULL);
+    log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "crl-renewal", "result", err_name(e), NULL);
+}
+
+static void reload_changed(struct control *c)
+{
+    struct certs_anchor list[ANCHORS_MAX];
+    struct certs_trust *t = NULL;
+    int64_t stamp;
+    enum err e;
+
+    anchors_of(c->settings, "", list, &stamp);
+    if (stamp == c->trust_stamp)
+        return;
+    e = control_trust_load(c, &t, NULL);
+    log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), NULL);
+    if (e == ERR_OK)
+        act_publish_trust(c, t);
+}
+
+void control_minute(struct control *c)
+{
+    renew_list(c);
+    reload_changed(c);
+    act_flush_done(c);
+    reserve_keep(c);
+}
