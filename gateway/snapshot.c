@@ -205,18 +205,21 @@ static enum err add_version(void *arg, const struct catalog_entry *e)
 struct versions {
     struct slice id;
     struct arena *arena;
-    struct catalog_entry list[64];
-    size_t n;
+    struct catalog_entry *list;
+    size_t n, room;
 };
 
 static enum err keep_version(void *arg, const struct catalog_entry *e)
 {
     struct versions *v = arg;
 
-    if (!slice_eq(e->id, v->id))
-        return ERR_OK;
-    if (v->n == sizeof v->list / sizeof v->list[0])
-        return ERR_TOO_LARGE;
+    if (v->n == v->room) {
+        struct catalog_entry *more = mem_grow(v->list, (v->room * 2 + 8) * sizeof *more);
+        if (more == NULL)
+            return ERR_NOMEM;
+        v->list = more;
+        v->room = v->room * 2 + 8;
+    }
     v->list[v->n] = *e;
     v->list[v->n].state = arena_dup(v->arena, e->state);
     v->list[v->n].json = arena_dup(v->arena, e->json);
@@ -242,7 +245,7 @@ static enum err build_head(struct snapshot *s, struct versions *v, const struct 
     if (b.head == NULL)
         return ERR_NOMEM;
     counted_init(&b.head->counted, head_free);
-    qsort(v->list, v->n, sizeof v->list[0], by_version);
+    qsort(v->list, v->n, sizeof *v->list, by_version);
     for (size_t i = 0; e == ERR_OK && i < v->n; i++)
         e = add_version(&b, &v->list[i]);
     if (e == ERR_OK)
@@ -254,21 +257,17 @@ static enum err build_head(struct snapshot *s, struct versions *v, const struct 
 static enum err reload_resource(struct snapshot *s, struct slice id, const struct snapshot_source *from,
                                 struct diags *d)
 {
-    struct catalog_filter f = { .department = slice_sub(id, 0, slice_find(id, '/')), .all_versions = true };
-    struct versions *v = mem_zalloc(sizeof *v);
+    struct catalog_filter f = { .id = id, .all_versions = true };
     struct arena a;
+    struct versions v = { .id = id, .arena = &a };
     enum err e;
 
-    if (v == NULL)
-        return ERR_NOMEM;
     arena_init(&a, 64 << 20);
-    v->id = id;
-    v->arena = &a;
-    e = catalog_each(from->tx, CATALOG_RESOURCE, &f, &a, keep_version, v);
+    e = catalog_each(from->tx, CATALOG_RESOURCE, &f, &a, keep_version, &v);
     if (e == ERR_OK)
-        e = build_head(s, v, from, d);
+        e = build_head(s, &v, from, d);
     arena_done(&a);
-    mem_free(v);
+    mem_free(v.list);
     return e;
 }
 
@@ -346,21 +345,9 @@ static enum err reload_grant(struct snapshot *s, struct slice id, const struct s
     return e;
 }
 
-static enum err again(void *arg, const struct policy_grant_row *row)
+static enum err load_grant(void *arg, const struct policy_grant_row *row)
 {
     return put_grant(arg, row);
-}
-
-static enum err reload_grants_of(struct snapshot *s, const struct policy_grant_filter *f,
-                                 const struct snapshot_source *from)
-{
-    struct arena a;
-    enum err e;
-
-    arena_init(&a, (size_t)4 << 30);
-    e = policy_grant_each(from->tx, f, &a, again, s);
-    arena_done(&a);
-    return e;
 }
 
 /* ---- the two ways in ---- */
@@ -409,5 +396,6 @@ enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *fro
     if (e == ERR_OK)
         e = catalog_each(from->tx, CATALOG_RESOURCE, &all, &a, load_resource, &l);
     arena_done(&a);
-    return e == ERR_OK ? reload_grants_of(s, &grants, from) : e;
+    /* Without an arena the rows stream by: a million grants need no copy. */
+    return e == ERR_OK ? policy_grant_each(from->tx, &grants, NULL, load_grant, s) : e;
 }

@@ -55,8 +55,14 @@ enum step stage_identify(struct exchange *x)
 
 /* ---- resolve ---- */
 
-/* The version that the call is for: the named grant's, else the newest that a grant of this application is for, else
- * the newest published. */
+static bool is_live(const struct exchange *x, const struct policy_grant *g)
+{
+    return g->state == POLICY_ACTIVE && (g->expires == 0 || x->began_wall < g->expires) &&
+           clock_day_of(x->began_wall) <= g->day_to;
+}
+
+/* The version that the call is for: the named grant's, else the newest that a live grant of this application is for,
+ * else the newest published. */
 static uint64_t choose_version(const struct exchange *x, const struct resource_head *h, const struct grant_set *set)
 {
     uint64_t v = 0;
@@ -65,7 +71,7 @@ static uint64_t choose_version(const struct exchange *x, const struct resource_h
         const struct policy_grant *g = set->at[i];
         if (x->ask.grant.n > 0 && slice_is(x->ask.grant, g->id))
             return g->resource_version;
-        if (g->resource_version > v && resource_version(h, g->resource_version))
+        if (is_live(x, g) && g->resource_version > v && resource_version(h, g->resource_version))
             v = g->resource_version;
     }
     return v ? v : h->latest;
@@ -86,7 +92,7 @@ static void read_params(struct exchange *x)
         x->param_fault.reason =
             e == ERR_INVALID || e == ERR_SYNTAX ? REASON_PARAMETER_INVALID : REASON_REQUEST_TOO_LARGE;
     x->items_named = items;
-    x->asked_items = items.n > 0;
+    x->asked_items = items.p != NULL; /* named, be it with nothing: then nothing is given */
 }
 
 enum step stage_resolve(struct exchange *x)

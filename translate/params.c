@@ -123,7 +123,7 @@ enum err params_done(struct params_read *d, struct translate_params *ret, struct
             ret->at[n++] = (struct translate_param){ p->name, d->values[i], p->level, p->level >= 3 };
     }
     ret->n = n;
-    *ret_items = d->items;
+    *ret_items = d->items_given && d->items.p == NULL ? SLICE("") : d->items; /* {NULL, 0} only when not given */
     return ERR_OK;
 }
 
