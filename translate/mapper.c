@@ -17,7 +17,7 @@ static void reset_counts(struct map_doc *d, const struct map_level *level)
 static bool wanted(const struct mapper *m, const struct map_node *node)
 {
     for (const struct map_bind *b = node->texts; b != NULL; b = b->next)
-        if (b->target != MAP_TO_SLOT || group_wants(m, b->slot))
+        if (b->target != MAP_TO_SLOT || m->values[b->slot].wanted)
             return true;
     return false;
 }
@@ -181,15 +181,20 @@ static enum err keep(struct mapper *m, struct slice s, uint32_t *at)
     *at = (uint32_t)m->text.n;
     if (s.n > RECORD_MAX - m->text.n)
         return mapper_fail(m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
-    buf_put(&m->text, s);
-    return m->text.failed == ERR_OK ? ERR_OK : mapper_fail(m, REASON_OVERLOADED, m->text.failed);
+    char *to = buf_reserve(&m->text, s.n);
+    if (to == NULL)
+        return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
+    if (s.n > 0)
+        memcpy(to, s.p, s.n);
+    m->text.n += s.n;
+    return ERR_OK;
 }
 
 static enum err take_attr(struct map_doc *d, unsigned i, const struct map_bind *b, struct slice value)
 {
     uint32_t at;
 
-    if (b->target == MAP_TO_SLOT && !group_wants(d->m, b->slot))
+    if (b->target == MAP_TO_SLOT && !d->m->values[b->slot].wanted)
         return ERR_OK;
     enum err e = keep(d->m, value, &at);
     if (e != ERR_OK)

@@ -77,7 +77,6 @@ enum err group_begin(struct map_doc *d, uint16_t group) MUST_CHECK;
 enum err group_end(struct map_doc *d, uint16_t group, const struct map_frame *f) MUST_CHECK;
 enum err group_take(struct map_doc *d, const struct map_bind *b, enum value_kind kind, uint32_t at,
                     uint32_t n) MUST_CHECK;
-bool group_wants(const struct mapper *m, uint16_t slot);
 /* mapper_result.c: result codes and faults */
 enum err result_code(struct mapper *m, struct slice text, bool fault) MUST_CHECK;
 

@@ -3,13 +3,6 @@
  * itself. */
 #include "translate/mapper.h"
 
-bool group_wants(const struct mapper *m, uint16_t slot)
-{
-    uint16_t top = m->r->slot_fields[slot]->top;
-
-    return m->want.items[top / 64] >> (top % 64) & 1;
-}
-
 enum err group_begin(struct map_doc *d, uint16_t group)
 {
     struct mapper *m = d->m;
@@ -37,12 +30,14 @@ enum err group_take(struct map_doc *d, const struct map_bind *b, enum value_kind
         struct slice text = slice_sub(buf_slice(&m->text), at, n);
         return kind == VALUE_TEXT ? result_code(m, text, b->target == MAP_TO_FAULT) : ERR_OK;
     }
-    if (!group_wants(m, b->slot))
-        return ERR_OK;
     struct value *v = &m->values[b->slot];
+    if (!v->wanted)
+        return ERR_OK;
     if (v->kind != VALUE_ABSENT) /* which of several is meant is not for us to guess: the path needs a [n] */
         kind = VALUE_BAD;
-    *v = (struct value){ .at = at, .n = n, .kind = (uint8_t)kind };
+    v->at = at;
+    v->n = n;
+    v->kind = (uint8_t)kind;
     return ERR_OK;
 }
 

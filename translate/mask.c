@@ -29,7 +29,7 @@ bool translate_mask_known(struct slice name)
 void translate_mask(struct slice name, struct slice value, struct buf *out)
 {
     const struct mask *m = find(name);
-    size_t n = utf8_count(value), row = 0, head = 0, tail = 0, at = 0;
+    size_t n = utf8_count(value), row = 0, head = 0, tail = 0, at = 0, end = value.n;
 
     if (m != NULL) {
         while (n < m->keep[row].at_least)
@@ -37,12 +37,17 @@ void translate_mask(struct slice name, struct slice value, struct buf *out)
         head = m->keep[row].head;
         tail = m->keep[row].tail;
     }
-    for (size_t i = 0; i < n; i++) {
-        size_t next = utf8_next(value, at);
-        if (i < head || i >= n - tail)
-            buf_put(out, slice_sub(value, at, next - at));
-        else
-            buf_putc(out, '*');
-        at = next;
-    }
+    for (size_t i = 0; i < head; i++)
+        at = utf8_next(value, at);
+    for (size_t i = 0; i < tail; i++)
+        do
+            end--;
+        while (((unsigned char)value.p[end] & 0xC0) == 0x80); /* valid UTF-8: a first byte comes */
+    char *to = buf_reserve(out, at + (n - head - tail) + (value.n - end));
+    if (to == NULL || n == 0)
+        return;
+    memcpy(to, value.p, at);
+    memset(to + at, '*', n - head - tail);
+    memcpy(to + at + (n - head - tail), value.p + end, value.n - end);
+    out->n += at + (n - head - tail) + (value.n - end);
 }

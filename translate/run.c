@@ -106,6 +106,10 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     map_doc_init(r->m.docs[0], &r->m, 0);
     r->m.values = (struct value *)(void *)(block + head + lists + ((doc + 15) & ~(size_t)15));
     memset(r->m.values, 0, values);
+    for (unsigned i = 0; i < resp->n_slots; i++) {
+        uint16_t top = resp->slot_fields[i]->top;
+        r->m.values[i].wanted = w->items[top / 64] >> (top % 64) & 1;
+    }
     return r;
 }
 

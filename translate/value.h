@@ -7,6 +7,7 @@ enum value_kind { VALUE_ABSENT, VALUE_TEXT, VALUE_NIL, VALUE_BAD /* repeated, or
 struct value {
     uint32_t at, n; /* in the record's text buffer */
     uint8_t kind;
+    bool wanted; /* its top-level item is given out; constant for a run */
 };
 enum value_state { VALUE_NONE /* write nothing */, VALUE_NULL, VALUE_WRITTEN };
 

@@ -3,7 +3,6 @@
  * any fraction; X a zone. A date that comes with a time is a date only when the time is midnight: nothing is cut off.
  */
 #include "translate/value_time.h"
-#include <stdio.h>
 
 struct stamp {
     int part[6]; /* year month day hour minute second */
@@ -149,11 +148,28 @@ static bool to_zone(struct stamp *st)
     return true;
 }
 
+static char *put_digits(char *to, int v, int width)
+{
+    for (int i = width - 1; i >= 0; i--, v /= 10)
+        to[i] = (char)('0' + v % 10);
+    return to + width;
+}
+
+/* CCYY-MM-DD */
+static char *put_date(char *to, const struct stamp *st)
+{
+    to = put_digits(to, st->part[0], 4);
+    *to++ = '-';
+    to = put_digits(to, st->part[1], 2);
+    *to++ = '-';
+    return put_digits(to, st->part[2], 2);
+}
+
 static bool write_date(const struct stamp *st, char out[48], size_t *n)
 {
     if (st->part[3] || st->part[4] || st->part[5] || st->fraction.n > 0 || (st->zoned && st->zone != clock_zone()))
         return false;
-    *n = (size_t)snprintf(out, 48, "%04d-%02d-%02d", st->part[0], st->part[1], st->part[2]);
+    *n = (size_t)(put_date(out, st) - out);
     return true;
 }
 
@@ -163,11 +179,21 @@ static bool write_time(struct stamp *st, char out[48], size_t *n)
 
     if (!to_zone(st))
         return false;
-    int len = snprintf(out, 48, "%04d-%02d-%02dT%02d:%02d:%02d%s%.*s%c%02d:%02d", st->part[0], st->part[1], st->part[2],
-                       st->part[3], st->part[4], st->part[5], st->fraction.n ? "." : "", SLICE_ARG(st->fraction),
-                       zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
-    *n = (size_t)len;
-    return len > 0 && len < 48;
+    char *to = put_date(out, st);
+    for (int i = 3; i < 6; i++) {
+        *to++ = i == 3 ? 'T' : ':';
+        to = put_digits(to, st->part[i], 2);
+    }
+    if (st->fraction.n > 0) { /* at most 9 digits */
+        *to++ = '.';
+        memcpy(to, st->fraction.p, st->fraction.n);
+        to += st->fraction.n;
+    }
+    *to++ = zone < 0 ? '-' : '+';
+    to = put_digits(to, minutes / 60, 2);
+    *to++ = ':';
+    *n = (size_t)(put_digits(to, minutes % 60, 2) - out);
+    return true;
 }
 
 bool time_render(struct slice text, const struct doc_strs *formats, bool date_only, char out[48], size_t *n)

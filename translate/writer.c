@@ -4,37 +4,43 @@
 
 /* ---- JSON ---- */
 
-static void json_value(struct buf *out, const struct rendered *v)
-{
-    if (v->state == VALUE_NULL) {
-        buf_put(out, SLICE("null"));
-        return;
-    }
-    if (v->quote)
-        buf_putc(out, '"');
-    if (v->plain)
-        buf_put(out, v->text);
-    else
-        json_escape(out, v->text);
-    if (v->quote)
-        buf_putc(out, '"');
-}
-
 /* ,"name": without the comma for the first member. */
-static void json_key_put(struct buf *out, const struct map_field *f, bool first)
+static struct slice json_key_of(const struct map_field *f, bool first)
 {
-    buf_put(out, first ? slice_sub(f->json_key, 1, f->json_key.n) : f->json_key);
+    return first ? slice_sub(f->json_key, 1, f->json_key.n) : f->json_key;
 }
 
 static void json_field(struct buf *out, const struct map_field *f, struct rendered *v, bool first)
 {
-    json_key_put(out, f, first);
-    json_value(out, v);
+    struct slice key = json_key_of(f, first);
+    char *to = buf_reserve(out, key.n + v->text.n + 4); /* enough for null, and for all that needs no escape */
+
+    if (to == NULL)
+        return;
+    memcpy(to, key.p, key.n);
+    to += key.n;
+    if (v->state == VALUE_NULL) {
+        memcpy(to, "null", 4);
+        out->n += key.n + 4;
+        return;
+    }
+    if (v->quote)
+        *to++ = '"';
+    out->n = (size_t)(to - out->p);
+    if (v->plain) {
+        if (v->text.n > 0)
+            memcpy(to, v->text.p, v->text.n);
+        out->n += v->text.n;
+    } else {
+        json_escape(out, v->text);
+    }
+    if (v->quote)
+        buf_putc(out, '"');
 }
 
 static void json_list(struct buf *out, const struct map_field *f, struct slice entries, bool first)
 {
-    json_key_put(out, f, first);
+    buf_put(out, json_key_of(f, first));
     buf_putc(out, '[');
     buf_put(out, entries);
     buf_putc(out, ']');
@@ -168,6 +174,7 @@ static void render(struct mapper *m, const struct map_field *f, struct rendered 
         value_render(f, slice_sub(buf_slice(&m->text), from->at, from->n), has(m->want.clear, f->top), &m->scratch, v);
         return;
     }
+    v->text = (struct slice){ NULL, 0 };
     v->state = from->kind == VALUE_ABSENT ? VALUE_NONE : VALUE_NULL;
     v->finding = from->kind == VALUE_BAD;
 }
@@ -179,7 +186,7 @@ static void fields(struct mapper *m, const struct form *form, const struct map_g
 
     for (uint16_t i = 0; i < g->n; i++) {
         const struct map_field *f = &g->fields[i];
-        if (!has(m->want.items, f->top))
+        if (!m->values[f->slot].wanted)
             continue;
         if (f->group != MAP_NO_GROUP) {
             form->list(out, f, buf_slice(&m->lists[f->group]), first);
