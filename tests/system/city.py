@@ -1,0 +1,391 @@
+"""A node for system tests: the real sluiced and sluice from $SLUICE_BUILD, a PKI made for the run, people with roles, and providers.
+
+Everything lives in one temporary folder and on free loopback ports. Nothing is mocked but the providers' faults, which are real sockets."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+SOURCE = os.environ.get("SLUICE_SOURCE", os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")))
+BUILD = os.environ.get("SLUICE_BUILD", os.path.join(SOURCE, "build", "dev"))
+CORPUS = os.environ.get("SLUICE_CORPUS") or os.path.join(SOURCE, "..", "shared", "data")
+FULL = os.environ.get("SLUICE_FULL") == "1"
+SLUICED = os.path.join(BUILD, "gateway", "sluiced")
+SLUICE = os.path.join(BUILD, "cli", "sluice")
+DOMAIN = "test.example"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, seconds=20.0, every=0.05):
+    """Poll until what() is true; its value. Fails loudly."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(every)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class CommandFailed(AssertionError):
+    def __init__(self, args, result):
+        super().__init__(f"{' '.join(args)}\nexit {result.returncode}\n{result.stdout}{result.stderr}")
+        self.code = result.returncode
+        self.output = result.stdout + result.stderr
+
+
+class Node:
+    """One gateway with a city around it. Use as a context manager."""
+
+    def __init__(self, settings="", workers=2, directory=None, wrapper=None):
+        self.top = tempfile.mkdtemp(prefix="sluice-test-")
+        self.dir = directory or os.path.join(self.top, "node")
+        self.people = os.path.join(self.top, "people")
+        os.makedirs(self.people)
+        self.extra, self.workers = settings, workers
+        self.wrapper = wrapper or []
+        self.process = None
+        self.env = dict(os.environ, HOME=self.top, LC_ALL="C.UTF-8")
+        self.log_path = os.path.join(self.top, "sluiced.log")
+
+    def __enter__(self):
+        self.init()
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+        if kind is not None and os.path.exists(self.log_path):
+            with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                print("---- sluiced's log, last lines\n" + "".join(f.readlines()[-60:]))
+        shutil.rmtree(self.top, ignore_errors=True)
+
+    # ---- life ----
+    def run(self, *args, check=True, stdin=None, env=None):
+        args = [SLUICE, *args]
+        r = subprocess.run(args, capture_output=True, text=True, env=env or self.env, input=stdin, timeout=120)
+        if check and r.returncode != 0:
+            raise CommandFailed(args, r)
+        return r
+
+    def init(self):
+        for role in ("system", "security", "audit"):
+            self.run("cert", "request", "--key", self.key(f"bureau/{role}"), "--out", self.csr(f"bureau/{role}"), "--name", f"bureau/{role}")
+        self.run("init", "--dir", self.dir, "--node", "n1", "--trust-domain", DOMAIN, "--data-port", "0", "--control-port", "0",
+                 "--operations-port", "0", *sum((["--admin", f"{r}=bureau/{r}:{self.csr('bureau/' + r)}"] for r in ("system", "security", "audit")), []))
+        for role in ("system", "security", "audit"):
+            shutil.copy(os.path.join(self.dir, "admins", role, "cert.pem"), self.cert(f"bureau/{role}"))
+        with open(os.path.join(self.dir, "sluice.yaml"), "a", encoding="utf-8") as f:
+            f.write(f"\nworkers: {self.workers}\n{self.extra}")
+
+    def start(self, wait=True):
+        self.ready = os.path.join(self.top, "ready.json")
+        if os.path.exists(self.ready):
+            os.unlink(self.ready)
+        log = open(self.log_path, "a", encoding="utf-8")
+        self.process = subprocess.Popen([*self.wrapper, SLUICED, "-c", os.path.join(self.dir, "sluice.yaml"), "--ready-file", self.ready],
+                                        stdout=log, stderr=log, env=self.env)
+        log.close()
+        if wait:
+            wait_for(lambda: os.path.exists(self.ready) or self.process.poll() is not None, 60)
+            if self.process.poll() is not None:
+                with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                    raise AssertionError("sluiced did not start:\n" + f.read())
+            self.read_ready()
+
+    def read_ready(self):
+        with open(self.ready, encoding="utf-8") as f:
+            told = json.load(f)
+        self.pid = told["pid"]
+        self.data, self.control, self.operations = told["data"], told["control"], told["operations"]
+        self.data_port = int(self.data.rsplit(":", 1)[1])
+        self.control_port = int(self.control.rsplit(":", 1)[1])
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def stop(self, expect=0):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("sluiced did not end within 30 s of SIGTERM")
+        code, self.process = self.process.returncode, None
+        if code != expect:
+            with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                raise AssertionError(f"sluiced ended with {code}:\n" + "".join(f.readlines()[-80:]))
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    # ---- files of people and applications ----
+    def _file(self, who, ending):
+        return os.path.join(self.people, who.replace("/", "--") + ending)
+
+    def key(self, who):
+        return self._file(who, ".key")
+
+    def csr(self, who):
+        return self._file(who, ".csr")
+
+    def cert(self, who):
+        return self._file(who, ".pem")
+
+    @property
+    def ca(self):
+        return os.path.join(self.dir, "ca", "chain.pem")
+
+    # ---- acting ----
+    def sluice(self, who, *args, check=True, stdin=None):
+        """Run the command line as this person."""
+        return self.run("--server", f"https://{self.control}", "--ca", self.ca, "--cert", self.cert(who), "--key", self.key(who), *args,
+                        check=check, stdin=stdin)
+
+    def json(self, who, *args):
+        return json.loads(self.sluice(who, "-o", "json", *args).stdout)
+
+    def apply(self, who, text, check=True):
+        path = os.path.join(self.top, "apply.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.sluice(who, "apply", "-f", path, check=check)
+
+    def enrol(self, kind, who, **extra):
+        """Register, activate and certify a person or application."""
+        title = extra.pop("title", who)
+        more = "".join(f"{k}: {v}\n" for k, v in extra.items())
+        self.apply("bureau/system", f"kind: {'App' if kind == 'app' else 'Person'}\nid: {who}\ntitle: {title}\n{more}")
+        self.sluice("bureau/security", kind, "activate", who)
+        self.certify(kind, who)
+
+    def certify(self, kind, who):
+        self.run("cert", "request", "--key", self.key(who), "--out", self.csr(who), "--name", who)
+        self.sluice("bureau/security", "cert", "sign", "--for", f"{kind}:{who}", "--csr", self.csr(who), "--out", self.cert(who))
+
+    @staticmethod
+    def uscc(n):
+        """A unified social credit code of a region that was never assigned, with both its check digits."""
+        letters = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+        org = f"{n % 100000000:08d}"
+        c9 = (11 - sum(int(d) * w for d, w in zip(org, (3, 7, 9, 10, 5, 8, 4, 2))) % 11) % 11
+        head = "11" + "990100" + org + ("X" if c9 == 10 else str(c9))
+        weights = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+        return head + letters[(31 - sum(letters.index(c) * w for c, w in zip(head, weights)) % 31) % 31]
+
+    def department(self, name, title=None):
+        code = self.uscc(sum(ord(c) * (i + 7) for i, c in enumerate(name)))
+        self.apply("bureau/system", f"kind: Department\nid: {name}\ntitle: {title or name}\ncode: {code}\n")
+        self.sluice("bureau/security", "department", "activate", name)
+
+    def city(self):
+        """Departments, an officer each, an approver, an auditor, an application."""
+        for name in ("provider", "consumer"):
+            self.department(name)
+        for who, role in (("provider/pat", "provider-officer"), ("consumer/chen", "consumer-officer"), ("bureau/ann", "bureau-approver"),
+                          ("bureau/audrey", "auditor")):
+            self.enrol("person", who)
+            self.sluice("bureau/security", "person", "role", who, role, "on")
+        self.enrol("app", "consumer/app")
+
+    def publish(self, manifest, resource):
+        self.apply("provider/pat", manifest)
+        self.sluice("provider/pat", "resource", "submit", resource)
+        self.sluice("bureau/ann", "resource", "publish", resource)
+
+    def grant(self, resource, items, purposes="check", app="consumer/app", window=("2020-01-01", "2099-12-31"), **flags):
+        """Request and approve; the id of the grant."""
+        more = sum((["--" + k.replace("_", "-"), str(v)] for k, v in flags.items()), [])
+        today = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600))
+        start = max(window[0], today)
+        made = self.json("consumer/chen", "request", "create", "--app", app, "--resource", f"{resource}:{items}", "--purpose", purposes,
+                         "--basis", "Test Act art. 1", "--scenario", "a test", "--from", start, "--to", window[1], *more)
+        rid = made["id"]
+        self.sluice("provider/pat", "request", "approve", rid)
+        self.sluice("bureau/ann", "request", "approve", rid)
+        grants = self.json("bureau/ann", "grant", "list", "--app", app, "--resource", resource)["items"]
+        return max(grants, key=lambda g: int(g["id"].lstrip("g")))["id"]
+
+    def verify(self, directory=None):
+        r = self.run("audit", "verify", directory or os.path.join(self.dir, "log"), check=False)
+        return r.returncode, r.stdout + r.stderr
+
+    def records(self):
+        """Every record of the log, read from its segments."""
+        found = []
+        folder = os.path.join(self.dir, "log")
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".seg"):
+                with open(os.path.join(folder, name), "rb") as f:
+                    found += [json.loads(line) for line in f.read().split(b"\n") if line.strip(b"\0 ")]
+        return found
+
+    # ---- consumers ----
+    def tls(self, who="consumer/app", cert=None, key=None):
+        c = ssl.create_default_context(cafile=self.ca)
+        c.check_hostname = False
+        if who or cert:
+            c.load_cert_chain(cert or self.cert(who), key or self.key(who))
+        return c
+
+    def connect(self, who="consumer/app", timeout=30, **files):
+        return http.client.HTTPSConnection("127.0.0.1", self.data_port, timeout=timeout, context=self.tls(who, **files))
+
+    def ask(self, resource, params=None, who="consumer/app", method="POST", headers=None, timeout=60, connection=None, **files):
+        """One exchange; (status, headers, body bytes)."""
+        c = connection or self.connect(who, timeout, **files)
+        head = dict(headers or {})
+        body = None
+        if method == "POST":
+            head.setdefault("Content-Type", "application/json")
+            body = json.dumps(params or {}).encode()
+        c.request(method, "/x/" + resource, body=body, headers=head)
+        r = c.getresponse()
+        data = r.read()
+        if connection is None:
+            c.close()
+        return r.status, r.headers, data
+
+    def reason(self, *args, **more):
+        """One exchange that is refused: (status, reason code)."""
+        status, _, body = self.ask(*args, **more)
+        return status, json.loads(body).get("code")
+
+
+def json_resource(port, name="people", extra="", path="/people", tls="tls: {mode: none, reason: a test on loopback}", timeout="5s", safe="true"):
+    """A manifest of a resource that a JSON provider on this port answers."""
+    return f"""kind: Resource
+id: provider/{name}
+code: 101001/{abs(hash(name)) % 1000}
+title: {{zh: 测试{name}, en: Test {name}}}
+abstract: a resource for tests
+class: base/population
+format: {{class: interface, type: json}}
+share: {{type: conditional, condition: tests only, mode: interface}}
+open: none
+update: daily
+contact: {{person: provider/pat, phone: 0543-0000000}}
+items:
+  - {{name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true, mask: id-card, check: id-card}}
+  - {{name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}}
+  - {{name: age, title: 年龄, type: I}}
+connector:
+  kind: http
+  endpoint: http://127.0.0.1:{port}{path}
+  {tls}
+  timeout: {timeout}
+request:
+  safe: {safe}
+  params:
+    - {{param: id_no, required: true, check: id-card, to: json:/id}}
+response:
+  success: {{at: /code, ok: ['0'], not_found: ['1']}}
+  records: /rows
+  map: {{id_no: id, name: name, age: age}}
+{extra}"""
+
+
+def check_digit(seventeen):
+    weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]
+    return seventeen + "10X98765432"[sum(int(d) * w for d, w in zip(seventeen, weights)) % 11]
+
+
+PERSON = check_digit("99010119900101001")
+
+
+class Provider:
+    """A provider on a real socket. answer(head, body, socket) writes whatever it likes; the default answers one person."""
+
+    def __init__(self, answer=None):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(128)
+        self.port = self.listener.getsockname()[1]
+        self.answer = answer or Provider.one_person
+        self.seen = 0
+        self.heads = []
+        self.closing = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while not self.closing:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
+
+    def _serve(self, s):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        f = s.makefile("rb")
+        try:
+            while not self.closing:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    line = f.readline()
+                    if not line:
+                        return
+                    head += line
+                length = 0
+                for line in head.split(b"\r\n"):
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                body = f.read(length)
+                self.seen += 1
+                self.heads.append((head, body))
+                if self.answer(head, body, s) is False:
+                    return
+        except OSError:
+            pass
+        finally:
+            s.close()
+
+    @staticmethod
+    def reply(s, body, status="200 OK", kind="application/json"):
+        s.sendall(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    @staticmethod
+    def one_person(head, body, s):
+        asked = json.loads(body)["id"]
+        rows = [{"id": asked, "name": "张三丰", "age": 36, "secret": "never"}]
+        Provider.reply(s, json.dumps({"code": "0", "rows": rows}, ensure_ascii=False).encode())
+
+    def close(self):
+        self.closing = True
+        self.listener.close()
+
+
+def main(tests):
+    """Run functions named test_*; one line each; the exit code tells."""
+    failed = 0
+    for name in sorted(n for n in tests if n.startswith("test_")):
+        began = time.monotonic()
+        try:
+            tests[name]()
+            print(f"ok     {name} ({time.monotonic() - began:.1f} s)", flush=True)
+        except BaseException as e:  # an assertion, an error, an interrupt: all mean that it does not hold
+            failed += 1
+            import traceback
+            traceback.print_exc()
+            print(f"FAILED {name}: {e}", flush=True)
+    raise SystemExit(1 if failed else 0)
