@@ -1,6 +1,6 @@
 #pragma once
 /* base/crypto: digests, keyed digests, signatures, random bytes; OpenSSL's types stay inside.
- * Digests allocate nothing and cannot fail (decision 003). Thread rule: functions may be called by any thread at once;
+ * Digests allocate nothing and cannot fail (decision 004). Thread rule: functions may be called by any thread at once;
  * a struct digest and a struct ed25519 belong to one thread at a time. */
 #include "base/core/core.h"
 

@@ -2,7 +2,7 @@
  * Invariants: no digest here can fail and none but digest_new allocates: the state is a plain struct on the caller's
  * stack. That is why OpenSSL's low-level SHA256 functions are used although 3.0 marks them deprecated: an EVP context
  * is an allocation that may fail where sha256_of has no way to say so, and costs twice as much for short inputs
- * (decision 003). The compression function is the same assembly. */
+ * (decision 004). The compression function is the same assembly. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/crypto/crypto.h"
 #include <errno.h>
