@@ -84,6 +84,26 @@ static const char permits[] = "id: public-security/permit\n"
                               "    phones: {at: phones, map: {number: .}}\n"
                               "    owners: {at: owners, map: {name: name, shares: {at: s, map: {part: p/0}}}}\n";
 
+static const char single[] = "id: d/single\n"
+                             "format: {class: interface, type: json}\n"
+                             "items: [{name: a, type: C}]\n"
+                             "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+                             "request: {params: []}\n"
+                             "response:\n"
+                             "  success: {at: /code, ok: ['0'], not_found: ['1'], status: [404]}\n"
+                             "  records: ''\n"
+                             "  map: {a: a}\n";
+
+static const char lenient[] = "id: d/lenient\n"
+                              "format: {class: interface, type: xml}\n"
+                              "items: [{name: a, type: C}]\n"
+                              "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+                              "request: {params: []}\n"
+                              "response: {empty: ok, records: /x/y/z, map: {a: '@a'}}\n";
+
+#define PACKAGE_TEXT(code)                                                                                             \
+    "&lt;?xml version='1.0' encoding='GB2312'?>&lt;PACKAGE>&lt;HEAD>&lt;CODE>" code                                    \
+    "&lt;/CODE>&lt;/HEAD>&lt;DATA/>&lt;/PACKAGE>"
 #define SOAP(body)                                                                                                     \
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?><s:Envelope "                                                           \
     "xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Header><x/>"                                             \
@@ -271,6 +291,29 @@ static const struct row rows[] = {
       "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:nil=\"true\"/>"
       "<phones></phones><owners></owners></record><count>1</count></answer>",
       .form = TRANSLATE_XML, .findings = 1 },
+    /* transport labels, both ways of lying */
+    { permits, "{\"code\":\"0\",\"data\":{\"rows\":[{\"no\":\"\xcd\xf5\x95\x34\xb2\x35\"}]}}",
+      HEAD_J "{\"no\":\"王𠮷\",\"phones\":[],\"owners\":[]}],\"count\":1}",
+      .type = "application/json; charset=\"GBK\"" },
+    { permits, "{\"code\":\"0\",\"data\":{\"rows\":[{\"no\":\"王\"}]}}",
+      HEAD_J "{\"no\":\"王\",\"phones\":[],\"owners\":[]}],\"count\":1}", .type = "application/json;charset=GB2312" },
+    { permits, "{\"code\":\"0\",\"data\":{\"rows\":[{\"no\":\"\xcd\xf5\"}]}}", NULL, REASON_PROVIDER_MALFORMED },
+    { plain, R("<m>\xcd\xf5\xfe\x9f</m>"), HEAD_P "{\"m\":\"王䶮\"}],\"count\":1}", .type = "text/xml; charset=GBK" },
+    { plain, R("<m>\xcd\xf5</m>"), NULL, REASON_PROVIDER_MALFORMED, .type = "text/xml; charset=utf-8" },
+    { household, "\xEF\xBB\xBF" RETURN("\xEF\xBB\xBF" PACKAGE_TEXT("0000")), HEAD_H "],\"count\":0}" },
+    /* the answer is one record, or says that it is none */
+    { single, "{\"code\":\"0\",\"a\":\"1\"}", "{\"resource\":\"d/single\",\"records\":[{\"a\":\"1\"}],\"count\":1}" },
+    { single, "{\"a\":null,\"code\":\"1\"}", "{\"resource\":\"d/single\",\"records\":[],\"count\":0}" },
+    { single, "[{\"code\":\"0\",\"a\":\"1\"},{\"a\":2}]",
+      "{\"resource\":\"d/single\",\"records\":[{\"a\":\"1\"},{\"a\":\"2\"}],\"count\":2}" },
+    { single, "[{\"code\":\"1\"},{\"a\":2}]", NULL, REASON_PROVIDER_MALFORMED },
+    { single, "[]", NULL, REASON_PROVIDER_MALFORMED },
+    { single, "null", NULL, REASON_PROVIDER_MALFORMED },
+    { single, "{\"code\":\"1\"}", "{\"resource\":\"d/single\",\"records\":[],\"count\":0}", .status = 404 },
+    { single, "{\"code\":\"1\"}", NULL, REASON_PROVIDER_REFUSED, .status = 403, .code = "1" },
+    { lenient, "<x/>", "{\"resource\":\"d/lenient\",\"records\":[],\"count\":0}" },
+    { lenient, "<x><y><z a='1'/></y></x>", "{\"resource\":\"d/lenient\",\"records\":[{\"a\":\"1\"}],\"count\":1}" },
+    { lenient, "<x><y>", NULL, REASON_PROVIDER_MALFORMED },
 };
 
 static unsigned wrong;
@@ -324,9 +367,48 @@ static void test_rows(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A code behind the records: nothing may be released before it, and nothing at all when it is bad. */
+static void test_settled(void **state)
+{
+    static const struct {
+        const char *rest;
+        bool settled;
+        uint64_t rows;
+        enum reason reason;
+    } ends[] = { { "],\"code\":\"0\"}", true, 1, REASON_GRANTED },
+                 { "],\"code\":\"9\"}", false, 1, REASON_PROVIDER_REFUSED } };
+    struct translate_want w = { .form = TRANSLATE_JSON, .items = { 1 } };
+    struct answer f;
+
+    (void)state;
+    assert_int_equal(answer_compile(&f, "id: d/late\n"
+                                        "format: {type: json}\n"
+                                        "items: [{name: a, type: C}]\n"
+                                        "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+                                        "request: {params: []}\n"
+                                        "response: {success: {at: /code, ok: ['0']}, records: /rows, map: {a: a}}\n"),
+                     ERR_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct translate_run *run = NULL;
+        buf_clear(&f.out);
+        assert_int_equal(translate_open(f.plan, &w, 200, SLICE("application/json"), &f.out, &run), ERR_OK);
+        assert_int_equal(translate_feed(run, SLICE("{\"rows\":[{\"a\":\"1\"}")), ERR_OK);
+        assert_false(translate_outcome(run)->settled);
+        enum err e = translate_feed(run, slice_of(ends[i].rest));
+        if (e == ERR_OK)
+            e = translate_finish(run);
+        assert_int_equal(translate_outcome(run)->settled, ends[i].settled);
+        assert_int_equal(translate_outcome(run)->reason, ends[i].reason);
+        assert_true(translate_outcome(run)->rows == ends[i].rows);
+        assert_int_equal(e == ERR_OK, ends[i].settled);
+        (void)translate_close(run);
+    }
+    answer_done(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows), cmocka_unit_test(test_settled) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
