@@ -102,8 +102,8 @@ struct translate_want {
 struct translate_run;
 /* Begin. Output is appended to *out (borrowed until translate_close), which the caller drains between calls; one call
  * of at most 16 KiB input appends at most about 1 MiB. `content_type` is the provider's header (charset, HTML is
- * refused). An answer that is refused already (HTML, an HTTP error) gives a run all the same, so that its outcome can be
- * asked; only ERR_NOMEM gives none. */
+ * refused). An answer that is refused already (HTML, an HTTP error) gives a run all the same, so that its outcome can
+ * be asked; only ERR_NOMEM gives none. */
 enum err translate_open(const struct translate_plan *p, const struct translate_want *w, int status,
                         struct slice content_type, struct buf *out, struct translate_run **ret) MUST_CHECK;
 enum err translate_feed(struct translate_run *r, struct slice bytes) MUST_CHECK;

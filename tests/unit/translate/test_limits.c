@@ -139,9 +139,56 @@ static void test_no_memory(void **state)
     answer_done(&f);
 }
 
+/* Records that others wrote, through a mapping with lists in lists: pieces make no difference, and nothing is lost. */
+static void test_corpus(void **state)
+{
+    static const char bills[] =
+        "id: gov/bills\n"
+        "format: {type: xml}\n"
+        "items:\n"
+        "  - {name: date, type: D}\n"
+        "  - {name: text, type: C}\n"
+        "  - {name: committees, type: list, items: [{name: code, type: C}, {name: name, type: C}]}\n"
+        "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+        "request: {params: []}\n"
+        "response:\n"
+        "  records: /billStatus/bill/actions/item\n"
+        "  map: {date: actionDate, text: text, committees: {at: committee, map: {code: systemCode, name: name}}}\n";
+    const char *corpus = getenv("SLUICE_CORPUS"), *source = getenv("SLUICE_SOURCE");
+    struct buf file = BUF_INIT(16 << 20), whole = BUF_INIT(64 << 20);
+    char path[1024];
+    struct answer f;
+
+    (void)state;
+    if (corpus != NULL && corpus[0] != 0)
+        snprintf(path, sizeof path, "%s/xml-records/BILLSTATUS-114hr22.xml", corpus);
+    else
+        snprintf(path, sizeof path, "%s/../shared/data/xml-records/BILLSTATUS-114hr22.xml", source ? source : ".");
+    if (file_read(path, &file, NULL) != ERR_OK) {
+        print_message("  skipped: no corpus; set SLUICE_CORPUS\n");
+        skip();
+    }
+    size_t items = 0;
+    const char *end = memmem(file.p, file.n, "</actions>", 10); /* of the bill; other lists follow */
+    for (const char *at = file.p; end != NULL && (at = memmem(at, (size_t)(end - at), "<actionDate>", 12)) != NULL;
+         at += 12)
+        items++;
+    assert_int_equal(answer_compile(&f, bills), ERR_OK);
+    assert_int_equal(answer_run(&f, buf_slice(&file), 0, TRANSLATE_JSON, 200, NULL, 7, 0), ERR_OK);
+    print_message("  %llu rows of %zu, %zu bytes\n", (unsigned long long)f.outcome.rows, items, f.out.n);
+    assert_true(items > 10 && f.outcome.rows == items && f.outcome.findings == 0);
+    buf_put(&whole, buf_slice(&f.out));
+    assert_int_equal(answer_run(&f, buf_slice(&file), 1, TRANSLATE_JSON, 200, NULL, 7, 0), ERR_OK);
+    assert_true(slice_eq(buf_slice(&whole), buf_slice(&f.out)));
+    buf_done(&whole);
+    buf_done(&file);
+    answer_done(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floods), cmocka_unit_test(test_no_memory) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_floods), cmocka_unit_test(test_no_memory),
+                                        cmocka_unit_test(test_corpus) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
