@@ -217,6 +217,7 @@ enum err commit_batch(struct audit_log *l)
         return e;
     batch_publish(l);
     batch_after(l);
+    segment_fill(l);
     return ERR_OK;
 }
 

@@ -12,7 +12,15 @@
 #include <limits.h>
 #include <pthread.h>
 
-enum { LOG_QUEUES = 64, BATCH_ITEMS = 8192, BATCH_BYTES = 2 << 20, BATCH_CAP = 256 << 20, LOG_TICK_MS = 1000 };
+enum {
+    LOG_QUEUES = 64,
+    BATCH_ITEMS = 8192,
+    BATCH_BYTES = 2 << 20,
+    BATCH_CAP = 256 << 20,
+    LOG_TICK_MS = 1000,
+    SEGMENT_FILL_MIN = 64 << 10,
+    SEGMENT_FILL_MAX = 4 << 20
+};
 
 struct batch_item {
     struct slot *slot; /* bor: in its ring; NULL for lines of the log's own */
@@ -33,8 +41,9 @@ struct batch {
 struct segment {
     int fd; /* own; -1: none */
     uint64_t first;
-    uint64_t end; /* bytes that are durable */
-    bool fresh;   /* its name is not durable yet */
+    uint64_t end;          /* bytes that are durable */
+    uint64_t filled, fill; /* zeros written ahead up to here; size of the next piece, 0: no more in this file */
+    bool fresh;            /* its name is not durable yet */
     char path[PATH_MAX];
 };
 enum gather { GATHER_ALL, GATHER_ESSENTIAL, GATHER_NONE };
@@ -88,6 +97,8 @@ enum err
 segment_ready(struct audit_log *l) MUST_CHECK; /* a segment to write to; its head is in the batch if it is new */
 bool segment_full_after(const struct audit_log *l, uint64_t bytes, uint64_t lines);
 enum err segment_write(struct audit_log *l, struct slice s) MUST_CHECK; /* durable on ERR_OK */
+void segment_fill(struct audit_log *l);   /* zeros ahead of the records; off the commit path */
+void segment_finish(struct audit_log *l); /* cuts the zeros off and closes */
 void segment_abandon(struct audit_log *l);
 enum err log_sys(int sys); /* ERR_FULL for a full disk, else ERR_SYS */
 /* checkpoint.c */

@@ -121,6 +121,10 @@ enum logscan_state logscan_next(struct logscan *s, struct slice *line, uint64_t 
         size_t left = s->have - s->at, look = left < AUDIT_RECORD_MAX ? left : AUDIT_RECORD_MAX;
         const char *p = s->mem + s->at, *lf = memchr(p, '\n', look);
         *offset = s->base + s->at;
+        if (left > 0 && *p == 0) {
+            *line = slice_make(p, 0);
+            return LOGSCAN_ZEROS;
+        }
         if (lf != NULL) {
             *line = slice_make(p, (size_t)(lf - p));
             s->at += line->n + 1;
@@ -131,5 +135,20 @@ enum logscan_state logscan_next(struct logscan *s, struct slice *line, uint64_t 
             return LOGSCAN_BROKEN;
         if (!scan_fill(s))
             return s->sys != 0 ? LOGSCAN_FAILED : s->have > s->at ? LOGSCAN_BROKEN : LOGSCAN_END;
+    }
+}
+
+bool logscan_skip(struct logscan *s)
+{
+    bool zeros = s->at < s->have && s->mem[s->at] == 0;
+    if (!zeros)
+        s->at += s->have - s->at < AUDIT_RECORD_MAX ? s->have - s->at : AUDIT_RECORD_MAX;
+    for (;;) {
+        while (s->at < s->have && s->mem[s->at] == 0)
+            s->at++;
+        if (s->at < s->have)
+            return true;
+        if (!scan_fill(s))
+            return false;
     }
 }

@@ -20,13 +20,13 @@ struct logscan {
     uint64_t base; /* file offset of mem[0] */
     int sys;       /* errno of a failed read */
 };
-enum logscan_state {
-    LOGSCAN_END,
-    LOGSCAN_LINE,
-    LOGSCAN_BROKEN /* no LF within AUDIT_RECORD_MAX, or before the end */,
-    LOGSCAN_FAILED
-};
+/* BROKEN: no LF within AUDIT_RECORD_MAX, or before the end. */
+enum logscan_state { LOGSCAN_END, LOGSCAN_LINE, LOGSCAN_BROKEN, LOGSCAN_ZEROS, LOGSCAN_FAILED };
 enum err logscan_open(struct logscan *s, const char *path, uint64_t offset) MUST_CHECK;
 void logscan_close(struct logscan *s);
-/* The next line without LF, borrowed until the next call, and its file offset. A broken one is not passed over. */
+/* The next line without LF, borrowed until the next call, and its file offset. A broken one is not passed over. A zero
+ * where a line should begin is space that was never used: LOGSCAN_ZEROS, though a torn write may have left more behind
+ * it. */
 enum logscan_state logscan_next(struct logscan *s, struct slice *line, uint64_t *offset);
+/* Passes over zeros, or over the piece of a broken line; false at the end. */
+bool logscan_skip(struct logscan *s);

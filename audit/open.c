@@ -14,8 +14,7 @@ static struct audit_log *log_free(struct audit_log *l)
 {
     if (l == NULL)
         return NULL;
-    if (l->seg.fd >= 0)
-        close(l->seg.fd);
+    segment_finish(l);
     if (l->lock_fd >= 0)
         close(l->lock_fd); /* and with it the lock */
     openset_done(&l->open);

@@ -246,6 +246,20 @@ static enum err tail_rewrite(struct recovery *r)
     return e == ERR_SYS ? diag_sys(r->d, errno, "cannot write %s", "无法写入 %s", l->seg.path) : e;
 }
 
+/* Bytes from `from` to the last one that is not zero: zeros are space that was never used. */
+static uint64_t torn_bytes(int fd, uint64_t from)
+{
+    char mem[1 << 14];
+    uint64_t at = from, last = from;
+    for (ssize_t n; (n = pread(fd, mem, sizeof mem, (off_t)at)) > 0; at += (uint64_t)n) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (mem[i] != 0)
+                last = at + (uint64_t)i + 1;
+        }
+    }
+    return last - from;
+}
+
 /* The last segment becomes the one to write to; what is broken behind r->offset is cut. */
 static enum err tail_take(struct recovery *r)
 {
@@ -258,8 +272,10 @@ static enum err tail_take(struct recovery *r)
     g->first = r->first;
     g->end = r->offset;
     g->fresh = true;
+    g->filled = r->offset;
+    g->fill = r->offset < l->c.segment_bytes ? SEGMENT_FILL_MIN : 0;
     if (size > (off_t)r->offset) {
-        l->torn_bytes = (uint64_t)size - r->offset;
+        l->torn_bytes = torn_bytes(g->fd, r->offset);
         if (l->io->truncate(l->io->self, g->fd, (off_t)r->offset) != 0)
             return diag_sys(r->d, errno, "cannot cut %s", "无法截断 %s", g->path);
     }

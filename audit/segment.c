@@ -18,7 +18,39 @@ static void segment_close(struct segment *s)
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
-    s->end = 0;
+    s->end = s->filled = 0;
+}
+
+/* What is behind `end` goes; for readers it is void in any case. */
+static int segment_cut(struct audit_log *l)
+{
+    l->seg.filled = l->seg.end;
+    return l->io->truncate(l->io->self, l->seg.fd, (off_t)l->seg.end);
+}
+
+void segment_finish(struct audit_log *l)
+{
+    if (l->seg.fd >= 0 && l->seg.filled > l->seg.end)
+        (void)!segment_cut(l);
+    segment_close(&l->seg);
+}
+
+void segment_fill(struct audit_log *l)
+{
+    static const char zeros[SEGMENT_FILL_MIN];
+    struct segment *g = &l->seg;
+    if (!atomic_load_explicit(&l->available, memory_order_relaxed) || g->fd < 0 || g->fill == 0 ||
+        g->filled >= g->end + g->fill / 2 || g->end >= l->c.segment_bytes)
+        return;
+    for (uint64_t to = g->end + g->fill; g->filled < to; g->filled += SEGMENT_FILL_MIN) {
+        if (audit_io_write_all(l->io, g->fd, slice_make(zeros, SEGMENT_FILL_MIN), (off_t)g->filled) != 0) {
+            g->fill = 0;
+            (void)!segment_cut(l);
+            return;
+        }
+    }
+    if (g->fill < SEGMENT_FILL_MAX)
+        g->fill *= 2;
 }
 
 static enum err segment_create(struct audit_log *l)
@@ -36,8 +68,9 @@ static enum err segment_create(struct audit_log *l)
     }
     if (fd < 0)
         return log_sys(errno);
-    segment_close(&l->seg);
+    segment_finish(l);
     l->seg.fd = fd;
+    l->seg.fill = SEGMENT_FILL_MIN;
     l->seg.first = l->next;
     l->seg.fresh = true;
     memcpy(l->seg.path, path, sizeof path);
@@ -83,7 +116,7 @@ enum err segment_ready(struct audit_log *l)
 void segment_abandon(struct audit_log *l)
 {
     if (l->seg.fd >= 0)
-        (void)!l->io->truncate(l->io->self, l->seg.fd, (off_t)l->seg.end);
+        (void)!segment_cut(l);
     segment_close(&l->seg);
 }
 
@@ -93,7 +126,7 @@ enum err segment_write(struct audit_log *l, struct slice s)
     struct segment *g = &l->seg;
     if (audit_io_write_all(io, g->fd, s, (off_t)g->end) != 0) {
         enum err e = log_sys(errno);
-        if (e != ERR_FULL || io->truncate(io->self, g->fd, (off_t)g->end) != 0)
+        if (e != ERR_FULL || segment_cut(l) != 0)
             segment_abandon(l);
         return e;
     }
@@ -104,5 +137,7 @@ enum err segment_write(struct audit_log *l, struct slice s)
     }
     g->fresh = false;
     g->end += s.n;
+    if (g->filled < g->end)
+        g->filled = g->end;
     return ERR_OK;
 }

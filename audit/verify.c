@@ -43,7 +43,7 @@ static void take_head(struct verify *v, struct slice line, uint64_t index)
 
 /* What stands behind a broken line: the next good record's index, and whether `want` comes later at all. */
 struct ahead {
-    bool good, found;
+    bool good, found, rest; /* rest: bytes that are not zero */
     uint64_t next;
 };
 
@@ -54,12 +54,13 @@ static struct ahead look_ahead(struct logscan *s, uint64_t want)
     uint64_t index, offset;
     enum logscan_state state;
     while (!a.found && (state = logscan_next(s, &line, &offset)) != LOGSCAN_END && state != LOGSCAN_FAILED) {
-        if (state == LOGSCAN_BROKEN) {
-            if (line.n < AUDIT_RECORD_MAX)
+        if (state != LOGSCAN_LINE) {
+            if (!logscan_skip(s))
                 break;
-            s->at += line.n; /* one very long line: look for its end further on */
+            a.rest = true;
             continue;
         }
+        a.rest = true;
         if (!logline_check(line, &index))
             continue;
         if (!a.good)
@@ -70,14 +71,19 @@ static struct ahead look_ahead(struct logscan *s, uint64_t want)
     return a;
 }
 
-static void classify_broken(struct verify *v, struct logscan *s, uint64_t offset, bool last)
+static void classify_broken(struct verify *v, struct logscan *s, enum logscan_state state, uint64_t offset, bool last)
 {
     uint64_t want = v->tree.size;
+    bool zeros = state == LOGSCAN_ZEROS;
     struct ahead a = look_ahead(s, want);
-    if (last && !a.good && (!v->has_cp || want >= v->cp.size))
-        v->report->torn_tail = true;
-    else
+    if (last && !a.good && (!v->has_cp || want >= v->cp.size)) {
+        v->report->torn_tail = !zeros || a.rest;
+        v->ended = true;
+    } else if (zeros && !a.good) {
+        verify_fail(v, last ? "truncated" : "missing", want, offset);
+    } else {
         verify_fail(v, a.good && a.next == want ? "inserted" : "altered", want, offset);
+    }
 }
 
 static void classify_order(struct verify *v, struct logscan *s, uint64_t index, uint64_t offset)
@@ -121,19 +127,17 @@ static enum err verify_segment(struct verify *v, uint64_t first, uint64_t limit,
         return diag_add(d, e, 0, 0, "cannot read %s", "无法读取 %s", path);
     segment_name(first, v->name);
     enum logscan_state state = LOGSCAN_END;
-    while (!v->report->failed && v->tree.size < limit) {
+    while (!v->report->failed && !v->ended && v->tree.size < limit) {
         state = logscan_next(&s, &line, &offset);
         if (state == LOGSCAN_END || state == LOGSCAN_FAILED)
             break;
         bool good = state == LOGSCAN_LINE && logline_check(line, &index);
         if (!good)
-            classify_broken(v, &s, offset, last);
+            classify_broken(v, &s, state, offset, last);
         else if (index != v->tree.size)
             classify_order(v, &s, index, offset);
         else
             take_line(v, line, offset);
-        if (v->report->torn_tail)
-            break;
         progress(v, line.n + 1);
     }
     if (state == LOGSCAN_FAILED)

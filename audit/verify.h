@@ -20,6 +20,7 @@ struct verify {
     bool suspect;          /* and the head at suspect_end does not */
     uint64_t suspect_end;
     char name[SEGMENT_NAME]; /* file being read */
+    bool ended;              /* at unused space, or at a torn tail */
     uint64_t end_offset, total, progress_next;
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;

@@ -221,16 +221,18 @@ static ssize_t f_write(void *self, int fd, const void *p, size_t n, off_t at)
         return -1;
     if (f->short_writes && n > 1)
         n = n / 2;
-    if (f->room >= 0 && (long)n > f->room) {
-        if (f->room == 0) {
+    off_t size = lseek(fd, 0, SEEK_END);
+    long inside = at < size ? (long)(size - at) : 0;
+    if (f->room >= 0 && (long)n > inside + f->room) {
+        n = (size_t)(inside + f->room);
+        if (n == 0) {
             errno = ENOSPC;
             return -1;
         }
-        n = (size_t)f->room;
     }
     ssize_t done = audit_io_system.write(NULL, fd, p, n, at);
-    if (done > 0 && f->room >= 0)
-        f->room -= done;
+    if (done > inside && f->room >= 0)
+        f->room -= done - inside;
     return done;
 }
 
