@@ -13,7 +13,6 @@ struct alarm_wheel {
     struct event *tick; /* own */
     struct alarm *slot[SLOTS];
     int64_t at; /* slots before this number have been run */
-    size_t count;
     bool ticking;
 };
 

@@ -33,7 +33,7 @@ enum err http_head_parse(struct slice bytes, bool request, struct http_head *ret
 struct http_body {
     bool done, chunked, until_close; /* until_close: answers without length */
     uint64_t left;                   /* when neither chunked nor until_close */
-    uint32_t overhead;               /* framing bytes since the last content: chunk lines and trailers are capped */
+    uint32_t overhead;               /* framing bytes that content has not paid for: they are capped */
     void (*piece)(void *arg, struct slice content);
     void *arg;
     uint64_t parser[16]; /* llhttp_t */
@@ -107,14 +107,15 @@ struct http_client_events {
     void (*end)(void *user, bool reusable);               /* the answer is complete */
     void (*fail)(void *user, enum reason why, bool sent); /* sent: some of the request may have reached the provider */
     void (*idle_closed)(void *user);                      /* the peer closed while nothing was under way */
+    void (*opened)(void *user);                           /* connected, TLS done; may be NULL */
 };
 struct http_client *http_client_new(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
                                     struct slice name, const struct http_client_events *e, void *user,
                                     int64_t connect_ms);
 struct http_client *http_client_free(struct http_client *c); /* closes; no callback any more */
 void http_client_user(struct http_client *c, void *user);
-/* One request: the whole text of head and body (copied). Answer within `ms` until its head, and then without pauses
- * longer than `ms`. */
+/* One request: the whole text of head and body (copied). Answer within `ms` until its head, connecting included, and
+ * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
 /* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants

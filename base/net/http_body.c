@@ -4,7 +4,9 @@
 
 #include <llhttp.h>
 
-enum { OVERHEAD_MAX = 16 * 1024 }; /* framing bytes between two pieces of content: chunk extensions, trailers */
+/* Framing bytes (chunk lines and extensions, trailers) that are not paid for by content: a byte of content pays for
+ * eight of framing, so that chunks of one byte pass and long extensions do not. */
+enum { OVERHEAD_MAX = 16 * 1024, CONTENT_PAYS = 8 };
 
 _Static_assert(sizeof(llhttp_t) <= sizeof((struct http_body){ 0 }.parser), "llhttp_t outgrew its place");
 
@@ -58,6 +60,13 @@ void http_body_init(struct http_body *b, const struct http_head *h, bool request
     }
 }
 
+static void weigh(struct http_body *b, size_t fed)
+{
+    uint64_t framing = b->overhead + (fed - b->left), paid = b->left * CONTENT_PAYS;
+
+    b->overhead = framing > paid ? (uint32_t)(framing - paid) : 0;
+}
+
 static enum err feed_chunks(struct http_body *b, struct slice in, size_t *used)
 {
     llhttp_t *p = parser_of(b);
@@ -71,7 +80,7 @@ static enum err feed_chunks(struct http_body *b, struct slice in, size_t *used)
         return ERR_OK;
     }
     *used = in.n;
-    b->overhead = b->left ? 0 : b->overhead + (uint32_t)in.n;
+    weigh(b, in.n);
     if (e != HPE_OK || b->overhead > OVERHEAD_MAX)
         return ERR_SYNTAX;
     return ERR_OK;

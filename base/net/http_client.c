@@ -1,10 +1,10 @@
 /* One connection to a provider: a request, its answer, and again. States: CONNECTING -> IDLE -> WAITING (for a head) ->
  * BODY -> IDLE …
- * -> DEAD. Invariants: at most one answer is awaited; every request ends in exactly one of end and fail; an answer cut
- * by the peer is never taken for whole. */
+ * -> BROKEN (failed; the owner frees it) -> DEAD. Invariants: at most one answer is awaited; every request ends in
+ * exactly one of end and fail; an answer cut by the peer is never taken for whole. */
 #include "base/net/internal.h"
 
-enum state { CONNECTING, IDLE, WAITING, BODY, DEAD };
+enum state { CONNECTING, IDLE, WAITING, BODY, BROKEN, DEAD };
 enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4 };
 
 struct http_client {
@@ -17,15 +17,19 @@ struct http_client {
     struct http_body body;
     struct alarm alarm;
     struct grave grave;
-    int64_t patience; /* ms allowed without progress */
+    int64_t patience; /* ms allowed until the head, and without progress after it */
+    int64_t due;      /* when the head must be there */
     uint8_t state;
-    bool head_method, reusable, asked, reading, head_seen;
+    bool head_method, reusable, asked, reading;
+    bool reached; /* some of the request is in the kernel's hands */
 };
 
 static void client_bury(struct grave *g)
 {
     struct http_client *c = (struct http_client *)((char *)g - offsetof(struct http_client, grave));
 
+    if (c->out.p)
+        mem_wipe(c->out.p, c->out.room); /* it held credentials */
     buf_done(&c->in);
     buf_done(&c->out);
     mem_free(c);
@@ -48,9 +52,10 @@ static void fail(struct http_client *c, enum reason why)
 
     alarm_clear(&c->alarm);
     c->asked = false;
+    c->state = BROKEN;
     stream_want_read(c->stream, false);
     if (waiting)
-        c->events->fail(c->user, why, c->sent > 0);
+        c->events->fail(c->user, why, c->reached);
     else
         c->events->idle_closed(c->user);
 }
@@ -203,6 +208,7 @@ static void push(struct http_client *c)
         size_t put = 0;
         enum io io = stream_write(c->stream, c->out.p + c->sent, c->out.n - c->sent, &put);
         c->sent += put;
+        c->reached = c->reached || put > 0;
         if (io == IO_AGAIN)
             return;
         if (io != IO_DONE) {
@@ -211,7 +217,6 @@ static void push(struct http_client *c)
             c->reusable = false;
             return;
         }
-        alarm_set(c->loop, &c->alarm, c->patience);
     }
 }
 
@@ -229,8 +234,10 @@ static void on_open(void *user)
 
     c->state = c->asked ? WAITING : IDLE;
     alarm_clear(&c->alarm);
-    if (c->asked) {
-        alarm_set(c->loop, &c->alarm, c->patience);
+    if (c->events->opened)
+        c->events->opened(c->user);
+    if (c->asked && c->state == WAITING) {
+        alarm_set(c->loop, &c->alarm, c->due - loop_now(c->loop));
         push(c);
     }
 }
@@ -277,9 +284,11 @@ enum err http_client_send(struct http_client *c, struct slice text, bool head_me
     if (c->out.failed != ERR_OK)
         return c->out.failed;
     c->sent = 0;
+    c->reached = false;
     c->asked = c->reading = true;
     c->head_method = head_method;
     c->patience = ms;
+    c->due = loop_now(c->loop) + ms;
     if (c->state == IDLE) {
         c->state = WAITING;
         alarm_set(c->loop, &c->alarm, ms);
@@ -294,6 +303,8 @@ void http_client_read(struct http_client *c, bool on)
         return;
     c->reading = on;
     stream_want_read(c->stream, on);
+    if (c->state != BODY)
+        return;
     if (on)
         alarm_set(c->loop, &c->alarm, c->patience);
     else
@@ -308,10 +319,11 @@ static void put_header(struct buf *out, struct slice name, struct slice value)
     buf_put(out, SLICE("\r\n"));
 }
 
+/* No control character but HTAB. */
 static bool header_safe(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7F)
             return false;
     return true;
 }

@@ -86,6 +86,8 @@ static const char *check_lines(struct slice s)
             return "a carriage return inside a line";
         if (*at == ' ' || *at == '\t')
             return "a folded line";
+        if (lf == at + 1 && lf + 1 != end)
+            return "an empty line before the end of the head";
         at = lf + 1;
     }
     return NULL;
@@ -233,6 +235,8 @@ enum err http_head_parse(struct slice bytes, bool request, struct http_head *ret
     llhttp_init(&parser, request ? HTTP_REQUEST : HTTP_RESPONSE, settings());
     parser.data = &x;
     *why = run(&parser, &x, bytes);
+    if (*why == NULL && !request && ret->status < 100)
+        *why = "a status below 100";
     if (*why == NULL)
         *why = check_framing(ret);
     if (*why == NULL && request) {

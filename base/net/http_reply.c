@@ -7,7 +7,15 @@
 
 struct slice http_status_text(int status)
 {
-    return status == 499 ? SLICE("Client Closed Request") : slice_of(llhttp_status_name((llhttp_status_t)status));
+    switch (status) { /* llhttp_status_name ends the process for a code that it does not know */
+#define X(number, name, text)                                                                                          \
+    case number:                                                                                                       \
+        return SLICE(#text);
+        HTTP_STATUS_MAP(X)
+#undef X
+    default:
+        return SLICE("");
+    }
 }
 
 void http_call_set(struct http_call *call, void *state)
@@ -22,10 +30,14 @@ struct http_conn *http_call_conn(const struct http_call *call)
 
 void http_call_read(struct http_call *call, bool on)
 {
-    if (!call->open || call->conn->request_done)
+    struct http_conn *c = call->conn;
+
+    if (!call->open || c->request_done || c->state != CONN_BODY)
         return;
-    call->conn->paused = !on;
-    stream_want_read(call->conn->stream, on);
+    c->paused = !on;
+    stream_want_read(c->stream, on);
+    if (on)
+        conn_wake(c);
 }
 
 static void put_header(struct buf *out, struct slice name, struct slice value)
@@ -62,9 +74,13 @@ static bool status_has_body(int status)
 
 static void put_framing(struct http_conn *c, const struct http_reply *r)
 {
-    if (!status_has_body(r->status))
+    c->left = -1;
+    if (!status_has_body(r->status)) {
+        c->head_only = true;
         return;
+    }
     if (r->length >= 0) {
+        c->left = r->length;
         buf_put(&c->out, SLICE("Content-Length: "));
         buf_put_u64(&c->out, (uint64_t)r->length);
         buf_put(&c->out, SLICE("\r\n"));
@@ -80,7 +96,7 @@ void http_reply_head(struct http_call *call, const struct http_reply *r)
 {
     struct http_conn *c = call->conn;
 
-    if (!call->open)
+    if (!call->open || c->doom != REASON_INTERNAL)
         return;
     c->replied = true;
     c->chunking = false;
@@ -108,7 +124,7 @@ size_t http_reply_room(const struct http_call *call)
 {
     const struct http_conn *c = call->conn;
 
-    if (!call->open)
+    if (!call->open || c->doom != REASON_INTERNAL)
         return 0;
     return c->out.n >= c->limits.window ? 0 : c->limits.window - c->out.n;
 }
@@ -119,9 +135,14 @@ size_t http_reply_body(struct http_call *call, struct slice bytes)
 
     if (!call->open || bytes.n == 0 || c->head_only)
         return http_reply_room(call);
+    if (c->left >= 0 && (uint64_t)c->left < bytes.n) {
+        conn_doom(c, REASON_INTERRUPTED);
+        return 0;
+    }
+    c->left -= c->left >= 0 ? (int64_t)bytes.n : 0;
     /* A piece larger than the window still has its place for what fits; callers give at most what room said, but for
      * the first piece. */
-    while (bytes.n > 0 && call->open) {
+    while (bytes.n > 0 && c->doom == REASON_INTERNAL) {
         struct slice now = slice_sub(bytes, 0, CONN_FLUSH);
         if (c->chunking)
             buf_printf(&c->out, "%zx\r\n", now.n);
@@ -138,8 +159,12 @@ void http_reply_end(struct http_call *call, const struct http_header *trailers, 
 {
     struct http_conn *c = call->conn;
 
-    if (!call->open)
+    if (!call->open || c->doom != REASON_INTERNAL)
         return;
+    if (c->left > 0 && !c->head_only) { /* less than the head promised is a cut answer, never a whole one */
+        conn_doom(c, REASON_INTERRUPTED);
+        return;
+    }
     if (c->chunking) {
         buf_put(&c->out, SLICE("0\r\n"));
         for (size_t i = 0; i < n; i++)

@@ -2,13 +2,17 @@
  *
  * States: SHAKING -> IDLE -> HEAD (bytes of a head are there) -> BODY -> ANSWER (request complete, answer not ended) ->
  * IDLE …
- * -> CLOSING (last output goes out, input is discarded) -> DEAD. Invariants:
+ * -> CLOSING (last output goes out, input is discarded) -> DEAD; a head that cannot be read leads to BAD instead of
+ * BODY: nothing more is read until its answer has gone. Invariants:
  *   - at most one call at a time; the next pipelined head is looked at only when the last answer has ended;
  *   - a head is parsed once, when its empty line has arrived;
  *   - output never exceeds the window plus one reply head; a cut answer never ends cleanly;
+ *   - answering (http_reply_*) never calls back: a connection that fails meanwhile dies at the end of the turn;
  *   - after gone() or sent() the call's owner hears nothing more of it. */
 #include "base/net/internal.h"
 #include "base/net/http_server.h"
+
+#include <unistd.h>
 
 enum { DISCARD_MAX = 256 * 1024, DISCARD_MS = 2000, READS_A_TURN = 8 };
 
@@ -21,6 +25,7 @@ static const struct http_limits defaults = { .handshake = 10000,
                                              .window = 64 * 1024 };
 
 static void conn_advance(struct http_conn *c);
+static void conn_feed_body(struct http_conn *c);
 
 /* ---- life ---- */
 static void conn_bury(struct grave *g)
@@ -63,7 +68,7 @@ static void arm(struct http_conn *c)
         alarm_set(c->loop, &c->alarm, l->idle);
     else if (c->state == CONN_HEAD)
         alarm_set(c->loop, &c->alarm, l->head);
-    else if (c->state == CONN_BODY)
+    else if (c->state == CONN_BODY || c->state == CONN_BAD)
         alarm_set(c->loop, &c->alarm, l->body);
     else if (c->state == CONN_CLOSING)
         alarm_set(c->loop, &c->alarm, DISCARD_MS);
@@ -77,9 +82,11 @@ static void on_alarm(struct alarm *a)
 
     if (c->out.n > 0)
         conn_die(c, REASON_CONSUMER_SLOW, true);
-    else if (c->state == CONN_HEAD && c->service->malformed)
+    else if (c->state == CONN_HEAD)
         conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
-    else if (c->state == CONN_BODY)
+    else if (c->state == CONN_BODY && c->paused)
+        arm(c); /* it is the owner who waits */
+    else if (c->state == CONN_BODY || c->state == CONN_BAD)
         conn_die(c, REASON_REQUEST_TIMEOUT, true);
     else
         conn_die(c, REASON_REQUEST_TIMEOUT, false);
@@ -97,14 +104,18 @@ static void after_answer(struct http_conn *c)
         c->service->sent(state);
     if (c->state == CONN_DEAD)
         return;
-    if (c->closing || c->state == CONN_BODY) {
-        /* Unread request bytes would turn our close into a reset that eats the answer: read on for a moment. */
+    if (c->closing || c->state != CONN_ANSWER) {
+        /* Unread request bytes would turn our close into a reset that eats the answer: read on for a moment, unless the
+         * peer itself said that nothing more comes. */
+        if (c->peer_closes && c->request_done && c->in.n == 0) {
+            conn_die(c, REASON_GRANTED, false);
+            return;
+        }
         c->state = CONN_CLOSING;
+        buf_done(&c->in);
         stream_finish(c->stream);
         stream_want_read(c->stream, true);
         arm(c);
-        if (c->request_done && c->in.n == 0)
-            conn_die(c, REASON_GRANTED, false);
         return;
     }
     c->state = CONN_IDLE;
@@ -112,8 +123,8 @@ static void after_answer(struct http_conn *c)
     arm(c);
 }
 
-/* Send what is gathered. Returns false when the connection died. */
-static bool conn_flush(struct http_conn *c)
+/* Give the kernel what is gathered. False: the peer is gone. */
+static bool push(struct http_conn *c)
 {
     size_t before = c->out.n, at = 0;
 
@@ -123,14 +134,22 @@ static bool conn_flush(struct http_conn *c)
         at += put;
         if (io == IO_AGAIN)
             break;
-        if (io != IO_DONE) {
-            conn_die(c, REASON_CONSUMER_GONE, true);
+        if (io != IO_DONE)
             return false;
-        }
     }
     buf_drop(&c->out, at);
     if (at > 0 || before > 0)
         arm(c);
+    return true;
+}
+
+/* Send what is gathered, and end what thereby ends. Returns false when the connection died. */
+static bool conn_flush(struct http_conn *c)
+{
+    if (c->doom != REASON_INTERNAL || !push(c)) {
+        conn_die(c, c->doom != REASON_INTERNAL ? c->doom : REASON_CONSUMER_GONE, true);
+        return false;
+    }
     if (c->out.n == 0) {
         buf_done(&c->out); /* memory for a connection only while it has leftovers */
         if (c->answer_ended)
@@ -150,6 +169,17 @@ static void flush_later(struct http_conn *c)
     loop_later(c->loop, &c->flush, on_turn_end);
 }
 
+/* Input that waited for the last answer to end, or for the owner to read on. */
+static void go_on(struct http_conn *c)
+{
+    if (c->state == CONN_IDLE && c->in.n > 0)
+        conn_advance(c);
+    else if (c->state == CONN_BODY && !c->paused && c->in.n > 0)
+        conn_feed_body(c);
+    else if (c->state == CONN_BODY && !c->paused)
+        arm(c);
+}
+
 static void on_turn_end(struct later *node)
 {
     struct http_conn *c = (struct http_conn *)((char *)node - offsetof(struct http_conn, flush));
@@ -163,8 +193,7 @@ static void on_turn_end(struct later *node)
         return;
     if (was_full)
         conn_room(c);
-    if (c->state == CONN_IDLE && c->in.n > 0)
-        conn_advance(c);
+    go_on(c);
 }
 
 void conn_room(struct http_conn *c)
@@ -173,16 +202,26 @@ void conn_room(struct http_conn *c)
         c->service->room(c->call.state);
 }
 
+void conn_doom(struct http_conn *c, enum reason why)
+{
+    if (c->doom == REASON_INTERNAL)
+        c->doom = (uint8_t)why;
+    flush_later(c);
+}
+
+void conn_wake(struct http_conn *c)
+{
+    flush_later(c);
+}
+
 void conn_output(struct http_conn *c)
 {
-    if (c->out.failed != ERR_OK) {
-        conn_die(c, REASON_OVERLOADED, true);
-        return;
-    }
-    if (c->out.n >= CONN_FLUSH && !c->answer_ended)
-        conn_flush(c);
-    else
+    if (c->out.failed != ERR_OK)
+        conn_doom(c, REASON_OVERLOADED);
+    else if (c->out.n < CONN_FLUSH || c->answer_ended)
         flush_later(c);
+    else if (!push(c))
+        conn_doom(c, REASON_CONSUMER_GONE);
 }
 
 void conn_cut(struct http_conn *c)
@@ -198,9 +237,10 @@ void conn_malformed(struct http_conn *c, enum reason why, const char *what)
     struct slice raw = slice_sub(buf_slice(&c->in), 0, HTTP_HEAD_MAX);
 
     c->closing = true;
-    c->request_done = false;
-    c->state = CONN_BODY; /* whatever follows is discarded with the close */
+    c->request_done = c->peer_closes = false;
+    c->state = CONN_BAD; /* whatever follows is discarded with the close */
     c->call.open = true;
+    c->call.state = NULL;
     c->head_only = false;
     c->minor = 1;
     stream_want_read(c->stream, false);
@@ -260,6 +300,7 @@ static void conn_head(struct http_conn *c, size_t n)
     }
     c->looked = 0;
     c->state = CONN_BODY;
+    c->peer_closes = !head.keep_alive;
     c->closing = !head.keep_alive || ++c->served >= c->limits.requests || c->draining;
     c->head_only = slice_is(head.method, "HEAD");
     c->minor = head.minor;
@@ -281,8 +322,21 @@ static void conn_head(struct http_conn *c, size_t n)
             flush_later(c);
         }
         arm(c);
-        stream_want_read(c->stream, true);
+        stream_want_read(c->stream, !c->paused);
     }
+}
+
+/* Framing that breaks in the middle: no answer can be given to that; but one already given goes out. */
+static void broken_body(struct http_conn *c)
+{
+    if (c->call.open && !c->answer_ended) {
+        conn_die(c, REASON_REQUEST_MALFORMED, true);
+        return;
+    }
+    c->closing = true;
+    c->state = CONN_BAD;
+    stream_want_read(c->stream, false);
+    arm(c);
 }
 
 static void conn_feed_body(struct http_conn *c)
@@ -295,7 +349,7 @@ static void conn_feed_body(struct http_conn *c)
         return;
     buf_drop(&c->in, used);
     if (e != ERR_OK) {
-        conn_die(c, REASON_REQUEST_MALFORMED, true);
+        broken_body(c);
         return;
     }
     arm(c);
@@ -310,8 +364,9 @@ static void conn_advance(struct http_conn *c)
         size_t n;
         if (c->in.n == 0)
             break;
-        if (c->state == CONN_IDLE && c->in.n >= 2 && c->in.p[0] == '\r' && c->in.p[1] == '\n') {
+        if (c->in.n >= 2 && c->in.p[0] == '\r' && c->in.p[1] == '\n') {
             buf_drop(&c->in, 2); /* RFC 9112 section 2.2: an empty line before a request */
+            c->looked = 0;
             continue;
         }
         n = head_end(c);
@@ -325,7 +380,7 @@ static void conn_advance(struct http_conn *c)
             return;
         } else {
             conn_head(c, n);
-            if (c->state == CONN_BODY && c->in.n > 0)
+            if (c->state == CONN_BODY && c->in.n > 0 && !c->paused)
                 conn_feed_body(c);
         }
     }
@@ -363,7 +418,7 @@ static void on_readable(void *user)
             conn_feed_body(c);
         else
             conn_advance(c);
-        if (c->state == CONN_DEAD || c->state == CONN_ANSWER || c->paused)
+        if (c->state == CONN_DEAD || c->state == CONN_ANSWER || c->state == CONN_BAD || c->paused)
             return;
         if (!stream_pending(c->stream) && got < CONN_READ)
             return;
@@ -378,8 +433,7 @@ static void on_writable(void *user)
     if (!conn_flush(c))
         return;
     conn_room(c);
-    if (c->state == CONN_IDLE && c->in.n > 0)
-        conn_advance(c);
+    go_on(c);
 }
 
 static void on_open(void *user)
@@ -390,6 +444,8 @@ static void on_open(void *user)
     c->owner = c->service->open(c->service_arg, c);
     if (c->owner == NULL)
         conn_die(c, REASON_OVERLOADED, true);
+    else if (c->draining)
+        conn_die(c, REASON_DRAINING, false);
     else
         arm(c);
 }
@@ -419,7 +475,11 @@ enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struc
 {
     struct http_conn *c = mem_zalloc(sizeof *c);
 
-    if (c == NULL || (c->stream = stream_accept(l, fd, tls, &events, c)) == NULL) {
+    if (c == NULL) {
+        close(fd);
+        return ERR_NOMEM;
+    }
+    if ((c->stream = stream_accept(l, fd, tls, &events, c)) == NULL) {
         mem_free(c);
         return ERR_NOMEM;
     }
@@ -452,7 +512,7 @@ void http_conn_drain(struct http_conn *c)
     if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
         conn_die(c, REASON_DRAINING, false);
     else
-        c->closing = c->closing || c->state != CONN_SHAKING;
+        c->closing = c->closing || c->state > CONN_IDLE;
 }
 
 void http_conn_abort(struct http_conn *c)

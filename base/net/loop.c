@@ -1,6 +1,7 @@
 /* The event loop of one thread. libevent gives readiness and the coarse tick; the rest is ours.
  *
- * A turn: ready descriptors call back, then what was put off runs, then the hooks, then the graveyard is emptied.
+ * A turn: ready descriptors call back, then what the last turn left for this one, then what was put off runs, then the
+ * hooks, then the graveyard is emptied.
  * Invariants:
  *   - what was buried stays readable until the turn is over;
  *   - messages from other threads are taken in order of sending, through one eventfd that is written only when the
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ struct loop {
     _Atomic(struct loop_msg *) inbox; /* newest first */
     struct grave *graves;
     struct later *later, **later_tail;
+    struct soon *soon; /* for the next turn */
     struct hook hooks[4];
     unsigned n_hooks;
     bool stopping;
@@ -109,12 +112,22 @@ static struct event_base *base_new(void)
     return base;
 }
 
+/* OpenSSL writes with write(2): a peer that left would end the process. Whoever handles the signal keeps it. */
+static void ignore_pipe(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 struct loop *loop_new(void)
 {
     struct loop *l = mem_zalloc(sizeof *l);
 
     if (l == NULL)
         return NULL;
+    ignore_pipe();
     l->later_tail = &l->later;
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     l->base = base_new();
@@ -181,6 +194,52 @@ static void run_later(struct loop *l)
     }
 }
 
+void loop_not_soon(struct soon *node)
+{
+    if (node->pprev == NULL)
+        return;
+    *node->pprev = node->next;
+    if (node->next)
+        node->next->pprev = node->pprev;
+    node->pprev = NULL;
+    node->next = NULL;
+}
+
+static void link_soon(struct soon **head, struct soon *node)
+{
+    node->next = *head;
+    node->pprev = head;
+    if (node->next)
+        node->next->pprev = &node->next;
+    *head = node;
+}
+
+void loop_soon(struct loop *l, struct soon *node, void (*fn)(struct soon *))
+{
+    node->fn = fn;
+    if (node->pprev == NULL)
+        link_soon(&l->soon, node);
+}
+
+/* Only what stood there when the turn began: what is added now waits for the next one. */
+static void run_soon(struct soon **list)
+{
+    while (*list != NULL) {
+        struct soon *node = *list;
+        loop_not_soon(node);
+        node->fn(node);
+    }
+}
+
+static struct soon *take_soon(struct loop *l, struct soon **list)
+{
+    *list = l->soon;
+    l->soon = NULL;
+    if (*list)
+        (*list)->pprev = list;
+    return *list;
+}
+
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
 {
     if (l->n_hooks < sizeof l->hooks / sizeof l->hooks[0])
@@ -196,8 +255,11 @@ void loop_run(struct loop *l)
 {
     l->stopping = false;
     while (!l->stopping) {
-        if (event_base_loop(l->base, EVLOOP_ONCE) != 0)
+        struct soon *list;
+        bool busy = take_soon(l, &list) != NULL;
+        if (event_base_loop(l->base, busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)
             break;
+        run_soon(&list);
         run_later(l);
         for (unsigned i = 0; i < l->n_hooks; i++)
             l->hooks[i].fn(l->hooks[i].arg);

@@ -4,7 +4,8 @@
  *   - events are assigned once and afterwards only added and deleted;
  *   - the read event is persistent and stays added while reading is wanted; the write event is one-shot, added when a
  * write blocked;
- *   - after stream_close nothing calls back, and the memory lives until the end of the turn. */
+ *   - after stream_close nothing calls back, and the memory lives until the end of the turn;
+ *   - while reading is wanted, either the socket is watched and the TLS layer is empty, or `again` is set. */
 #include "base/net/internal.h"
 
 #include <arpa/inet.h>
@@ -34,6 +35,7 @@ struct stream {
     void *peer;              /* own */
     struct event on_read, on_write;
     struct grave grave;
+    struct soon again; /* bytes inside the TLS layer are to be read in the next turn */
     int fd;
     uint8_t state, fault;
     bool want_read, reading; /* wanted by the user; added to the loop */
@@ -92,6 +94,14 @@ static enum io plain_write(struct stream *s, const void *from, size_t n, size_t 
 static const struct stream_ops plain_ops = { plain_read, plain_write };
 
 /* ---- TLS ---- */
+
+/* SSL_get_error looks at the thread's whole queue: what others left there would look like a failure of this stream. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_write)
 {
     switch (SSL_get_error(s->ssl, r)) {
@@ -107,7 +117,9 @@ static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_
         s->fault = STREAM_RESET;
         break;
     default:
-        s->fault = SSL_get_verify_result(s->ssl) != X509_V_OK ? STREAM_UNTRUSTED : STREAM_TLS;
+        s->fault = SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(s->ssl) != X509_V_OK
+                       ? STREAM_UNTRUSTED
+                       : STREAM_TLS;
     }
     ERR_clear_error();
     return IO_FAIL;
@@ -116,8 +128,10 @@ static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_
 static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
 {
     bool needs_read = false;
-    int r = SSL_read_ex(s->ssl, to, n, got);
+    int r;
 
+    forget_errors();
+    r = SSL_read_ex(s->ssl, to, n, got);
     s->read_needs_write = false;
     if (r > 0)
         return IO_DONE;
@@ -127,8 +141,10 @@ static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
 static enum io tls_write(struct stream *s, const void *from, size_t n, size_t *put)
 {
     bool needs_write = false;
-    int r = SSL_write_ex(s->ssl, from, n, put);
+    int r;
 
+    forget_errors();
+    r = SSL_write_ex(s->ssl, from, n, put);
     s->write_needs_read = false;
     if (r > 0)
         return IO_DONE;
@@ -144,20 +160,37 @@ static void broke(struct stream *s)
     s->events->broken(s->user, s->fault);
 }
 
+static void read_again(struct soon *node)
+{
+    struct stream *s = (struct stream *)((char *)node - offsetof(struct stream, again));
+
+    if (s->state == OPEN && s->want_read)
+        s->events->readable(s->user);
+}
+
+/* The peer's first bytes often come with the end of its handshake: then they are inside the TLS layer already, and no
+ * readiness will announce them. */
 static void opened(struct stream *s)
 {
+    if (s->ssl && tls_is_server(s->tls) && !tls_take_peer(s->ssl, &s->peer)) {
+        s->fault = STREAM_TLS;
+        broke(s);
+        return;
+    }
     s->state = OPEN;
-    if (s->ssl && tls_is_server(s->tls))
-        s->peer = tls_take_peer(s->ssl);
     set_reading(s, s->want_read);
+    if (s->want_read && stream_pending(s))
+        loop_soon(s->loop, &s->again, read_again);
     s->events->open(s->user);
 }
 
 static void shake(struct stream *s)
 {
     bool needs_read = false, needs_write = false;
-    int r = SSL_do_handshake(s->ssl);
+    int r;
 
+    forget_errors();
+    r = SSL_do_handshake(s->ssl);
     if (r == 1) {
         opened(s);
         return;
@@ -178,7 +211,7 @@ static void connected(struct stream *s)
     int error = 0;
     socklen_t n = sizeof error;
 
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
+    if (s->fault != STREAM_OK || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
         s->fault = STREAM_REFUSED;
         broke(s);
     } else if (s->ssl) {
@@ -310,8 +343,11 @@ struct stream *stream_connect(struct loop *l, const struct sockaddr_storage *to,
         return stream_close(s);
     s->state = CONNECTING;
     if (connect(fd, (const struct sockaddr *)to, n) != 0 && errno != EINPROGRESS)
-        s->fault = STREAM_REFUSED; /* SO_ERROR reports it again when the write event fires */
-    want_write(s);
+        s->fault = STREAM_REFUSED; /* told by the write event, like a later one: SO_ERROR has forgotten it by then */
+    if (s->fault != STREAM_OK)
+        event_active(&s->on_write, EV_WRITE, 1);
+    else
+        want_write(s);
     return s;
 }
 
@@ -326,6 +362,7 @@ static void stream_bury(struct grave *g)
 static void release(struct stream *s)
 {
     s->state = CLOSED;
+    loop_not_soon(&s->again);
     event_del(&s->on_read);
     event_del(&s->on_write);
     if (s->ssl) {
@@ -410,7 +447,7 @@ void stream_want_read(struct stream *s, bool on)
     set_reading(s, on || (s->write_needs_read && s->write_blocked));
     /* Bytes inside the TLS layer make no socket ready. */
     if (on && stream_pending(s))
-        event_active(&s->on_read, EV_READ, 1);
+        loop_soon(s->loop, &s->again, read_again);
 }
 
 bool stream_is_open(const struct stream *s)

@@ -4,6 +4,7 @@
 #include "base/net/internal.h"
 
 #include <openssl/err.h>
+#include <pthread.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -15,12 +16,12 @@ struct tls_context {
     void *arg;
 };
 
-static int peer_slot = -1; /* SSL ex_data index of the verified peer; made once, before threads */
+static int peer_slot = -1; /* SSL ex_data index of the verified peer */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void tls_once(void)
 {
-    if (peer_slot < 0)
-        peer_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    peer_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
 
 struct tls_context *tls_ref(struct tls_context *t)
@@ -54,17 +55,15 @@ void tls_drop_peer(SSL *ssl)
 }
 
 /* A handshake without a client certificate never calls the verify hook: judge "none" here. */
-void *tls_take_peer(SSL *ssl)
+bool tls_take_peer(SSL *ssl, void **ret)
 {
-    void *peer = SSL_get_ex_data(ssl, peer_slot);
+    const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
+    *ret = SSL_get_ex_data(ssl, peer_slot);
     SSL_set_ex_data(ssl, peer_slot, NULL);
-    if (peer == NULL) {
-        const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-        if (t->verify)
-            peer = t->verify(t->arg, NULL, NULL);
-    }
-    return peer;
+    if (*ret == NULL && t->verify)
+        *ret = t->verify(t->arg, NULL, NULL);
+    return *ret != NULL || t->verify == NULL;
 }
 
 /* Replaces OpenSSL's own path building: certs/ judges, the handshake goes on, and the first request is told the reason.
@@ -73,8 +72,12 @@ static int judge_client(X509_STORE_CTX *store, void *arg)
 {
     const struct tls_context *t = arg;
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    void *peer = t->verify(t->arg, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store));
+    void *peer;
 
+    /* What the hook leaves in the error queue would end a handshake that goes on. */
+    ERR_set_mark();
+    peer = t->verify(t->arg, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store));
+    ERR_pop_to_mark();
     if (peer == NULL) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
         return 0;
@@ -136,7 +139,7 @@ static struct tls_context *context_new(const SSL_METHOD *method)
 {
     struct tls_context *t = mem_zalloc(sizeof *t);
 
-    tls_once();
+    pthread_once(&once, tls_once);
     if (t == NULL)
         return NULL;
     t->refs = 1;
