@@ -298,7 +298,10 @@ static enum err on_cdata(void *self, struct slice s)
     enum err e = ERR_OK;
 
     while (r->tail_n > 0 && s.n > 0 && e == ERR_OK) { /* complete the character that was cut */
-        r->tail[r->tail_n++] = (uint8_t)s.p[0];
+        unsigned char c = (unsigned char)s.p[0];
+        if ((c & 0xC0) != 0x80) /* so that tail never holds more than one character */
+            return stop(r, ERR_SYNTAX);
+        r->tail[r->tail_n++] = c;
         s = slice_sub(s, 1, s.n);
         struct slice one = slice_make(r->tail, r->tail_n);
         if (cut_character(one) == 0) {

@@ -170,6 +170,10 @@ static const struct {
     { "<a></b>", NULL },
     { "<a>\x01</a>", NULL },
     { "<a>&#1;</a>", NULL },
+    { "<a><![CDATA[\xe4\xc3\xe4\xc3\xe4\xc3]]></a>", NULL }, /* found by fuzzing: a cut character cut again */
+    { "<a><![CDATA[\xf0\xa0\xae\xb7\xb7]]></a>", NULL },
+    { "<a><![CDATA[\xf0\xa0\xae]]></a>", NULL },
+    { "<a><![CDATA[\xf0\xa0\xae\xb7\xe4\xb8\xad]]></a>", "<a>𠮷中</>" },
     { "<p:a/>", NULL },
     { "<a p:b='1'/>", NULL },
     { "<!DOCTYPE a><a/>", NULL },
