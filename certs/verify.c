@@ -126,6 +126,8 @@ static enum reason judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509)
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now / 1000));
         if (X509_verify_cert(ctx) == 1)
             r = path_judge(t, X509_STORE_CTX_get0_chain(ctx), now, p);
+        else if (X509_get_extension_flags(leaf) & EXFLAG_INVALID) /* OpenSSL only says that it found no issuer */
+            r = REASON_CERTIFICATE_INVALID;
         else
             r = reason_of(X509_STORE_CTX_get_error(ctx));
     }
