@@ -99,12 +99,14 @@ def running(city, node, process, port):
     from . import Running
     node.data_port = port
     requests = {}
+    body_file = process.output.parent / "question.json"
+    body_file.write_text('{"q":"1"}')
     for name in SIZES:
         want = wanted(name)
         status, _, body = node.ask(f"provider/n{name}", {"q": "1"}, timeout=120)
         if status != 200 or body.decode() != want:
             raise Unavailable(f"wrong answer for {name}: {status} {body[:300]!r}")
-        requests[name] = ["--method", "POST", "--header", "Content-Type: application/json", "--body", '{"q":"1"}', "--expect-length", str(len(want)),
+        requests[name] = ["--method", "POST", "--header", "Content-Type: application/json", "--body", str(body_file), "--expect-length", str(len(want)),
                           f"https://127.0.0.1:{port}/x/provider/n{name}"]
     version = node.run("--version").stdout.strip()
     return Running(process=process, port=port, version=version, requests=requests,
