@@ -193,7 +193,11 @@ static void test_recheck(void **state)
     assert_int_equal(certs_peer_recheck(same, &refused, PKI_NOW), REASON_CERTIFICATE_INVALID);
     memset(&refused, 0, sizeof refused);
     assert_int_equal(certs_peer_recheck(same, &refused, PKI_NOW), REASON_CERTIFICATE_INVALID);
-    refused.verdict = REASON_GRANTED;
+    certs_peer_copy(&refused, &peer);
+    refused.verdict = REASON_CERTIFICATE_EXPIRED;
+    assert_int_equal(certs_peer_recheck(same, &refused, PKI_NOW), REASON_CERTIFICATE_INVALID);
+    certs_peer_copy(&refused, &peer);
+    refused.path_n = 0;
     assert_int_equal(certs_peer_recheck(same, &refused, PKI_NOW), REASON_CERTIFICATE_INVALID);
     certs_trust_unref(t);
     certs_trust_unref(same);

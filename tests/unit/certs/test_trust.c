@@ -78,12 +78,14 @@ static void test_all_errors_at_once(void **state)
 static void test_anchor_files(void **state)
 {
     struct pki *p = *state;
-    const struct pki_spec leaf = { 0 }, weak = { .cn = "weak", .bc = "critical,CA:TRUE", .key = PKI_RSA1024 };
-    const struct pki_spec zero = { .cn = "zero", .bc = "critical,CA:TRUE", .serial = "0" };
+    const struct pki_spec leaf = { 0 };
+    const struct pki_spec weak = { .cn = "weak", .ku = "keyCertSign", .bc = "critical,CA:TRUE", .key = PKI_RSA1024 };
+    const struct pki_spec zero = { .cn = "zero", .ku = "keyCertSign", .bc = "critical,CA:TRUE", .serial = "0" };
+    const struct pki_spec one = { .cn = "one", .ku = "keyCertSign", .bc = "critical,CA:TRUE", .serial = "1" };
     X509 *other = pki_ca("other", PKI_P384, NULL, NULL);
     X509 *twin = pki_ca("twin", PKI_P256, p->root, pki_key(PKI_P384)); /* says that our root signed it */
     X509 *leaf_cert = pki_cert(&leaf, p->root, p->root_key), *weak_cert = pki_cert(&weak, NULL, NULL);
-    X509 *zero_cert = pki_cert(&zero, NULL, NULL);
+    X509 *zero_cert = pki_cert(&zero, NULL, NULL), *one_cert = pki_cert(&one, NULL, NULL);
     const struct {
         const char *what;
         X509 *certs[3];
@@ -99,6 +101,7 @@ static void test_anchor_files(void **state)
         { "a leaf", { p->root, leaf_cert }, ERR_INVALID },
         { "weak key", { weak_cert }, ERR_INVALID },
         { "serial 0", { zero_cert }, ERR_INVALID },
+        { "serial 1", { one_cert }, ERR_OK },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -115,6 +118,7 @@ static void test_anchor_files(void **state)
     X509_free(leaf_cert);
     X509_free(weak_cert);
     X509_free(zero_cert);
+    X509_free(one_cert);
 }
 
 static void test_list_files(void **state)
@@ -161,16 +165,22 @@ static void test_list_issuers(void **state)
     struct pki *p = *state;
     const struct pki_list plain = { 0 };
     const struct pki_spec mute = { .cn = "mute", .ku = "critical,keyCertSign", .bc = "critical,CA:TRUE" };
+    const struct pki_spec renamed = { .cn = "renamed", .own_key = p->ca_key };
+    X509 *renamed_cert = pki_cert(&renamed, NULL, NULL);
     X509 *mute_cert = pki_cert(&mute, NULL, NULL), *other = pki_ca("other", PKI_P256, NULL, NULL);
     X509 *const both[] = { p->root, p->ca };
     char *pem = pki_pem(both, 2), *mute_pem = pki_pem(&mute_cert, 1);
     char *strange = pki_list(&plain, other, pki_key(PKI_P256)), *forged = pki_list(&plain, p->ca, pki_key(PKI_P256));
+    char *by_renamed = pki_list(&plain, renamed_cert, p->ca_key);
     char *by_mute = pki_list(&plain, mute_cert, pki_key(PKI_P256));
 
     must(p, "list of a stranger", pem, strange, ERR_INVALID);
     must(p, "list with our name and another key", pem, forged, ERR_INVALID);
+    must(p, "list with our key and another name", pem, by_renamed, ERR_INVALID);
     must(p, "list of a CA that may sign none", mute_pem, by_mute, ERR_INVALID);
+    mem_free(by_renamed);
     mem_free(by_mute);
+    X509_free(renamed_cert);
     mem_free(forged);
     mem_free(strange);
     mem_free(mute_pem);
