@@ -46,7 +46,7 @@ story_node() {
     done
     must sluice init --dir node --node "$NODE" --trust-domain "$TRUST_DOMAIN" --names 127.0.0.1,localhost \
         --data-port "$PORT_DATA" --control-port "$PORT_CONTROL" --operations-port "$PORT_OPERATIONS" \
-        --bureau "bureau=$(text bureau)" --admin system=bureau/li:people/li/request.csr \
+        --bureau "bureau=$(text bureau)" --bureau-code 11990100MB0000019L --admin system=bureau/li:people/li/request.csr \
         --admin security=bureau/he:people/he/request.csr --admin audit=bureau/lin:people/lin/request.csr
     for who in li:system he:security lin:audit; do
         cp "node/admins/${who#*:}/cert.pem" "people/${who%:*}/cert.pem"
@@ -146,9 +146,9 @@ YAML
     done_with 4
     holds "$(text code)" '[four-eyes]' "$err"
     tell approves
-    must sluice --context zhang request approve "$request" --note 同意
-    must sluice --context sun request approve "$request" --note 同意
-    must sluice --context wang request approve "$request" --note 依据充分，数据项必要，同意
+    must sluice --context zhang request approve "$request" --note "$(text agreed)"
+    must sluice --context sun request approve "$request" --note "$(text agreed)"
+    must sluice --context wang request approve "$request" --note "$(text agreed_bureau)"
     must sluice --context zhao grant list -o table
     GRANT_HOUSEHOLD=$(grant_of education/admission $HOUSEHOLD)
     [ -n "$GRANT_HOUSEHOLD" ] || fail "$(text grants)" g1 "$out"
@@ -221,8 +221,8 @@ request_tomorrow() {
         --purpose relief-check --basis 《社会救助暂行办法》第五十八条 --scenario 核对申请人名下不动产 \
         --from "$(day 1)" --to "$(day 30)"
     local request=$out
-    must sluice --context sun request approve "$request" --note 同意
-    must sluice --context wang request approve "$request" --note 同意
+    must sluice --context sun request approve "$request" --note "$(text agreed)"
+    must sluice --context wang request approve "$request" --note "$(text agreed)"
 }
 
 # stranger: a certificate that says the right name, from an authority that nobody here knows.
@@ -269,7 +269,7 @@ story_refusals() {
 story_revoke() {
     step 6
     tell revokes
-    must sluice --context zhang grant revoke "$GRANT_HOUSEHOLD" --note 招生工作结束
+    must sluice --context zhang grant revoke "$GRANT_HOUSEHOLD" --note "$(text admission_over)"
     tell revoked
     asks admission $HOUSEHOLD "{\"id_no\":\"$CHILD\"}" -H "Accept-Language: $SPEAKS" -H 'Sluice-Purpose: school-admission'
     refused revoked
@@ -312,9 +312,9 @@ story_audit() {
     must sluice audit verify forged
     attempt_as "printf N | dd of=forged/….seg bs=1 seek=… conv=notrunc" byte_change forged "$index"
     done_with 0
-    attempt sluice audit verify forged
+    attempt sluice audit verify forged --vkey node/log/log.vkey
     done_with 7
-    holds "$(text verifier)" "$index" "$err$out"
+    same "$(text verifier)" "altered $index" "$(sluice audit verify forged -o json | jq -r '"\(.bad) \(.bad_index)"')"
 }
 
 # --- the whole ------------------------------------------------------------------------------------

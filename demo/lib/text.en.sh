@@ -12,6 +12,9 @@ Lines with $ are commands, run as shown; what follows is their output.'
     [step6]='The provider revokes'
     [step7]='The auditor'
     [bureau]='Data Bureau of Xinghe'
+    [agreed]='agreed'
+    [agreed_bureau]='the basis is sound and the items are needed: agreed'
+    [admission_over]='admission is over'
 
     [go_there]='Everything happens in one folder; each person has a context of their own on the command line.'
     [administrators]='Three administrators, and no one above them: system (li) registers, security (he) activates, gives roles and signs certificates,
