@@ -39,11 +39,7 @@ static const struct certs_peer *keep_peer(struct arena *a, const struct certs_pe
 
     if (own == NULL)
         return NULL;
-    *own = *p;
-    if (p->department.n > 0)
-        own->department.p = own->uri + (p->department.p - p->uri);
-    if (p->id.n > 0)
-        own->id.p = own->uri + (p->id.p - p->uri);
+    certs_peer_copy(own, p);
     return own;
 }
 

@@ -1,0 +1,272 @@
+/* Certificates: signing requests of registered applications and people, revoking, and what everyone may fetch: the
+ * authority's chain and its revocation list. The name in a certificate comes from the register, never from the request.
+ */
+#include "gateway/api_list.h"
+
+enum { PEM_CAP = 1 << 20 };
+
+/* ---- signing ---- */
+enum { WHO_APP, WHO_PERSON };
+static const char *const who_words[] = { "app", "person", NULL };
+struct sign_body {
+    int kind;
+    struct slice id, csr;
+    uint64_t days;
+};
+static const struct doc_key sign_keys[] = {
+    { "kind", DOC_K_ENUM, offsetof(struct sign_body, kind), .words = who_words, .flags = DOC_REQUIRED,
+      .help = { "app or person", "app 或 person" } },
+    { "id", DOC_K_PATH2, offsetof(struct sign_body, id), .flags = DOC_REQUIRED,
+      .help = { "department/name", "部门/名称" } },
+    { "csr", DOC_K_STR, offsetof(struct sign_body, csr), 1, 16384, .flags = DOC_REQUIRED,
+      .help = { "PKCS#10 request, PEM", "PKCS#10 证书请求（PEM）" } },
+    { "days", DOC_K_U64, offsetof(struct sign_body, days), 1, 366, .otherwise = "365",
+      .help = { "validity", "有效天数" } },
+    { .name = NULL },
+};
+
+static enum err must_be_active(struct api_request *q, struct sql_tx *tx, enum catalog_kind k, struct slice id)
+{
+    struct catalog_entry e;
+    enum err err = catalog_find(tx, k, id, 0, &q->arena, &e);
+
+    if (err != ERR_OK || slice_is(e.state, "active"))
+        return err;
+    return diag_add(&q->diags, ERR_CONFLICT, 0, 0, "%.*s is not active: activate it first", "%.*s 未激活：请先激活",
+                    SLICE_ARG(id));
+}
+
+static void put_issued(struct api_request *q, const struct certs_issued *c, struct slice uri)
+{
+    struct json *j = &q->json;
+
+    json_open(j, '{');
+    json_pair(j, "serial", slice_of(c->serial));
+    json_pair(j, "subject", uri);
+    json_pair(j, "digest", slice_of(c->digest));
+    api_put_time(j, "not_before", c->not_before);
+    api_put_time(j, "not_after", c->not_after);
+    json_pair(j, "certificate", c->pem);
+    json_close(j, '}');
+}
+
+static enum err record_signed(struct api_request *q, struct act *a, const struct certs_issued *c, struct slice uri)
+{
+    struct buf content = BUF_INIT(4096);
+    struct json j;
+    enum err e;
+
+    json_init(&j, &content);
+    json_open(&j, '{');
+    json_pair(&j, "subject", uri);
+    json_pair(&j, "digest", slice_of(c->digest));
+    api_put_time(&j, "not_after", c->not_after);
+    json_close(&j, '}');
+    e = content.failed == ERR_OK ? act_record(q, a, "cert.sign", slice_of(c->serial), buf_slice(&content))
+                                 : content.failed;
+    buf_done(&content);
+    return e;
+}
+
+static enum err sign_in(struct api_request *q, struct act *a, const struct sign_body *b)
+{
+    struct slice department = slice_sub(b->id, 0, slice_find(b->id, '/'));
+    struct slice name = slice_sub(b->id, department.n + 1, b->id.n);
+    struct buf uri = BUF_INIT(512);
+    struct certs_issued issued;
+    enum err e = must_be_active(q, a->tx, b->kind == WHO_APP ? CATALOG_APP : CATALOG_PERSON, b->id);
+
+    if (e == ERR_OK)
+        e = must_be_active(q, a->tx, CATALOG_DEPARTMENT, department);
+    certs_name_put(&uri, b->kind == WHO_APP ? CERTS_APP : CERTS_PERSON, control_settings(q->control)->trust_domain,
+                   department, name);
+    if (e == ERR_OK)
+        e = uri.failed;
+    if (e == ERR_OK)
+        e = certs_sign(control_ca(q->control), b->csr, buf_slice(&uri), name, (unsigned)b->days,
+                       control_now(q->control), &q->arena, &issued, &q->diags);
+    if (e == ERR_OK)
+        e = certs_register(a->tx, &issued, buf_slice(&uri), slice_of(q->actor.peer->uri));
+    if (e == ERR_OK)
+        e = record_signed(q, a, &issued, buf_slice(&uri));
+    if (e == ERR_OK)
+        put_issued(q, &issued, buf_slice(&uri));
+    buf_done(&uri);
+    return e;
+}
+
+static bool have_authority(struct api_request *q)
+{
+    if (control_ca(q->control))
+        return true;
+    api_problem(q, REASON_CONFLICT, "the authority's key is not on this node", "本节点没有签发机构私钥");
+    return false;
+}
+
+static void sign(struct api_request *q)
+{
+    struct sign_body b = { 0 };
+    struct act a;
+    enum err e;
+
+    if (api_body(q, sign_keys, &b) != ERR_OK || !have_authority(q) || act_begin(q, &a, false) != ERR_OK)
+        return;
+    e = sign_in(q, &a, &b);
+    if (e == ERR_OK)
+        act_commit(q, &a);
+    else
+        act_fail(q, &a, e == ERR_CRYPTO || e == ERR_DENIED ? ERR_INVALID : e);
+}
+
+/* ---- revoking ---- */
+struct revoke_body {
+    struct slice reason;
+};
+static const struct doc_key revoke_keys[] = {
+    { "reason", DOC_K_STR, offsetof(struct revoke_body, reason), 1, 200, .flags = DOC_REQUIRED,
+      .help = { "why", "理由" } },
+    { .name = NULL },
+};
+
+static enum err revoke_in(struct api_request *q, struct act *a, struct slice reason)
+{
+    struct certs_row row;
+    struct buf content = BUF_INIT(4096);
+    struct json j;
+    int64_t now = control_now(q->control);
+    enum err e = certs_find(a->tx, q->path[1], now, &q->arena, &row);
+
+    if (e == ERR_OK)
+        e = certs_revoke(a->tx, q->path[1], reason, now);
+    if (e != ERR_OK)
+        return e;
+    json_init(&j, &content);
+    json_open(&j, '{');
+    json_pair(&j, "subject", row.uri);
+    json_pair(&j, "reason", reason);
+    json_close(&j, '}');
+    e = content.failed == ERR_OK ? act_record(q, a, "cert.revoke", row.serial, buf_slice(&content)) : content.failed;
+    buf_done(&content);
+    json_open(&q->json, '{');
+    json_pair(&q->json, "serial", row.serial);
+    json_pair(&q->json, "subject", row.uri);
+    json_pair(&q->json, "state", SLICE("revoked"));
+    json_close(&q->json, '}');
+    return e;
+}
+
+static void revoke(struct api_request *q)
+{
+    struct revoke_body b = { 0 };
+    struct act a;
+    enum err e;
+
+    if (api_body(q, revoke_keys, &b) != ERR_OK || !have_authority(q) || act_begin(q, &a, true) != ERR_OK)
+        return;
+    if (text_holds_id_card(b.reason)) {
+        diag_add(&q->diags, ERR_INVALID, 0, 0, "a reason holds no identity number", "理由不得含公民身份号码");
+        act_fail(q, &a, ERR_INVALID);
+        return;
+    }
+    e = revoke_in(q, &a, b.reason);
+    if (e != ERR_OK) {
+        act_fail(q, &a, e);
+        return;
+    }
+    a.touch_trust = true;
+    act_commit(q, &a);
+}
+
+/* ---- reading ---- */
+struct listing {
+    struct api_list list;
+    struct slice subject; /* "department/name"; empty: any */
+};
+
+static bool names(struct slice uri, struct slice subject)
+{
+    struct certs_name n;
+
+    return certs_name_read(uri, &n) && subject.n == n.department.n + 1 + n.id.n &&
+           slice_starts(subject, n.department) && subject.p[n.department.n] == '/' && slice_ends(subject, n.id);
+}
+
+static enum err list_one(void *arg, const struct certs_row *row)
+{
+    struct listing *l = arg;
+    struct json *j = l->list.j;
+    enum err e;
+
+    if (l->subject.n > 0 && !names(row->uri, l->subject))
+        return ERR_OK;
+    e = api_list_next(&l->list);
+    if (e != ERR_OK)
+        return api_list_skip(e);
+    json_open(j, '{');
+    json_pair(j, "serial", row->serial);
+    json_pair(j, "subject", row->uri);
+    json_pair(j, "digest", row->digest);
+    json_pair(j, "state", row->state);
+    json_opt(j, "reason", row->reason);
+    json_opt(j, "author", row->author);
+    api_put_time(j, "not_before", row->not_before);
+    api_put_time(j, "not_after", row->not_after);
+    api_put_time(j, "revoked_at", row->revoked_at);
+    json_close(j, '}');
+    return ERR_OK;
+}
+
+static void list(struct api_request *q)
+{
+    struct slice subject = api_query(q, "subject"), uri = { 0 };
+    struct listing l = { 0 };
+    struct sql_tx *tx;
+    enum err e;
+
+    if (slice_starts(subject, SLICE("spiffe://")))
+        uri = subject;
+    else
+        l.subject = subject;
+    if (!api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
+        return;
+    e = certs_each(tx, uri, control_now(q->control), &q->arena, list_one, &l);
+    api_read_end(q, tx);
+    api_list_end(&l.list, e);
+}
+
+static void give_file(struct api_request *q, struct slice path)
+{
+    char name[4200];
+    enum err e = ERR_INVALID;
+
+    q->out.cap = PEM_CAP;
+    if (path.n < sizeof name) {
+        memcpy(name, path.p, path.n);
+        name[path.n] = '\0';
+        e = file_read(name, &q->out, NULL);
+    }
+    q->type = "application/x-pem-file";
+    if (e == ERR_OK)
+        api_ok(q);
+    else
+        api_error(q, e);
+}
+
+static void give_ca(struct api_request *q)
+{
+    give_file(q, control_settings(q->control)->tls.ca);
+}
+
+static void give_crl(struct api_request *q)
+{
+    give_file(q, control_settings(q->control)->tls.crl);
+}
+
+const struct api_route api_cert_routes[] = {
+    { "POST", "certs", sign, ROLE_SECURITY_ADMIN, false },
+    { "GET", "certs", list, 0, false },
+    { "POST", "certs/{}/revoke", revoke, ROLE_SECURITY_ADMIN, false },
+    { "GET", "ca", give_ca, 0, true },
+    { "GET", "crl", give_crl, 0, true },
+    { .method = NULL },
+};

@@ -1,0 +1,123 @@
+/* Deciding requests: approving, rejecting, returning. The last approval of a provider's part brings its grants. */
+#include "gateway/api_list.h"
+
+struct note_body {
+    struct slice note;
+};
+static const struct doc_key note_keys[] = {
+    { "note", DOC_K_STR, offsetof(struct note_body, note), 0, 1000, .help = { "why", "理由" } },
+    { .name = NULL },
+};
+struct granted {
+    struct policy_grant_row row;
+    int64_t now;
+};
+static const struct decision {
+    const char *verb, *recorded;
+    enum policy_act act;
+} decisions[] = {
+    { "approve", "request.approve", POLICY_APPROVE },
+    { "reject", "request.reject", POLICY_REJECT },
+    { "return", "request.return", POLICY_RETURN },
+};
+
+static enum err record_decision(struct api_request *q, struct act *a, const struct decision *d, struct slice note,
+                                const struct policy_decided *done)
+{
+    struct buf content = BUF_INIT(1 << 16);
+    struct json j;
+    enum err e;
+
+    json_init(&j, &content);
+    json_open(&j, '{');
+    api_put_names(&j, "steps", done->step);
+    api_put_names(&j, "providers", done->provider);
+    json_opt(&j, "note", note);
+    json_close(&j, '}');
+    e = content.failed == ERR_OK ? act_record(q, a, d->recorded, q->path[1], buf_slice(&content)) : content.failed;
+    buf_done(&content);
+    return e;
+}
+
+/* A grant's record says by itself on whose authority: why is in the request. */
+static void put_grant_content(void *arg, struct json *j, bool texts)
+{
+    struct granted *g = arg;
+
+    api_put_grant(j, &g->row, g->now, texts);
+}
+
+static enum err record_grant(struct api_request *q, struct act *a, struct slice id)
+{
+    struct granted g = { .now = control_now(q->control) };
+    struct policy_request request;
+    struct api_record rec = { .verb = "grant.create", .put = put_grant_content, .arg = &g };
+    enum err e = policy_grant_find(a->tx, id, &q->arena, &g.row);
+
+    if (e == ERR_OK)
+        e = policy_request_find(a->tx, g.row.request, &q->arena, &request);
+    if (e != ERR_OK)
+        return e;
+    rec.basis = g.row.basis;
+    rec.scenario = request.scenario;
+    act_touch(a, SNAPSHOT_GRANT, id);
+    return api_record(q, a, id, &rec);
+}
+
+static enum err decide_in(struct api_request *q, struct act *a, const struct decision *d, struct slice note,
+                          enum reason *why_not)
+{
+    struct policy_actor by = api_policy_actor(q);
+    struct policy_decided done = { 0 };
+    struct json *j = &q->json;
+    enum err e = policy_decide_request(a->tx, q->path[1], d->act, note, &by, control_now(q->control), &q->arena, &done,
+                                       why_not, &q->diags);
+
+    if (e == ERR_OK)
+        e = record_decision(q, a, d, note, &done);
+    json_open(j, '{');
+    json_pair(j, "id", q->path[1]);
+    api_put_names(j, "steps", done.step);
+    api_put_names(j, "providers", done.provider);
+    json_key(j, "grants");
+    json_open(j, '[');
+    for (size_t i = 0; e == ERR_OK && i < done.n_grants; i++) {
+        e = record_grant(q, a, done.grants[i]);
+        json_str(j, done.grants[i]);
+    }
+    json_close(j, ']');
+    json_close(j, '}');
+    return e;
+}
+
+static void decide(struct api_request *q)
+{
+    const struct decision *d = NULL;
+    enum reason why_not = REASON_ROLE_MISSING;
+    struct note_body b = { 0 };
+    struct act a;
+    enum err e;
+
+    for (size_t i = 0; i < sizeof decisions / sizeof decisions[0]; i++)
+        if (slice_is(q->path[2], decisions[i].verb))
+            d = &decisions[i];
+    if (api_body(q, note_keys, &b) != ERR_OK || act_begin(q, &a, false) != ERR_OK)
+        return;
+    e = decide_in(q, &a, d, b.note, &why_not);
+    if (e == ERR_OK) {
+        act_commit(q, &a);
+    } else if (e == ERR_DENIED) {
+        act_cancel(&a);
+        api_problem(q, why_not, NULL, NULL);
+    } else {
+        act_fail(q, &a, e);
+    }
+}
+
+enum { DECIDERS = ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER };
+const struct api_route api_decide_routes[] = {
+    { "POST", "requests/{}/approve", decide, DECIDERS, false },
+    { "POST", "requests/{}/reject", decide, DECIDERS, false },
+    { "POST", "requests/{}/return", decide, DECIDERS, false },
+    { .method = NULL },
+};

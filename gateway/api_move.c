@@ -1,0 +1,224 @@
+/* Life cycles: activating and disabling departments, applications and people; submitting, publishing, suspending and
+ * retiring resources; roles of people. */
+#include "gateway/api_list.h"
+
+/* ---- departments, applications, people ---- */
+static const struct subject_noun {
+    const char *name, *singular;
+    enum catalog_kind kind;
+    bool pair;
+} subjects[] = {
+    { "departments", "department", CATALOG_DEPARTMENT, false },
+    { "apps", "app", CATALOG_APP, true },
+    { "people", "person", CATALOG_PERSON, true },
+    { "resources", "resource", CATALOG_RESOURCE, true },
+};
+
+static const struct subject_noun *subject_of(const struct api_request *q)
+{
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
+        if (slice_is(q->path[0], subjects[i].name))
+            return &subjects[i];
+    return NULL;
+}
+
+static void put_moved(struct api_request *q, const struct catalog_entry *e)
+{
+    json_open(&q->json, '{');
+    json_pair(&q->json, "kind", slice_of(catalog_kind_name(e->kind)));
+    json_pair(&q->json, "id", e->id);
+    json_pair(&q->json, "state", e->state);
+    json_pair_u64(&q->json, "version", e->version);
+    json_close(&q->json, '}');
+}
+
+static enum err record_move(struct api_request *q, struct act *a, const char *singular, struct slice verb,
+                            const struct catalog_entry *e)
+{
+    const char *name = arena_printf(&q->arena, "%s.%.*s", singular, SLICE_ARG(verb));
+    struct buf content = BUF_INIT(1024);
+    struct json j;
+    enum err err;
+
+    json_init(&j, &content);
+    json_open(&j, '{');
+    json_pair(&j, "state", e->state);
+    json_pair_u64(&j, "version", e->version);
+    json_close(&j, '}');
+    err = name && content.failed == ERR_OK ? act_record(q, a, name, e->id, buf_slice(&content)) : ERR_NOMEM;
+    buf_done(&content);
+    return err;
+}
+
+/* A resource that is published must compile for real: mapping, connector, secrets, trust. */
+static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice id)
+{
+    struct catalog_entry entry;
+    struct service *s = NULL;
+    enum err e = catalog_find(tx, CATALOG_RESOURCE, id, 0, &q->arena, &entry);
+
+    if (e == ERR_OK)
+        e = service_load(entry.json, entry.version, control_world(q->control), tx, &s, &q->diags);
+    if (s)
+        counted_unref(s);
+    return e;
+}
+
+static void touch_moved(struct act *a, const struct catalog_entry *e)
+{
+    if (e->kind == CATALOG_APP)
+        act_touch(a, SNAPSHOT_APP, e->id);
+    else if (e->kind == CATALOG_RESOURCE)
+        act_touch(a, SNAPSHOT_RESOURCE, e->id);
+}
+
+static void move(struct api_request *q, const struct subject_noun *n, struct slice id, struct slice verb)
+{
+    struct catalog_entry entry;
+    enum catalog_move m;
+    struct act a;
+    enum err e = ERR_OK;
+
+    if (!catalog_move_of(verb, &m)) {
+        api_error(q, ERR_NOT_FOUND);
+        return;
+    }
+    if (act_begin(q, &a, catalog_move_narrows(m)) != ERR_OK)
+        return;
+    if (m == CATALOG_PUBLISH)
+        e = compiles(q, a.tx, id);
+    if (e == ERR_OK)
+        e = catalog_move(a.tx, n->kind, id, m, control_now(q->control), &q->arena, &entry, &q->diags);
+    if (e == ERR_OK)
+        e = record_move(q, &a, n->singular, verb, &entry);
+    if (e != ERR_OK) {
+        act_fail(q, &a, e);
+        return;
+    }
+    touch_moved(&a, &entry);
+    put_moved(q, &entry);
+    act_commit(q, &a);
+}
+
+static void move_subject(struct api_request *q)
+{
+    const struct subject_noun *n = subject_of(q);
+    struct slice id = q->path[1];
+
+    if (n->pair && !api_id2(q, 1, &id))
+        return;
+    move(q, n, id, q->path[q->n_path - 1]);
+}
+
+/* ---- resources: whose officer may do what ---- */
+static const struct resource_verb {
+    const char *verb;
+    unsigned roles;
+} resource_verbs[] = {
+    { "submit", ROLE_PROVIDER_OFFICER },
+    { "retire", ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER },
+    { "suspend", ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER },
+    { "resume", ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER },
+    { "publish", ROLE_BUREAU_APPROVER },
+    { "return", ROLE_BUREAU_APPROVER },
+};
+
+static void move_resource(struct api_request *q)
+{
+    struct slice id, verb = q->path[3], department = q->path[1];
+
+    if (!api_id2(q, 1, &id))
+        return;
+    for (size_t i = 0; i < sizeof resource_verbs / sizeof resource_verbs[0]; i++) {
+        if (!slice_is(verb, resource_verbs[i].verb))
+            continue;
+        if (api_role_of(q, resource_verbs[i].roles, department))
+            move(q, subject_of(q), id, verb);
+        return;
+    }
+    api_error(q, ERR_NOT_FOUND);
+}
+
+/* ---- roles ---- */
+struct role_body {
+    struct slice role;
+    bool on;
+};
+static const struct doc_key role_keys[] = {
+    { "role", DOC_K_STR, offsetof(struct role_body, role), 1, 32, .flags = DOC_REQUIRED,
+      .help = { "provider-officer, consumer-officer, bureau-approver, auditor, system-admin, security-admin, "
+                "audit-admin",
+                "provider-officer、consumer-officer、bureau-approver、auditor、system-admin、security-admin、audit-"
+                "admin" } },
+    { "on", DOC_K_BOOL, offsetof(struct role_body, on), .flags = DOC_REQUIRED,
+      .help = { "give or take", "授予或撤销" } },
+    { .name = NULL },
+};
+
+static enum err set_role(struct api_request *q, struct act *a, struct slice id, const struct role_body *b,
+                         unsigned role)
+{
+    struct catalog_entry entry;
+    struct buf content = BUF_INIT(1024);
+    struct json j;
+    enum err e = catalog_find(a->tx, CATALOG_PERSON, id, 0, &q->arena, &entry);
+
+    if (e == ERR_OK)
+        e = catalog_role_set(a->tx, id, role, b->on, &q->diags);
+    if (e != ERR_OK)
+        return e;
+    json_init(&j, &content);
+    json_open(&j, '{');
+    json_pair(&j, "role", b->role);
+    json_pair_bool(&j, "on", b->on);
+    json_close(&j, '}');
+    e = act_record(q, a, b->on ? "person.grant-role" : "person.revoke-role", id, buf_slice(&content));
+    json_open(&q->json, '{');
+    json_pair(&q->json, "id", id);
+    json_pair(&q->json, "role", b->role);
+    json_pair_bool(&q->json, "on", b->on);
+    json_close(&q->json, '}');
+    buf_done(&content);
+    return e;
+}
+
+static void person_role(struct api_request *q)
+{
+    struct role_body b = { 0 };
+    struct slice id;
+    struct act a;
+    unsigned role;
+    enum err e;
+
+    if (!api_id2(q, 1, &id) || api_body(q, role_keys, &b) != ERR_OK)
+        return;
+    if (!catalog_role_of(b.role, &role)) {
+        diag_add(&q->diags, ERR_INVALID, 0, 0, "there is no role %.*s", "没有角色 %.*s", SLICE_ARG(b.role));
+        api_error(q, ERR_INVALID);
+        return;
+    }
+    if (act_begin(q, &a, !b.on) != ERR_OK)
+        return;
+    e = set_role(q, &a, id, &b, role);
+    if (e == ERR_OK)
+        act_commit(q, &a);
+    else
+        act_fail(q, &a, e);
+}
+
+const struct api_route api_move_routes[] = {
+    { "POST", "departments/{}/activate", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "departments/{}/disable", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "apps/{}/{}/activate", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "apps/{}/{}/disable", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "people/{}/{}/activate", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "people/{}/{}/disable", move_subject, ROLE_SECURITY_ADMIN, false },
+    { "POST", "people/{}/{}/roles", person_role, ROLE_SECURITY_ADMIN, false },
+    { "POST", "resources/{}/{}/submit", move_resource, ROLE_PROVIDER_OFFICER, false },
+    { "POST", "resources/{}/{}/retire", move_resource, ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER, false },
+    { "POST", "resources/{}/{}/suspend", move_resource, ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER, false },
+    { "POST", "resources/{}/{}/resume", move_resource, ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER, false },
+    { "POST", "resources/{}/{}/publish", move_resource, ROLE_BUREAU_APPROVER, false },
+    { "POST", "resources/{}/{}/return", move_resource, ROLE_BUREAU_APPROVER, false },
+    { .method = NULL },
+};
