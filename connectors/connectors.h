@@ -1,23 +1,25 @@
 #pragma once
-/* connectors: how a provider is reached. One file a kind (http, soap), one table of functions; pools of kept connections, deadlines and limits
- * that protect old systems. Knows transport (methods, SOAPAction, secrets in headers), not bodies: those come rendered and go back as bytes.
- * Thread rule: a struct connector_target is immutable, counted and shared; pools belong to one loop; limits are shared through atomics. */
+/* connectors: how a provider is reached. One file a kind (http, soap), one table of functions; pools of kept
+ * connections, deadlines and limits that protect old systems. Knows transport (methods, SOAPAction, secrets in
+ * headers), not bodies: those come rendered and go back as bytes. Thread rule: a struct connector_target is immutable,
+ * counted and shared; pools belong to one loop; limits are shared through atomics. */
 #include "base/crypto/crypto.h"
 #include "base/doc/doc.h"
 #include "base/net/net.h"
 
 /* Where credentials and trust come from; given by the owner of the settings, borrowed while targets are compiled. */
 struct connector_world {
-    const char *secrets_dir;               /* one file a credential, 0600: <dir>/<name> */
-    const char *trust_dir;                 /* <dir>/<name>.pem: anchors named by `trust:` */
-    const char *cert_file, *key_file;      /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
-    unsigned workers;                      /* limits are divided among them */
+    const char *secrets_dir;          /* one file a credential, 0600: <dir>/<name> */
+    const char *trust_dir;            /* <dir>/<name>.pem: anchors named by `trust:` */
+    const char *cert_file, *key_file; /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
+    unsigned workers;                 /* limits hold over all of them together: targets count with atomics */
 };
 struct connector_target;
-/* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth, timeout, limits. All problems
- * with line, column and remedy. `check_only`: nothing is resolved and no secret is read (a draft on another machine). */
-enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only, struct connector_target **ret,
-                           struct diags *d) MUST_CHECK;
+/* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth,
+ * timeout, limits. All problems with line, column and remedy. `check_only`: nothing is resolved and no secret is read
+ * (a draft on another machine). */
+enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,
+                           struct connector_target **ret, struct diags *d) MUST_CHECK;
 struct connector_target *connector_ref(struct connector_target *t);
 void connector_unref(struct connector_target *t);
 struct slice connector_weakness(const struct connector_target *t); /* "" or "legacy: <reason>", "none: <reason>" */
@@ -29,6 +31,8 @@ struct connector_pool *connector_pool_new(struct loop *l, unsigned worker);
 struct connector_pool *connector_pool_free(struct connector_pool *p);
 /* Close the idle connections of targets that no snapshot holds any more; call after a swap. */
 void connector_pool_trim(struct connector_pool *p);
+/* The gateway's certificate or the anchors have changed: connections made from now on use the files as they are. */
+void connector_pool_reload(struct connector_pool *p);
 
 struct connector_request { /* borrowed for the call */
     struct slice method, target, content_type, body;
@@ -43,8 +47,9 @@ struct connector_events { /* each call ends with exactly one of end and fail, un
     void (*fail)(void *user, enum reason why, enum reached reached);
 };
 struct connector_call;
-/* Never calls back before it has returned. ERR_BUSY: over the target's limit and its queue (REASON_PROVIDER_BUSY); ERR_AGAIN: its circuit is open. */
+/* Never calls back before it has returned. ERR_BUSY: over the target's limit and its queue (REASON_PROVIDER_BUSY);
+ * ERR_AGAIN: its circuit is open. */
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
-void connector_read(struct connector_call *c, bool on); /* back-pressure */
+void connector_read(struct connector_call *c, bool on);           /* back-pressure */
 struct connector_call *connector_abort(struct connector_call *c); /* no callback any more; the connection is closed */

@@ -1,0 +1,371 @@
+/* One exchange with a provider. States: WAITING (for a place or the rate) -> RUNNING -> OVER. Invariants:
+ *   - nothing calls back before connector_start has returned, nor after connector_abort;
+ *   - a running call holds one place of its target (health.c) and one connection; both are given back before its last
+ *     callback, so that this may start another;
+ *   - a request is sent a second time at most once, on a fresh connection, when the kept one turned out stale before a
+ *     byte of an answer, and either none of it had left or its manifest says that asking again changes nothing. */
+#include "connectors/internal.h"
+
+enum call_state { CALL_WAITING, CALL_RUNNING, CALL_OVER };
+enum { POLL_MS = 20, HEADERS_MAX = 32, TEXT_KEPT = 256 * 1024 };
+
+struct connector_call {
+    struct entry *entry; /* bor: outlives it */
+    struct conn *conn;   /* while RUNNING */
+    const struct connector_events *events;
+    void *user;
+    TAILQ_ENTRY(connector_call) link; /* entry->waiting, while WAITING */
+    struct grave grave;
+    int64_t due; /* WAITING: when it gives up; RUNNING: when the head must be there */
+    uint8_t state;
+    bool safe, head_method, retried, answered;
+    size_t n;
+    char text[]; /* the request; wiped, for it holds credentials */
+};
+
+/* ---- rendering ---- */
+static bool may_set(const struct connector_target *t, struct slice name)
+{
+    return !header_reserved(name) && !slice_eq_nocase(name, t->auth_name);
+}
+
+static size_t put_headers(const struct connector_target *t, const struct connector_request *q, struct http_header *h)
+{
+    size_t n = t->kind->decorate(t, h);
+
+    h[n++] = (struct http_header){ SLICE("Accept-Encoding"), SLICE("identity") };
+    h[n++] = (struct http_header){ SLICE("User-Agent"), SLICE("sluice/" SLUICE_VERSION) };
+    if (t->auth)
+        h[n++] = (struct http_header){ t->auth_name, slice_of(t->auth) };
+    if (q->content_type.n > 0)
+        h[n++] = (struct http_header){ SLICE("Content-Type"), q->content_type };
+    for (size_t i = 0; i < q->n_headers && n < HEADERS_MAX; i++)
+        if (may_set(t, q->headers[i].name))
+            h[n++] = q->headers[i];
+    return n;
+}
+
+/* The endpoint's path, then what the mapping appends: "", "/a/b" or "?x=1". */
+static struct slice join(const struct connector_target *t, struct slice target, char *out, size_t room)
+{
+    struct slice path = t->path;
+
+    if (target.n > 0 && target.p[0] == '/' && slice_ends(path, SLICE("/")))
+        path.n--;
+    if (path.n == 0 && (target.n == 0 || target.p[0] != '/'))
+        path = SLICE("/");
+    if (path.n + target.n > room)
+        return (struct slice){ 0 };
+    memcpy(out, path.p, path.n);
+    if (target.n > 0)
+        memcpy(out + path.n, target.p, target.n);
+    return (struct slice){ out, path.n + target.n };
+}
+
+static enum err call_new(struct entry *e, const struct connector_request *q, struct connector_call **ret)
+{
+    struct http_header headers[HEADERS_MAX];
+    char target[20 * 1024];
+    struct buf *text = &e->pool->text;
+    struct slice joined = join(e->target, q->target, target, sizeof target);
+    struct connector_call *c;
+    enum err err;
+
+    if (joined.n == 0)
+        return ERR_TOO_LARGE;
+    buf_clear(text);
+    err = http_request_put(text, q->method, joined, e->target->host, headers, put_headers(e->target, q, headers),
+                           q->body);
+    if (err == ERR_OK && (c = mem_alloc(sizeof *c + text->n)) != NULL) {
+        memset(c, 0, sizeof *c);
+        memcpy(c->text, text->p, text->n);
+        c->n = text->n;
+        c->entry = e;
+        c->safe = q->safe;
+        c->head_method = slice_is(q->method, "HEAD");
+        *ret = c;
+    } else if (err == ERR_OK) {
+        err = ERR_NOMEM;
+    }
+    if (text->p)
+        mem_wipe(text->p, text->n);
+    if (text->room > TEXT_KEPT)
+        buf_done(text);
+    return err;
+}
+
+/* ---- life ---- */
+static void bury_call(struct grave *g)
+{
+    struct connector_call *c = (struct connector_call *)((char *)g - offsetof(struct connector_call, grave));
+
+    mem_wipe(c->text, c->n);
+    mem_free(c);
+}
+
+static void unlink_waiting(struct connector_call *c)
+{
+    TAILQ_REMOVE(&c->entry->waiting, c, link);
+    c->entry->n_waiting--;
+}
+
+/* Give back what it holds. The memory stays until the turn is over. */
+static void call_over(struct connector_call *c)
+{
+    if (c->state == CALL_WAITING) {
+        unlink_waiting(c);
+    } else {
+        health_leave(c->entry->target);
+        calls_wake(c->entry);
+    }
+    c->state = CALL_OVER;
+    c->conn = NULL;
+    loop_bury(c->entry->pool->loop, &c->grave, bury_call);
+}
+
+static void call_fail(struct connector_call *c, enum reason why, enum reached reached)
+{
+    call_over(c);
+    c->events->fail(c->user, why, reached);
+}
+
+static enum err send_on(struct connector_call *c, struct conn *k)
+{
+    int64_t ms = c->due - loop_now(c->entry->pool->loop);
+    enum err e = http_client_send(k->http, (struct slice){ c->text, c->n }, c->head_method, ms > 1 ? ms : 1);
+
+    if (e == ERR_OK) {
+        k->call = c;
+        c->conn = k;
+    }
+    return e;
+}
+
+static enum err send_fresh(struct connector_call *c)
+{
+    struct conn *k = NULL;
+    enum err e;
+
+    if (!health_may_connect(c->entry->target, loop_now(c->entry->pool->loop)))
+        return ERR_AGAIN;
+    e = pool_connect(c->entry, &k);
+    if (e != ERR_OK)
+        return e;
+    k->call = c; /* pool_close counts those without a call as idle */
+    e = send_on(c, k);
+    if (e != ERR_OK)
+        pool_close(k);
+    return e;
+}
+
+static enum err send_any(struct connector_call *c)
+{
+    struct conn *k;
+
+    while ((k = pool_take(c->entry)) != NULL) {
+        k->call = c;
+        if (send_on(c, k) == ERR_OK)
+            return ERR_OK;
+        pool_close(k);
+    }
+    return send_fresh(c);
+}
+
+/* ERR_BUSY: no place, or ahead of the rate. Never calls back. */
+static enum err launch(struct connector_call *c)
+{
+    struct connector_target *t = c->entry->target;
+    int64_t now = loop_now(c->entry->pool->loop), before = c->due;
+    enum err e;
+
+    if (!health_admit(t, now))
+        return ERR_BUSY;
+    c->due = now + t->timeout;
+    e = send_any(c);
+    if (e == ERR_OK) {
+        if (c->state == CALL_WAITING && before != 0)
+            unlink_waiting(c);
+        c->state = CALL_RUNNING;
+        return ERR_OK;
+    }
+    c->due = before;
+    health_leave(t);
+    return e == ERR_BUSY ? ERR_AGAIN : e;
+}
+
+/* ---- waiting ---- */
+static enum err enqueue(struct connector_call *c)
+{
+    struct entry *e = c->entry;
+
+    if (e->target->queue == 0 || e->n_waiting >= WAITING_MAX)
+        return ERR_BUSY;
+    c->due = loop_now(e->pool->loop) + e->target->queue;
+    TAILQ_INSERT_TAIL(&e->waiting, c, link);
+    if (e->n_waiting++ == 0)
+        alarm_set(e->pool->loop, &e->poll, POLL_MS);
+    return ERR_OK;
+}
+
+void calls_poll(struct alarm *a)
+{
+    struct entry *e = (struct entry *)((char *)a - offsetof(struct entry, poll));
+    struct connector_call *c;
+
+    while ((c = TAILQ_FIRST(&e->waiting)) != NULL) {
+        enum err err = ERR_BUSY;
+
+        if (loop_now(e->pool->loop) < c->due && (err = launch(c)) == ERR_BUSY)
+            break;
+        if (err == ERR_BUSY)
+            call_fail(c, REASON_PROVIDER_BUSY, REACHED_NO);
+        else if (err != ERR_OK)
+            call_fail(c, err == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
+    }
+    if (c != NULL)
+        alarm_set(e->pool->loop, &e->poll, POLL_MS);
+}
+
+enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
+                         const struct connector_events *events, void *user, struct connector_call **ret)
+{
+    struct entry *e = pool_entry(p, t);
+    struct connector_call *c;
+    enum err err;
+
+    if (e == NULL)
+        return ERR_NOMEM;
+    err = call_new(e, q, &c);
+    if (err != ERR_OK)
+        return err;
+    c->events = events;
+    c->user = user;
+    err = TAILQ_EMPTY(&e->waiting) ? launch(c) : ERR_BUSY;
+    if (err == ERR_BUSY)
+        err = enqueue(c);
+    if (err == ERR_OK)
+        *ret = c;
+    else
+        bury_call(&c->grave);
+    return err;
+}
+
+/* ---- what the connection tells ---- */
+static void on_opened(void *user)
+{
+    struct conn *k = user;
+
+    k->opened = true;
+    health_connected(k->entry->target);
+}
+
+static bool readable_coding(const struct http_head *h)
+{
+    struct slice coding = http_get(h, "Content-Encoding", NULL);
+
+    return coding.n == 0 || slice_eq_nocase(coding, SLICE("identity"));
+}
+
+static void on_head(void *user, const struct http_head *h)
+{
+    struct conn *k = user;
+    struct connector_call *c = k->call;
+
+    c->answered = true;
+    if (readable_coding(h)) {
+        c->events->head(c->user, h->status, http_get(h, "Content-Type", NULL));
+        return;
+    }
+    pool_close(k); /* compressed, though it was told not to */
+    call_fail(c, REASON_PROVIDER_MALFORMED, REACHED_YES);
+}
+
+static void on_body(void *user, struct slice bytes)
+{
+    struct connector_call *c = ((struct conn *)user)->call;
+
+    c->events->body(c->user, bytes);
+}
+
+static void on_end(void *user, bool reusable)
+{
+    struct conn *k = user;
+    struct connector_call *c = k->call;
+
+    if (reusable)
+        pool_keep(k);
+    else
+        pool_close(k);
+    call_over(c);
+    c->events->end(c->user);
+}
+
+static bool may_retry(const struct connector_call *c, const struct conn *k, enum reason why, bool sent)
+{
+    return k->kept && !c->retried && !c->answered && why == REASON_PROVIDER_UNREACHABLE && (c->safe || !sent);
+}
+
+static void fail_by(struct connector_call *c, enum reason why, bool sent)
+{
+    if (c->answered || why == REASON_PROVIDER_MALFORMED || why == REASON_PROVIDER_CUT)
+        call_fail(c, why, REACHED_YES); /* some byte of an answer came */
+    else if (why == REASON_PROVIDER_UNREACHABLE && sent)
+        call_fail(c, REASON_PROVIDER_CUT, REACHED_UNKNOWN);
+    else
+        call_fail(c, why, sent ? REACHED_UNKNOWN : REACHED_NO);
+}
+
+static void on_fail(void *user, enum reason why, bool sent)
+{
+    struct conn *k = user;
+    struct connector_call *c = k->call;
+    bool again = may_retry(c, k, why, sent);
+    enum err e;
+
+    if (!k->opened && why == REASON_PROVIDER_UNREACHABLE)
+        health_unreachable(k->entry->target, loop_now(k->entry->pool->loop));
+    pool_close(k);
+    if (!again) {
+        fail_by(c, why, sent);
+        return;
+    }
+    c->retried = true;
+    c->conn = NULL;
+    e = send_fresh(c);
+    if (e != ERR_OK)
+        fail_by(c, e == ERR_NOMEM && !sent ? REASON_OVERLOADED : why, sent);
+}
+
+static void on_idle_closed(void *user)
+{
+    pool_close(user);
+}
+
+const struct http_client_events call_events = {
+    .head = on_head, .body = on_body, .end = on_end, .fail = on_fail, .idle_closed = on_idle_closed, .opened = on_opened
+};
+
+/* ---- what the owner says ---- */
+void connector_read(struct connector_call *c, bool on)
+{
+    if (c->state == CALL_RUNNING)
+        http_client_read(c->conn->http, on);
+}
+
+struct connector_call *connector_abort(struct connector_call *c)
+{
+    if (c == NULL || c->state == CALL_OVER)
+        return NULL;
+    if (c->conn)
+        pool_close(c->conn);
+    call_over(c);
+    return NULL;
+}
+
+void calls_drop(struct entry *e)
+{
+    while (!TAILQ_EMPTY(&e->waiting))
+        connector_abort(TAILQ_FIRST(&e->waiting));
+    while (!LIST_EMPTY(&e->busy))
+        connector_abort(LIST_FIRST(&e->busy)->call);
+}

@@ -1,0 +1,207 @@
+/* One worker's connections to all providers. A connection stands in its entry's `busy` list while a call has it and in
+ * `idle` otherwise; the last used is taken first, so that those not needed run out. Invariants: an idle connection is
+ * closed after IDLE_MS, beyond IDLE_MAX of its target, when the provider closes it, and when no snapshot holds its
+ * target; TLS contexts belong to this loop. */
+#include "connectors/internal.h"
+
+struct connector_pool *connector_pool_new(struct loop *l, unsigned worker)
+{
+    struct connector_pool *p = mem_zalloc(sizeof *p);
+
+    (void)worker;
+    if (p == NULL)
+        return NULL;
+    p->loop = l;
+    buf_init(&p->text, (size_t)8 << 20);
+    return p;
+}
+
+/* ---- entries ---- */
+static struct entry **bucket_of(struct connector_pool *p, const struct connector_target *t)
+{
+    return &p->bucket[((uintptr_t)t >> 6) % BUCKETS];
+}
+
+static void run_wake(struct later *node)
+{
+    struct entry *e = (struct entry *)((char *)node - offsetof(struct entry, wake));
+
+    e->wake_set = false;
+    calls_poll(&e->poll);
+}
+
+void calls_wake(struct entry *e)
+{
+    if (e->wake_set || TAILQ_EMPTY(&e->waiting))
+        return;
+    e->wake_set = true;
+    loop_later(e->pool->loop, &e->wake, run_wake);
+}
+
+struct entry *pool_entry(struct connector_pool *p, struct connector_target *t)
+{
+    struct entry **head = bucket_of(p, t), *e;
+
+    for (e = *head; e; e = e->next)
+        if (e->target == t)
+            return e;
+    e = mem_zalloc(sizeof *e);
+    if (e == NULL)
+        return NULL;
+    e->pool = p;
+    e->target = t;
+    target_keep(t);
+    LIST_INIT(&e->idle);
+    LIST_INIT(&e->busy);
+    TAILQ_INIT(&e->waiting);
+    alarm_init(&e->poll, calls_poll);
+    e->next = *head;
+    *head = e;
+    return e;
+}
+
+static void bury_entry(struct grave *g)
+{
+    mem_free((char *)g - offsetof(struct entry, grave));
+}
+
+static void close_idle(struct entry *e)
+{
+    while (!LIST_EMPTY(&e->idle))
+        pool_close(LIST_FIRST(&e->idle));
+}
+
+/* The memory stays for this turn: `wake` may be set. */
+static void entry_free(struct entry **at)
+{
+    struct entry *e = *at;
+
+    *at = e->next;
+    alarm_clear(&e->poll);
+    tls_unref(e->tls);
+    target_drop(e->target);
+    loop_bury(e->pool->loop, &e->grave, bury_entry);
+}
+
+void connector_pool_trim(struct connector_pool *p)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry **at = &p->bucket[i]; *at;) {
+            struct entry *e = *at;
+            if (target_orphan(e->target))
+                close_idle(e);
+            if (target_orphan(e->target) && LIST_EMPTY(&e->busy) && TAILQ_EMPTY(&e->waiting))
+                entry_free(at);
+            else
+                at = &e->next;
+        }
+}
+
+void connector_pool_reload(struct connector_pool *p)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry *e = p->bucket[i]; e; e = e->next) {
+            close_idle(e);
+            tls_unref(e->tls);
+            e->tls = NULL;
+        }
+}
+
+struct connector_pool *connector_pool_free(struct connector_pool *p)
+{
+    if (p == NULL)
+        return NULL;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (p->bucket[i]) {
+            calls_drop(p->bucket[i]);
+            close_idle(p->bucket[i]);
+            entry_free(&p->bucket[i]);
+        }
+    buf_done(&p->text);
+    return mem_free(p);
+}
+
+/* ---- connections ---- */
+static void bury_conn(struct grave *g)
+{
+    mem_free((char *)g - offsetof(struct conn, grave));
+}
+
+void pool_close(struct conn *k)
+{
+    struct entry *e = k->entry;
+
+    LIST_REMOVE(k, link);
+    e->n_idle -= k->call == NULL;
+    alarm_clear(&k->expiry);
+    k->http = http_client_free(k->http);
+    k->call = NULL;
+    loop_bury(e->pool->loop, &k->grave, bury_conn);
+}
+
+struct conn *pool_take(struct entry *e)
+{
+    struct conn *k = LIST_FIRST(&e->idle);
+
+    if (k == NULL)
+        return NULL;
+    LIST_REMOVE(k, link);
+    LIST_INSERT_HEAD(&e->busy, k, link);
+    e->n_idle--;
+    return k;
+}
+
+void pool_keep(struct conn *k)
+{
+    struct entry *e = k->entry;
+
+    LIST_REMOVE(k, link);
+    LIST_INSERT_HEAD(&e->idle, k, link);
+    e->n_idle++;
+    k->call = NULL;
+    k->kept = true;
+    /* Not cleared when it is taken: moving an alarm later is cheap, and a busy one is not closed by it. */
+    alarm_set(e->pool->loop, &k->expiry, IDLE_MS);
+    if (e->n_idle > IDLE_MAX || target_orphan(e->target))
+        pool_close(k);
+}
+
+static void run_expiry(struct alarm *a)
+{
+    struct conn *k = (struct conn *)((char *)a - offsetof(struct conn, expiry));
+
+    if (k->call == NULL)
+        pool_close(k);
+}
+
+static enum err make_tls(struct entry *e)
+{
+    const struct connector_target *t = e->target;
+    struct tls_client how = { t->mode, t->ca_file, t->cert_file, t->key_file };
+
+    return t->mode == TLS_NONE || e->tls ? ERR_OK : tls_client_new(&how, &e->tls, NULL);
+}
+
+enum err pool_connect(struct entry *e, struct conn **ret)
+{
+    const struct connector_target *t = e->target;
+    enum err err = make_tls(e);
+    struct conn *k;
+
+    if (err != ERR_OK)
+        return err;
+    k = mem_zalloc(sizeof *k);
+    if (k == NULL)
+        return ERR_NOMEM;
+    k->http = http_client_new(e->pool->loop, &t->address, e->tls, t->name, &call_events, k,
+                              t->timeout < CONNECT_MS ? t->timeout : CONNECT_MS);
+    if (k->http == NULL) {
+        mem_free(k);
+        return ERR_NOMEM;
+    }
+    k->entry = e;
+    alarm_init(&k->expiry, run_expiry);
+    LIST_INSERT_HEAD(&e->busy, k, link);
+    *ret = k;
+    return ERR_OK;
+}

@@ -1,0 +1,222 @@
+/* Compiling the `connector` part of a manifest into a target, and a target's life. Two counts: `held` is what snapshots
+ * hold, `refs` what keeps the memory; when the first is zero the pools close their connections and let go. Invariants:
+ * a target that was made can be called; its text is its own, so the manifest may go. */
+#include "connectors/internal.h"
+
+struct connector_form {
+    struct slice endpoint;
+    const struct doc *path, *operation, *tls, *auth, *limits, *method;
+    int kind;
+    int64_t timeout;
+};
+
+static const struct kind *const kinds[] = { &kind_http, &kind_soap };
+static const char *const kind_words[] = { "http", "soap", NULL };
+
+#define AT(member) offsetof(struct connector_form, member)
+static const struct doc_key connector_keys[] = {
+    { .name = "kind",
+      .kind = DOC_K_ENUM,
+      .offset = AT(kind),
+      .words = kind_words,
+      .flags = DOC_REQUIRED,
+      .help = { "how the provider is reached: http or soap", "连接方式：http 或 soap" } },
+    { .name = "endpoint",
+      .kind = DOC_K_STR,
+      .offset = AT(endpoint),
+      .min = 1,
+      .max = 2048,
+      .flags = DOC_REQUIRED,
+      .help = { "URL of the provider's service", "提供方服务地址" } },
+    { .name = "path",
+      .kind = DOC_K_NODE,
+      .offset = AT(path),
+      .help = { "behind the endpoint's own path, with {names} (http)", "接在服务地址路径之后，可含 {名称}（http）" } },
+    { .name = "operation",
+      .kind = DOC_K_NODE,
+      .offset = AT(operation),
+      .help = { "{namespace, name, soap, action} (soap)", "{namespace, name, soap, action}（soap）" } },
+    { .name = "tls",
+      .kind = DOC_K_MAP,
+      .offset = AT(tls),
+      .help = { "{mode: mutual | server | legacy | none, identity, trust, name, reason}",
+                "{mode: mutual | server | legacy | none, identity, trust, name, reason}" } },
+    { .name = "auth",
+      .kind = DOC_K_MAP,
+      .offset = AT(auth),
+      .help = { "bearer, header or basic, with the name of a secret", "bearer、header 或 basic，填写凭据名称" } },
+    { .name = "timeout",
+      .kind = DOC_K_DURATION,
+      .offset = AT(timeout),
+      .min = 100,
+      .max = 600000,
+      .otherwise = "10s",
+      .help = { "until the head of the answer, and between its pieces", "等待响应头及响应各段之间的最长时间" } },
+    { .name = "limits",
+      .kind = DOC_K_MAP,
+      .offset = AT(limits),
+      .help = { "{in_flight: 8, rate: 20/s, queue: 2s}", "{in_flight: 8, rate: 20/s, queue: 2s}" } },
+    { .name = "method",
+      .kind = DOC_K_NODE,
+      .offset = AT(method),
+      .help = { "of request, not of connector", "属于 request" } },
+    { .name = NULL },
+};
+#undef AT
+
+bool target_bind(struct target_compile *c, const struct doc *map, const struct doc_key *keys, void *out)
+{
+    enum err e = doc_bind(map, keys, out, c->scratch, c->d);
+
+    c->bad = c->bad || e != ERR_OK;
+    c->nomem = c->nomem || e == ERR_NOMEM;
+    return e == ERR_OK;
+}
+
+const struct doc *target_at(const struct doc *map, const char *key)
+{
+    const struct doc *v = doc_get(map, key);
+
+    return v ? v : map;
+}
+
+struct slice target_copy(struct target_compile *c, struct slice s)
+{
+    const char *p = arena_str(&c->t->arena, s);
+
+    c->nomem = c->nomem || p == NULL;
+    return (struct slice){ p, p ? s.n : 0 };
+}
+
+static void check_kind(struct target_compile *c, const struct connector_form *f)
+{
+    const struct kind *k = c->t->kind;
+
+    if (f->path && !k->path)
+        TARGET_BAD(c, f->path, "path belongs to kind http: write all of it into endpoint",
+                   "path 仅用于 http：请全部写入 endpoint");
+    if (f->operation && !k->operation)
+        TARGET_BAD(c, f->operation, "operation belongs to kind soap: leave it out, or write kind: soap",
+                   "operation 仅用于 soap：请删除，或改为 kind: soap");
+    if (f->method)
+        TARGET_BAD(c, f->method, "method belongs to request: write request.method",
+                   "method 属于 request：请写作 request.method");
+    k->compile(c);
+}
+
+/* A row of the request's mapping that would overwrite the credential's header. */
+static void check_rows(struct target_compile *c)
+{
+    DOC_EACH(row, doc_get(doc_get(c->manifest, "request"), "params"))
+    {
+        struct slice to = doc_text(row, "to");
+        if (c->t->auth_name.n > 0 && slice_starts(to, SLICE("header:")) &&
+            slice_eq_nocase(slice_sub(to, 7, to.n), c->t->auth_name))
+            TARGET_BAD(c, doc_get(row, "to"), "header %.*s is filled by connector.auth: remove this row",
+                       "请求头 %.*s 由 connector.auth 填写：请删除此行", SLICE_ARG(c->t->auth_name));
+    }
+}
+
+static void resolve(struct target_compile *c)
+{
+    struct connector_target *t = c->t;
+    const struct doc *at = doc_get(c->map, "endpoint");
+
+    if (c->check_only || c->bad || c->nomem)
+        return;
+    if (net_resolve(t->address_text, t->default_port, &t->address, NULL) != ERR_OK)
+        TARGET_BAD(c, at, "the host %.*s cannot be resolved: check endpoint and the name service",
+                   "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(t->address_text));
+}
+
+static void compile(struct target_compile *c)
+{
+    struct connector_form f = { 0 };
+    bool https = true;
+
+    if (!target_bind(c, c->map, connector_keys, &f) && f.endpoint.n == 0)
+        return;
+    c->t->kind = kinds[f.kind];
+    c->t->timeout = f.timeout;
+    check_kind(c, &f);
+    target_endpoint(c, f.endpoint, &https);
+    target_tls(c, f.tls, https);
+    target_auth(c, f.auth);
+    target_limits(c, f.limits);
+    check_rows(c);
+    resolve(c);
+}
+
+enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,
+                           struct connector_target **ret, struct diags *d)
+{
+    struct connector_target *t = mem_zalloc(sizeof *t);
+    struct target_compile c = { .t = t, .w = w, .manifest = manifest, .d = d, .check_only = check_only };
+    struct arena scratch;
+
+    if (t == NULL)
+        return ERR_NOMEM;
+    arena_init(&t->arena, 64 * 1024);
+    arena_init(&scratch, 256 * 1024);
+    atomic_init(&t->held, 1);
+    atomic_init(&t->refs, 1);
+    t->weakness = "";
+    c.scratch = &scratch;
+    c.map = doc_get(manifest, "connector");
+    if (c.map == NULL || c.map->type != DOC_MAP)
+        TARGET_BAD(&c, c.map ? c.map : manifest, "connector is missing: {kind: http, endpoint: https://…}",
+                   "缺少 connector：{kind: http, endpoint: https://…}");
+    else
+        compile(&c);
+    arena_done(&scratch);
+    if (c.nomem || c.bad) {
+        target_drop(t);
+        return c.bad ? ERR_INVALID : ERR_NOMEM;
+    }
+    *ret = t;
+    return ERR_OK;
+}
+
+void target_keep(struct connector_target *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+}
+
+void target_drop(struct connector_target *t)
+{
+    if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (t->auth)
+        mem_wipe(t->auth, strlen(t->auth));
+    mem_free(t->auth);
+    arena_done(&t->arena);
+    mem_free(t);
+}
+
+bool target_orphan(const struct connector_target *t)
+{
+    return atomic_load_explicit(&t->held, memory_order_acquire) == 0;
+}
+
+struct connector_target *connector_ref(struct connector_target *t)
+{
+    if (t)
+        atomic_fetch_add_explicit(&t->held, 1, memory_order_relaxed);
+    return t;
+}
+
+void connector_unref(struct connector_target *t)
+{
+    if (t && atomic_fetch_sub_explicit(&t->held, 1, memory_order_acq_rel) == 1)
+        target_drop(t);
+}
+
+struct slice connector_weakness(const struct connector_target *t)
+{
+    return slice_of(t->weakness);
+}
+
+const char *connector_kind(const struct connector_target *t)
+{
+    return t->kind->name;
+}
