@@ -151,7 +151,7 @@ static enum err vouch_add(struct certs_trust *t, const struct certs_anchor *from
 
 static enum err anchor_load(struct certs_trust *t, const struct certs_anchor *from, struct diags *d)
 {
-    const struct certs_authority *anchor = NULL, *one;
+    const struct certs_authority *anchor = NULL, *one = NULL;
     STACK_OF(X509) *all = NULL;
     X509 *self = NULL;
     enum err e = anchor_check(from, d);
