@@ -117,7 +117,8 @@ def test_both_languages_tell_the_same():
     for folder, names in ((DEMO, ("run", "story.sh")), (os.path.join(DEMO, "lib"), ("tell.sh", "process.sh", "node.sh"))):
         for name in names:
             with open(os.path.join(folder, name), encoding="utf-8") as f:
-                used |= set(re.findall(r"(?:^ *|\$\(|\|\| |; |\{ |then |else )(?:tell|text) ([a-z_0-9]+)", f.read(), re.M))
+                used |= set(re.findall(r"(?:^ *|\$\(|\|\| |; |\{ |then |else |\) )(?:tell|text) ([a-z_0-9]+)",
+                                       re.sub(r"^ *#.*", "", f.read(), flags=re.M), re.M))
     used |= {f"step{n}" for n in range(1, 8)}
     assert used == set(en), used ^ set(en)
 
