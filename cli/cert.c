@@ -1,0 +1,125 @@
+/* sluice cert: keys are made where they are used and never sent; only the request travels, and the certificate comes
+ * back. */
+#include "certs/certs.h"
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/run.h"
+
+enum { CSR_MAX = 1 << 16, BODY_MAX = 1 << 18, DAYS_MAX = 366 };
+
+int run_cert_request(struct cli *c)
+{
+    const char *key = cli_value(c, "key-out"), *csr = cli_value(c, "csr"), *name = cli_value(c, "name");
+    struct buf pem = BUF_INIT(CSR_MAX);
+    enum err e = certs_request_make(key, slice_of(name ? name : "sluice"), &pem, &c->diags);
+
+    if (e == ERR_OK)
+        e = file_write(csr, buf_slice(&pem), 0644, &c->diags);
+    buf_done(&pem);
+    if (e != ERR_OK)
+        return cli_error(c, e);
+    cli_say(c, "Key %s stays here. Give %s to the security administrator: sluice cert sign",
+            "私钥 %s 请勿外传；将 %s 交安全管理员签发：sluice cert sign", key, csr);
+    return CLI_OK;
+}
+
+/* --app or --person, exactly one. */
+static int subject_read(struct cli *c, const char **kind, const char **id)
+{
+    const char *app = cli_value(c, "app"), *person = cli_value(c, "person");
+
+    if ((app == NULL) == (person == NULL))
+        return cli_fail(c, CLI_USAGE, "for whom: --app DEPARTMENT/APP or --person DEPARTMENT/PERSON",
+                        "请指明签发对象：--app 部门/应用 或 --person 部门/人员");
+    *kind = app ? "app" : "person";
+    *id = app ? app : person;
+    return id_check(c, *id, true);
+}
+
+int run_cert_sign(struct cli *c)
+{
+    struct buf csr = BUF_INIT(CSR_MAX), body = BUF_INIT(BODY_MAX);
+    const char *kind, *id, *days = cli_value(c, "days"), *file = cli_value(c, "csr");
+    const struct doc *reply = NULL;
+    uint64_t n = 0;
+    struct json j;
+    int code = subject_read(c, &kind, &id);
+
+    if (code == CLI_OK && days != NULL && !slice_u64(slice_of(days), 1, DAYS_MAX, &n))
+        code = cli_fail(c, CLI_USAGE, "--days is 1 to %d", "--days 应为 1 至 %d", DAYS_MAX);
+    if (code == CLI_OK)
+        code = cli_error(c, file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, &csr, &c->diags));
+    if (code == CLI_OK) {
+        json_init(&j, &body);
+        json_open(&j, '{');
+        json_pair(&j, "kind", slice_of(kind));
+        json_pair(&j, "id", slice_of(id));
+        json_pair(&j, "csr", buf_slice(&csr));
+        if (n > 0)
+            json_pair_u64(&j, "days", n);
+        json_close(&j, '}');
+        code = body.failed == ERR_OK ? api_post(c, "certs", buf_slice(&body), &reply)
+                                     : cli_fail(c, CLI_FAILURE, "%s is no PEM text", "%s 不是 PEM 文本", file);
+    }
+    if (code == CLI_OK)
+        code = out_put(c, doc_text(reply, "certificate"), 0644);
+    if (code == CLI_OK)
+        cli_say(c, "Serial %.*s, valid until %.*s.", "序列号 %.*s，有效期至 %.*s。",
+                SLICE_ARG(output_clean(c, doc_text(reply, "serial"))),
+                SLICE_ARG(output_clean(c, doc_text(reply, "not_after"))));
+    buf_done(&csr);
+    buf_done(&body);
+    return code;
+}
+
+int run_cert_revoke(struct cli *c)
+{
+    struct buf path = BUF_INIT(4096), body = BUF_INIT(BODY_MAX);
+    const struct doc *reply = NULL;
+    char *where;
+    struct json j;
+    int code;
+
+    buf_puts(&path, "certs/");
+    percent_put(&path, slice_of(c->args[0]));
+    buf_puts(&path, "/revoke");
+    where = arena_str(&c->arena, buf_slice(&path));
+    json_init(&j, &body);
+    json_open(&j, '{');
+    json_pair(&j, "reason", slice_of(cli_value(c, "reason")));
+    json_close(&j, '}');
+    code = path.failed == ERR_OK && body.failed == ERR_OK && where
+               ? api_post(c, where, buf_slice(&body), &reply)
+               : cli_fail(c, CLI_USAGE, "the serial or the reason is no text", "序列号或原因不是文本");
+    buf_done(&path);
+    buf_done(&body);
+    if (code == CLI_OK)
+        fprintf(c->out, c->lang == LANG_ZH ? "%s：已吊销\n" : "%s: revoked\n", c->args[0]);
+    return code;
+}
+
+static int fetch(struct cli *c, const char *path)
+{
+    struct buf text;
+    int code = api_bytes(c, "GET", path, (struct slice){ 0 }, &text);
+
+    if (code == CLI_OK)
+        code = out_put(c, buf_slice(&text), 0644);
+    buf_done(&text);
+    return code;
+}
+
+int run_cert_ca(struct cli *c)
+{
+    return fetch(c, "ca");
+}
+
+int run_cert_crl(struct cli *c)
+{
+    return fetch(c, "crl");
+}
+
+int run_audit_checkpoint(struct cli *c)
+{
+    return fetch(c, "audit/checkpoint");
+}

@@ -1,0 +1,317 @@
+/* The options of the commands, shared where they mean the same. */
+#include "cli/options.h"
+
+#define END                                                                                                            \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
+#define NOTE_TEXT                                                                                                      \
+    {                                                                                                                  \
+        "why; kept in the record", "理由，将存证"                                                                \
+    }
+
+const struct option cli_global_options[] = {
+    { "context", 0, "NAME", NULL, OPT_GLOBAL, { "a context of ~/.config/sluice/config.yaml", "使用指定上下文" } },
+    { "server", 0, "URL", NULL, OPT_GLOBAL, { "control listener, https://HOST:PORT", "管理地址 https://主机:端口" } },
+    { "data-server", 0, "URL", NULL, OPT_GLOBAL, { "data listener, https://HOST:PORT", "数据地址 https://主机:端口" } },
+    { "ca", 0, "FILE", NULL, OPT_GLOBAL, { "authority of the server's certificate", "服务端证书的签发机构" } },
+    { "cert", 0, "FILE", NULL, OPT_GLOBAL, { "your certificate", "本人证书" } },
+    { "key", 0, "FILE", NULL, OPT_GLOBAL, { "its private key, mode 0600", "对应私钥，权限 0600" } },
+    { "output",
+      'o',
+      "FORM",
+      NULL,
+      OPT_GLOBAL,
+      { "table, wide, json, yaml, csv or name", "输出格式：table、wide、json、yaml、csv、name" } },
+    { "lang",
+      0,
+      "LANG",
+      NULL,
+      OPT_GLOBAL,
+      { "zh or en; else LC_ALL, LC_MESSAGES, LANG", "zh 或 en；默认依次取 LC_ALL、LC_MESSAGES、LANG" } },
+    { "verbose", 'v', NULL, NULL, OPT_GLOBAL, { "show the heads of requests and answers", "显示请求与响应头" } },
+    { "version", 0, NULL, NULL, OPT_GLOBAL, { "print the version", "显示版本" } },
+    { "help", 'h', NULL, NULL, OPT_GLOBAL, { "this help", "显示帮助" } },
+    END,
+};
+
+const struct option options_list[] = {
+    { "department", 0, "ID", "department", 0, { "only of this department", "仅限该部门" } },
+    { "state", 0, "STATE", "state", 0, { "only in this state", "仅限该状态" } },
+    { "text", 'q', "TEXT", "q", 0, { "part of an id or a title", "标识或名称中的文字" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_list_resources[] = {
+    { "department", 0, "ID", "department", 0, { "only of this department", "仅限该部门" } },
+    { "state",
+      0,
+      "STATE",
+      "state",
+      0,
+      { "draft, submitted, published, suspended, retired", "draft、submitted、published、suspended、retired" } },
+    { "text", 'q', "TEXT", "q", 0, { "part of an id or a title", "标识或名称中的文字" } },
+    { "all-versions", 0, NULL, "all_versions", 0, { "every version, not the newest only", "列出所有版本" } },
+    { "weak",
+      0,
+      NULL,
+      "weak",
+      0,
+      { "those whose provider is reached without mutual TLS", "仅列与提供方之间未启用双向 TLS 的资源" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_list_requests[] = {
+    { "state",
+      0,
+      "STATE",
+      "state",
+      0,
+      { "open, granted, rejected, returned, withdrawn", "open、granted、rejected、returned、withdrawn" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_list_grants[] = {
+    { "app", 0, "ID", "app", 0, { "only of this application", "仅限该应用" } },
+    { "resource", 0, "ID", "resource", 0, { "only of this resource", "仅限该数据资源" } },
+    { "department", 0, "ID", "department", 0, { "only of this consumer department", "仅限该使用方部门" } },
+    { "provider", 0, "ID", "provider", 0, { "only of this provider department", "仅限该提供方部门" } },
+    { "state",
+      0,
+      "STATE",
+      "state",
+      0,
+      { "active, suspended, revoked, returned, expired", "active、suspended、revoked、returned、expired" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_list_certs[] = {
+    { "subject", 0, "URI", "subject", 0, { "only of this identity, spiffe://…", "仅限该身份 spiffe://…" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_version[] = {
+    { "resource-version", 0, "N", "version", 0, { "this version; else the newest", "指定版本；默认最新" } },
+    END,
+};
+const struct option options_note[] = {
+    { "note", 0, "TEXT", NULL, 0, NOTE_TEXT },
+    END,
+};
+const struct option options_note_required[] = {
+    { "note", 0, "TEXT", NULL, OPT_REQUIRED, NOTE_TEXT },
+    END,
+};
+const struct option options_apply[] = {
+    { "file",
+      'f',
+      "FILE|DIR",
+      NULL,
+      OPT_MANY | OPT_REQUIRED,
+      { "manifests: a file, a folder, or - for the standard input", "清单文件、目录，或 - 表示标准输入" } },
+    { "dry-run", 0, NULL, NULL, 0, { "check only, store nothing", "仅检查，不保存" } },
+    END,
+};
+const struct option options_request[] = {
+    { "file",
+      'f',
+      "FILE",
+      NULL,
+      0,
+      { "the request as YAML: the same fields as the API", "YAML 申请文件，字段同接口" } },
+    { "app", 0, "ID", NULL, 0, { "the application that will ask", "使用数据的应用" } },
+    { "resource",
+      0,
+      "RESOURCE",
+      NULL,
+      OPT_MANY,
+      { "DEPARTMENT/RESOURCE[@VERSION]:ITEM,ITEM", "部门/资源[@版本]:数据项,数据项" } },
+    { "clear",
+      0,
+      "RESOURCE",
+      NULL,
+      OPT_MANY,
+      { "items to have unmasked, DEPARTMENT/RESOURCE:ITEM", "申请不脱敏的数据项，部门/资源:数据项" } },
+    { "purpose", 0, "CODE", NULL, OPT_MANY, { "a purpose code", "用途代码" } },
+    { "basis", 0, "TEXT", NULL, 0, { "legal basis", "依据" } },
+    { "scenario", 0, "TEXT", NULL, 0, { "what it is for", "应用场景" } },
+    { "from", 0, "DATE", NULL, 0, { "first day", "起始日期" } },
+    { "to", 0, "DATE", NULL, 0, { "last day", "截止日期" } },
+    { "hours", 0, "HH:MM-HH:MM", NULL, 0, { "hours of the day", "每日时段" } },
+    { "weekdays", 0, "1,2,…", NULL, 0, { "days of the week, 1 is Monday", "星期，1 为周一" } },
+    { "expires", 0, "TIME", NULL, 0, { "moment it ends, RFC 3339", "到期时刻，RFC 3339" } },
+    { "max-rows", 0, "N", NULL, 0, { "rows of one answer at most", "单次响应最大行数" } },
+    END,
+};
+const struct option options_cert_request[] = {
+    { "key-out",
+      0,
+      "FILE",
+      NULL,
+      OPT_REQUIRED,
+      { "the new private key, mode 0600; never overwritten", "新私钥文件，权限 0600，不覆盖已有文件" } },
+    { "csr", 0, "FILE", NULL, OPT_REQUIRED, { "the certificate request", "证书申请文件" } },
+    { "name", 0, "TEXT", NULL, 0, { "common name, for people to read", "通用名，仅供阅读" } },
+    END,
+};
+const struct option options_cert_sign[] = {
+    { "app", 0, "ID", NULL, 0, { "sign for this application", "为该应用签发" } },
+    { "person", 0, "ID", NULL, 0, { "sign for this person", "为该人员签发" } },
+    { "csr", 0, "FILE", NULL, OPT_REQUIRED, { "the certificate request, or -", "证书申请文件，或 -" } },
+    { "days", 0, "N", NULL, 0, { "1 to 366; default 365", "有效天数，1 至 366；默认 365" } },
+    { "out", 0, "FILE", NULL, 0, { "write the certificate there", "证书输出文件" } },
+    END,
+};
+const struct option options_reason[] = {
+    { "reason", 0, "TEXT", NULL, OPT_REQUIRED, { "why; kept in the record", "原因，将存证" } },
+    END,
+};
+const struct option options_out[] = {
+    { "out", 0, "FILE", NULL, 0, { "write it there", "输出文件" } },
+    END,
+};
+#define SEARCH_ROWS                                                                                                        \
+    { "subject", 0, "URI", NULL, 0, { "who asked, spiffe://…", "主体 spiffe://…" } },                                      \
+        { "resource", 0, "ID", NULL, 0, { "data resource", "数据资源" } },                                                 \
+        { "grant", 0, "ID", NULL, 0, { "grant", "授权" } },                                                                \
+        { "reason", 0, "CODE", NULL, 0, { "granted, no-grant, revoked, …", "granted、no-grant、revoked 等" } },            \
+        { "kind",                                                                                                          \
+          0,                                                                                                               \
+          "KIND",                                                                                                          \
+          NULL,                                                                                                            \
+          0,                                                                                                               \
+          { "refused, intent, progress, outcome, cut, act, count, gap",                                                    \
+            "refused、intent、progress、outcome、cut、act、count、gap" } },                                                \
+        { "operator", 0, "ACCOUNT", NULL, 0, { "operator at the consumer", "使用方操作员" } },                             \
+        { "case", 0, "NUMBER", NULL, 0, { "case number", "办件号" } },                                                     \
+        { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },                                                          \
+        { "person", 0,                                                                                                     \
+          "VALUE",  NULL,                                                                                                  \
+          0,        { "a person's identifier; - reads it from the standard input", "人员标识值；- 表示从标准输入读取" } }, \
+        { "exchange", 0, "UUID", NULL, 0, { "one exchange", "交换编号" } },                                                \
+        { "from", 0, "TIME", NULL, 0, { "not before; a date or RFC 3339", "起始时间（日期或 RFC 3339）" } },               \
+    {                                                                                                                      \
+        "to", 0, "TIME", NULL, 0,                                                                                          \
+        {                                                                                                                  \
+            "before; a date or RFC 3339", "截止时间（日期或 RFC 3339）"                                           \
+        }                                                                                                                  \
+    }
+const struct option options_search[] = {
+    SEARCH_ROWS,
+    { "limit", 0, "N", NULL, 0, { "at most so many, 1 to 1000; default 100", "最多条数，1 至 1000；默认 100" } },
+    { "after", 0, "INDEX", NULL, 0, { "go on behind this index", "从该序号之后继续" } },
+    { "oldest-first", 0, NULL, NULL, 0, { "in the order of the log; else newest first", "按日志顺序；默认由新到旧" } },
+    END,
+};
+const struct option options_export[] = {
+    SEARCH_ROWS,
+    { "after", 0, "INDEX", NULL, 0, { "begin behind this index", "从该序号之后开始" } },
+    END,
+};
+const struct option options_verify[] = {
+    { "vkey",
+      0,
+      "KEY|FILE",
+      NULL,
+      0,
+      { "the log's public key as kept elsewhere; else log.vkey beside it",
+        "另行保存的日志公钥；默认使用日志目录中的 log.vkey" } },
+    END,
+};
+const struct option options_exchange_get[] = {
+    { "param",
+      'p',
+      "NAME=VALUE",
+      NULL,
+      OPT_MANY,
+      { "a parameter; NAME=@FILE takes it from a file, @- from the standard input",
+        "参数；名称=@文件 表示取自文件，@- 取自标准输入" } },
+    { "items", 0, "A,B", NULL, 0, { "only these of the granted items", "仅取所授权数据项中的这些" } },
+    { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },
+    { "grant", 0, "ID", NULL, 0, { "needed when several match", "有多个授权匹配时指明" } },
+    { "case", 0, "NUMBER", NULL, 0, { "case number, recorded", "办件号，将存证" } },
+    { "operator", 0, "ACCOUNT", NULL, 0, { "operator, recorded", "操作员，将存证" } },
+    { "accept",
+      0,
+      "TYPE",
+      NULL,
+      0,
+      { "application/json, application/x-ndjson, application/xml",
+        "application/json、application/x-ndjson、application/xml" } },
+    END,
+};
+const struct option options_exchange_post[] = {
+    { "param",
+      'p',
+      "NAME=VALUE",
+      NULL,
+      OPT_MANY,
+      { "a parameter; NAME=@FILE takes it from a file, @- from the standard input",
+        "参数；名称=@文件 表示取自文件，@- 取自标准输入" } },
+    { "body", 0, "FILE", NULL, 0, { "a JSON object of parameters from a file, or -", "JSON 参数文件，或 -" } },
+    { "items", 0, "A,B", NULL, 0, { "only these of the granted items", "仅取所授权数据项中的这些" } },
+    { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },
+    { "grant", 0, "ID", NULL, 0, { "needed when several match", "有多个授权匹配时指明" } },
+    { "case", 0, "NUMBER", NULL, 0, { "case number, recorded", "办件号，将存证" } },
+    { "operator", 0, "ACCOUNT", NULL, 0, { "operator, recorded", "操作员，将存证" } },
+    { "accept",
+      0,
+      "TYPE",
+      NULL,
+      0,
+      { "application/json, application/x-ndjson, application/xml",
+        "application/json、application/x-ndjson、application/xml" } },
+    END,
+};
+const struct option options_init[] = {
+    { "dir", 0, "DIR", NULL, OPT_REQUIRED, { "the new node's folder", "新节点目录" } },
+    { "node", 0, "NAME", NULL, OPT_REQUIRED, { "name of the gateway", "网关节点名" } },
+    { "trust-domain",
+      0,
+      "DOMAIN",
+      NULL,
+      OPT_REQUIRED,
+      { "domain of all names in certificates", "证书名称所属信任域" } },
+    { "listen",
+      0,
+      "ADDRESS",
+      NULL,
+      0,
+      { "of data and control listener; default 127.0.0.1", "数据与管理监听地址；默认 127.0.0.1" } },
+    { "data-port", 0, "PORT", NULL, 0, { "default 8443", "默认 8443" } },
+    { "control-port", 0, "PORT", NULL, 0, { "default 9443", "默认 9443" } },
+    { "operations-port", 0, "PORT", NULL, 0, { "default 9464, loopback only", "默认 9464，仅回环地址" } },
+    { "names",
+      0,
+      "NAME,IP",
+      NULL,
+      0,
+      { "DNS names and addresses of the gateway; default localhost,127.0.0.1,::1",
+        "网关的域名与地址；默认 localhost,127.0.0.1,::1" } },
+    { "bureau",
+      0,
+      "ID=TITLE",
+      NULL,
+      0,
+      { "the data bureau's department; default bureau", "大数据主管部门；默认 bureau" } },
+    { "bureau-code",
+      0,
+      "CODE",
+      NULL,
+      0,
+      { "its unified social credit code; else a placeholder", "其统一社会信用代码；缺省为占位代码" } },
+    { "admin",
+      0,
+      "ROLE=ID[:CSR]",
+      NULL,
+      OPT_MANY,
+      { "system, security or audit administrator: DEPARTMENT/PERSON and a certificate request; without one a key is "
+        "made",
+        "system、security 或 audit 管理员：部门/人员 与证书申请文件；不给申请文件则代为生成密钥" } },
+    END,
+};

@@ -1,0 +1,8 @@
+#pragma once
+/* The lists of options that the table of commands names. */
+#include "cli/command.h"
+
+extern const struct option options_list[], options_list_resources[], options_list_requests[], options_list_grants[],
+    options_list_certs[], options_version[], options_note[], options_note_required[], options_apply[],
+    options_request[], options_cert_request[], options_cert_sign[], options_reason[], options_out[], options_search[],
+    options_export[], options_verify[], options_exchange_get[], options_exchange_post[], options_init[];

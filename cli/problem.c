@@ -1,0 +1,38 @@
+/* How a refusal is shown. */
+#include "cli/client.h"
+#include "cli/output.h"
+
+static void show_places(struct cli *c, const struct doc *list)
+{
+    DOC_EACH(one, list)
+    {
+        struct slice file = output_clean(c, doc_text(one, "file")), line = doc_text(one, "line"),
+                     column = doc_text(one, "column");
+
+        fprintf(c->err, "%.*s%s", SLICE_ARG(file), file.n ? ":" : "");
+        if (line.n > 0)
+            fprintf(c->err, "%.*s:%.*s:", SLICE_ARG(line), SLICE_ARG(column));
+        fprintf(c->err, "%s%.*s\n", file.n || line.n ? " " : "", SLICE_ARG(output_clean(c, doc_text(one, "message"))));
+    }
+}
+
+void problem_show(struct cli *c, const struct doc *problem)
+{
+    struct slice title = output_clean(c, doc_text(problem, "title")),
+                 detail = output_clean(c, doc_text(problem, "detail")),
+                 code = output_clean(c, doc_text(problem, "code")),
+                 remedy = output_clean(c, doc_text(problem, "remedy")),
+                 exchange = output_clean(c, doc_text(problem, "exchange")),
+                 grants = output_clean(c, output_value(c, problem, "grants"));
+
+    fprintf(c->err, "%.*s%s%.*s", SLICE_ARG(title), detail.n ? (c->lang == LANG_ZH ? "：" : ": ") : "",
+            SLICE_ARG(detail));
+    fprintf(c->err, " [%.*s]\n", SLICE_ARG(code));
+    show_places(c, doc_get(problem, "problems"));
+    if (grants.n > 0)
+        fprintf(c->err, c->lang == LANG_ZH ? "授权：%.*s\n" : "grants: %.*s\n", SLICE_ARG(grants));
+    if (remedy.n > 0)
+        fprintf(c->err, "%.*s\n", SLICE_ARG(remedy));
+    if (exchange.n > 0)
+        fprintf(c->err, c->lang == LANG_ZH ? "交换编号：%.*s\n" : "exchange: %.*s\n", SLICE_ARG(exchange));
+}

@@ -1,0 +1,30 @@
+#pragma once
+/* The commands' functions, as the table names them. Each reads c->args and its options and returns an exit code. */
+#include "cli/cli.h"
+
+int run_list(struct cli *c); /* GET <noun's path> with the options that have a query name */
+int run_show(struct cli *c); /* GET <noun's path>/<id> */
+int run_move(struct cli *c); /* POST <noun's path>/<id>/<verb>, with --note when given */
+int run_apply(struct cli *c);
+int run_grant_role(struct cli *c);
+int run_revoke_role(struct cli *c);
+int run_request_create(struct cli *c);
+int run_cert_request(struct cli *c);
+int run_cert_sign(struct cli *c);
+int run_cert_revoke(struct cli *c);
+int run_cert_ca(struct cli *c);
+int run_cert_crl(struct cli *c);
+int run_audit_search(struct cli *c);
+int run_audit_export(struct cli *c);
+int run_audit_verify(struct cli *c);
+int run_audit_checkpoint(struct cli *c);
+int run_exchange_get(struct cli *c);
+int run_exchange_post(struct cli *c);
+int run_init(struct cli *c);
+int run_status(struct cli *c);
+int run_me(struct cli *c);
+
+/* "education/zhao", or "education" where `two` is false; else it has told. */
+int id_check(struct cli *c, const char *id, bool two);
+/* Writes to --out (0644, or `mode`), or to the output when it is not given. */
+int out_put(struct cli *c, struct slice text, unsigned mode);

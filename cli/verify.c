@@ -1,0 +1,175 @@
+/* sluice audit verify: the offline verifier, without a daemon. Exit code 7 names the first record that does not hold.
+ */
+#include <sys/stat.h>
+#include "audit/audit.h"
+#include "cli/output.h"
+#include "cli/run.h"
+
+enum { VKEY_MAX = 4096, BAR = 30 };
+
+struct progress {
+    struct cli *cli;
+    unsigned shown; /* per cent; 101: nothing yet */
+};
+
+static void on_progress(void *arg, uint64_t done, uint64_t total)
+{
+    struct progress *p = arg;
+    unsigned percent = total ? (unsigned)(done * 100 / total) : 100, full = percent * BAR / 100;
+
+    if (percent == p->shown || !p->cli->err_tty)
+        return;
+    p->shown = percent;
+    fprintf(p->cli->err, "\r[%.*s%*s] %3u%%", (int)full, "##############################", (int)(BAR - full), "",
+            percent);
+    fflush(p->cli->err);
+}
+
+/* --key: the verifier key itself, or a file that holds it. */
+static int vkey_read(struct cli *c, struct slice *ret)
+{
+    const char *v = cli_value(c, "vkey");
+    struct buf text = BUF_INIT(VKEY_MAX);
+    struct stat st;
+    int code;
+
+    *ret = slice_of(v);
+    if (v == NULL || stat(v, &st) != 0)
+        return CLI_OK;
+    code = cli_error(c, file_read(v, &text, &c->diags));
+    *ret = buf_slice(&text);
+    *ret = slice_trim(slice_cut(ret, '\n'));
+    *ret = arena_dup(&c->arena, *ret);
+    buf_done(&text);
+    return code;
+}
+
+static const struct word {
+    const char *what, *zh;
+} words[] = {
+    { "altered", "被篡改" },   { "missing", "缺失" },          { "reordered", "顺序被调换" }, { "inserted", "被插入" },
+    { "truncated", "被截断" }, { "checkpoint", "检查点不符" }, { "signature", "签名不成立" },
+};
+
+static const char *word(const struct cli *c, const char *what)
+{
+    for (size_t i = 0; c->lang == LANG_ZH && i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].what, what) == 0)
+            return words[i].zh;
+    return what;
+}
+
+static void report_json(struct json *j, const struct audit_report *r)
+{
+    struct buf root = BUF_INIT(128);
+
+    hex_put(&root, slice_make(r->root.b, sizeof r->root.b));
+    json_open(j, '{');
+    json_pair_bool(j, "verified", !r->failed);
+    json_pair_u64(j, "first", r->first);
+    json_pair_u64(j, "size", r->size);
+    json_pair_u64(j, "segments", r->segments);
+    json_pair_u64(j, "bytes", r->bytes);
+    json_pair(j, "root", buf_slice(&root));
+    json_pair_u64(j, "checkpoint_size", r->checkpoint_size);
+    json_pair_bool(j, "signature_ok", r->signature_ok);
+    json_pair_bool(j, "torn_tail", r->torn_tail);
+    if (r->failed) {
+        json_pair(j, "bad", slice_of(r->bad_what));
+        json_pair_u64(j, "bad_index", r->bad_index);
+        json_pair_u64(j, "bad_last", r->bad_last);
+        json_pair(j, "bad_file", slice_of(r->bad_file));
+        json_pair_u64(j, "bad_offset", r->bad_offset);
+    }
+    json_close(j, '}');
+    buf_done(&root);
+}
+
+static int report_tree(struct cli *c, const struct audit_report *r)
+{
+    struct buf text = BUF_INIT(65536);
+    const struct doc *doc = NULL;
+    struct json j;
+    int code;
+
+    json_init(&j, &text);
+    report_json(&j, r);
+    code =
+        cli_error(c, text.failed != ERR_OK ? text.failed : doc_read_json(buf_slice(&text), &c->arena, &c->diags, &doc));
+    if (code == CLI_OK)
+        code = output_one(c, doc, NULL);
+    buf_done(&text);
+    return code;
+}
+
+static void report_bad(struct cli *c, const struct audit_report *r)
+{
+    const char *what = word(c, r->bad_what ? r->bad_what : "altered");
+    unsigned long long first = r->bad_index, last = r->bad_last;
+
+    if (last > first)
+        fprintf(c->out,
+                c->lang == LANG_ZH ? "核验不通过：序号 %llu 至 %llu 之间%s\n"
+                                   : "does NOT verify: between records %llu and %llu: %s\n",
+                first, last, what);
+    else
+        fprintf(c->out, c->lang == LANG_ZH ? "核验不通过：第 %llu 条记录%s\n" : "does NOT verify: record %llu: %s\n",
+                first, what);
+    if (r->bad_file[0] != '\0')
+        fprintf(c->out, c->lang == LANG_ZH ? "  文件 %s，偏移 %llu\n" : "  file %s, offset %llu\n", r->bad_file,
+                (unsigned long long)r->bad_offset);
+}
+
+static void report_good(struct cli *c, const struct audit_report *r, bool key_given)
+{
+    bool zh = c->lang == LANG_ZH;
+
+    fprintf(c->out,
+            zh ? "核验通过：%llu 条记录（自序号 %llu 起），%llu 个文件，%llu 字节\n"
+               : "verifies: %llu records from %llu on, %llu files, %llu bytes\n",
+            (unsigned long long)r->size, (unsigned long long)r->first, (unsigned long long)r->segments,
+            (unsigned long long)r->bytes);
+    fprintf(c->out, zh ? "检查点覆盖 %llu 条记录\n" : "the checkpoint covers %llu records\n",
+            (unsigned long long)r->checkpoint_size);
+    if (r->signature_ok && key_given)
+        fputs(zh ? "检查点签名在所给公钥下成立\n" : "its signature holds under the key given\n", c->out);
+    else if (r->signature_ok)
+        fputs(
+            zh ? "检查点签名在日志自带的公钥下成立；要证明日志未被整体替换，请用 --vkey 给出另行保存的公钥\n"
+               : "its signature holds under the key beside the log; to prove that the log was not replaced whole, give "
+                 "a key kept elsewhere: --vkey\n",
+            c->out);
+    else
+        fputs(zh ? "没有已签名的检查点：仅证明日志自身一致\n" : "no signed checkpoint: only consistency is proved\n",
+              c->out);
+    if (r->torn_tail)
+        fputs(zh ? "末尾有一次未写完的记录（断电或仍在写入），不属于篡改\n"
+                 : "the end holds an unfinished write (a power cut, or a log being written): no tampering\n",
+              c->out);
+}
+
+int run_audit_verify(struct cli *c)
+{
+    struct progress p = { .cli = c, .shown = 101 };
+    struct audit_report r = { 0 };
+    struct slice vkey;
+    int code = output_check(c);
+    enum err e;
+
+    if (code == CLI_OK)
+        code = vkey_read(c, &vkey);
+    if (code != CLI_OK)
+        return code;
+    e = audit_verify(c->args[0], vkey, on_progress, &p, &r, &c->diags);
+    if (c->err_tty && p.shown <= 100)
+        fprintf(c->err, "\r%*s\r", BAR + 8, "");
+    if (e != ERR_OK)
+        return cli_error(c, e);
+    if (cli_has(c, "output"))
+        code = report_tree(c, &r);
+    else if (r.failed)
+        report_bad(c, &r);
+    else
+        report_good(c, &r, vkey.n > 0);
+    return code != CLI_OK ? code : r.failed ? CLI_UNPROVEN : CLI_OK;
+}
