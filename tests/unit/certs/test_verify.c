@@ -201,6 +201,7 @@ static void test_middles(void **state)
         enum reason want;
     } cases[] = {
         { "good", { CA_OF, .key = PKI_RSA2048 }, REASON_GRANTED },
+        { "Ed25519", { CA_OF, .key = PKI_ED25519 }, REASON_GRANTED },
         { "weak key", { CA_OF, .key = PKI_RSA1024 }, REASON_CERTIFICATE_INVALID },
         { "SHA-1", { CA_OF, .sha1 = true }, REASON_CERTIFICATE_INVALID },
         { "serial 0", { CA_OF, .serial = "0" }, REASON_CERTIFICATE_INVALID },
