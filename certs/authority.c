@@ -3,6 +3,7 @@
  * overwritten; what was opened is a CA for the domain it was opened for, and its key is the certificate's. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <unistd.h>
 #include "certs/internal.h"
 

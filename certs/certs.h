@@ -1,9 +1,10 @@
 #pragma once
-/* certs: the certificate authority (a root kept apart, an issuing CA), signing of requests, the register of certificates and its revocation list,
- * trust anchors, strict path validation, and the identity read from a verified chain.
- * Invariants: the name in a certificate comes from the registered identity, never from the request; an identity exists only after the whole path,
- * time, usage, key and revocation checks held; anything unclear is a refusal (zero verdict).
- * Thread rule: the authority and the register on the thread that owns SQL; a struct certs_trust is immutable, counted and read by any thread. */
+/* certs: the certificate authority (a root kept apart, an issuing CA), signing of requests, the register of
+ * certificates and its revocation list, trust anchors, strict path validation, and the identity read from a verified
+ * chain. Invariants: the name in a certificate comes from the registered identity, never from the request; an identity
+ * exists only after the whole path, time, usage, key and revocation checks held; anything unclear is a refusal (zero
+ * verdict). Thread rule: the authority and the register on the thread that owns SQL; a struct certs_trust is immutable,
+ * counted and read by any thread. */
 #include "base/crypto/crypto.h"
 #include "base/doc/doc.h"
 #include "base/sql/sql.h"
@@ -19,19 +20,20 @@ struct certs_name { /* slices into the text that was read */
 };
 /* spiffe://<trust domain>/dept/<id>/app/<id>, /dept/<id>/person/<id>, /gateway/<id>; nothing else. */
 bool certs_name_read(struct slice uri, struct certs_name *ret);
-void certs_name_put(struct buf *out, enum certs_kind kind, struct slice domain, struct slice department, struct slice id);
+void certs_name_put(struct buf *out, enum certs_kind kind, struct slice domain, struct slice department,
+                    struct slice id);
 
 /* ---- the peer of a connection ---- */
 enum { CERTS_DEPTH_MAX = 4 }; /* the leaf is 0, the anchor at most this */
 struct certs_peer {
-    enum reason verdict;         /* REASON_GRANTED: verified; else why not, and no name below is set */
+    enum reason verdict; /* REASON_GRANTED: verified; else why not, and no name below is set */
     enum certs_kind kind;
-    char uri[256];               /* the SAN */
-    struct slice department, id; /* into uri */
-    char object[160];            /* "education/admission": department/id */
-    char digest[65];             /* SHA-256 of the leaf, hex; set also for refused ones */
-    char serial[65];             /* hex */
-    int64_t not_after;           /* wall ms */
+    char uri[256];                       /* the SAN */
+    struct slice department, id;         /* into uri */
+    char object[160];                    /* "education/admission": department/id */
+    char digest[65];                     /* SHA-256 of the leaf, hex; set also for refused ones */
+    char serial[65];                     /* hex */
+    int64_t not_after;                   /* wall ms */
     struct sha256 path[CERTS_DEPTH_MAX]; /* what stands above the leaf: its issuer first, the anchor last */
     unsigned path_n;
 };
@@ -40,44 +42,56 @@ void certs_peer_copy(struct certs_peer *to, const struct certs_peer *from);
 /* Trust anchors, each bound to trust domains, and revocation lists. */
 struct certs_trust;
 struct certs_anchor {
-    const char *ca_file;  /* PEM: one anchor (self-signed) and intermediates under it */
-    const char *crl_file; /* PEM, one or more complete lists of the CAs above; "" exactly where `no_crl` is said */
-    const char *domain;   /* the trust domain it vouches for */
+    const char *ca_file;     /* PEM: one anchor (self-signed) and intermediates under it */
+    const char *crl_file;    /* PEM, one or more complete lists of the CAs above; "" exactly where `no_crl` is said */
+    const char *domain;      /* the trust domain it vouches for */
     const char *departments; /* ids joined by ',', or "" for all */
     bool no_crl;
 };
-enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret, struct diags *d) MUST_CHECK;
+enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret,
+                          struct diags *d) MUST_CHECK;
 struct certs_trust *certs_trust_ref(struct certs_trust *t);
 void certs_trust_unref(struct certs_trust *t);
-/* Validate a presented chain as a client's at wall time `now`: X509_V_FLAG_X509_STRICT, CRL for every certificate but the anchor, clientAuth in EKU,
- * leaf is no CA, depth ≤ 4, RSA ≥ 2048 or P-256/P-384/Ed25519, SHA-2 signatures, exactly one URI SAN, name within the anchor's domain and departments.
- * Never fails otherwise: every outcome is a peer with a verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread. */
-void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now, struct certs_peer *ret);
-/* Is this (verified) peer's certificate, or a CA on its path, on a revocation list of `t`, or a list out of date or missing, the certificate
- * expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these. For open connections; allocates nothing. */
+/* Validate a presented chain as a client's at wall time `now`: X509_V_FLAG_X509_STRICT, CRL for every certificate but
+ * the anchor, clientAuth in EKU, leaf is no CA, depth ≤ 4, RSA ≥ 2048 or P-256/P-384/Ed25519, SHA-2 signatures, exactly
+ * one URI SAN, name within the anchor's domain and departments. Never fails otherwise: every outcome is a peer with a
+ * verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread. */
+void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now,
+                       struct certs_peer *ret);
+/* Is this (verified) peer's certificate, or a CA on its path, on a revocation list of `t`, or a list out of date or
+ * missing, the certificate expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these.
+ * For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
+
+/* The earliest end of the certificates in a PEM file, wall ms; nothing is verified. */
+enum err certs_file_expiry(const char *pem_file, int64_t *ret, struct diags *d) MUST_CHECK;
 
 /* ---- the authority ---- */
 struct certs_ca;
-/* Make root and issuing CA: <dir>/root/{root.key,root.pem} (to be taken away), <dir>/ca/{ca.key,ca.pem,chain.pem,crl.pem}. P-256, keys 0600. */
+/* Make root and issuing CA: <dir>/root/{root.key,root.pem} (to be taken away),
+ * <dir>/ca/{ca.key,ca.pem,chain.pem,crl.pem}. P-256, keys 0600. */
 enum err certs_ca_create(const char *dir, const char *trust_domain, int64_t now, struct diags *d) MUST_CHECK;
 enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_ca **ret, struct diags *d) MUST_CHECK;
 struct certs_ca *certs_ca_free(struct certs_ca *ca);
 
 struct certs_issued {
-    struct slice pem;      /* leaf and issuing CA, in the arena */
+    struct slice pem; /* leaf and issuing CA, in the arena */
     char serial[65], digest[65];
     int64_t not_before, not_after;
 };
-/* Sign a PKCS#10 request (PEM) for a registered name: proof of possession checked, key type and size checked, everything else of the request ignored.
- * clientAuth; valid for `days` (1..366), never beyond the CA. */
-enum err certs_sign(struct certs_ca *ca, struct slice csr_pem, struct slice uri, struct slice common_name, unsigned days, int64_t now,
-                    struct arena *a, struct certs_issued *ret, struct diags *d) MUST_CHECK;
-/* A server certificate for the gateway's own listeners with DNS and IP names (joined by ','), serverAuth and clientAuth, and its gateway URI. */
-enum err certs_sign_gateway(struct certs_ca *ca, struct slice csr_pem, struct slice uri, struct slice names, unsigned days, int64_t now,
-                            struct arena *a, struct certs_issued *ret, struct diags *d) MUST_CHECK;
-/* A key (P-256, PKCS#8 PEM, 0600, never overwritten) and its certificate request; what `sluice cert request` runs at the owner's side. */
-enum err certs_request_make(const char *key_file, struct slice common_name, struct buf *csr_pem, struct diags *d) MUST_CHECK;
+/* Sign a PKCS#10 request (PEM) for a registered name: proof of possession checked, key type and size checked,
+ * everything else of the request ignored. clientAuth; valid for `days` (1..366), never beyond the CA. */
+enum err certs_sign(struct certs_ca *ca, struct slice csr_pem, struct slice uri, struct slice common_name,
+                    unsigned days, int64_t now, struct arena *a, struct certs_issued *ret, struct diags *d) MUST_CHECK;
+/* A server certificate for the gateway's own listeners with DNS and IP names (joined by ','), serverAuth and
+ * clientAuth, and its gateway URI. */
+enum err certs_sign_gateway(struct certs_ca *ca, struct slice csr_pem, struct slice uri, struct slice names,
+                            unsigned days, int64_t now, struct arena *a, struct certs_issued *ret,
+                            struct diags *d) MUST_CHECK;
+/* A key (P-256, PKCS#8 PEM, 0600, never overwritten) and its certificate request; what `sluice cert request` runs at
+ * the owner's side. */
+enum err certs_request_make(const char *key_file, struct slice common_name, struct buf *csr_pem,
+                            struct diags *d) MUST_CHECK;
 
 /* ---- the register (tables certs_*) ---- */
 extern const struct sql_migration certs_migrations[];
@@ -86,11 +100,15 @@ struct certs_row {
     struct slice serial, digest, uri, state /* valid, revoked, expired (as of `now`) */, reason, author;
     int64_t not_before, not_after, revoked_at;
 };
-enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct slice uri, struct slice author) MUST_CHECK;
-enum err certs_find(struct sql_tx *tx, struct slice serial, int64_t now, struct arena *a, struct certs_row *ret) MUST_CHECK;
+enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct slice uri,
+                        struct slice author) MUST_CHECK;
+enum err certs_find(struct sql_tx *tx, struct slice serial, int64_t now, struct arena *a,
+                    struct certs_row *ret) MUST_CHECK;
 enum err certs_each(struct sql_tx *tx, struct slice uri /* empty: all */, int64_t now, struct arena *a,
                     enum err (*fn)(void *arg, const struct certs_row *row), void *arg) MUST_CHECK;
-enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason, int64_t now) MUST_CHECK; /* ERR_CONFLICT: is revoked */
+enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason,
+                      int64_t now) MUST_CHECK; /* ERR_CONFLICT: is revoked */
 /* Sign the list of all revoked certificates and write it to <dir>/ca/crl.pem; nextUpdate is `hours` ahead (1..168). */
-enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now, struct diags *d) MUST_CHECK;
+enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now,
+                         struct diags *d) MUST_CHECK;
 int64_t certs_crl_next_update(const struct certs_trust *t); /* the earliest of all lists, wall ms; 0: none */

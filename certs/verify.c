@@ -2,6 +2,7 @@
  * Invariants: names are set only together with REASON_GRANTED, after every check held; what OpenSSL says and is not in
  * the table is a refusal; the caller's errors in OpenSSL's queue stay, ours do not. */
 #include <openssl/err.h>
+#include <stdio.h>
 #include "certs/internal.h"
 
 /* Verdicts of OpenSSL that are not CERTIFICATE_INVALID. */
