@@ -11,8 +11,7 @@
 #include "base/crypto/crypto.h"
 #include "base/sql/sql.h"
 
-/* ---- records ---- */
-/* The last one is written by the log itself: it opens a segment and lists the open intents. */
+/* ---- records; the last kind is the log's own: it opens a segment and lists the open intents ---- */
 enum audit_kind {
     AUDIT_REFUSED,
     AUDIT_INTENT,
@@ -117,10 +116,9 @@ const char *audit_dir(const struct audit_log *l);                       /* any t
 /* The last signed checkpoint (C2SP tlog-checkpoint note) into out; any thread. */
 enum err audit_checkpoint(const struct audit_log *l, struct buf *out) MUST_CHECK;
 struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log; any thread */
-/* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction); direction 'i' provider's bytes, 'o' what was handed
- * out. Any thread. */
+/* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction): 'i' provider's bytes, 'o' handed out. Any thread. */
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction);
-/* Pseudonym of a value (HMAC under name_key), as 32 hex digits; any thread. And the keyed digest of raw bytes. */
+/* Pseudonym of a value (HMAC under name_key) as 32 hex digits, and the keyed digest of raw bytes; any thread. */
 void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33]);
 struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 
@@ -129,8 +127,7 @@ struct audit_queue;
 /* done() is called by audit_poll in the order of audit_put, with the record's index, or with the reason why it never
  * will be durable. */
 typedef void audit_done(void *waiter, enum err e, uint64_t index);
-/* `bytes`: capacity of the ring. fd for the owner's event loop is audit_queue_fd: readable when audit_poll has
- * something. */
+/* `bytes`: capacity of the ring, at least 64 KiB. audit_queue_fd is readable when audit_poll has something. */
 enum err audit_queue_new(struct audit_log *l, size_t bytes, audit_done *done, struct audit_queue **ret) MUST_CHECK;
 struct audit_queue *audit_queue_free(struct audit_queue *q); /* nothing may be outstanding */
 int audit_queue_fd(const struct audit_queue *q);
@@ -195,9 +192,9 @@ struct audit_filter { /* empty: any; all given must hold */
     bool newest_first;
     uint32_t limit; /* 1..1000 */
 };
-/* fn gets each matching line (without LF), until it returns false. *more: there are further ones. */
+/* fn gets each matching line, no LF, until it returns false; subject finds acts' authors too. *more: others exist. */
 enum err audit_search(const char *dir, const struct audit_filter *f,
                       bool (*fn)(void *arg, uint64_t index, struct slice line), void *arg, bool *more,
                       struct diags *d) MUST_CHECK;
-/* The verifier key "<origin>+<hex>+<base64>" of a public key (C2SP signed-note). */
+/* The signed-note verifier key "<origin>+<hex>+<base64>" of a public key. */
 enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], struct buf *out) MUST_CHECK;

@@ -125,12 +125,33 @@ static void pen_base64(struct pen *w, struct slice s, size_t cap)
     pen_raw(w, SLICE("}"));
 }
 
+/* A byte of x that is not plain: a control, a quote, a backslash, DEL, or not ASCII (Hacker's Delight 6-1, eight at a
+ * time). May also say so of a plain byte behind one that is not. */
+static bool word_special(uint64_t x)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = x ^ ones * '"', slash = x ^ ones * '\\', del = x ^ ones * 0x7F;
+    uint64_t hit = (x - ones * 0x20) & ~x;
+    hit |= ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((del - ones) & ~del) | x;
+    return (hit & high) != 0;
+}
+
 /* The text between the quotes, at most cap bytes and an ellipsis; false when it is not UTF-8. */
 static bool text_inside(struct pen *w, struct slice s, size_t cap)
 {
     char *stop = w->p + cap;
     char unit[6];
     for (size_t i = 0; i < s.n;) {
+        uint64_t word;
+        for (; i + sizeof word <= s.n && (size_t)(stop - w->p) >= sizeof word; i += sizeof word) {
+            memcpy(&word, s.p + i, sizeof word);
+            if (word_special(word))
+                break;
+            memcpy(w->p, &word, sizeof word);
+            w->p += sizeof word;
+        }
+        if (i == s.n)
+            break;
         uint8_t c = (uint8_t)s.p[i];
         size_t in = 1, out = 1;
         const char *from = s.p + i;

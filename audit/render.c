@@ -13,7 +13,7 @@ enum {
 };
 
 struct column {
-    const char *key; /* with comma, quotes and colon */
+    struct slice key; /* with comma, quotes and colon */
     unsigned kinds;
     void (*put)(struct pen *w, const struct column *c, const void *field);
     size_t offset, cap; /* cap: bytes of the value, without TEXT_OVER */
@@ -21,7 +21,7 @@ struct column {
 
 static void put_key(struct pen *w, const struct column *c)
 {
-    pen_raw(w, slice_of(c->key));
+    pen_raw(w, c->key);
 }
 
 static void put_text(struct pen *w, const struct column *c, const void *field)
@@ -223,13 +223,17 @@ static void put_counts(struct pen *w, const struct column *c, const void *field)
     pen_raw(w, SLICE("}"));
 }
 
+#define KEY(name)                                                                                                      \
+    {                                                                                                                  \
+        ",\"" name "\":", sizeof(",\"" name "\":") - 1                                                                 \
+    }
 #define COL(name, k, fn, member, c)                                                                                    \
     {                                                                                                                  \
-        ",\"" name "\":", k, fn, offsetof(struct audit_record, member), c                                              \
+        KEY(name), k, fn, offsetof(struct audit_record, member), c                                                     \
     }
 #define WHOLE(name, k, fn, c)                                                                                          \
     {                                                                                                                  \
-        ",\"" name "\":", k, fn, 0, c                                                                                  \
+        KEY(name), k, fn, 0, c                                                                                         \
     }
 static const struct column columns[] = {
     WHOLE("exchange", EX | ACT, put_exchange, UUID_TEXT + 24),
@@ -295,7 +299,7 @@ size_t render_bound(enum audit_kind k)
     size_t n = LOGLINE_KIND + 16 + 8 + CLOCK_TEXT + 2;
     for (size_t i = 0; i < COLUMNS; i++) {
         if (columns[i].kinds & 1u << k)
-            n += strlen(columns[i].key) + columns[i].cap + (columns[i].cap > NUMBER_MAX ? TEXT_OVER : 0);
+            n += columns[i].key.n + columns[i].cap + (columns[i].cap > NUMBER_MAX ? TEXT_OVER : 0);
     }
     return n;
 }
@@ -304,7 +308,7 @@ bool render_as(const char *column, struct slice text, struct buf *out)
 {
     for (size_t i = 0; i < COLUMNS; i++) {
         const struct column *c = &columns[i];
-        struct slice key = slice_sub(slice_of(c->key), 2, strlen(c->key) - 4);
+        struct slice key = slice_sub(c->key, 2, c->key.n - 4);
         if (c->put != put_text || !slice_is(key, column))
             continue;
         char *p = buf_reserve(out, c->cap + TEXT_OVER);

@@ -1,0 +1,215 @@
+/* What evidence costs: rendering a record, records durable each second through the log with N outstanding against raw
+ * append and fdatasync of the same bytes, waking at a light rate, and the verifier's speed. Prints a table; judges
+ * nothing. Usage: bench-evidence [folder] */
+#include "audit/audit.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RECORDS = 200000, LIGHT = 5000, RAW_MAX = 1 << 20 };
+
+struct bench {
+    char dir[128];
+    struct audit_log *log;
+    struct audit_queue *q;
+    unsigned completed;
+};
+
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static const struct sha256 digests[2] = { { { 1 } }, { { 2 } } };
+
+static struct audit_record sample(unsigned n, enum audit_kind kind)
+{
+    struct audit_record r = { .kind = kind,
+                              .at = clock_wall_ms(),
+                              .subject = SLICE("spiffe://city.example/dept/education/app/admission"),
+                              .peer = SLICE("127.0.0.1"),
+                              .resource = SLICE("public-security/household"),
+                              .resource_version = 3,
+                              .grant = SLICE("g-2026-0001"),
+                              .grant_version = 1,
+                              .purpose = SLICE("admission"),
+                              .operator_ = SLICE("zhang"),
+                              .snapshot = 12 };
+    memcpy(r.exchange.b + 8, &n, sizeof n);
+    if (kind == AUDIT_OUTCOME)
+        r = (struct audit_record){ .kind = kind,
+                                   .at = r.at,
+                                   .exchange = r.exchange,
+                                   .reason = REASON_GRANTED,
+                                   .has_reason = true,
+                                   .status = 200,
+                                   .rows = 1,
+                                   .bytes_in = 900,
+                                   .bytes_out = 400,
+                                   .digest_in = &digests[0],
+                                   .digest_out = &digests[1],
+                                   .duration_ms = 7 };
+    return r;
+}
+
+static void on_done(void *waiter, enum err e, uint64_t index)
+{
+    struct bench *b = waiter;
+    (void)index;
+    if (e == ERR_OK)
+        b->completed++;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+static size_t render_cost(void)
+{
+    struct buf out = BUF_INIT(1 << 20);
+    struct audit_record a = sample(1, AUDIT_INTENT), b = sample(1, AUDIT_OUTCOME);
+    size_t bytes = 0;
+    int64_t start = clock_mono_ns();
+    for (unsigned i = 0; i < RECORDS; i++) {
+        buf_clear(&out);
+        if (audit_render(i & 1 ? &b : &a, &out) != ERR_OK)
+            die("render");
+        bytes += out.n;
+    }
+    printf("render                    %8.0f ns a record, %zu bytes\n", (double)(clock_mono_ns() - start) / RECORDS,
+           bytes / RECORDS);
+    buf_done(&out);
+    return bytes / RECORDS;
+}
+
+static double raw_append(const struct bench *b, size_t bytes, unsigned outstanding)
+{
+    static char mem[RAW_MAX];
+    char path[256];
+    snprintf(path, sizeof path, "%s/raw", b->dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    size_t n = bytes * outstanding < RAW_MAX ? bytes * outstanding : RAW_MAX;
+    memset(mem, 'x', sizeof mem);
+    int64_t start = clock_mono_ns();
+    for (unsigned i = 0; i < RECORDS; i += outstanding) {
+        if (write(fd, mem, n) != (ssize_t)n || fdatasync(fd) != 0)
+            die("raw append");
+    }
+    double rate = RECORDS / ((double)(clock_mono_ns() - start) / 1e9);
+    close(fd);
+    unlink(path);
+    return rate;
+}
+
+static void wait_some(struct bench *b)
+{
+    struct pollfd p = { .fd = audit_queue_fd(b->q), .events = POLLIN };
+    if (audit_poll(b->q) == 0)
+        poll(&p, 1, 1000);
+}
+
+static double through_log(struct bench *b, unsigned outstanding)
+{
+    unsigned put = 0;
+    b->completed = 0;
+    int64_t start = clock_mono_ns();
+    while (b->completed < RECORDS) {
+        while (put < RECORDS && put - b->completed < outstanding) {
+            struct audit_record r = sample(put / 2, put & 1 ? AUDIT_OUTCOME : AUDIT_INTENT);
+            if (audit_put(b->q, &r, 0, b) != ERR_OK)
+                break;
+            put++;
+        }
+        audit_kick(b->q);
+        wait_some(b);
+    }
+    return RECORDS / ((double)(clock_mono_ns() - start) / 1e9);
+}
+
+/* One record at a time at a fixed rate: what waking the writer costs. */
+static void light(struct bench *b)
+{
+    int64_t start = clock_mono_ns(), cpu = cpu_ns(), worst = 0, sum = 0;
+    for (unsigned i = 0; i < LIGHT; i++) {
+        int64_t due = start + (int64_t)i * 1000000000 / LIGHT, now;
+        while ((now = clock_mono_ns()) < due) {
+            struct timespec t = { 0, due - now };
+            nanosleep(&t, NULL);
+        }
+        struct audit_record r = sample(i, AUDIT_OUTCOME);
+        b->completed = 0;
+        if (audit_put(b->q, &r, 0, b) != ERR_OK)
+            die("put");
+        audit_kick(b->q);
+        while (b->completed == 0)
+            wait_some(b);
+        int64_t took = clock_mono_ns() - now;
+        sum += took;
+        worst = took > worst ? took : worst;
+    }
+    printf("%d a second          %8.1f us durable on average, %.0f worst, %.1f us CPU a record\n", LIGHT,
+           (double)sum / LIGHT / 1e3, (double)worst / 1e3, (double)(cpu_ns() - cpu) / LIGHT / 1e3);
+}
+
+static void verify(const struct bench *b)
+{
+    struct audit_report r;
+    int64_t start = clock_mono_ns();
+    if (audit_verify(b->dir, SLICE(""), NULL, NULL, &r, NULL) != ERR_OK || r.failed)
+        die("the log does not verify");
+    double s = (double)(clock_mono_ns() - start) / 1e9;
+    printf("verify                    %8.0f MB/s, %.0f records/s\n", (double)r.bytes / s / 1e6, (double)r.size / s);
+}
+
+int main(int argc, char **argv)
+{
+    static const unsigned outstanding[] = { 16, 64, 256 };
+    struct bench b = { 0 };
+    struct arena arena;
+    struct diags d;
+    char key[160], command[160];
+    struct ed25519 *k = NULL;
+    arena_init(&arena, 1 << 20);
+    diags_init(&d, &arena);
+    snprintf(b.dir, sizeof b.dir, "%s/bench-evidence-XXXXXX", argc > 1 ? argv[1] : "/tmp");
+    if (crypto_init(&d) != ERR_OK || mkdtemp(b.dir) == NULL)
+        die("cannot begin");
+    snprintf(key, sizeof key, "%s/key.pem", b.dir);
+    if (ed25519_generate(key, &d) != ERR_OK || ed25519_load(key, &k, &d) != ERR_OK)
+        die("key");
+    struct audit_config c = { .dir = b.dir, .origin = SLICE("bench/log/1"), .signer = ed25519_signer(k), .epoch = 1 };
+    if (audit_open(&c, &b.log, &d) != ERR_OK || audit_start(b.log) != ERR_OK ||
+        audit_queue_new(b.log, 1 << 20, on_done, &b.q) != ERR_OK)
+        die("open");
+    size_t bytes = render_cost();
+    for (size_t i = 0; i < 3; i++) {
+        double raw = 0, log = 0;
+        int64_t cpu = 0;
+        for (int round = 0; round < 3; round++) { /* alternating, the best of each */
+            double x = raw_append(&b, bytes, outstanding[i]);
+            int64_t before = cpu_ns();
+            double y = through_log(&b, outstanding[i]);
+            cpu = cpu_ns() - before;
+            raw = x > raw ? x : raw;
+            log = y > log ? y : log;
+        }
+        printf("%3u outstanding           %8.0f k/s raw, %8.0f k/s through the log, ratio %.2f, %.2f us CPU a record\n",
+               outstanding[i], raw / 1e3, log / 1e3, log / raw, (double)cpu / RECORDS / 1e3);
+    }
+    light(&b);
+    audit_queue_free(b.q);
+    audit_close(b.log);
+    verify(&b);
+    ed25519_free(k);
+    arena_done(&arena);
+    snprintf(command, sizeof command, "rm -rf %s", b.dir);
+    return system(command) == 0 ? 0 : 1;
+}
