@@ -210,6 +210,7 @@ static void on_operations(void *arg, int fd)
     struct control *c = arg;
     struct http_limits limits = limits_of(c->settings);
 
+    limits.window = OPS_WINDOW;
     if (http_serve(c->loop, fd, NULL, &limits, &ops_service, c) != ERR_OK)
         log_event(LOG_WARN, "accept-failed", NULL);
 }
@@ -288,6 +289,8 @@ struct control *control_free(struct control *c)
     close_fd(&c->signal_fd);
     if (c->loop)
         api_connections_abort(c);
+    if (c->loop)
+        ops_connections_abort(c);
     if (c->sql)
         act_flush_done(c);
     act_free_all(c);

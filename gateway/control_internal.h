@@ -16,6 +16,7 @@ struct control_note {
     struct control *control;
 };
 struct api_conn;
+struct ops_conn;
 struct control {
     const char *settings_path;
     const struct settings *settings; /* the ones in force */
@@ -53,6 +54,8 @@ struct control {
     bool held; /* act.c: the log refused a line; wait for the retry alarm */
     bool pumping, pump_again;
     struct api_conn *connections;
+    struct ops_conn *ops;
+    unsigned n_ops;
     unsigned n_connections;
     int64_t started;         /* wall ms */
     uint64_t api_answers[6]; /* by class of status; for /metrics */
@@ -92,8 +95,10 @@ void api_connections_drain(struct control *c);
 void api_connections_abort(struct control *c);
 void api_connections_recheck(struct control *c); /* close those whose certificate was revoked */
 /* ops.c */
+enum { OPS_WINDOW = 2 << 20 };
 extern const struct http_service ops_service;
-/* status.c: what api_status and ops both say */
+void ops_connections_abort(struct control *c);
+/* health.c: what api_status and ops both say */
 enum { CHECKS_MAX = 8 };
 struct health {
     const char *name;

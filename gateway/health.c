@@ -1,0 +1,115 @@
+/* Is this node fit to serve? One table of checks for /readyz and for the status of the API. */
+#include "gateway/control_internal.h"
+
+#include <stdio.h>
+
+enum { DISK_WANTED = 64 << 20 };
+
+static void say(struct health *h, bool ok, const char *en, const char *zh)
+{
+    h->ok = ok;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%s", en);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%s", zh);
+}
+
+static void check_serving(struct control *c, struct health *h)
+{
+    if (c->draining)
+        say(h, false, "shutting down", "正在停止服务");
+    else
+        say(h, true, "serving", "正常服务");
+}
+
+static void check_evidence(struct control *c, struct health *h)
+{
+    struct audit_status s;
+
+    audit_status(c->log, &s);
+    if (s.available)
+        say(h, true, "the evidence log can be written", "存证日志可写");
+    else
+        say(h, false, "the evidence log cannot be written: exchanges are refused", "存证日志不可写，交换已被拒绝");
+}
+
+static void check_disk(const char *dir, struct health *h)
+{
+    uint64_t free = control_disk_free(dir);
+
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu MiB free", (unsigned long long)(free >> 20));
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "剩余 %llu MiB", (unsigned long long)(free >> 20));
+    h->ok = free >= DISK_WANTED;
+}
+
+static void check_log_disk(struct control *c, struct health *h)
+{
+    check_disk(audit_dir(c->log), h);
+}
+
+static void check_state_disk(struct control *c, struct health *h)
+{
+    check_disk(c->state_dir, h);
+}
+
+static void say_until(struct health *h, int64_t until, int64_t now)
+{
+    char text[CLOCK_TEXT];
+
+    h->ok = until > now;
+    clock_text(until, text);
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "valid until %s", text);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "有效期至 %s", text);
+}
+
+static void check_crl(struct control *c, struct health *h)
+{
+    int64_t next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
+
+    if (next == 0)
+        say(h, c->trust.trust != NULL, "no revocation list is in use", "未使用证书吊销列表");
+    else
+        say_until(h, next, control_now(c));
+}
+
+static void check_certificate(struct control *c, struct health *h)
+{
+    int64_t until;
+
+    if (certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) == ERR_OK)
+        say_until(h, until, control_now(c));
+    else
+        say(h, false, "the gateway's certificate cannot be read", "无法读取网关证书");
+}
+
+static void check_acts(struct control *c, struct health *h)
+{
+    size_t n = act_pending(c);
+
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu acts under way", n);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 项操作正在生效", n);
+    h->ok = !c->held;
+}
+
+static const struct check_row {
+    const char *name;
+    void (*check)(struct control *c, struct health *h);
+} rows[] = {
+    { "serving", check_serving },
+    { "evidence", check_evidence },
+    { "evidence-disk", check_log_disk },
+    { "state-disk", check_state_disk },
+    { "revocation-list", check_crl },
+    { "certificate", check_certificate },
+    { "acts", check_acts },
+};
+_Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
+
+size_t control_health(struct control *c, struct health out[CHECKS_MAX])
+{
+    size_t n = sizeof rows / sizeof rows[0];
+
+    for (size_t i = 0; i < n; i++) {
+        out[i].name = rows[i].name;
+        rows[i].check(c, &out[i]);
+    }
+    return n;
+}
