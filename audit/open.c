@@ -203,6 +203,11 @@ struct audit_log *audit_close(struct audit_log *l)
     return log_free(l);
 }
 
+struct slice audit_origin(const struct audit_log *l)
+{
+    return slice_of(l->origin);
+}
+
 const char *audit_dir(const struct audit_log *l)
 {
     return l->dir;
