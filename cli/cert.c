@@ -39,7 +39,7 @@ static int subject_read(struct cli *c, const char **kind, const char **id)
 int run_cert_sign(struct cli *c)
 {
     struct buf csr = BUF_INIT(CSR_MAX), body = BUF_INIT(BODY_MAX);
-    const char *kind, *id, *days = cli_value(c, "days"), *file = cli_value(c, "csr");
+    const char *kind = NULL, *id = NULL, *days = cli_value(c, "days"), *file = cli_value(c, "csr");
     const struct doc *reply = NULL;
     uint64_t n = 0;
     struct json j;
