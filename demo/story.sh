@@ -51,6 +51,8 @@ story_node() {
     for who in li:system he:security lin:audit; do
         cp "node/admins/${who#*:}/cert.pem" "people/${who%:*}/cert.pem"
     done
+    tell root_apart
+    must mv node/root root-kept-apart
     providers_trusted
     tell started
     printf '$ %s\n' 'sluiced -c node/sluice.yaml --ready-file ready.json &' >&3
@@ -305,14 +307,15 @@ story_audit() {
     found=$(sluice --context qian audit search --kind refused -o json | jq -r '.records[].reason')
     for reason in "${REFUSED[@]}"; do holds "$(text refusals)" "$reason" "$found"; done
     tell reads_no_data
-    must sluice audit verify node/log
+    must cp node/keys/log.vkey people/qian/
+    must sluice audit verify node/log --vkey people/qian/log.vkey
     index=$(sluice --context qian audit search --kind intent --resource $HOUSEHOLD --oldest-first -o json | jq '.records[0].index')
     tell alters "$index"
     log_copy forged
-    must sluice audit verify forged
+    must sluice audit verify forged --vkey people/qian/log.vkey
     attempt_as "printf N | dd of=forged/….seg bs=1 seek=… conv=notrunc" byte_change forged "$index"
     done_with 0
-    attempt sluice audit verify forged --vkey node/log/log.vkey
+    attempt sluice audit verify forged --vkey people/qian/log.vkey
     done_with 7
     same "$(text verifier)" "altered $index" "$(sluice audit verify forged -o json | jq -r '"\(.bad) \(.bad_index)"')"
 }

@@ -45,17 +45,17 @@ process_end() {
     rm -f "$1"
 }
 
-# port_owner PORT: who listens there, as far as we may know: "name, process N" or "user U"; empty when the port is free.
+# port_owner PORT: who listens there, as far as we may know (a process, or its user); empty when the port is free.
 port_owner() {
     local line uid
     line=$(ss -Hltnpe "sport = :$1" 2>/dev/null | head -n 1)
     [ -n "$line" ] || return 0
     if [[ $line =~ users:\(\(\"([^\"]*)\",pid=([0-9]+) ]]; then
-        printf '%s, process %s' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+        text port_process "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     else
         uid=0
         if [[ $line =~ uid:([0-9]+) ]]; then uid=${BASH_REMATCH[1]}; fi
-        printf 'a process of user %s' "$(getent passwd "$uid" | cut -d: -f1 || true)"
+        text port_user "$(getent passwd "$uid" | cut -d: -f1 || true)"
     fi
 }
 
