@@ -86,6 +86,8 @@ static const char *check_lines(struct slice s)
             return "a carriage return inside a line";
         if (*at == ' ' || *at == '\t')
             return "a folded line";
+        if (*at == ':')
+            return "a header field without a name";
         if (lf == at + 1 && lf + 1 != end)
             return "an empty line before the end of the head";
         at = lf + 1;
@@ -171,6 +173,16 @@ static const char *check_target(struct http_head *h, struct slice host)
     return NULL;
 }
 
+/* Single spaces, and nothing else between or behind the three parts (RFC 9112 section 3). */
+static const char *check_request_line(struct slice bytes, const struct http_head *h)
+{
+    size_t n = slice_find(bytes, '\r');
+
+    if (h->target.p != h->method.p + h->method.n + 1 || h->method.n + h->target.n + sizeof " HTTP/1.1" != n)
+        return "a request line with other white space than two single spaces";
+    return NULL;
+}
+
 static const char *check_request(struct http_head *h)
 {
     size_t n_host, n_expect;
@@ -241,7 +253,9 @@ enum err http_head_parse(struct slice bytes, bool request, struct http_head *ret
         *why = check_framing(ret);
     if (*why == NULL && request) {
         ret->method = slice_sub(bytes, 0, slice_find(bytes, ' '));
-        *why = check_request(ret);
+        *why = check_request_line(bytes, ret);
+        if (*why == NULL)
+            *why = check_request(ret);
     }
     return *why ? ERR_SYNTAX : ERR_OK;
 }
