@@ -281,6 +281,7 @@ static void stop_here(void *arg)
         http_conn_abort(w->connections->http);
     write_counted(w);
     audit_kick(w->queue);
+    alarm_clear(&w->second);
     alarm_init(&w->second, stop_check);
     alarm_set(w->loop, &w->second, 1);
 }

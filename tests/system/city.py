@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import traceback
 
 SOURCE = os.environ.get("SLUICE_SOURCE", os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")))
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(SOURCE, "build", "dev"))
@@ -82,7 +83,7 @@ class Node:
 
     def init(self):
         for role in ("system", "security", "audit"):
-            self.run("cert", "request", "--key", self.key(f"bureau/{role}"), "--out", self.csr(f"bureau/{role}"), "--name", f"bureau/{role}")
+            self.run("cert", "request", "--key-out", self.key(f"bureau/{role}"), "--csr", self.csr(f"bureau/{role}"), "--name", f"bureau/{role}")
         self.run("init", "--dir", self.dir, "--node", "n1", "--trust-domain", DOMAIN, "--data-port", "0", "--control-port", "0",
                  "--operations-port", "0", *sum((["--admin", f"{r}=bureau/{r}:{self.csr('bureau/' + r)}"] for r in ("system", "security", "audit")), []))
         for role in ("system", "security", "audit"):
@@ -179,8 +180,8 @@ class Node:
         self.certify(kind, who)
 
     def certify(self, kind, who):
-        self.run("cert", "request", "--key", self.key(who), "--out", self.csr(who), "--name", who)
-        self.sluice("bureau/security", "cert", "sign", "--for", f"{kind}:{who}", "--csr", self.csr(who), "--out", self.cert(who))
+        self.run("cert", "request", "--key-out", self.key(who), "--csr", self.csr(who), "--name", who)
+        self.sluice("bureau/security", "cert", "sign", f"--{kind}", who, "--csr", self.csr(who), "--out", self.cert(who))
 
     @staticmethod
     def uscc(n):
@@ -204,21 +205,22 @@ class Node:
         for who, role in (("provider/pat", "provider-officer"), ("consumer/chen", "consumer-officer"), ("bureau/ann", "bureau-approver"),
                           ("bureau/audrey", "auditor")):
             self.enrol("person", who)
-            self.sluice("bureau/security", "person", "role", who, role, "on")
-        self.enrol("app", "consumer/app")
+            self.sluice("bureau/security", "person", "grant-role", who, role)
+        self.enrol("app", "consumer/app", contact="{person: consumer/chen}")
 
     def publish(self, manifest, resource):
         self.apply("provider/pat", manifest)
         self.sluice("provider/pat", "resource", "submit", resource)
         self.sluice("bureau/ann", "resource", "publish", resource)
 
-    def grant(self, resource, items, purposes="check", app="consumer/app", window=("2020-01-01", "2099-12-31"), **flags):
+    def grant(self, resource, items, purposes="check", app="consumer/app", window=("2020-01-01", None), **flags):
         """Request and approve; the id of the grant."""
         more = sum((["--" + k.replace("_", "-"), str(v)] for k, v in flags.items()), [])
         today = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600))
         start = max(window[0], today)
-        made = self.json("consumer/chen", "request", "create", "--app", app, "--resource", f"{resource}:{items}", "--purpose", purposes,
-                         "--basis", "Test Act art. 1", "--scenario", "a test", "--from", start, "--to", window[1], *more)
+        end = window[1] or f"{int(today[:4]) + 1}{today[4:8]}01"
+        made = self.json("consumer/chen", "request", "create", "--app", app, "--resource", f"{resource}:{items}",
+                         *sum((["--purpose", p] for p in purposes.split(",")), []), "--basis", "Test Act art. 1", "--scenario", "a test", "--from", start, "--to", end, *more)
         rid = made["id"]
         self.sluice("provider/pat", "request", "approve", rid)
         self.sluice("bureau/ann", "request", "approve", rid)
@@ -385,7 +387,8 @@ def main(tests):
             print(f"ok     {name} ({time.monotonic() - began:.1f} s)", flush=True)
         except BaseException as e:  # an assertion, an error, an interrupt: all mean that it does not hold
             failed += 1
-            import traceback
             traceback.print_exc()
             print(f"FAILED {name}: {e}", flush=True)
+            if name.startswith("test_00"):
+                break  # nothing stands without its setup
     raise SystemExit(1 if failed else 0)

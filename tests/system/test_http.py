@@ -205,7 +205,7 @@ def test_06_identities_that_break_the_rules():
 
 
 def test_07_a_revoked_certificate_loses_its_open_connection():
-    NODE.enrol("app", "consumer/second")
+    NODE.enrol("app", "consumer/second", contact="{person: consumer/chen}")
     c = NODE.connect("consumer/second")
     assert NODE.ask("provider/people", {"id_no": PERSON}, connection=c)[0] == 403
     serial = NODE.json("bureau/security", "cert", "list", "--subject", f"spiffe://{city.DOMAIN}/dept/consumer/app/second")["items"][0]["serial"]
