@@ -3,7 +3,8 @@
 #include "cli/client.h"
 
 #include <curl/curl.h>
-#include <stdlib.h>
+#include <errno.h>
+#include <unistd.h>
 
 enum { REPLY_MAX = 256 << 20, REFUSAL_MAX = 4 << 20, CONNECT_S = 10, WHOLE_S = 120, SILENCE_S = 120, URL_MAX = 65536 };
 
@@ -228,6 +229,10 @@ static int endpoint_check(struct cli *c, const struct endpoint *e)
             "say who asks: --ca, --cert and --key, SLUICE_CA, SLUICE_CERT and SLUICE_KEY, or "
             "sluice context set",
             "请指明身份：--ca、--cert、--key，或 SLUICE_CA、SLUICE_CERT、SLUICE_KEY，或 sluice context set");
+    if (access(e->ca, R_OK) != 0)
+        return cli_error(c, diag_sys(&c->diags, errno, "%s", "%s", e->ca));
+    if (access(e->cert, R_OK) != 0)
+        return cli_error(c, diag_sys(&c->diags, errno, "%s", "%s", e->cert));
     return cli_error(c, file_check_private(e->key, &c->diags));
 }
 

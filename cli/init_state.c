@@ -49,6 +49,18 @@ static enum err manifest_read(struct making *m, struct buf *json, struct catalog
     return e == ERR_OK ? catalog_read(doc, m->a, m->d, ret) : e;
 }
 
+/* The same words and members as the administration API's acts; never a person's name. */
+static enum err record_entry(struct making *m, const char *verb, struct slice id, const char *member, uint64_t version)
+{
+    struct buf content = BUF_INIT(256);
+    enum err e;
+
+    buf_printf(&content, "{%s,\"version\":%llu}", member, (unsigned long long)version);
+    e = content.failed == ERR_OK ? record(m, verb, id, buf_slice(&content)) : content.failed;
+    buf_done(&content);
+    return e;
+}
+
 static enum err entry_make(struct making *m, struct buf *json, const char *noun)
 {
     struct catalog_manifest manifest;
@@ -60,13 +72,13 @@ static enum err entry_make(struct making *m, struct buf *json, const char *noun)
 
     if (e == ERR_OK)
         e = catalog_put(m->tx, &manifest, m->init->now, &put, &version, m->d);
-    snprintf(verb, sizeof verb, "%s.create", noun);
+    snprintf(verb, sizeof verb, "%s.apply", noun);
     if (e == ERR_OK)
-        e = record(m, verb, manifest.id, buf_slice(json));
+        e = record_entry(m, verb, manifest.id, "\"result\":\"created\"", version);
     if (e == ERR_OK)
         e = catalog_move(m->tx, manifest.kind, manifest.id, CATALOG_ACTIVATE, m->init->now, m->a, &entry, m->d);
     snprintf(verb, sizeof verb, "%s.activate", noun);
-    return e == ERR_OK ? record(m, verb, manifest.id, SLICE("{}")) : e;
+    return e == ERR_OK ? record_entry(m, verb, manifest.id, "\"state\":\"active\"", entry.version) : e;
 }
 
 static void title_put(struct json *j, const char *key, const struct doc_title *t)
@@ -122,7 +134,7 @@ static enum err person_make(struct making *m, const struct init_admin *admin)
     if (e == ERR_OK)
         e = content.failed;
     if (e == ERR_OK)
-        e = record(m, "person.role", admin->id, buf_slice(&content));
+        e = record(m, "person.grant-role", admin->id, buf_slice(&content));
     buf_done(&text);
     buf_done(&content);
     return e;

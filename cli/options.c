@@ -90,7 +90,7 @@ const struct option options_list_grants[] = {
     END,
 };
 const struct option options_list_certs[] = {
-    { "subject", 0, "URI", "subject", 0, { "only of this identity, spiffe://…", "仅限该身份 spiffe://…" } },
+    { "subject", 0, "ID|URI", "subject", 0, { "only of this application or person", "仅限该应用或人员" } },
     { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
     { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
     END,

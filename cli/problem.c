@@ -2,18 +2,30 @@
 #include "cli/client.h"
 #include "cli/output.h"
 
-static void show_places(struct cli *c, const struct doc *list)
+/* "file:line:col: text". One without a place that only repeats the detail is left out. */
+static void show_places(struct cli *c, const struct doc *list, struct slice detail)
 {
     DOC_EACH(one, list)
     {
         struct slice file = output_clean(c, doc_text(one, "file")), line = doc_text(one, "line"),
-                     column = doc_text(one, "column");
+                     column = doc_text(one, "column"), message = output_clean(c, doc_text(one, "message"));
+        bool placed = file.n > 0 || line.n > 0;
 
+        if (!placed && slice_eq(message, detail))
+            continue;
         fprintf(c->err, "%.*s%s", SLICE_ARG(file), file.n ? ":" : "");
         if (line.n > 0)
             fprintf(c->err, "%.*s:%.*s:", SLICE_ARG(line), SLICE_ARG(column));
-        fprintf(c->err, "%s%.*s\n", file.n || line.n ? " " : "", SLICE_ARG(output_clean(c, doc_text(one, "message"))));
+        fprintf(c->err, "%s%.*s\n", placed ? " " : "", SLICE_ARG(message));
     }
+}
+
+/* The first place says the same as the detail: once is enough. */
+static bool is_repeated(const struct doc *list, struct slice detail)
+{
+    const struct doc *first = list ? list->first : NULL;
+
+    return first && (doc_get(first, "line") || doc_get(first, "file")) && slice_eq(doc_text(first, "message"), detail);
 }
 
 void problem_show(struct cli *c, const struct doc *problem)
@@ -25,10 +37,12 @@ void problem_show(struct cli *c, const struct doc *problem)
                  exchange = output_clean(c, doc_text(problem, "exchange")),
                  grants = output_clean(c, output_value(c, problem, "grants"));
 
+    if (is_repeated(doc_get(problem, "problems"), doc_text(problem, "detail")))
+        detail = (struct slice){ 0 };
     fprintf(c->err, "%.*s%s%.*s", SLICE_ARG(title), detail.n ? (c->lang == LANG_ZH ? "：" : ": ") : "",
             SLICE_ARG(detail));
     fprintf(c->err, " [%.*s]\n", SLICE_ARG(code));
-    show_places(c, doc_get(problem, "problems"));
+    show_places(c, doc_get(problem, "problems"), detail);
     if (grants.n > 0)
         fprintf(c->err, c->lang == LANG_ZH ? "授权：%.*s\n" : "grants: %.*s\n", SLICE_ARG(grants));
     if (remedy.n > 0)

@@ -15,8 +15,9 @@ struct form {
     struct slice resource;
     struct doc_strs items, clear;
     uint64_t version;
-    struct slice from, to, hours;
-    const struct doc *weekdays;
+    int32_t from, to;
+    struct slice hours;
+    struct doc_strs weekdays;
 };
 #define AT(member) offsetof(struct form, member)
 static const struct doc_key form_keys[] = {
@@ -25,7 +26,7 @@ static const struct doc_key form_keys[] = {
     { .name = "purposes", .kind = DOC_K_STRS, .offset = AT(purposes), .flags = DOC_REQUIRED },
     { .name = "basis", .kind = DOC_K_STR, .offset = AT(basis), .flags = DOC_REQUIRED },
     { .name = "scenario", .kind = DOC_K_STR, .offset = AT(scenario), .flags = DOC_REQUIRED },
-    { .name = "window", .kind = DOC_K_MAP, .offset = AT(window) },
+    { .name = "window", .kind = DOC_K_MAP, .offset = AT(window), .flags = DOC_REQUIRED },
     { .name = "expires", .kind = DOC_K_TIME, .offset = AT(expires) },
     { .name = "max_rows", .kind = DOC_K_U64, .offset = AT(max_rows) },
     { .name = NULL },
@@ -38,10 +39,10 @@ static const struct doc_key wish_keys[] = {
     { .name = NULL },
 };
 static const struct doc_key window_keys[] = {
-    { .name = "from", .kind = DOC_K_STR, .offset = AT(from) },
-    { .name = "to", .kind = DOC_K_STR, .offset = AT(to) },
+    { .name = "from", .kind = DOC_K_DATE, .offset = AT(from) },
+    { .name = "to", .kind = DOC_K_DATE, .offset = AT(to), .flags = DOC_REQUIRED },
     { .name = "hours", .kind = DOC_K_STR, .offset = AT(hours) },
-    { .name = "weekdays", .kind = DOC_K_LIST, .offset = AT(weekdays) },
+    { .name = "weekdays", .kind = DOC_K_STRS, .offset = AT(weekdays) },
     { .name = NULL },
 };
 #undef AT
@@ -161,8 +162,6 @@ static void window_put(struct cli *c, struct json *j)
 {
     const char *days = cli_value(c, "weekdays");
 
-    if (!cli_has(c, "from") && !cli_has(c, "to") && !cli_has(c, "hours") && days == NULL)
-        return;
     json_key(j, "window");
     json_open(j, '{');
     json_opt(j, "from", slice_of(cli_value(c, "from")));
@@ -175,7 +174,7 @@ static void window_put(struct cli *c, struct json *j)
 
 static int from_flags(struct cli *c, struct buf *body)
 {
-    static const char *const needed[] = { "app", "resource", "purpose", "basis", "scenario" };
+    static const char *const needed[] = { "app", "resource", "purpose", "basis", "scenario", "to" };
     const char *rows = cli_value(c, "max-rows"), *v;
     uint64_t max_rows = 0;
     struct json j;

@@ -45,7 +45,6 @@ static const struct label {
     { "grants", { "Grants", "授权" } },
     { "grant", { "Grant", "授权" } },
     { "request", { "Request", "申请" } },
-    { "author", { "Author", "经办人" } },
     { "note", { "Note", "意见" } },
     { "step", { "Step", "环节" } },
     { "by", { "By", "办理人" } },
@@ -57,18 +56,34 @@ static const struct label {
     { "reason", { "Reason", "原因" } },
     { "node", { "Node", "节点" } },
     { "trust_domain", { "Trust domain", "信任域" } },
-    { "uptime", { "Uptime", "运行时长" } },
+    { "uptime_seconds", { "Uptime", "运行时长" } },
+    { "workers", { "Workers", "工作线程" } },
+    { "snapshot", { "Snapshot", "快照代次" } },
+    { "checks", { "Checks", "检查" } },
+    { "name", { "Name", "名称" } },
+    { "ok", { "Ok", "正常" } },
+    { "text", { "Text", "说明" } },
+    { "ready", { "Ready", "就绪" } },
+    { "checkpoint_size", { "Records in checkpoint", "检查点覆盖记录" } },
+    { "checkpoint_at", { "Checkpoint signed", "检查点时间" } },
+    { "free_bytes", { "Free", "剩余空间" } },
+    { "state_free_bytes", { "Free for the state", "状态库剩余空间" } },
+    { "role", { "Role", "角色" } },
+    { "bureau", { "Data bureau", "大数据主管部门" } },
+    { "digest", { "Digest", "摘要" } },
+    { "author", { "Author", "经办人" } },
+    { "changed_by", { "Changed by", "变更人" } },
+    { "level", { "Level", "敏感级别" } },
+    { "required", { "Required", "必填" } },
+    { "title_zh", { "Title (zh)", "中文名称" } },
+    { "title_en", { "Title (en)", "英文名称" } },
     { "log", { "Evidence log", "存证日志" } },
     { "size", { "Records", "记录数" } },
     { "available", { "Available", "可用" } },
-    { "checkpoint", { "Checkpoint", "检查点" } },
     { "certificates", { "Certificates", "证书" } },
     { "gateway", { "Gateway", "网关" } },
     { "ca", { "Certificate authority", "证书颁发机构" } },
     { "crl", { "Revocation list", "吊销列表" } },
-    { "disk", { "Disk", "磁盘" } },
-    { "free", { "Free", "剩余" } },
-    { "total", { "Total", "总量" } },
     { "counts", { "Counts", "数量" } },
     { "departments", { "Departments", "部门" } },
     { "apps", { "Applications", "应用" } },
@@ -104,6 +119,27 @@ static bool is_plain(const struct doc *d)
     return true;
 }
 
+/* "1.5 GiB" and "2d 3h 4m" for members that are named for their unit. */
+static struct slice value_shown(struct cli *c, const struct doc *m)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    struct slice value = output_clean(c, output_value(c, m, NULL));
+    uint64_t n;
+    size_t unit = 0;
+
+    if (m->type != DOC_NUMBER || !slice_u64(value, 0, UINT64_MAX, &n))
+        return value;
+    if (slice_is(m->key, "uptime_seconds"))
+        return slice_of(arena_printf(&c->arena, "%llud %lluh %llum", (unsigned long long)(n / 86400),
+                                     (unsigned long long)(n / 3600 % 24), (unsigned long long)(n / 60 % 60)));
+    if (!slice_ends(m->key, SLICE("_bytes")))
+        return value;
+    double scaled = (double)n;
+    for (; scaled >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        scaled /= 1024;
+    return slice_of(arena_printf(&c->arena, unit ? "%.1f %s" : "%.0f %s", scaled, units[unit]));
+}
+
 static void put(struct cli *c, const struct doc *map, unsigned depth, bool dash);
 
 static void put_list(struct cli *c, const struct doc *list, unsigned depth)
@@ -136,7 +172,7 @@ static void put(struct cli *c, const struct doc *map, unsigned depth, bool dash)
         if (is_plain(m) || depth >= DEEPEST) {
             fprintf(c->out, "%*s  %.*s\n",
                     (int)(width > utf8_width(slice_of(name)) ? width - utf8_width(slice_of(name)) : 0), "",
-                    SLICE_ARG(output_clean(c, output_value(c, m, NULL))));
+                    SLICE_ARG(value_shown(c, m)));
             continue;
         }
         fputc('\n', c->out);
