@@ -1,7 +1,7 @@
 # The story: school admission without paper (S01). Each step is told, done with the real commands, and must hold.
 # Source it; needs lib/tell.sh, lib/process.sh, lib/node.sh. Paths are relative to $STATE, where the story takes place.
 #
-# People: bureau/li, he, lin are the system, security and audit administrators; bureau/wang approves; bureau/qian audits;
+# People: bureau/li, hua, lin are the system, security and audit administrators; bureau/wang approves; bureau/qian audits;
 # public-security/zhang and natural-resources/sun answer for resources; education/zhao and civil-affairs/liu ask.
 # shellcheck shell=bash
 # shellcheck disable=SC2153,SC2154 # set by attempt and by who sources this
@@ -9,6 +9,7 @@
 CHILD=990221202005209020  # 周小满
 MOTHER=99022119900819902X # 沈䶮: the number ends in X, the name needs GB18030
 
+DEPARTMENTS=(public-security natural-resources education civil-affairs)
 PEOPLE=(public-security/zhang natural-resources/sun education/zhao civil-affairs/liu bureau/wang bureau/qian)
 APPS=(education/admission civil-affairs/relief)
 ROLES=('public-security/zhang provider-officer' 'natural-resources/sun provider-officer' 'education/zhao consumer-officer'
@@ -19,13 +20,6 @@ ESTATE=natural-resources/real-estate
 PERMIT=public-security/residence-permit
 
 # --- 1: the node, its people, its resources -------------------------------------------------------
-
-# key_of PLACE NAME: a key of one's own and the request for its certificate.
-key_of() {
-    mkdir -p "$1"
-    chmod 700 "$1"
-    sluice cert request --key-out "$1/key.pem" --csr "$1/request.csr" --name "$2"
-}
 
 # context_of NAME PLACE: how this person reaches the gateway.
 context_of() {
@@ -39,16 +33,15 @@ story_node() {
     tell go_there
     printf '$ %s\n' "cd $STATE" "export PATH=$BIN:\$PATH XDG_CONFIG_HOME=$STATE/config" >&3
     tell administrators
-    for who in li he lin; do
-        mkdir -p people/$who
-        chmod 700 people/$who
+    for who in li hua lin; do
+        key_place people/$who
         must sluice cert request --key-out people/$who/key.pem --csr people/$who/request.csr --name bureau/$who
     done
     must sluice init --dir node --node "$NODE" --trust-domain "$TRUST_DOMAIN" --names 127.0.0.1,localhost \
         --data-port "$PORT_DATA" --control-port "$PORT_CONTROL" --operations-port "$PORT_OPERATIONS" \
         --bureau "bureau=$(text bureau)" --bureau-code 11990100MB0000019L --admin system=bureau/li:people/li/request.csr \
-        --admin security=bureau/he:people/he/request.csr --admin audit=bureau/lin:people/lin/request.csr
-    for who in li:system he:security lin:audit; do
+        --admin security=bureau/hua:people/hua/request.csr --admin audit=bureau/lin:people/lin/request.csr
+    for who in li:system hua:security lin:audit; do
         cp "node/admins/${who#*:}/cert.pem" "people/${who%:*}/cert.pem"
     done
     tell root_apart
@@ -58,7 +51,7 @@ story_node() {
     printf '$ %s\n' 'sluiced -c node/sluice.yaml --ready-file ready.json &' >&3
     daemon_start || fail sluiced "$(text running)" "$(tail -n 3 sluiced.log)"
     jq -c . ready.json | dim >&3
-    for who in li he lin; do context_of $who people/$who >>tmp/quiet; done
+    for who in li hua lin; do context_of $who people/$who >>tmp/quiet; done
 }
 
 story_people() {
@@ -70,27 +63,40 @@ story_people() {
     done_with 4
     holds "$(text code)" '[role-missing]' "$err"
     tell activates
-    for who in public-security natural-resources education civil-affairs; do
-        must sluice --context he department activate $who
-    done
-    for who in "${PEOPLE[@]}"; do must sluice --context he person activate "$who"; done
-    for who in "${APPS[@]}"; do must sluice --context he app activate "$who"; done
+    shell "for id in ${DEPARTMENTS[*]}; do sluice --context hua department activate \$id; done"
+    shell "for id in ${PEOPLE[*]}; do sluice --context hua person activate \$id; done"
+    shell "for id in ${APPS[*]}; do sluice --context hua app activate \$id; done"
     for role in "${ROLES[@]}"; do
         # shellcheck disable=SC2086
-        must sluice --context he person grant-role $role
+        must sluice --context hua person grant-role $role
     done
     tell own_keys
-    for who in "${PEOPLE[@]}"; do certificate_for person "$who" "people/${who#*/}"; done
-    for who in "${APPS[@]}"; do certificate_for app "$who" "apps/${who#*/}"; done
+    key_place people/zhang
+    must sluice cert request --key-out people/zhang/key.pem --csr people/zhang/request.csr --name public-security/zhang
+    must sluice --context hua cert sign --person public-security/zhang --csr people/zhang/request.csr --out people/zhang/cert.pem
+    tell own_keys_others
+    certificates_for person people "${PEOPLE[@]:1}"
+    certificates_for app apps "${APPS[@]}"
     for who in "${PEOPLE[@]}"; do context_of "${who#*/}" "people/${who#*/}" >>tmp/quiet; done
 }
 
-# certificate_for KIND ID PLACE: its owner makes key and request, the security administrator signs.
-certificate_for() {
-    mkdir -p "$3"
-    chmod 700 "$3"
-    must sluice cert request --key-out "$3/key.pem" --csr "$3/request.csr" --name "$2"
-    must sluice --context he cert sign "--$1" "$2" --csr "$3/request.csr" --out "$3/cert.pem"
+# key_place FOLDER: where somebody keeps a key.
+key_place() {
+    mkdir -p "$1"
+    chmod 700 "$1"
+}
+
+# certificates_for KIND FOLDER ID...: each makes key and request, the security administrator signs.
+certificates_for() {
+    local kind=$1 folder=$2 id
+    shift 2
+    for id in "$@"; do key_place "$folder/${id#*/}"; done
+    LINES_SHOWN=4 shell "for id in $*; do
+    cd $folder/\${id#*/}
+    sluice cert request --key-out key.pem --csr request.csr --name \$id
+    sluice --context hua cert sign --$kind \$id --csr request.csr --out cert.pem
+    cd ../..
+done"
 }
 
 story_resources() {
@@ -162,14 +168,16 @@ grant_of() { sluice --context wang grant list --app "$1" --resource "$2" -o json
 
 # --- 4: the exchange ------------------------------------------------------------------------------
 
-# asks APP RESOURCE PARAMETERS CURL-OPTION...: a POST with the application's certificate; the body as it came.
-asks() {
+# ask_of APP RESOURCE PARAMETERS CURL-OPTION...: the command line of a POST with the application's certificate.
+ask_of() {
     local app=$1 resource=$2 parameters=$3
     shift 3
-    attempt curl -sS --cacert node/ca/chain.pem --cert "apps/$app/cert.pem" --key "apps/$app/key.pem" "$@" \
+    quoted curl -sS --cacert node/ca/chain.pem --cert "apps/$app/cert.pem" --key "apps/$app/key.pem" "$@" \
         --json "$parameters" "https://127.0.0.1:$PORT_DATA/x/$resource"
-    done_with 0
 }
+
+# asks ...: the same, done; the body as it came.
+asks() { shell "$(ask_of "$@")"; }
 
 # answered WANTED: the last body, to the byte.
 answered() {
@@ -178,10 +186,9 @@ answered() {
 
 # received SYSTEM FILTER WANTED: what the provider's own log says of its last request.
 received() {
-    attempt_as "tail -n 1 providers/$1/requests.log | jq -c '$2'" received_line "$1" "$2"
+    shell "tail -n 1 providers/$1/requests.log | jq -c $(quoted "$2")"
     same "$(text provider_log)" "$3" "$out"
 }
-received_line() { tail -n 1 "providers/$1/requests.log" | jq -c "$2"; }
 
 story_exchange() {
     local head=(-H 'Sluice-Purpose: school-admission' -H 'Sluice-Operator: teacher-0731' -H 'Sluice-Case: 2026-000123')
@@ -207,6 +214,10 @@ story_exchange() {
 }
 
 # --- 5: refusals ----------------------------------------------------------------------------------
+
+# asks_in_vain ...: as asks; of the problem in the answer, what a reader wants to see.
+asks_in_vain() { shell "$(ask_of "$@") | $WHY"; }
+WHY="jq '{status, code, title, detail, remedy} | del(..|nulls)'"
 
 # refused CODE: the last answer is a problem with this reason.
 refused() {
@@ -240,29 +251,28 @@ story_refusals() {
     local language=(-H "Accept-Language: $SPEAKS")
     step 5
     tell refuse_no_grant
-    asks relief $HOUSEHOLD "$child" "${language[@]}"
+    asks_in_vain relief $HOUSEHOLD "$child" "${language[@]}"
     refused no-grant
     tell refuse_other "$GRANT_HOUSEHOLD"
-    asks relief $HOUSEHOLD "$child" "${language[@]}" -H "Sluice-Grant: $GRANT_HOUSEHOLD"
+    asks_in_vain relief $HOUSEHOLD "$child" "${language[@]}" -H "Sluice-Grant: $GRANT_HOUSEHOLD"
     refused grant-of-another
     tell refuse_purpose
-    asks admission $HOUSEHOLD "$child" "${language[@]}" -H 'Sluice-Purpose: marketing'
+    asks_in_vain admission $HOUSEHOLD "$child" "${language[@]}" -H 'Sluice-Purpose: marketing'
     refused purpose-not-granted
     tell refuse_window
     request_tomorrow
-    asks relief $ESTATE "$child" "${language[@]}"
+    asks_in_vain relief $ESTATE "$child" "${language[@]}"
     refused outside-window
     tell refuse_item
-    asks admission $HOUSEHOLD "{\"id_no\":\"$CHILD\",\"_items\":\"name,address\"}" "${language[@]}" "${purpose[@]}"
+    asks_in_vain admission $HOUSEHOLD "{\"id_no\":\"$CHILD\",\"_items\":\"name,address\"}" "${language[@]}" "${purpose[@]}"
     refused item-not-granted
     tell refuse_url
-    attempt curl -sS --cacert node/ca/chain.pem --cert apps/admission/cert.pem --key apps/admission/key.pem "${language[@]}" \
-        "https://127.0.0.1:$PORT_DATA/x/$HOUSEHOLD?id_no=$CHILD"
-    done_with 0
+    shell "$(quoted curl -sS --cacert node/ca/chain.pem --cert apps/admission/cert.pem --key apps/admission/key.pem "${language[@]}" \
+        "https://127.0.0.1:$PORT_DATA/x/$HOUSEHOLD?id_no=$CHILD") | $WHY"
     refused parameter-in-url
     tell refuse_stranger
     stranger >>tmp/quiet 2>&1
-    asks stranger $HOUSEHOLD "$child" "${language[@]}"
+    asks_in_vain stranger $HOUSEHOLD "$child" "${language[@]}"
     refused certificate-unknown
 }
 
@@ -273,48 +283,53 @@ story_revoke() {
     tell revokes
     must sluice --context zhang grant revoke "$GRANT_HOUSEHOLD" --note "$(text admission_over)"
     tell revoked
-    asks admission $HOUSEHOLD "{\"id_no\":\"$CHILD\"}" -H "Accept-Language: $SPEAKS" -H 'Sluice-Purpose: school-admission'
+    asks_in_vain admission $HOUSEHOLD "{\"id_no\":\"$CHILD\"}" -H "Accept-Language: $SPEAKS" -H 'Sluice-Purpose: school-admission'
     refused revoked
 }
 
 # --- 7: the auditor -------------------------------------------------------------------------------
 
-# log_copy TO: the checkpoint first: what it signs must be in the copy.
-log_copy() {
-    mkdir "$1"
-    cp node/log/checkpoint "$1/"
-    cp -rn node/log/. "$1/"
-}
-
-# byte_change DIR INDEX: in the record of that index, the purpose school-admission becomes school-admissioN.
-byte_change() {
+# byte_of DIR INDEX TEXT: "FILE OFFSET" of the last byte of TEXT in the record of that index.
+byte_of() {
     local file line
     for file in "$1"/*.seg; do
-        line=$(LC_ALL=C grep -a -b -m 1 "\"index\": *$2," "$file" | grep -a -o '^[0-9]*:.*school-admission') || continue
-        printf N | dd of="$file" bs=1 seek=$((${line%%:*} + $(printf '%s' "${line#*:}" | wc -c) - 1)) conv=notrunc status=none
+        line=$(LC_ALL=C grep -a -b -m 1 "\"index\": *$2," "$file" | LC_ALL=C grep -a -o "^[0-9]*:.*$3") || continue
+        line=${line/:/ }
+        printf '%s %s\n' "$file" $((${line%% *} + $(printf '%s' "${line#* }" | wc -c) - 1))
         return 0
     done
     return 1
 }
 
 story_audit() {
-    local reason index found
+    local reason index exchange found file offset
     step 7
     tell searches
     LINES_SHOWN=30 must sluice --context qian audit search --resource $HOUSEHOLD -o table
+    read -r index exchange < <(sluice --context qian audit search --kind intent --resource $HOUSEHOLD --oldest-first -o json |
+        jq -r '.records[0] | "\(.index) \(.exchange)"')
+    tell searches_exchange
+    must sluice --context qian audit search --exchange "$exchange" -o table
+    same "$(text records)" 'intent outcome' "$(sluice --context qian audit search --exchange "$exchange" --oldest-first -o json |
+        jq -r '[.records[].kind] | join(" ")')"
+    tell searches_person
+    LINES_SHOWN=30 shell "echo $CHILD | sluice --context qian audit search --person - -o table"
+    holds "$(text records)" "$PERMIT" "$out"
     tell searches_refused
     LINES_SHOWN=30 must sluice --context qian audit search --kind refused -o table
     found=$(sluice --context qian audit search --kind refused -o json | jq -r '.records[].reason')
     for reason in "${REFUSED[@]}"; do holds "$(text refusals)" "$reason" "$found"; done
-    tell reads_no_data
+    tell verifies
     must cp node/keys/log.vkey people/qian/
     must sluice audit verify node/log --vkey people/qian/log.vkey
-    index=$(sluice --context qian audit search --kind intent --resource $HOUSEHOLD --oldest-first -o json | jq '.records[0].index')
+    same "$(text no_value)" 0 "$(cat node/log/*.seg | grep -a -c -e $CHILD -e $MOTHER -e 周小满 || true)"
+    # The checkpoint first: what it signs must be in the copy, for the log goes on.
     tell alters "$index"
-    log_copy forged
+    must mkdir forged
+    shell 'cp node/log/checkpoint forged/; cp -rn node/log/. forged/'
     must sluice audit verify forged --vkey people/qian/log.vkey
-    attempt_as "printf N | dd of=forged/….seg bs=1 seek=… conv=notrunc" byte_change forged "$index"
-    done_with 0
+    read -r file offset < <(byte_of forged "$index" school-admission)
+    shell "printf N | dd of=$file bs=1 seek=$offset conv=notrunc status=none"
     attempt sluice audit verify forged --vkey people/qian/log.vkey
     done_with 7
     same "$(text verifier)" "altered $index" "$(sluice audit verify forged -o json | jq -r '"\(.bad) \(.bad_index)"')"

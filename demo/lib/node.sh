@@ -127,7 +127,9 @@ city_manifests() {
 
 # city_end: everything that runs in $STATE.
 city_end() {
+    local result=0
     [ -d "$STATE" ] || return 0
-    process_end "$STATE/sluiced.pid"
-    if [ -d "$STATE/providers" ]; then "$SLUICE_TOP/demo/providers/stop" "$STATE/providers"; fi
+    process_end "$STATE/sluiced.pid" || result=1
+    if [ -d "$STATE/providers" ]; then "$SLUICE_TOP/demo/providers/stop" "$STATE/providers" || result=1; fi
+    return "$result"
 }

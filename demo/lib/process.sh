@@ -20,6 +20,7 @@ process_start() {
     shift 2
     setsid "$@" </dev/null >>"$log" 2>&1 3>&- 9>&- &
     printf '%s %s\n' "$!" "$(started_at $!)" >"$STATE/$name.pid"
+    disown
 }
 
 # process_alive FILE: is the process noted there still the same one?
@@ -30,19 +31,24 @@ process_alive() {
     [[ $pid =~ ^[0-9]+$ ]] && [ -n "$since" ] && [ "$(started_at "$pid")" = "$since" ]
 }
 
-# process_end FILE: asks it to end, waits, then insists.
+# process_end FILE: asks it to end and waits (a drain takes 30 s at most). One that must be killed makes it fail.
 process_end() {
-    local pid i
+    local pid i result=0
     if process_alive "$1"; then
         read -r pid _ <"$1"
         kill -TERM "$pid" 2>/dev/null || true
-        for ((i = 0; i < 200; i++)); do
+        for ((i = 0; i < 700; i++)); do
             process_alive "$1" || break
             sleep 0.05
         done
-        if process_alive "$1"; then kill -KILL "$pid" 2>/dev/null || true; fi
+        if process_alive "$1"; then
+            kill -KILL "$pid" 2>/dev/null || true
+            echo "demo: process $pid ($1) did not end when asked, and was killed" >&2
+            result=1
+        fi
     fi
     rm -f "$1"
+    return "$result"
 }
 
 # port_owner PORT: who listens there, as far as we may know (a process, or its user); empty when the port is free.

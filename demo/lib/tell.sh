@@ -129,3 +129,9 @@ must() {
     attempt "$@"
     done_with 0
 }
+
+# shell LINE: a line of shell, run as shown; it must succeed.
+shell() {
+    attempt_as "$1" bash -eu -o pipefail -c "$1"
+    done_with 0
+}

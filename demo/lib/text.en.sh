@@ -18,7 +18,7 @@ Lines with $ are commands, run as shown; what follows is their output.'
     [admission_over]='admission is over'
 
     [go_there]='Everything happens in one folder; each person has a context of their own on the command line.'
-    [administrators]='Three administrators, and no one above them: system (li) registers, security (he) activates, gives
+    [administrators]='Three administrators, and no one above them: system (li) registers, security (hua) activates, gives
 roles and signs certificates, audit (lin) looks after the log. Each makes a key; only the request
 for a certificate leaves its owner.'
     [root_apart]='The root of the authority leaves the node: the gateway signs with the authority below it.'
@@ -27,9 +27,10 @@ secret one of them wants, in files of its own: never in the catalog, the API or 
 gateway starts.'
     [registers]='li registers departments, people, applications and the code tables that the resources refer to.'
     [separated]='Registering is all li can do: activating is not li'\''s to decide.'
-    [activates]='he activates them and gives each person their roles.'
-    [own_keys]='Everyone makes a key of their own; he signs. The name in a certificate comes from the register,
+    [activates]='hua activates them and gives each person their roles.'
+    [own_keys]='Everyone makes a key of their own; hua signs. The name in a certificate comes from the register,
 never from the request.'
+    [own_keys_others]='The others, people and applications, do the same.'
     [resources]='The officers of the provider departments describe their resources: what they hold, how they are
 reached, and which XML or JSON of theirs is which item. zhang answers for two at the police, sun
 for one at the registry.'
@@ -77,10 +78,14 @@ confirmed.'
 
     [searches]='qian may read the log, never the data. Who asked for the household register, under which grant,
 why, and what came of it?'
+    [searches_exchange]='What came of that one: an intent and an outcome, both on disk before the answer was complete.'
+    [searches_person]='And who asked about this child? The search takes the number from the standard input; the log knows
+only a pseudonym of it.'
     [searches_refused]='Refusals are on record as well, strangers included.'
-    [reads_no_data]='The log holds no personal value. It is a Merkle tree with signed checkpoints; this needs no
-gateway and no trust in its operator.'
-    [alters]='Now one byte of a copy: in record %s the purpose school-admission becomes school-admissioN.'
+    [verifies]='The log holds no personal value. It is a Merkle tree with signed checkpoints; verifying it needs
+no gateway and no trust in its operator, only the key that qian keeps.'
+    [alters]='Now one byte of a copy: in record %s the purpose school-admission becomes school-admissioN. (The
+log goes on meanwhile: the checkpoint is copied first.)'
 
     [closing]='That was the story, in %s s. The gateway and the three providers keep running.'
     [closing_check]='All seven steps held, in %s s.'
@@ -104,6 +109,8 @@ gateway and no trust in its operator.'
     [grants]='grants'
     [answer]='the answer, to the byte'
     [provider_log]='what the provider received'
+    [records]='records of it'
+    [no_value]='personal values in the log'
     [refusals]='refusals on record'
     [verifier]='the verifier names the record'
     [building]='Building'
