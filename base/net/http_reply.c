@@ -2,20 +2,36 @@
 #include "base/net/internal.h"
 #include "base/net/http_server.h"
 
-#include <llhttp.h>
 #include <stdio.h>
 
 struct slice http_status_text(int status)
 {
-    switch (status) { /* llhttp_status_name ends the process for a code that it does not know */
-#define X(number, name, text)                                                                                          \
-    case number:                                                                                                       \
-        return SLICE(#text);
-        HTTP_STATUS_MAP(X)
-#undef X
-    default:
-        return SLICE("");
-    }
+    static const struct {
+        int status;
+        const char *text;
+    } table[] = {
+        { 200, "OK" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 406, "Not Acceptable" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 429, "Too Many Requests" },
+        { 500, "Internal Server Error" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].status == status)
+            return slice_of(table[i].text);
+    return SLICE(""); /* RFC 9112 section 4: the phrase may be absent */
 }
 
 void http_call_set(struct http_call *call, void *state)

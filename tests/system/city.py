@@ -88,6 +88,7 @@ class Node:
                  "--operations-port", "0", *sum((["--admin", f"{r}=bureau/{r}:{self.csr('bureau/' + r)}"] for r in ("system", "security", "audit")), []))
         for role in ("system", "security", "audit"):
             shutil.copy(os.path.join(self.dir, "admins", role, "cert.pem"), self.cert(f"bureau/{role}"))
+        shutil.copy(os.path.join(self.dir, "ca", "chain.pem"), self.ca)
         with open(os.path.join(self.dir, "sluice.yaml"), "a", encoding="utf-8") as f:
             f.write(f"\nworkers: {self.workers}\n{self.extra}")
 
@@ -154,7 +155,7 @@ class Node:
 
     @property
     def ca(self):
-        return os.path.join(self.dir, "ca", "chain.pem")
+        return os.path.join(self.top, "ca.pem")
 
     # ---- acting ----
     def sluice(self, who, *args, check=True, stdin=None):

@@ -43,7 +43,7 @@ JSON_FAULTS = {
                      "provider-malformed"),
     "bad-chunk": (lambda h, b, s: (s.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), False)[1], 502, "provider-malformed"),
     "silent": (lambda h, b, s: time.sleep(4), 504, "provider-timeout"),
-    "closes": (lambda h, b, s: False, 502, "provider-unreachable"),
+    "closes": (lambda h, b, s: False, 502, "provider-cut"),
 }
 XML_FAULTS = {
     "doctype": (b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]><Answer><Code>0</Code><Rows>&x;</Rows></Answer>', "provider-malformed"),
