@@ -10,7 +10,7 @@ static const struct column record_columns[] = {
     { "index", { "INDEX", "序号" }, 0 },
     { "at", { "TIME", "时间" }, COLUMN_TIME },
     { "kind", { "KIND", "类型" }, 0 },
-    { "who", { "SUBJECT", "主体" }, 0 },
+    { "who", { "SUBJECT", "主体" }, COLUMN_NAME },
     { "what", { "RESOURCE OR ACT", "数据资源或操作" }, 0 },
     { "grant", { "GRANT", "授权" }, 0 },
     { "purpose", { "PURPOSE", "用途" }, 0 },
@@ -129,7 +129,7 @@ static int ask(struct cli *c, const struct query *q, struct buf *ret)
 
 /* ---- search ---- */
 
-/* A record as a row: `who` is the subject or the author of an act, without the domain in front; `what` the resource, or
+/* A record as a row: `who` is the subject or the author of an act; `what` the resource, or
  * the act and what it was done to. */
 static void row_put(struct cli *c, struct json *j, const struct doc *record)
 {
@@ -138,11 +138,6 @@ static void row_put(struct cli *c, struct json *j, const struct doc *record)
 
     if (who.n == 0)
         who = doc_text(record, "author");
-    for (size_t i = 0; i + 6 <= who.n; i++)
-        if (memcmp(who.p + i, "/dept/", 6) == 0) {
-            who = slice_sub(who, i + 6, who.n);
-            break;
-        }
     if (verb.n > 0)
         what = slice_of(arena_printf(&c->arena, "%.*s %.*s", SLICE_ARG(verb), SLICE_ARG(doc_text(record, "object"))));
     json_open(j, '{');

@@ -153,7 +153,7 @@ static const struct failure {
       { "the server's certificate does not hold under --ca", "服务端证书未通过 --ca 的验证" } },
     { CURLE_SSL_CACERT_BADFILE, CLI_USAGE, { "the --ca file cannot be read", "无法读取 --ca 文件" } },
     { CURLE_SSL_CERTPROBLEM, CLI_USAGE, { "--cert or --key cannot be used", "--cert 或 --key 不可用" } },
-    { CURLE_SSL_CONNECT_ERROR, CLI_DENIED, { "no TLS connection came about", "TLS 连接未能建立" } },
+    { CURLE_SSL_CONNECT_ERROR, CLI_UNREACHABLE, { "no TLS connection came about", "TLS 连接未能建立" } },
     { CURLE_URL_MALFORMAT, CLI_USAGE, { "that is no address", "地址无效" } },
 };
 

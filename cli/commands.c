@@ -212,7 +212,7 @@ const struct command cli_commands[] = {
     { "exchange", "post", "DEPARTMENT/RESOURCE", 1, 1, options_exchange_post, run_exchange_post,
       { "Ask with parameters in the body", "以请求正文传参请求数据" },
       { "exchange post public-security/household -p id_no=@- --purpose school-admission",
-        "exchange post public-security/household --body params.json --items name,relation -v" } },
+        "exchange post public-security/household -p id_no=@id.txt --items name,relation -v" } },
 
     { "status", NULL, "", 0, 0, NULL, run_status,
       { "The node: certificates, log, disk, and what waits for you", "节点状态：证书、日志、磁盘与待办事项" },

@@ -89,8 +89,9 @@ static int body_make(struct cli *c, struct buf *body)
     struct json j;
     int code = CLI_OK;
 
-    if (file != NULL && cli_has(c, "param"))
-        return cli_fail(c, CLI_USAGE, "give --param or --body, not both", "--param 与 --body 不能同时使用");
+    if (file != NULL && (cli_has(c, "param") || cli_has(c, "items")))
+        return cli_fail(c, CLI_USAGE, "with --body, everything is in the file: items as \"_items\"",
+                        "使用 --body 时参数均写在文件中，数据项写作 \"_items\"");
     if (file != NULL)
         return cli_error(c, file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, body, &c->diags));
     json_init(&j, body);
@@ -102,6 +103,8 @@ static int body_make(struct cli *c, struct buf *body)
         if (code == CLI_OK)
             json_pair(&j, name, slice_of(value));
     }
+    if (cli_has(c, "items"))
+        json_pair(&j, "_items", slice_of(cli_value(c, "items")));
     json_close(&j, '}');
     if (code == CLI_OK && body->failed != ERR_OK)
         code = cli_fail(c, CLI_USAGE, "a parameter is not UTF-8 text", "参数不是 UTF-8 文本");
@@ -132,7 +135,7 @@ static int url_make(struct cli *c, const struct endpoint *e, bool in_url, const 
             query_put(&url, arena_str(&c->arena, buf_slice(&encoded)), value);
         buf_done(&encoded);
     }
-    if (cli_has(c, "items"))
+    if (in_url && cli_has(c, "items"))
         query_put(&url, "_items", cli_value(c, "items"));
     *ret = url.failed == ERR_OK ? arena_str(&c->arena, buf_slice(&url)) : NULL;
     buf_done(&url);

@@ -54,7 +54,7 @@ static const struct column grant_columns[] = {
 };
 static const struct column cert_columns[] = {
     { "serial", { "SERIAL", "序列号" }, 0 },
-    { "subject", { "SUBJECT", "主体" }, 0 },
+    { "subject", { "SUBJECT", "主体" }, COLUMN_NAME },
     { "state", { "STATE", "状态" }, 0 },
     { "not_after", { "VALID UNTIL", "失效时间" }, COLUMN_TIME },
     { "not_before", { "VALID FROM", "生效时间" }, COLUMN_WIDE },

@@ -108,6 +108,18 @@ static struct slice time_short(struct cli *c, struct slice s)
     return s.n >= 19 && s.p[10] == 'T' ? slice_of(arena_printf(&c->arena, "%.10s %.8s", s.p, s.p + 11)) : s;
 }
 
+/* "spiffe://domain/dept/education/app/x" as "education/app/x", a gateway's as "gateway/x". */
+static struct slice name_short(struct slice s)
+{
+    struct slice rest = s;
+
+    if (!slice_starts(s, SLICE("spiffe://")))
+        return s;
+    rest = slice_sub(s, 9, s.n);
+    slice_cut(&rest, '/');
+    return slice_starts(rest, SLICE("dept/")) ? slice_sub(rest, 5, rest.n) : rest;
+}
+
 /* At most CELL_MAX columns, ending in "…". */
 static struct slice cell_cut(struct cli *c, struct slice s)
 {
@@ -126,6 +138,8 @@ static struct slice cell(struct cli *c, const struct doc *row, const struct colu
 
     if (!wide && (col->flags & COLUMN_TIME))
         v = time_short(c, v);
+    if (!wide && (col->flags & COLUMN_NAME))
+        v = name_short(v);
     return wide ? v : cell_cut(c, v);
 }
 

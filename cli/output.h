@@ -3,7 +3,11 @@
  * a server sent is shown without control characters; columns respect East Asian width. */
 #include "cli/cli.h"
 
-enum { COLUMN_WIDE = 1 /* only in wide, csv and tabs */, COLUMN_TIME = 2 /* shortened in a table */ };
+enum {
+    COLUMN_WIDE = 1 /* only in wide, csv and tabs */,
+    COLUMN_TIME = 2 /* shortened in a table */,
+    COLUMN_NAME = 4 /* a spiffe name, likewise */
+};
 struct column {       /* a list ends with path NULL; the first column is what `-o name` prints */
     const char *path; /* "state", "window.from"; lists on the way are joined by ',' */
     const char *title[2];

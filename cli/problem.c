@@ -2,21 +2,23 @@
 #include "cli/client.h"
 #include "cli/output.h"
 
-/* "file:line:col: text". One without a place that only repeats the detail is left out. */
+/* "file:line:col: text". A place without a file is one in the body that was made here: it says nothing to a person. A
+ * problem without a place that only repeats the detail is left out. */
 static void show_places(struct cli *c, const struct doc *list, struct slice detail)
 {
     DOC_EACH(one, list)
     {
         struct slice file = output_clean(c, doc_text(one, "file")), line = doc_text(one, "line"),
                      column = doc_text(one, "column"), message = output_clean(c, doc_text(one, "message"));
-        bool placed = file.n > 0 || line.n > 0;
+        bool placed = file.n > 0;
 
         if (!placed && slice_eq(message, detail))
             continue;
-        fprintf(c->err, "%.*s%s", SLICE_ARG(file), file.n ? ":" : "");
-        if (line.n > 0)
-            fprintf(c->err, "%.*s:%.*s:", SLICE_ARG(line), SLICE_ARG(column));
-        fprintf(c->err, "%s%.*s\n", placed ? " " : "", SLICE_ARG(message));
+        if (placed && line.n > 0)
+            fprintf(c->err, "%.*s:%.*s:%.*s: ", SLICE_ARG(file), SLICE_ARG(line), SLICE_ARG(column));
+        else if (placed)
+            fprintf(c->err, "%.*s: ", SLICE_ARG(file));
+        fprintf(c->err, "%.*s\n", SLICE_ARG(message));
     }
 }
 
@@ -25,7 +27,7 @@ static bool is_repeated(const struct doc *list, struct slice detail)
 {
     const struct doc *first = list ? list->first : NULL;
 
-    return first && (doc_get(first, "line") || doc_get(first, "file")) && slice_eq(doc_text(first, "message"), detail);
+    return first && doc_get(first, "file") && slice_eq(doc_text(first, "message"), detail);
 }
 
 void problem_show(struct cli *c, const struct doc *problem)

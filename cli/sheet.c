@@ -127,6 +127,8 @@ static struct slice value_shown(struct cli *c, const struct doc *m)
     uint64_t n;
     size_t unit = 0;
 
+    if (value.n == 0 && (m->type == DOC_LIST || m->type == DOC_MAP))
+        return SLICE("-");
     if (m->type != DOC_NUMBER || !slice_u64(value, 0, UINT64_MAX, &n))
         return value;
     if (slice_is(m->key, "uptime_seconds"))

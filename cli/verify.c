@@ -131,16 +131,15 @@ static void report_good(struct cli *c, const struct audit_report *r, bool key_gi
             (unsigned long long)r->bytes);
     fprintf(c->out, zh ? "检查点覆盖 %llu 条记录\n" : "the checkpoint covers %llu records\n",
             (unsigned long long)r->checkpoint_size);
-    if (r->signature_ok && key_given)
-        fputs(zh ? "检查点签名在所给公钥下成立\n" : "its signature holds under the key given\n", c->out);
-    else if (r->signature_ok)
-        fputs(
-            zh ? "检查点签名在日志自带的公钥下成立；要证明日志未被整体替换，请用 --vkey 给出另行保存的公钥\n"
-               : "its signature holds under the key beside the log; to prove that the log was not replaced whole, give "
-                 "a key kept elsewhere: --vkey\n",
-            c->out);
+    if (!key_given)
+        fputs(zh ? "仅证明日志自身一致；要证明其出自该节点且未被整体替换，请用 --vkey 给出另行保存的公钥\n"
+                 : "only consistency is proved; that it is this node's log and was not replaced whole takes the key "
+                   "that was "
+                   "kept elsewhere: --vkey\n",
+              c->out);
     else
-        fputs(zh ? "没有已签名的检查点：仅证明日志自身一致\n" : "no signed checkpoint: only consistency is proved\n",
+        fputs(r->signature_ok ? (zh ? "检查点签名在所给公钥下成立\n" : "its signature holds under the key given\n")
+                              : (zh ? "没有已签名的检查点\n" : "there is no signed checkpoint\n"),
               c->out);
     if (r->torn_tail)
         fputs(zh ? "末尾有一次未写完的记录（断电或仍在写入），不属于篡改\n"

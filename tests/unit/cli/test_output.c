@@ -150,7 +150,8 @@ static void test_problem(void **state)
 {
     static const char text[] =
         "{\"title\":\"Bad\",\"detail\":\"the \\u001bdetail\",\"code\":\"parameter-invalid\",\"remedy\":\"Mend it.\","
-        "\"problems\":[{\"file\":\"a.yaml\",\"line\":3,\"column\":5,\"message\":\"wrong\"},{\"message\":\"no place\"}],"
+        "\"problems\":[{\"file\":\"a.yaml\",\"line\":3,\"column\":5,\"message\":\"wrong\"},{\"line\":1,\"column\":43,"
+        "\"message\":\"in what was made here\"},{\"message\":\"the \\u001bdetail\"}],"
         "\"grants\":[\"g1\",\"g2\"],\"exchange\":\"0190\"}";
     struct bench *b = *state;
     const struct doc *doc;
@@ -163,8 +164,9 @@ static void test_problem(void **state)
     problem_show(&c, doc);
     cli_done(&c);
     fclose(err);
-    assert_string_equal(b->err, "Bad: the ?detail [parameter-invalid]\na.yaml:3:5: wrong\nno place\ngrants: g1,g2\n"
-                                "Mend it.\nexchange: 0190\n");
+    assert_string_equal(
+        b->err, "Bad: the ?detail [parameter-invalid]\na.yaml:3:5: wrong\nin what was made here\ngrants: g1,g2\n"
+                "Mend it.\nexchange: 0190\n");
 }
 
 static void test_exit_codes(void **state)

@@ -1,0 +1,145 @@
+/* What export cuts out of an answer, and the offline verifier as a command. The functions are static: the file is part
+ * of this program. */
+#include "bench.h"
+
+#include "audit/audit.h"
+#include "cli/audit.c"
+
+static void test_export_is_byte_for_byte(void **state)
+{
+    static const char text[] =
+        "{\"records\":[{\"index\":      0,\"a\":\"}]\\\"{\"},{\"b\":[1,{\"c\":\"\\\\\"}]}],\"more\":false}";
+    struct bench *b = *state;
+    struct cli c;
+    size_t n;
+    FILE *out = open_memstream(&b->out, &n);
+
+    cli_init(&c, out, out);
+    lines_put(&c, slice_of(text));
+    lines_put(&c, SLICE("{\"records\":[],\"more\":false}"));
+    lines_put(&c, SLICE("{\"records\":[{\"cut\":"));
+    cli_done(&c);
+    fclose(out);
+    assert_string_equal(b->out, "{\"index\":      0,\"a\":\"}]\\\"{\"}\n{\"b\":[1,{\"c\":\"\\\\\"}]}\n{\"cut\":\n");
+}
+
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = { { "2026-11-22", "2026-11-22T00:00:00.000+08:00" },
+                 { "2026-11-22T09:30:00Z", "2026-11-22T09:30:00Z" },
+                 { "yesterday", NULL },
+                 { "2026-02-30", NULL } };
+    struct bench *b = *state;
+    struct cli c;
+
+    parse(b, &c, "me");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *got = time_of(&c, rows[i].text);
+        if (rows[i].want == NULL)
+            assert_null(got);
+        else
+            assert_string_equal(got, rows[i].want);
+    }
+    cli_done(&c);
+}
+
+/* ---- a log of its own ---- */
+
+static enum err sign_with(void *self, struct slice message, uint8_t sig[ED25519_SIG])
+{
+    struct signer *s = self;
+
+    return s->sign(s->self, message, sig);
+}
+
+static void done(void *waiter, enum err e, uint64_t index)
+{
+    (void)index;
+    assert_int_equal(e, ERR_OK);
+    *(bool *)waiter = true;
+}
+
+static void log_make(struct bench *b, unsigned records)
+{
+    char dir[96], key[96];
+    struct ed25519 *k = NULL;
+    struct signer inner;
+    struct audit_config config = { .dir = dir, .origin = SLICE("t.example/log/gw"), .epoch = 1 };
+    struct audit_log *log = NULL;
+    struct audit_queue *q = NULL;
+    struct buf vkey = BUF_INIT(4096);
+
+    snprintf(dir, sizeof dir, "%s/log", b->home);
+    snprintf(key, sizeof key, "%s/log.key", b->home);
+    assert_int_equal(ed25519_generate(key, NULL), ERR_OK);
+    assert_int_equal(ed25519_load(key, &k, NULL), ERR_OK);
+    inner = ed25519_signer(k);
+    config.signer = inner;
+    config.signer.self = &inner;
+    config.signer.sign = sign_with;
+    config.segment_bytes = 1 << 20;
+    config.reserve_bytes = 1 << 20;
+    assert_int_equal(audit_open(&config, &log, NULL), ERR_OK);
+    assert_int_equal(audit_start(log), ERR_OK);
+    assert_int_equal(audit_queue_new(log, 1 << 16, done, &q), ERR_OK);
+    for (unsigned i = 0; i < records; i++) {
+        struct audit_record r = { .kind = AUDIT_REFUSED, .at = clock_wall_ms(), .resource = SLICE("a/b") };
+        bool durable = false;
+        assert_int_equal(audit_put(q, &r, 0, &durable), ERR_OK);
+        audit_kick(q);
+        while (!durable)
+            audit_poll(q);
+    }
+    audit_queue_free(q);
+    audit_close(log);
+    assert_int_equal(audit_vkey(config.origin, inner.public_key, &vkey), ERR_OK);
+    buf_putc(&vkey, '\n');
+    buf_putc(&vkey, '\0');
+    file_put(b->home, "log.vkey", vkey.p, 0644);
+    buf_done(&vkey);
+    ed25519_free(k);
+}
+
+static void test_verify(void **state)
+{
+    struct bench *b = *state;
+    char *text, *at;
+    FILE *f;
+    char path[128];
+
+    log_make(b, 5);
+    if (run(b, "audit verify %h/log --vkey %h/log.vkey") != CLI_OK)
+        fail_msg("exit %d: %s%s", b->code, b->out, b->err);
+    assert_non_null(strstr(b->out, "its signature holds"));
+    assert_int_equal(run(b, "audit verify %h/log"), CLI_OK);
+    assert_non_null(strstr(b->out, "only consistency is proved"));
+    assert_int_equal(run(b, "audit verify %h/log --vkey %h/log.vkey -o json"), CLI_OK);
+    assert_non_null(strstr(b->out, "\"verified\": true"));
+
+    text = file_text(b->home, "log/0000000000000000.seg");
+    at = strstr(text, "\"index\":               3,");
+    assert_non_null(at);
+    at = strstr(at, "a/b");
+    snprintf(path, sizeof path, "%s/log/0000000000000000.seg", b->home);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    fseek(f, at - text, SEEK_SET);
+    fputc('x', f);
+    fclose(f);
+    assert_int_equal(run(b, "audit verify %h/log --vkey %h/log.vkey"), CLI_UNPROVEN);
+    assert_non_null(strstr(b->out, "record 3: altered"));
+    assert_int_equal(run(b, "audit verify %h/log --lang zh"), CLI_UNPROVEN);
+    assert_non_null(strstr(b->out, "第 3 条记录被篡改"));
+    assert_int_equal(run(b, "audit verify %h/log -o json"), CLI_UNPROVEN);
+    assert_non_null(strstr(b->out, "\"bad_index\": 3"));
+    assert_int_equal(run(b, "audit verify %h/nowhere"), CLI_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte), CASE(test_times), CASE(test_verify) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
