@@ -109,7 +109,6 @@ static void on_head(void *state, struct http_call *call, const struct http_head 
     if (strcmp(b->path, "/abort") == 0) {
         http_reply_head(call, &whole);
         http_reply_body(call, SLICE("half"));
-        turns(b->loop, 0);
     }
     if (strcmp(b->path, "/short") == 0) {
         http_reply_head(call, &promise);
@@ -207,7 +206,7 @@ static void tcp_pair(int fd[2])
 
 void bench_begin(struct bench *b)
 {
-    int fd[2], small = 16 * 1024;
+    int fd[2], small = 128 * 1024;
 
     tcp_pair(fd);
     setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
@@ -256,6 +255,7 @@ void bench_hear(struct bench *b, struct buf *to)
         buf_put(to, (struct slice){ block, (size_t)n });
         turns(b->loop, 2);
     }
+    b->reset = b->reset || (n < 0 && errno == ECONNRESET);
 }
 
 bool bench_closed(struct bench *b, bool *reset)
@@ -263,11 +263,11 @@ bool bench_closed(struct bench *b, bool *reset)
     char block[16384];
     ssize_t n;
 
-    *reset = false;
     while ((n = recv(b->fd, block, sizeof block, 0)) > 0)
         turns(b->loop, 1);
-    *reset = n < 0 && errno == ECONNRESET;
-    return n == 0 || *reset;
+    b->reset = b->reset || (n < 0 && errno == ECONNRESET);
+    *reset = b->reset;
+    return n == 0 || b->reset;
 }
 
 void bench_answer(struct bench *b, const char *text)

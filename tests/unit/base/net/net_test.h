@@ -13,8 +13,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-void turns(struct loop *l, unsigned n);         /* n turns, without waiting */
-void run_for(struct loop *l, int64_t ms);       /* all that happens in so long */
+void turns(struct loop *l, unsigned n);   /* n turns, without waiting */
+void run_for(struct loop *l, int64_t ms); /* all that happens in so long */
 
 /* Paths: /echo answers with the body; /chunks answers the body in chunks with a trailer; /big streams `big` bytes by
  * room; /abort begins and cuts; /short promises more than it gives; /hold answers when told; /early answers at the
@@ -28,10 +28,11 @@ struct bench {
     struct buf log, body; /* log: "open head body end …", words */
     size_t big, given, most_held;
     struct http_limits limits;
+    bool reset; /* the peer's end saw an error */
 };
 void bench_begin(struct bench *b); /* b->limits may be set before */
 void bench_end(struct bench *b);
-void bench_say(struct bench *b, struct slice bytes); /* writes all, then runs turns */
-void bench_hear(struct bench *b, struct buf *to);    /* what has arrived, appended */
-bool bench_closed(struct bench *b, bool *reset);     /* the peer's end sees the end; reset: by an error */
+void bench_say(struct bench *b, struct slice bytes);  /* writes all, then runs turns */
+void bench_hear(struct bench *b, struct buf *to);     /* what has arrived, appended */
+bool bench_closed(struct bench *b, bool *reset);      /* the peer's end sees the end; reset: by an error */
 void bench_answer(struct bench *b, const char *text); /* to a held call */

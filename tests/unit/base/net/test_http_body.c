@@ -131,7 +131,8 @@ static void framing_is_bounded(void **state)
         const char *repeat;
         unsigned times;
         bool ok;
-    } rows[] = { { "1\r\nx\r\n", 100000, true }, { "1;eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\r\nx\r\n", 100000, false } };
+    } rows[] = { { "1\r\nx\r\n", 100000, true },
+                 { "1;eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\r\nx\r\n", 100000, false } };
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -34,7 +34,8 @@ static const struct {
     { "length over 64 bits", "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551617\r\n\r\n", "" },
     { "both", "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "" },
     { "both, swapped", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "" },
-    { "two codings", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "" },
+    { "two codings", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "" },
     { "gzip, chunked", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "" },
     { "identity", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", "" },
     { "xchunked", "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", "" },
@@ -101,10 +102,11 @@ static void parts_of_a_request(void **state)
     assert_true(slice_is(h.method, "POST") && slice_is(h.path, "/a/b") && slice_is(h.query, "c=d&e"));
     assert_true(slice_is(http_get(&h, "x", &n), "v w") && n == 2);
     assert_true(h.has_length && h.length == 7 && !h.chunked && h.keep_alive && h.expect_continue && h.minor == 1);
-    assert_int_equal(http_head_parse(SLICE("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), true, &h, &why), ERR_OK);
-    assert_true(h.keep_alive && h.minor == 0 && !h.expect_continue && h.query.n == 0);
-    assert_int_equal(http_head_parse(SLICE("GET /? HTTP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n"), true, &h, &why),
+    assert_int_equal(http_head_parse(SLICE("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), true, &h, &why),
                      ERR_OK);
+    assert_true(h.keep_alive && h.minor == 0 && !h.expect_continue && h.query.n == 0);
+    assert_int_equal(
+        http_head_parse(SLICE("GET /? HTTP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n"), true, &h, &why), ERR_OK);
     assert_false(h.keep_alive);
 }
 
@@ -167,7 +169,7 @@ static void request_text_holds_no_other(void **state)
         const char *target, *name, *value;
         bool ok;
     } rows[] = {
-        { "/a?b=c", "X", "a\tb", true },  { "/a b", "X", "a", false },           { "/a\r\nX: y", "X", "a", false },
+        { "/a?b=c", "X", "a\tb", true },     { "/a b", "X", "a", false },   { "/a\r\nX: y", "X", "a", false },
         { "/", "X", "a\r\nHost: b", false }, { "/", "X\r\nY", "a", false }, { "/", "X", "a\x01", false },
     };
     struct buf out = BUF_INIT(1024);
@@ -176,9 +178,9 @@ static void request_text_holds_no_other(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct http_header h = { slice_of(rows[i].name), slice_of(rows[i].value) };
         buf_clear(&out);
-        assert_int_equal(http_request_put(&out, SLICE("POST"), slice_of(rows[i].target), SLICE("h"), &h, 1, SLICE("")) ==
-                             ERR_OK,
-                         rows[i].ok);
+        assert_int_equal(
+            http_request_put(&out, SLICE("POST"), slice_of(rows[i].target), SLICE("h"), &h, 1, SLICE("")) == ERR_OK,
+            rows[i].ok);
     }
     buf_clear(&out);
     assert_int_equal(http_request_put(&out, SLICE("PUT"), SLICE("/"), SLICE("h"), NULL, 0, SLICE("xy")), ERR_OK);
@@ -232,8 +234,8 @@ static struct slice request_of(const struct doc *c, struct buf *out)
     return buf_slice(out);
 }
 
-/* Compliant by the corpus, and refused here all the same: codings other than `chunked` alone, which RFC 9112 section 6.1
- * lets a server refuse; and targets that RFC 3986 does not allow, or that are empty. */
+/* Compliant by the corpus, and refused here all the same: codings other than `chunked` alone, which RFC 9112
+ * section 6.1 lets a server refuse; and targets that RFC 3986 does not allow, or that are empty. */
 static bool stricter(const struct doc *c)
 {
     struct slice uri = doc_text(c, "uri");
@@ -330,8 +332,8 @@ static void corpus(void **state)
         if (slice_ends(slice_of(entry->d_name), SLICE(".yaml")))
             judge_file(dir, entry->d_name, &t);
     closedir(list);
-    print_message("severe %u, ambiguous %u of which taken %u, compliant %u of which refused %u\n", t.severe, t.ambiguous,
-                  t.taken, t.compliant, t.compliant_refused);
+    print_message("severe %u, ambiguous %u of which taken %u, compliant %u of which refused %u\n", t.severe,
+                  t.ambiguous, t.taken, t.compliant, t.compliant_refused);
     assert_true(t.severe > 50 && t.ambiguous > 50);
     assert_int_equal(t.wrong, 0);
 }
@@ -339,9 +341,12 @@ static void corpus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_by_table),        cmocka_unit_test(nul_is_refused),
-        cmocka_unit_test(parts_of_a_request),       cmocka_unit_test(answers_by_table),
-        cmocka_unit_test(many_headers_are_refused), cmocka_unit_test(request_text_holds_no_other),
+        cmocka_unit_test(requests_by_table),
+        cmocka_unit_test(nul_is_refused),
+        cmocka_unit_test(parts_of_a_request),
+        cmocka_unit_test(answers_by_table),
+        cmocka_unit_test(many_headers_are_refused),
+        cmocka_unit_test(request_text_holds_no_other),
         cmocka_unit_test(corpus),
     };
 
