@@ -3,7 +3,6 @@
  * proxy for loopback. */
 #include "cli/context.h"
 
-struct header_list; /* private */
 struct call {
     const char *method;
     const char *url;   /* absolute */
