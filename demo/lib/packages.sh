@@ -50,7 +50,7 @@ install_packages() {
     install_quietly $missing
 }
 
-# drop_to USER HOME: make the account and its folder when they are not there.
+# make_account USER HOME: make the account and its folder when they are not there.
 make_account() {
     if ! id "$1" >/dev/null 2>&1; then
         useradd --system --home-dir "$2" --shell /usr/sbin/nologin "$1"
@@ -58,12 +58,12 @@ make_account() {
     install -d -o "$1" -g "$1" -m 755 "$2"
 }
 
-# copy_tree TO USER: the project's files (no build, no history) as they are now, owned by USER.
+# copy_tree TO USER: the project's files (no build, no history) as they are now, owned by USER. What is written is written
+# as USER: in a folder of that account root follows no link that the account may have put there.
 copy_tree() {
-    install -d -o "$2" -g "$2" -m 755 "$1"
-    find "$1" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-    tar -C "$SLUICE_TOP" --exclude=./build --exclude=./.git --mode=u+w -cf - . | tar -C "$1" -xpf - --no-same-owner
-    chown -R "$2:$2" "$1"
+    # shellcheck disable=SC2016
+    run_as "$2" bash -eu -c 'mkdir -p "$1" && find "$1" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +' - "$1"
+    tar -C "$SLUICE_TOP" --exclude=./build --exclude=./.git --mode=u+w -cf - . | run_as "$2" tar -C "$1" -xpf - --no-same-owner
 }
 
 # run_as USER COMMAND...
