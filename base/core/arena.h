@@ -15,7 +15,7 @@ struct arena {
 void arena_init(struct arena *a, size_t cap);
 /* As arena_init, but the first `n` bytes come from `mem` (borrowed until arena_done). */
 void arena_init_with(struct arena *a, size_t cap, void *mem, size_t n);
-void arena_done(struct arena *a); /* frees all; the arena may be used again as after init */
+void arena_done(struct arena *a);              /* frees all; the arena may be used again as after init */
 void *arena_alloc(struct arena *a, size_t n);  /* 16-byte aligned, not cleared; NULL when over cap or out of memory */
 void *arena_zalloc(struct arena *a, size_t n); /* cleared */
 void *arena_array(struct arena *a, size_t count, size_t size); /* cleared, overflow checked */

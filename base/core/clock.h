@@ -1,6 +1,6 @@
 #pragma once
-/* Time. Monotonic milliseconds for time-outs; wall milliseconds since 1970 (UTC) only in certs, policies' facts and audit.
- * The time zone is one fixed offset for the process (default +08:00), set once at start-up. */
+/* Time. Monotonic milliseconds for time-outs; wall milliseconds since 1970 (UTC) only in certs, policies' facts and
+ * audit. The time zone is one fixed offset for the process (default +08:00), set once at start-up. */
 #include "base/core/buf.h"
 
 int64_t clock_mono_ms(void);
@@ -24,8 +24,8 @@ int32_t clock_day_of(int64_t wall_ms); /* day number in the zone */
 /* RFC 3339 with milliseconds and the zone's offset: 2026-11-22T09:30:00.000+08:00 (29 bytes). */
 enum { CLOCK_TEXT = 30 };
 void clock_put(struct buf *b, int64_t wall_ms);
-void clock_text(int64_t wall_ms, char out[CLOCK_TEXT]); /* NUL-terminated */
-bool clock_parse(struct slice s, int64_t *ret_wall_ms); /* RFC 3339, offset required */
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT]);   /* NUL-terminated */
+bool clock_parse(struct slice s, int64_t *ret_wall_ms);   /* RFC 3339, offset required */
 bool clock_parse_date(struct slice s, int32_t *ret_days); /* CCYY-MM-DD */
 void clock_put_date(struct buf *b, int32_t days);
 /* "250ms", "5s", "2m", "12h", "30d" in milliseconds. */

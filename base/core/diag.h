@@ -10,10 +10,10 @@ enum lang { LANG_EN, LANG_ZH };
 
 struct diag {
     enum err code;
-    int sys;              /* errno, or 0 */
-    unsigned line, col;   /* from 1; 0: no place */
-    struct slice file;    /* as given by the caller; may be empty */
-    const char *what[2];  /* by enum lang; bor: until the arena of the struct diags ends */
+    int sys;             /* errno, or 0 */
+    unsigned line, col;  /* from 1; 0: no place */
+    struct slice file;   /* as given by the caller; may be empty */
+    const char *what[2]; /* by enum lang; bor: until the arena of the struct diags ends */
     struct diag *next;
 };
 
@@ -21,8 +21,8 @@ struct diags {
     struct arena *arena; /* bor: holds texts and nodes */
     struct diag *first, **tail;
     unsigned count;
-    struct slice file;   /* stamped on what is added */
-    enum err worst;      /* code of the first one; ERR_OK when none */
+    struct slice file; /* stamped on what is added */
+    enum err worst;    /* code of the first one; ERR_OK when none */
 };
 
 void diags_init(struct diags *d, struct arena *arena);

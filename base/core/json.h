@@ -15,7 +15,7 @@ struct json {
 
 /* Several values may be written at the outermost level (lines): no commas are put there. */
 void json_init(struct json *j, struct buf *out);
-void json_open(struct json *j, char bracket); /* '{' or '[' */
+void json_open(struct json *j, char bracket);  /* '{' or '[' */
 void json_close(struct json *j, char bracket); /* '}' or ']' */
 void json_key(struct json *j, const char *key);
 void json_key_slice(struct json *j, struct slice key);

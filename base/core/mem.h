@@ -3,14 +3,14 @@
 #include <stddef.h>
 #include "base/core/slice.h"
 
-void *mem_alloc(size_t n);                     /* NULL on failure; not cleared */
-void *mem_zalloc(size_t n);                    /* NULL on failure; all zero */
-void *mem_array(size_t count, size_t size);    /* cleared, overflow checked; NULL on failure */
-void *mem_grow(void *p, size_t n);             /* as realloc; p stays valid on failure */
-char *mem_dup(struct slice s);                 /* NUL-terminated copy */
-void *mem_free(void *p);                       /* returns NULL: p = mem_free(p) */
-void mem_libc_free(void *p);                   /* what a library allocated with plain malloc */
-void mem_wipe(void *p, size_t n);              /* clears secrets, never optimised away */
+void *mem_alloc(size_t n);                  /* NULL on failure; not cleared */
+void *mem_zalloc(size_t n);                 /* NULL on failure; all zero */
+void *mem_array(size_t count, size_t size); /* cleared, overflow checked; NULL on failure */
+void *mem_grow(void *p, size_t n);          /* as realloc; p stays valid on failure */
+char *mem_dup(struct slice s);              /* NUL-terminated copy */
+void *mem_free(void *p);                    /* returns NULL: p = mem_free(p) */
+void mem_libc_free(void *p);                /* what a library allocated with plain malloc */
+void mem_wipe(void *p, size_t n);           /* clears secrets, never optimised away */
 
 /* Tests: make the n-th allocation from now on fail (0: none). Returns how many were made since the last call. */
 size_t mem_fail_nth(size_t n);

@@ -12,11 +12,11 @@ enum hop { HOP_CONSUMER, HOP_GATEWAY, HOP_PROVIDER };
 enum reached { REACHED_NO, REACHED_YES, REACHED_UNKNOWN };
 
 struct reason_info {
-    const char *code;      /* "no-grant" */
-    int status;            /* HTTP; 499: nobody is left to read it */
+    const char *code; /* "no-grant" */
+    int status;       /* HTTP; 499: nobody is left to read it */
     enum hop hop;
     enum reached reached;
-    const char *title[2];  /* by enum lang */
+    const char *title[2]; /* by enum lang */
     const char *remedy[2];
 };
 const struct reason_info *reason_info(enum reason r); /* never NULL; out of range gives REASON_INTERNAL */

@@ -33,7 +33,7 @@ static inline bool slice_is(struct slice a, const char *cstr)
 bool slice_eq_nocase(struct slice a, struct slice b); /* ASCII case only */
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
-int slice_cmp(struct slice a, struct slice b); /* byte order, as memcmp, shorter first */
+int slice_cmp(struct slice a, struct slice b);                 /* byte order, as memcmp, shorter first */
 struct slice slice_sub(struct slice s, size_t from, size_t n); /* clamped to s */
 struct slice slice_trim(struct slice s);                       /* SP and HTAB at both ends */
 /* Index of the first `c`, or s.n. */
@@ -42,4 +42,5 @@ size_t slice_find(struct slice s, char c);
 struct slice slice_cut(struct slice *s, char sep);
 /* Whole slice as decimal digits in [min, max]; false on anything else. */
 bool slice_u64(struct slice s, uint64_t min, uint64_t max, uint64_t *ret);
-uint64_t slice_hash(struct slice s, uint64_t seed); /* not cryptographic; seed it per process where peers choose the bytes */
+/* Not cryptographic; seed it per process where peers choose the bytes. */
+uint64_t slice_hash(struct slice s, uint64_t seed);

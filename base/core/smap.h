@@ -1,7 +1,8 @@
 #pragma once
 /* An immutable map in shards: string key -> counted object. A change copies one shard and the root; everything else is
  * shared with the version before. Readers of a version need no lock; reference counts are atomic.
- * Thread rule: a struct smap is changed by its one writer; smap_ref'd versions may be read and unreferenced by any thread. */
+ * Thread rule: a struct smap is changed by its one writer; smap_ref'd versions may be read and unreferenced by any
+ * thread. */
 #include "base/core/err.h"
 #include "base/core/slice.h"
 
@@ -13,10 +14,10 @@ struct counted {
     void (*free)(struct counted *);
 };
 void counted_init(struct counted *c, void (*free)(struct counted *)); /* refs = 1 */
-void *counted_ref(void *object);    /* object begins with struct counted; returns it */
-void counted_unref(void *object);   /* NULL is ok */
+void *counted_ref(void *object);  /* object begins with struct counted; returns it */
+void counted_unref(void *object); /* NULL is ok */
 
-struct smap *smap_new(unsigned shards);  /* a power of two, 1..65536; refs = 1; NULL: no memory */
+struct smap *smap_new(unsigned shards); /* a power of two, 1..65536; refs = 1; NULL: no memory */
 struct smap *smap_ref(struct smap *m);
 void smap_unref(struct smap *m);
 /* The object under `key`, borrowed until the caller's reference on m ends; NULL: none. */

@@ -11,7 +11,7 @@ void utf8_put(struct buf *b, uint32_t code_point);
 /* Display width in terminal columns: East Asian wide and fullwidth are 2. */
 size_t utf8_width(struct slice s);
 
-void hex_put(struct buf *b, struct slice bytes); /* lower case */
+void hex_put(struct buf *b, struct slice bytes);              /* lower case */
 bool hex_read(struct slice text, uint8_t *out, size_t out_n); /* exactly out_n bytes */
 
 void base64_put(struct buf *b, struct slice bytes);    /* RFC 4648 section 4, with padding */
