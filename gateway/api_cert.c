@@ -130,7 +130,7 @@ static const struct doc_key revoke_keys[] = {
 
 static enum err revoke_in(struct api_request *q, struct act *a, struct slice reason)
 {
-    struct certs_row row;
+    struct certs_row row = { 0 };
     struct buf content = BUF_INIT(4096);
     struct json j;
     int64_t now = control_now(q->control);

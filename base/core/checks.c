@@ -105,7 +105,7 @@ static bool check_org_code(struct slice s)
 /* +86 or 0086 in front, spaces and hyphens between are what people write; the rest is 1[3-9] and nine digits. */
 static bool check_mobile(struct slice s)
 {
-    char digits[11];
+    char digits[11] = "";
     size_t n = 0;
 
     if (slice_starts(s, SLICE("+86")))

@@ -22,7 +22,7 @@ __attribute__((constructor)) static void names_make(void)
 {
     for (size_t e = 0; e < ERR_COUNT_; e++) {
         const char *s = rows[e].symbol;
-        for (size_t i = 0; s[i] != '\0' && i < NAME_MAX_ - 1; i++)
+        for (size_t i = 0; i < NAME_MAX_ - 1 && s[i] != '\0'; i++)
             names[e][i] = s[i] == '_' ? '-' : (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] + 32 : s[i]);
     }
 }

@@ -26,7 +26,7 @@ static ssize_t read_again(int fd, void *p, size_t n)
 static enum err read_all(int fd, struct buf *out)
 {
     for (;;) {
-        char last;
+        char last = '\0';
         size_t n = out->cap - out->n < READ_STEP ? out->cap - out->n : READ_STEP;
         char *at = n ? buf_reserve(out, n) : &last;
         ssize_t got;
