@@ -32,7 +32,7 @@ struct control {
     char secrets_dir[4200], state_dir[4096];
     struct snapshot *snapshot; /* ref: the newest */
     struct trust_holder trust; /* of the control listener */
-    int64_t trust_stamp;       /* changes of the files that it was loaded from */
+    uint64_t trust_stamp;      /* changes of the files that it was loaded from */
     int64_t crl_written;       /* wall ms; 0: not since the start */
     struct tls_context *tls;
     struct acceptor *control_acceptor, *operations_acceptor;

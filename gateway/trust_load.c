@@ -8,17 +8,18 @@
 enum { ANCHORS_MAX = 65, CRL_HOURS = 48, RENEW_BEFORE_MS = 12 * 3600 * 1000, RENEW_PAUSE_MS = 3600 * 1000 };
 
 /* A number that changes when any of the files does. */
-static int64_t stamp_of(const char *path)
+static uint64_t stamp_of(const char *path)
 {
     struct stat st;
 
     if (path == NULL || path[0] == '\0' || stat(path, &st) != 0)
         return 0;
-    return (int64_t)st.st_mtim.tv_sec * 1000000007 + st.st_mtim.tv_nsec + (int64_t)st.st_ino * 31 + st.st_size;
+    return (uint64_t)st.st_mtim.tv_sec * 1000000007 + (uint64_t)st.st_mtim.tv_nsec + st.st_ino * 31 +
+           (uint64_t)st.st_size;
 }
 
 static size_t anchors_of(const struct settings *s, const char *domain, struct certs_anchor out[ANCHORS_MAX],
-                         int64_t *stamp)
+                         uint64_t *stamp)
 {
     size_t n = 0;
 
@@ -38,7 +39,7 @@ enum err control_trust_load(struct control *c, struct certs_trust **ret, struct 
 {
     struct certs_anchor list[ANCHORS_MAX];
     char domain[256];
-    int64_t stamp;
+    uint64_t stamp;
     size_t n;
     enum err e;
 
@@ -92,7 +93,7 @@ static void reload_changed(struct control *c)
 {
     struct certs_anchor list[ANCHORS_MAX];
     struct certs_trust *t = NULL;
-    int64_t stamp;
+    uint64_t stamp;
     enum err e;
 
     anchors_of(c->settings, "", list, &stamp);

@@ -1,0 +1,366 @@
+/* The administration API over a real state and a real log: the story from registration to revocation, who may do what,
+ * and that state and evidence agree at every step. */
+#include "tests/unit/gateway/control_world.h"
+
+#include <stdio.h>
+
+static int status_of(struct node *n, const char *want)
+{
+    return slice_is(problem_code(n), want);
+}
+
+/* ---- routes and roles ---- */
+static void set_path(struct api_request *q, const char *path)
+{
+    struct slice rest = slice_of(path);
+
+    q->n_path = 0;
+    while (rest.n > 0)
+        q->path[q->n_path++] = slice_cut(&rest, '/');
+}
+
+static void routes_are_found(void **state)
+{
+    static const struct {
+        const char *method, *path, *want; /* want NULL: none; "": path known, method not */
+    } cases[] = {
+        { "GET", "resources/public-security/household", "resources/{}/{}" },
+        { "GET", "resources/public-security", NULL },
+        { "GET", "departments/education", "departments/{}" },
+        { "POST", "departments/education", "" },
+        { "DELETE", "grants/g1", "" },
+        { "POST", "grants/g1/give-back", "grants/{}/give-back" },
+        { "POST", "requests/r1/approve", "requests/{}/approve" },
+        { "POST", "requests/r1/approves", NULL },
+        { "POST", "requests//approve", NULL },
+        { "GET", "", NULL },
+        { "GET", "me/x", NULL },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_request q = { .method = slice_of(cases[i].method) };
+        const struct api_route *r;
+        bool known;
+        set_path(&q, cases[i].path);
+        r = api_route_find(&q, &known);
+        if (cases[i].want && *cases[i].want) {
+            assert_non_null(r);
+            assert_string_equal(r->path, cases[i].want);
+        } else {
+            assert_null(r);
+            assert_int_equal(known, cases[i].want != NULL);
+        }
+    }
+}
+
+/* Every route that changes something needs a role; no two rows say the same; only reading is for applications. */
+static void routes_are_guarded(void **state)
+{
+    const struct api_route *r, *other;
+
+    (void)state;
+    for (size_t i = 0; (r = api_route_at(i)) != NULL; i++) {
+        assert_true(strcmp(r->method, "GET") == 0 || r->roles != 0);
+        assert_true(!r->apps || strcmp(r->method, "GET") == 0);
+        for (size_t k = 0; k < i; k++) {
+            other = api_route_at(k);
+            assert_false(strcmp(r->method, other->method) == 0 && strcmp(r->path, other->path) == 0);
+        }
+    }
+}
+
+/* Nobody without one of a route's roles gets past it, whatever the body. */
+static void roles_are_checked(void **state)
+{
+    struct node *n = *state;
+    const struct api_route *r;
+
+    node_story(n);
+    for (size_t i = 0; (r = api_route_at(i)) != NULL; i++) {
+        char path[256] = "";
+        struct slice rest = slice_of(r->path);
+        if (r->roles == 0)
+            continue;
+        while (rest.n > 0) {
+            struct slice part = slice_cut(&rest, '/');
+            size_t at = strlen(path);
+            snprintf(path + at, sizeof path - at, "%s%.*s", at ? "/" : "",
+                     SLICE_ARG(slice_is(part, "{}") ? SLICE("x") : part));
+        }
+        for (enum who w = WHO_SYSTEM; w <= WHO_BUREAU; w++) {
+            unsigned held = 0;
+            struct sql_tx *tx;
+            assert_int_equal(sql_begin(n->control->sql, false, &tx, NULL), ERR_OK);
+            assert_int_equal(catalog_roles(tx, slice_of(n->peer[w].object), &held), ERR_OK);
+            sql_rollback(tx);
+            ask(n, w, r->method, path, "{}");
+            if (!(held & r->roles))
+                assert_true(n->status == 403 && status_of(n, "role-missing"));
+        }
+        assert_int_equal(ask(n, WHO_APP, r->method, path, "{}"), 403);
+    }
+}
+
+static void strangers_are_refused(void **state)
+{
+    struct node *n = *state;
+    static const enum reason verdicts[] = { REASON_INTERNAL, REASON_CERTIFICATE_MISSING, REASON_CERTIFICATE_UNKNOWN,
+                                            REASON_CERTIFICATE_EXPIRED };
+
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
+        struct certs_peer kept;
+        certs_peer_copy(&kept, &n->peer[WHO_SYSTEM]);
+        n->peer[WHO_SYSTEM].verdict = verdicts[i];
+        ask(n, WHO_SYSTEM, "GET", "me", NULL);
+        assert_int_equal(n->status, reason_info(verdicts[i])->status);
+        certs_peer_copy(&n->peer[WHO_SYSTEM], &kept);
+    }
+    assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 403); /* nobody registered this person yet */
+    assert_true(status_of(n, "subject-inactive"));
+}
+
+/* ---- the story ---- */
+static const char request_body[] =
+    "{\"app\":\"education/admission\",\"resources\":[{\"resource\":\"public-security/household\",\"items\":[\"id_no\","
+    "\"name\"],\"clear\":[\"name\"]}],\"purposes\":[\"school-admission\"],\"basis\":\"义务教育法\",\"scenario\":"
+    "\"入学\","
+    "\"window\":{\"to\":\"2099-12-31\",\"hours\":\"08:00-18:00\",\"weekdays\":[1,2,3,4,5]}}";
+
+static void request_to_grant(struct node *n)
+{
+    if (ask(n, WHO_CONSUMER, "POST", "requests", request_body) != 200)
+        fail_msg("%s", n->text);
+    assert_true(slice_is(doc_text(n->json, "id"), "r1"));
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "requests/r1/approve", "{}"), 200);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "requests/r1/approve", "{\"note\":\"同意\"}"), 200);
+    assert_true(slice_is(doc_get(n->json, "grants")->first->text, "g1"));
+}
+
+static bool found(void *arg, uint64_t index, struct slice line)
+{
+    struct buf *out = arg;
+
+    (void)index;
+    buf_put(out, line);
+    buf_putc(out, '\n');
+    return true;
+}
+
+/* All records of a verb, as lines. */
+static void records(struct node *n, const char *what, struct buf *out)
+{
+    struct audit_filter f = { .kind = SLICE("act"), .after = UINT64_MAX, .limit = 1000 };
+    struct buf all = BUF_INIT(4 << 20);
+    struct slice rest;
+    bool more;
+
+    assert_int_equal(audit_search(audit_dir(n->log), &f, found, &all, &more, &n->d), ERR_OK);
+    for (rest = buf_slice(&all); rest.n > 0;) {
+        struct slice line = slice_cut(&rest, '\n');
+        if (memmem(line.p, line.n, what, strlen(what))) {
+            buf_put(out, line);
+            buf_putc(out, '\n');
+        }
+    }
+    buf_done(&all);
+}
+
+static void a_grant_comes_and_goes(void **state)
+{
+    struct node *n = *state;
+    const struct policy_grant *g;
+    struct buf lines = BUF_INIT(1 << 20);
+    static const char *const told[] = { "education/admission",
+                                        "public-security/household",
+                                        "id_no",
+                                        "school-admission",
+                                        "义务教育法",
+                                        "入学",
+                                        "2099-12-31",
+                                        "08:00-18:00",
+                                        "public-security/zhang",
+                                        "bureau/li",
+                                        "r1" };
+
+    node_story(n);
+    request_to_grant(n);
+    g = snapshot_grant(n->control->snapshot, SLICE("g1"));
+    assert_non_null(g);
+    assert_int_equal(g->state, POLICY_ACTIVE);
+    assert_int_equal(g->items.bit[0], 3);
+    assert_int_equal(g->clear.bit[0], 2);
+    records(n, "\"verb\":\"grant.create\"", &lines);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        assert_non_null(memmem(lines.p, lines.n, told[i], strlen(told[i])));
+    assert_int_equal(ask(n, WHO_CONSUMER, "POST", "grants/g1/revoke", "{\"note\":\"x\"}"), 403);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "grants/g1/revoke", "{\"note\":\"不再需要\"}"), 200);
+    assert_int_equal(snapshot_grant(n->control->snapshot, SLICE("g1"))->state, POLICY_REVOKED);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "grants/g1/resume", "{\"note\":\"x\"}"), 409);
+    assert_int_equal(ask(n, WHO_CONSUMER, "GET", "grants?state=revoked", NULL), 200);
+    assert_int_equal(doc_get(n->json, "items")->count, 1);
+    buf_done(&lines);
+}
+
+static void nobody_approves_their_own(void **state)
+{
+    struct node *n = *state;
+
+    node_story(n);
+    assert_int_equal(
+        ask(n, WHO_SECURITY, "POST", "people/education/zhao/roles", "{\"role\":\"bureau-approver\",\"on\":true}"), 200);
+    assert_int_equal(ask(n, WHO_CONSUMER, "POST", "requests", request_body), 200);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "requests/r1/approve", "{}"), 200);
+    assert_int_equal(ask(n, WHO_CONSUMER, "POST", "requests/r1/approve", "{}"), 403);
+    assert_true(status_of(n, "four-eyes"));
+    assert_null(snapshot_grant(n->control->snapshot, SLICE("g1")));
+}
+
+static void all_problems_at_once(void **state)
+{
+    struct node *n = *state;
+    const char *body = "{\"files\":[{\"name\":\"a.yaml\",\"text\":\"kind: Department\\nid: UPPER\\ntitel: x\\n\"},"
+                       "{\"name\":\"b.yaml\",\"text\":\"kind: [\"}]}";
+    bool a = false, b = false;
+
+    assert_int_equal(ask(n, WHO_SYSTEM, "POST", "apply", body), 400);
+    DOC_EACH(p, doc_get(n->json, "problems"))
+    {
+        assert_true(doc_u64(p, "line", 0) > 0);
+        a = a || slice_is(doc_text(p, "file"), "a.yaml");
+        b = b || slice_is(doc_text(p, "file"), "b.yaml");
+    }
+    assert_true(a && b);
+    assert_int_equal(ask(n, WHO_SYSTEM, "GET", "departments", NULL), 200);
+    assert_int_equal(doc_get(n->json, "items")->count, 1); /* the bureau only: all or nothing */
+}
+
+static void dry_run_changes_nothing(void **state)
+{
+    struct node *n = *state;
+    struct audit_status before, after;
+
+    audit_status(n->log, &before);
+    assert_int_equal(ask(n, WHO_SYSTEM, "POST", "apply",
+                         "{\"dry_run\":true,\"files\":[{\"name\":\"a\",\"text\":\"{kind: Department, id: education, "
+                         "title: x, code: 11990100009900339H}\"}]}"),
+                     200);
+    assert_true(slice_is(doc_text(doc_get(n->json, "items")->first, "result"), "created"));
+    audit_status(n->log, &after);
+    assert_int_equal(before.last_act, after.last_act);
+    assert_int_equal(ask(n, WHO_SYSTEM, "GET", "departments/education", NULL), 404);
+}
+
+static void a_revoked_certificate_is_out(void **state)
+{
+    struct node *n = *state;
+    struct buf csr = BUF_INIT(1 << 16), body = BUF_INIT(1 << 16);
+    uint64_t generation;
+    const char *serial;
+    struct json j;
+
+    node_story(n);
+    assert_int_equal(certs_request_make(path_join(&n->a, n->dir, "new.key"), SLICE("x"), &csr, &n->d), ERR_OK);
+    json_init(&j, &body);
+    json_open(&j, '{');
+    json_pair(&j, "kind", SLICE("person"));
+    json_pair(&j, "id", SLICE("education/zhao"));
+    json_pair(&j, "csr", buf_slice(&csr));
+    json_close(&j, '}');
+    assert_int_equal(ask(n, WHO_SECURITY, "POST", "certs", arena_str(&n->a, buf_slice(&body))), 200);
+    serial = arena_str(&n->a, doc_text(n->json, "serial"));
+    assert_int_equal(strncmp(doc_text(n->json, "certificate").p, "-----BEGIN", 10), 0);
+    generation = n->control->snapshot->trust_generation;
+    assert_int_equal(
+        ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 200);
+    assert_int_equal(n->control->snapshot->trust_generation, generation + 1);
+    assert_int_equal(
+        ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 409);
+    snprintf(n->peer[WHO_CONSUMER].serial, sizeof n->peer[WHO_CONSUMER].serial, "%s", serial);
+    assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 401);
+    assert_true(status_of(n, "certificate-revoked"));
+    buf_done(&csr);
+    buf_done(&body);
+}
+
+static void an_auditor_searches(void **state)
+{
+    struct node *n = *state;
+    struct buf lines = BUF_INIT(1 << 20);
+    const char id[] = "990101199001010014";
+
+    node_story(n);
+    assert_int_equal(ask(n, WHO_SYSTEM, "POST", "audit/search", "{}"), 403);
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"kind\":\"act\",\"limit\":3}"), 200);
+    assert_int_equal(doc_get(n->json, "records")->count, 3);
+    assert_true(doc_flag(n->json, "more"));
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"kind\":\"refused\",\"reason\":\"role-missing\"}"),
+                     200);
+    assert_int_equal(doc_get(n->json, "records")->count, 1); /* the system administrator's attempt above */
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"person\":\"990101199001010014\"}"), 200);
+    records(n, "audit.search", &lines);
+    assert_non_null(memmem(lines.p, lines.n, "pseudonym", 9));
+    assert_null(memmem(lines.p, lines.n, id, sizeof id - 1));
+    buf_done(&lines);
+}
+
+/* State and log agree after a restart; acts whose records the log lacks are appended. */
+static void a_restart_keeps_all(void **state)
+{
+    struct node *n = *state;
+    struct audit_status before, after;
+
+    node_story(n);
+    request_to_grant(n);
+    audit_status(n->log, &before);
+    node_restart(n);
+    audit_status(n->log, &after);
+    assert_int_equal(before.last_act, after.last_act);
+    assert_non_null(snapshot_grant(n->control->snapshot, SLICE("g1")));
+}
+
+static void acts_of_the_outbox_are_replayed(void **state)
+{
+    struct node *n = *state;
+    struct audit_record r = {
+        .at = clock_wall_ms(), .verb = SLICE("node.init"), .object = SLICE("node-1"), .content = SLICE("{}")
+    };
+    struct buf line = BUF_INIT(1 << 16), lines = BUF_INIT(1 << 20);
+    struct audit_status s;
+    struct sql_tx *tx;
+
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sql_begin(n->control->sql, true, &tx, NULL), ERR_OK);
+        assert_int_equal(audit_outbox_add(tx, &r, false, &line), ERR_OK);
+        assert_int_equal(sql_commit(tx, NULL), ERR_OK);
+    }
+    node_restart(n);
+    audit_status(n->log, &s);
+    assert_int_equal(s.last_act, 3);
+    records(n, "node.init", &lines);
+    assert_true(lines.n > 0);
+    assert_int_equal(ask(n, WHO_SYSTEM, "GET", "status", NULL), 200);
+    assert_true(doc_flag(n->json, "ready"));
+    buf_done(&line);
+    buf_done(&lines);
+}
+
+#define NODE_TEST(fn) cmocka_unit_test_setup_teardown(fn, node_open, node_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(routes_are_found),
+        cmocka_unit_test(routes_are_guarded),
+        NODE_TEST(roles_are_checked),
+        NODE_TEST(strangers_are_refused),
+        NODE_TEST(a_grant_comes_and_goes),
+        NODE_TEST(nobody_approves_their_own),
+        NODE_TEST(all_problems_at_once),
+        NODE_TEST(dry_run_changes_nothing),
+        NODE_TEST(a_revoked_certificate_is_out),
+        NODE_TEST(an_auditor_searches),
+        NODE_TEST(a_restart_keeps_all),
+        NODE_TEST(acts_of_the_outbox_are_replayed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
