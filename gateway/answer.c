@@ -1,9 +1,7 @@
 /* What leaves: heads, problems, ends. Every answer carries its exchange and its receipt. */
 #include "gateway/exchange.h"
 
-#include <stdio.h>
-
-enum { HEADERS_MAX = 10 };
+enum { HEADERS_MAX = 10, RECEIPT_MAX = 256 };
 
 struct headers {
     struct http_header at[HEADERS_MAX];
@@ -16,24 +14,41 @@ static void add(struct headers *h, struct slice name, struct slice value)
         h->at[h->n++] = (struct http_header){ name, value };
 }
 
+/* "name=123" behind what is there; printf costs more than the rest of a head. */
+static void put_index(struct buf *b, const char *name, const struct evidence *ev)
+{
+    if (!ev->durable)
+        return;
+    buf_puts(b, name);
+    buf_put_u64(b, ev->index);
+}
+
 /* Where the records are: origin="…", intent=7, outcome=8 (RFC 9651 dictionary). What is not durable yet is left out. */
 static struct slice receipt(struct exchange *x)
 {
-    struct slice origin = audit_origin(x->w->cfg.log);
-    char *text;
+    struct buf b = { .p = arena_alloc(&x->arena, RECEIPT_MAX), .room = RECEIPT_MAX - 1, .cap = RECEIPT_MAX - 1 };
 
-    if (x->intent.durable && x->outcome.durable)
-        text = arena_printf(&x->arena, "origin=\"%.*s\", intent=%llu, outcome=%llu", SLICE_ARG(origin),
-                            (unsigned long long)x->intent.index, (unsigned long long)x->outcome.index);
-    else if (x->intent.durable)
-        text = arena_printf(&x->arena, "origin=\"%.*s\", intent=%llu", SLICE_ARG(origin),
-                            (unsigned long long)x->intent.index);
-    else if (x->outcome.durable)
-        text = arena_printf(&x->arena, "origin=\"%.*s\", refused=%llu", SLICE_ARG(origin),
-                            (unsigned long long)x->outcome.index);
-    else
-        text = NULL;
-    return slice_of(text);
+    if (b.p == NULL || (!x->intent.durable && !x->outcome.durable))
+        return (struct slice){ 0 };
+    buf_put(&b, SLICE("origin=\""));
+    buf_put(&b, audit_origin(x->w->cfg.log));
+    buf_putc(&b, '"');
+    put_index(&b, ", intent=", &x->intent);
+    put_index(&b, x->intent.durable ? ", outcome=" : ", refused=", &x->outcome);
+    return b.failed == ERR_OK ? buf_slice(&b) : (struct slice){ 0 }; /* never grew: the memory is the arena's */
+}
+
+static struct slice grant_header(struct exchange *x)
+{
+    size_t n = strlen(x->grant->id);
+    struct buf b = { .p = arena_alloc(&x->arena, n + 32), .room = n + 31, .cap = n + 31 };
+
+    if (b.p == NULL)
+        return (struct slice){ 0 };
+    buf_put(&b, (struct slice){ x->grant->id, n });
+    buf_put(&b, SLICE("; version="));
+    buf_put_u64(&b, x->grant->version);
+    return buf_slice(&b);
 }
 
 static void add_common(struct exchange *x, struct headers *h)
@@ -49,10 +64,10 @@ void answer_head(struct exchange *x, int64_t length)
     struct http_reply r = { .status = 200, .length = length };
 
     add(&h, SLICE("Content-Type"), slice_of(translate_form_type(x->ask.form)));
-    add(&h, SLICE("Sluice-Grant"),
-        slice_of(arena_printf(&x->arena, "%s; version=%u", x->grant->id, x->grant->version)));
+    add(&h, SLICE("Sluice-Grant"), grant_header(x));
     add_common(x, &h);
-    if (length < 0)
+    x->trailer = length < 0;
+    if (x->trailer)
         add(&h, SLICE("Trailer"), SLICE("Sluice-Receipt"));
     r.headers = h.at;
     r.n_headers = h.n;
@@ -63,8 +78,10 @@ void answer_head(struct exchange *x, int64_t length)
 /* The call may be over inside: the consumer's endpoint says so by sent or gone. */
 void answer_end(struct exchange *x)
 {
-    struct http_header trailer = { SLICE("Sluice-Receipt"), receipt(x) };
+    struct http_header trailer = { SLICE("Sluice-Receipt"), { 0 } };
 
+    if (x->trailer)
+        trailer.value = receipt(x);
     x->ended = true;
     x->ops->end(x->call, &trailer, trailer.value.p != NULL ? 1 : 0);
 }

@@ -46,7 +46,7 @@ static void exchange_bury(struct grave *g)
     buf_done(&x->body);
     buf_done(&x->out);
     arena_done(&x->arena);
-    mem_free(x);
+    worker_exchange_block_back(x->w, x);
 }
 
 static void exchange_release(struct exchange *x)
@@ -87,7 +87,7 @@ static void on_deadline(struct alarm *a)
 
 struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call)
 {
-    struct exchange *x = mem_alloc(sizeof *x);
+    struct exchange *x = worker_exchange_block(w);
 
     if (x == NULL)
         return NULL;

@@ -87,7 +87,7 @@ struct exchange {
     int64_t asked_at, answered_at; /* ms: provider */
     uint64_t bytes_in, bytes_out, progress_bytes;
     int64_t progress_at;
-    bool provider_done, provider_paused, head_sent;
+    bool provider_done, provider_paused, head_sent, trailer;
     bool asked_items;  /* _items was given */
     bool unknown_item; /* and names something that the resource does not have */
     bool concluded, answered,

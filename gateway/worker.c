@@ -28,6 +28,28 @@ void worker_digest_back(struct worker *w, struct digest *g)
         digest_free(g);
 }
 
+struct exchange *worker_exchange_block(struct worker *w)
+{
+    struct exchange *x = w->spare;
+
+    if (x == NULL)
+        return mem_alloc(sizeof *x);
+    w->spare = x->next;
+    w->n_spare--;
+    return x;
+}
+
+void worker_exchange_block_back(struct worker *w, struct exchange *x)
+{
+    if (w->n_spare == EXCHANGE_POOL) {
+        mem_free(x);
+        return;
+    }
+    x->next = w->spare;
+    w->spare = x;
+    w->n_spare++;
+}
+
 /* ---- evidence ---- */
 static void on_evidence(void *arg)
 {
@@ -298,7 +320,9 @@ static void worker_done(struct worker *w)
     snapshot_unref(w->snapshot);
     while (w->n_digests > 0)
         digest_free(w->digests[--w->n_digests]);
-    w->loop = loop_free(w->loop);
+    w->loop = loop_free(w->loop); /* buries exchanges, which come back as spare */
+    for (struct exchange *x; (x = w->spare) != NULL; mem_free(x))
+        w->spare = x->next;
     mem_free(w);
 }
 

@@ -18,7 +18,7 @@ struct connection { /* one consumer's connection */
     char address[46];
 };
 
-enum { DIGEST_POOL = 64 };
+enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128 };
 struct worker {
     struct worker_config cfg;
     struct loop *loop;
@@ -36,6 +36,8 @@ struct worker {
     size_t n_connections, n_exchanges;
     struct digest *digests[DIGEST_POOL]; /* free ones, last in first out */
     unsigned n_digests;
+    struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */
+    unsigned n_spare;
     struct flood flood;
     struct worker_note *drain; /* waits for the last exchange */
     bool draining, stopping;
@@ -47,7 +49,10 @@ struct worker {
 
 struct digest *worker_digest(struct worker *w);              /* NULL: no memory */
 void worker_digest_back(struct worker *w, struct digest *g); /* NULL is ok */
-void worker_exchange_gone(struct worker *w);                 /* one less runs */
+/* Memory for an exchange, not cleared; NULL: none. */
+struct exchange *worker_exchange_block(struct worker *w);
+void worker_exchange_block_back(struct worker *w, struct exchange *x);
+void worker_exchange_gone(struct worker *w); /* one less runs */
 /* A lazy record was queued: the writer is told of it soon, even if nothing else comes. */
 void worker_nudge_later(struct worker *w);
 extern const struct http_service consumer_service; /* consumer_http.c; its arg is the worker */

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+enum { HEAD_ROOM = 700 };
+
 struct slice http_status_text(int status)
 {
     static const struct {
@@ -114,6 +116,8 @@ void http_reply_head(struct http_call *call, const struct http_reply *r)
 
     if (!call->open || c->doom != REASON_INTERNAL)
         return;
+    /* One allocation for a short answer. */
+    buf_reserve(&c->out, HEAD_ROOM + (r->length > 0 && r->length < CONN_FLUSH ? (size_t)r->length : 0));
     c->replied = true;
     c->chunking = false;
     c->closing = c->closing || r->close || c->draining || !c->request_done;
