@@ -38,7 +38,7 @@ static bool split_host(struct slice authority, struct slice *host, struct slice 
         if (host->n == 0 || !all_of(*host, "-._"))
             return false;
     }
-    return port->n == 0 || port->p[0] == ':';
+    return slice_find(authority, '@') == authority.n && (port->n == 0 || port->p[0] == ':');
 }
 
 static bool split_url(struct slice url, bool *https, struct slice *authority, struct slice *path)

@@ -1,0 +1,424 @@
+/* Calls and the pool against a real provider: connections kept and found stale, limits, deadlines, cuts, back-pressure,
+ * and for each failure what may be said about the provider having been reached. */
+#include "provider.h"
+
+#include <sys/socket.h>
+
+struct heard { /* what one call was told */
+    int status;
+    struct buf body;
+    struct loop *loop;
+    struct connector_call *call;
+    unsigned ended, failed;
+    enum reason why;
+    enum reached reached;
+    bool pause_at_head, abort_at_head, stop;
+};
+struct scene {
+    struct provider provider;
+    struct loop *loop;
+    struct connector_pool *pool;
+    struct text_target t;
+};
+
+static void on_head(void *user, int status, struct slice type)
+{
+    struct heard *h = user;
+
+    (void)type;
+    h->status = status;
+    if (h->pause_at_head)
+        connector_read(h->call, false);
+    if (h->abort_at_head)
+        h->call = connector_abort(h->call);
+    if (h->abort_at_head)
+        loop_stop(h->loop);
+}
+
+static void on_body(void *user, struct slice bytes)
+{
+    buf_put(&((struct heard *)user)->body, bytes);
+}
+
+static void over(struct heard *h)
+{
+    h->call = NULL;
+    if (h->stop)
+        loop_stop(h->loop);
+}
+
+static void on_end(void *user)
+{
+    struct heard *h = user;
+
+    h->ended++;
+    over(h);
+}
+
+static void on_fail(void *user, enum reason why, enum reached reached)
+{
+    struct heard *h = user;
+
+    h->failed++;
+    h->why = why;
+    h->reached = reached;
+    over(h);
+}
+
+static const struct connector_events events = { on_head, on_body, on_end, on_fail };
+
+static void scene_begin(struct scene *s, const char *more)
+{
+    static const struct connector_world w = { .workers = 1 };
+    char text[512];
+
+    memset(s, 0, sizeof *s);
+    provider_start(&s->provider);
+    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://127.0.0.1:%u', tls: {mode: none, reason: test}%s}",
+             s->provider.port, more);
+    compile_text(&s->t, &w, false, text, NULL);
+    assert_int_equal(s->t.err, ERR_OK);
+    s->loop = loop_new();
+    s->pool = connector_pool_new(s->loop, 0);
+}
+
+static void scene_end(struct scene *s)
+{
+    s->pool = connector_pool_free(s->pool);
+    compile_done(&s->t);
+    s->loop = loop_free(s->loop);
+    provider_stop(&s->provider);
+}
+
+static enum err begin(struct scene *s, struct heard *h, const char *target, bool safe)
+{
+    struct connector_request q = { .method = SLICE("GET"), .target = slice_of(target), .safe = safe };
+    enum err e;
+
+    buf_done(&h->body);
+    buf_init(&h->body, 16 << 20);
+    h->status = 0;
+    h->ended = h->failed = 0;
+    h->loop = s->loop;
+    e = connector_start(s->pool, s->t.target, &q, &events, h, &h->call);
+    assert_int_equal(h->ended + h->failed + (unsigned)h->status, 0); /* never calls back before it has returned */
+    return e;
+}
+
+static void ask(struct scene *s, struct heard *h, const char *target, bool safe)
+{
+    h->stop = true;
+    assert_int_equal(begin(s, h, target, safe), ERR_OK);
+    loop_run(s->loop);
+}
+
+struct pause {
+    struct alarm alarm;
+    struct loop *loop;
+};
+
+static void pause_over(struct alarm *a)
+{
+    loop_stop(((struct pause *)a)->loop);
+}
+
+static void run_for(struct loop *l, int64_t ms)
+{
+    struct pause p = { .loop = l };
+
+    alarm_init(&p.alarm, pause_over);
+    alarm_set(l, &p.alarm, ms);
+    loop_run(l);
+    alarm_clear(&p.alarm);
+}
+
+#define BODY(h, text)                                                                                                  \
+    do {                                                                                                               \
+        if (!slice_is(buf_slice(&(h)->body), text))                                                                    \
+            fail_msg("body '%.*s', want '%s'", (int)(h)->body.n, (h)->body.p ? (h)->body.p : "", text);                \
+    } while (0)
+
+static void connections_are_kept(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    ask(&s, &h, "/ok", true);
+    BODY(&h, "c1r1");
+    ask(&s, &h, "/ok", false);
+    BODY(&h, "c1r2");
+    ask(&s, &h, "/chunks", false);
+    BODY(&h, "abcde");
+    ask(&s, &h, "/ok", false);
+    BODY(&h, "c1r4");
+    assert_int_equal(h.status, 200);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static void stale_is_tried_again_once(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    ask(&s, &h, "/stale", true);
+    ask(&s, &h, "/ok", true); /* the provider takes the request and closes */
+    assert_int_equal(h.ended, 1);
+    BODY(&h, "c2r1");
+    ask(&s, &h, "/stale", true);
+    ask(&s, &h, "/ok", false); /* not safe: it may have been done */
+    assert_int_equal(h.failed, 1);
+    assert_int_equal(h.why, REASON_PROVIDER_CUT);
+    assert_int_equal(h.reached, REACHED_UNKNOWN);
+    ask(&s, &h, "/stale", true);
+    ask(&s, &h, "/dead", true); /* the second try ends alike: once is enough */
+    assert_int_equal(h.failed, 1);
+    assert_int_equal(h.reached, REACHED_UNKNOWN);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static void failures_by_table(void **state)
+{
+    static const struct {
+        const char *target;
+        enum reason why;
+        enum reached reached;
+    } rows[] = {
+        { "/dead", REASON_PROVIDER_CUT, REACHED_UNKNOWN },    { "/hang", REASON_PROVIDER_TIMEOUT, REACHED_UNKNOWN },
+        { "/cut", REASON_PROVIDER_CUT, REACHED_YES },         { "/gzip", REASON_PROVIDER_MALFORMED, REACHED_YES },
+        { "/noise", REASON_PROVIDER_MALFORMED, REACHED_YES },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct heard h = { 0 };
+        struct scene s;
+        scene_begin(&s, ", timeout: 200ms");
+        ask(&s, &h, rows[i].target, true);
+        if (h.failed != 1 || h.why != rows[i].why || h.reached != rows[i].reached)
+            fail_msg("%s: %u %s %s", rows[i].target, h.failed, reason_info(h.why)->code, reached_name(h.reached));
+        ask(&s, &h, "/ok", true); /* and it goes on, on a new connection */
+        BODY(&h, "c2r1");
+        assert_int_equal(atomic_load(&s.t.target->running), 0);
+        buf_done(&h.body);
+        scene_end(&s);
+    }
+}
+
+static void unreachable_then_circuit(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+    int64_t began;
+
+    (void)state;
+    scene_begin(&s, "");
+    shutdown(s.provider.fd, SHUT_RDWR); /* refuses from now on */
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
+        ask(&s, &h, "/ok", true);
+        assert_int_equal(h.failed, 1);
+        assert_int_equal(h.why, REASON_PROVIDER_UNREACHABLE);
+        assert_int_equal(h.reached, REACHED_NO);
+    }
+    began = clock_mono_ms();
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_AGAIN);
+    assert_true(clock_mono_ms() - began < 500);
+    assert_int_equal(atomic_load(&s.t.target->running), 0);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static void queue_keeps_the_limit(void **state)
+{
+    struct heard h[6] = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 2, queue: 5s}");
+    for (unsigned i = 0; i < 6; i++) {
+        h[i].stop = i == 5;
+        assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
+    }
+    loop_run(s.loop);
+    run_for(s.loop, 50);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(h[i].ended, 1);
+        buf_done(&h[i].body);
+    }
+    assert_int_equal(atomic_load(&s.provider.most), 2);
+    assert_int_equal(atomic_load(&s.provider.connections), 2);
+    scene_end(&s);
+}
+
+static void queue_gives_up(void **state)
+{
+    struct heard h[3] = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 100ms}");
+    assert_int_equal(begin(&s, &h[0], "/hang", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[1], "/ok", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[2], "/ok", true), ERR_OK);
+    h[2].call = connector_abort(h[2].call); /* leaves the queue without a word */
+    run_for(s.loop, 400);
+    assert_int_equal(h[1].failed, 1);
+    assert_int_equal(h[1].why, REASON_PROVIDER_BUSY);
+    assert_int_equal(h[1].reached, REACHED_NO);
+    assert_int_equal(h[2].failed + h[2].ended, 0);
+    h[0].call = connector_abort(h[0].call);
+    assert_int_equal(atomic_load(&s.t.target->running), 0);
+    for (unsigned i = 0; i < 3; i++)
+        buf_done(&h[i].body);
+    scene_end(&s);
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 0s}");
+    assert_int_equal(begin(&s, &h[0], "/hang", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[1], "/ok", true), ERR_BUSY);
+    buf_done(&h[0].body);
+    buf_done(&h[1].body);
+    scene_end(&s); /* with a call under way: dropped without a callback */
+    assert_int_equal(h[0].failed + h[0].ended, 0);
+}
+
+/* Another worker holds the only place and gives it back: nobody tells, yet the queue moves. */
+static void place_freed_elsewhere(void **state)
+{
+    struct heard h = { .stop = true };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 2s}");
+    assert_true(health_admit(s.t.target, 0));
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
+    run_for(s.loop, 150);
+    assert_int_equal(h.ended, 0);
+    health_leave(s.t.target);
+    loop_run(s.loop);
+    assert_int_equal(h.ended, 1);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static void back_pressure(void **state)
+{
+    struct heard h = { .pause_at_head = true, .stop = true };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", timeout: 300ms");
+    assert_int_equal(begin(&s, &h, "/big", true), ERR_OK);
+    run_for(s.loop, 600); /* the pause is ours: no time-out */
+    assert_true(h.status == 200 && h.ended + h.failed == 0);
+    assert_true(h.body.n <= 64 * 1024);
+    connector_read(h.call, true);
+    loop_run(s.loop);
+    assert_int_equal(h.ended, 1);
+    assert_int_equal(h.body.n, 4 << 20);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static void aborted_inside_a_callback(void **state)
+{
+    struct heard h = { .abort_at_head = true };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
+    loop_run(s.loop);
+    run_for(s.loop, 50);
+    assert_int_equal(h.ended + h.failed + (unsigned)h.body.n, 0);
+    assert_int_equal(atomic_load(&s.t.target->running), 0);
+    h.abort_at_head = false;
+    ask(&s, &h, "/ok", true);
+    BODY(&h, "c2r1");
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+static bool shown(struct heard *h, const char *line)
+{
+    buf_putc(&h->body, '\0');
+    h->body.n--;
+    return strstr(h->body.p, line) != NULL;
+}
+
+static void headers_are_ours(void **state)
+{
+    static const struct http_header given[] = { { { "Host", 4 }, { "evil", 4 } },
+                                                { { "content-length", 14 }, { "9", 1 } },
+                                                { { "AUTHORIZATION", 13 }, { "x", 1 } },
+                                                { { "X-User", 6 }, { "zhang", 5 } } };
+    struct connector_request q = { .method = SLICE("POST"),
+                                   .target = SLICE("/show?a=1"),
+                                   .content_type = SLICE("application/json"),
+                                   .body = SLICE("{}"),
+                                   .headers = given,
+                                   .n_headers = COUNT(given) };
+    struct heard h = { .stop = true };
+    struct scene s;
+    char host[64];
+
+    (void)state;
+    scene_begin(&s, "");
+    h.loop = s.loop;
+    buf_init(&h.body, 1 << 16);
+    assert_int_equal(connector_start(s.pool, s.t.target, &q, &events, &h, &h.call), ERR_OK);
+    loop_run(s.loop);
+    snprintf(host, sizeof host, "POST /show?a=1 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", s.provider.port);
+    assert_true(shown(&h, host));
+    assert_true(shown(&h, "X-User: zhang\r\n") && shown(&h, "Content-Length: 2\r\n\r\n{}"));
+    assert_true(shown(&h, "Content-Type: application/json\r\n") && shown(&h, "Accept-Encoding: identity\r\n"));
+    assert_false(shown(&h, "evil") || shown(&h, "content-length") || shown(&h, "AUTHORIZATION"));
+    q.target = SLICE("/a b");
+    assert_int_equal(connector_start(s.pool, s.t.target, &q, &events, &h, &h.call), ERR_INVALID);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+/* A target that no snapshot holds loses its idle connections at the next trim, and its memory. */
+static void trim_lets_go(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    ask(&s, &h, "/ok", true);
+    connector_pool_trim(s.pool);
+    ask(&s, &h, "/ok", true);
+    BODY(&h, "c1r2"); /* held: kept */
+    connector_unref(connector_ref(s.t.target));
+    connector_unref(s.t.target);
+    s.t.target = NULL;
+    connector_pool_trim(s.pool);
+    for (size_t i = 0; i < BUCKETS; i++)
+        assert_null(s.pool->bucket[i]);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connections_are_kept),
+        cmocka_unit_test(stale_is_tried_again_once),
+        cmocka_unit_test(failures_by_table),
+        cmocka_unit_test(unreachable_then_circuit),
+        cmocka_unit_test(queue_keeps_the_limit),
+        cmocka_unit_test(queue_gives_up),
+        cmocka_unit_test(place_freed_elsewhere),
+        cmocka_unit_test(back_pressure),
+        cmocka_unit_test(aborted_inside_a_callback),
+        cmocka_unit_test(headers_are_ours),
+        cmocka_unit_test(trim_lets_go),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,259 @@
+/* Compiling `connector`: what DESIGN.md shows is taken, everything wrong is told with its place, in one go. */
+#include "provider.h"
+
+#include <sys/stat.h>
+
+#define PLAIN "tls: {mode: none, reason: old}"
+
+static const struct connector_world nowhere = { .secrets_dir = "/nonexistent",
+                                                .trust_dir = "/nonexistent",
+                                                .workers = 2 };
+
+static const struct {
+    const char *connector, *more;
+    const char *wants[3]; /* in the diags, English; none: it compiles */
+} rows[] = {
+    { "{kind: soap, endpoint: 'https://hukou.example:7443/service', operation: {namespace: 'urn:hukou', name: "
+      "QueryPerson, "
+      "soap: '1.1'}, tls: {mode: mutual, identity: gateway, trust: providers}, timeout: 5s, limits: {in_flight: 8, "
+      "rate: "
+      "20/s, queue: 2s}}",
+      NULL,
+      { NULL } },
+    { "{kind: http, endpoint: 'https://127.0.0.1:7444/api', path: '/people/{id}', tls: {mode: server, trust: a}, auth: "
+      "{bearer: {secret: permit}}}",
+      NULL,
+      { NULL } },
+    { "{kind: http, endpoint: 'http://[::1]:80', " PLAIN ", limits: {rate: 3600/h}}", NULL, { NULL } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: legacy, reason: TLS 1.0 until 2027}}", NULL, { NULL } },
+    { "{kind: http, endpoint: 'https://h'}", NULL, { NULL } },
+    { "{kind: http, endpoint: 'https://h', auth: {basic: {user: u, secret: s}}}", NULL, { NULL } },
+    { "{kind: http, endpoint: 'https://h', auth: {header: {name: X-Key, secret: s}}}", NULL, { NULL } },
+
+    { "{endpoint: 'https://h'}", NULL, { "'kind' is missing" } },
+    { "{kind: http}", NULL, { "'endpoint' is missing" } },
+    { "{kind: sql, endpoint: 'https://h'}", NULL, { "http" } },
+    { "{kind: http, endpoint: 'https://h', endpont: x}", NULL, { "did you mean 'endpoint'" } },
+    { "{kind: http, endpoint: 'https://h', method: GET}", NULL, { "request.method" } },
+    { "{kind: http, endpoint: 'https://h', operation: {namespace: a, name: b}}",
+      NULL,
+      { "operation belongs to kind soap" } },
+    { "{kind: soap, endpoint: 'https://h', path: /a, operation: {namespace: a, name: b}}",
+      NULL,
+      { "path belongs to kind http" } },
+    { "{kind: soap, endpoint: 'https://h', operation: {namespace: 'a\"b', name: b}}", NULL, { "SOAPAction" } },
+    { "{kind: http, endpoint: 'ftp://h'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://u:p@h'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://h/a?b'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://h/a b'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://h/%zz'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://户口.example'}", NULL, { "endpoint is https://" } },
+    { "{kind: http, endpoint: 'https://h:0'}", NULL, { "the port of endpoint" } },
+    { "{kind: http, endpoint: 'https://h:65536'}", NULL, { "the port of endpoint" } },
+    { "{kind: http, endpoint: 'http://h'}", NULL, { "needs an https endpoint" } },
+    { "{kind: http, endpoint: 'http://h', tls: {mode: mutual}}", NULL, { "needs an https endpoint" } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: none, reason: x}}", NULL, { "mode none with an https" } },
+    { "{kind: http, endpoint: 'http://h', tls: {mode: none}}", NULL, { "needs a reason" } },
+    { "{kind: http, endpoint: 'http://h', tls: {mode: none, reason: ' '}}", NULL, { "needs a reason" } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: legacy}}", NULL, { "needs a reason" } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: TLCP}}", NULL, { "mutual" } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: server, trust: '../x'}}", NULL, { "trust" } },
+    { "{kind: http, endpoint: 'https://h', tls: {mode: mutual, identity: other}}", NULL, { "the only identity" } },
+    { "{kind: http, endpoint: 'https://h', auth: {bearer: {secret: ../../etc/passwd}}}", NULL, { "secret" } },
+    { "{kind: http, endpoint: 'https://h', auth: {}}", NULL, { "exactly one of" } },
+    { "{kind: http, endpoint: 'https://h', auth: {bearer: {secret: a}, basic: {user: u, secret: a}}}",
+      NULL,
+      { "exactly one of" } },
+    { "{kind: http, endpoint: 'https://h', auth: {header: {name: Host, secret: a}}}", NULL, { "Host is no header" } },
+    { "{kind: http, endpoint: 'https://h', auth: {header: {name: 'X Y', secret: a}}}", NULL, { "is no header" } },
+    { "{kind: http, endpoint: 'https://h', auth: {basic: {user: 'a:b', secret: a}}}", NULL, { "without a colon" } },
+    { "{kind: http, endpoint: 'https://h', auth: {header: {name: X-Key, secret: s}}}",
+      "request: {params: [{const: a, to: 'header:x-key'}]}\n",
+      { "is filled by connector.auth" } },
+    { "{kind: http, endpoint: 'https://h', timeout: 1ms}", NULL, { "timeout" } },
+    { "{kind: http, endpoint: 'https://h', limits: {in_flight: 0}}", NULL, { "in_flight" } },
+    { "{kind: http, endpoint: 'https://h', limits: {rate: fast}}", NULL, { "20/s" } },
+    { "{kind: http, endpoint: 'https://h', limits: {rate: 0/s}}", NULL, { "20/s" } },
+    { "{kind: http, endpoint: 'ftp://h', tls: {mode: legacy}, limits: {rate: x}}",
+      NULL,
+      { "endpoint is https://", "needs a reason", "20/s" } },
+    { "text", NULL, { "connector is missing" } },
+};
+
+static void compiles_by_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct text_target t;
+        struct buf said = BUF_INIT(1 << 16);
+
+        compile_text(&t, &nowhere, true, rows[i].connector, rows[i].more);
+        diags_print(&t.d, LANG_EN, &said);
+        buf_putc(&said, '\0');
+        if ((t.err == ERR_OK) != (rows[i].wants[0] == NULL))
+            fail_msg("%s: %s %s", rows[i].connector, err_name(t.err), said.p);
+        for (size_t k = 0; k < 3 && rows[i].wants[k]; k++)
+            if (strstr(said.p, rows[i].wants[k]) == NULL)
+                fail_msg("%s: no '%s' in %s", rows[i].connector, rows[i].wants[k], said.p);
+        for (const struct diag *d = t.d.first; d; d = d->next)
+            assert_true(d->line > 0);
+        buf_done(&said);
+        compile_done(&t);
+    }
+}
+
+static void what_is_kept(void **state)
+{
+    struct text_target t;
+
+    (void)state;
+    compile_text(
+        &t, NULL, true,
+        "{kind: soap, endpoint: 'HTTPS://Hukou.example:443/a', operation: {namespace: 'urn:h', name: Q}, tls: "
+        "{mode: legacy, reason: ' old ', name: other.example}, limits: {in_flight: 3, rate: 600/m, queue: 1s}}",
+        NULL);
+    assert_int_equal(t.err, ERR_OK);
+    assert_string_equal(connector_kind(t.target), "soap");
+    assert_true(slice_is(connector_weakness(t.target), "legacy: old"));
+    assert_true(slice_is(t.target->host, "Hukou.example")); /* the default port is not said */
+    assert_true(slice_is(t.target->name, "other.example"));
+    assert_true(slice_is(t.target->path, "/a"));
+    assert_true(slice_is(t.target->soap_action, "\"urn:h#Q\""));
+    assert_int_equal(t.target->in_flight, 3);
+    assert_int_equal(t.target->rate_us, 100000);
+    assert_int_equal(t.target->queue, 1000);
+    assert_int_equal(t.target->timeout, 10000);
+    compile_done(&t);
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://[::1]:8443/'}", NULL);
+    assert_true(slice_is(t.target->host, "[::1]:8443") && slice_is(t.target->name, "::1"));
+    assert_int_equal(connector_weakness(t.target).n, 0);
+    compile_done(&t);
+}
+
+/* With secrets and trust: refused until they are there, and are private. */
+static void secrets_are_read(void **state)
+{
+    char dir[] = "/tmp/sluice-secrets-XXXXXX", path[64];
+    struct connector_world w = { .secrets_dir = dir, .trust_dir = dir, .workers = 1 };
+    static const struct {
+        const char *text;
+        unsigned mode;
+        const char *auth; /* the header's value; NULL: refused */
+    } files[] = {
+        { NULL, 0600, NULL }, { "s3cret\n", 0644, NULL },    { "two\nlines", 0600, NULL },
+        { "", 0600, NULL },   { "caf\xC3\xA9", 0600, NULL }, { "s3cret\r\n", 0600, "Basic dTpzM2NyZXQ=" },
+    };
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/old", dir);
+    for (size_t i = 0; i < COUNT(files); i++) {
+        struct text_target t;
+        if (files[i].text)
+            assert_int_equal(file_write(path, slice_of(files[i].text), files[i].mode, NULL), ERR_OK);
+        compile_text(&t, &w, false,
+                     "{kind: http, endpoint: 'http://127.0.0.1:9', " PLAIN ", auth: {basic: {user: u, secret: old}}}",
+                     NULL);
+        if ((t.err == ERR_OK) != (files[i].auth != NULL))
+            fail_msg("file %zu: %s", i, err_name(t.err));
+        if (files[i].auth)
+            assert_string_equal(t.target->auth, files[i].auth);
+        for (const struct diag *d = t.d.first; d; d = d->next)
+            assert_null(strstr(d->what[LANG_EN], "s3cret"));
+        compile_done(&t);
+    }
+    unlink(path);
+    rmdir(dir);
+}
+
+static void trust_must_be_there(void **state)
+{
+    struct text_target t;
+
+    (void)state;
+    compile_text(&t, &nowhere, false, "{kind: http, endpoint: 'https://127.0.0.1:9', tls: {mode: server, trust: city}}",
+                 NULL);
+    assert_int_equal(t.err, ERR_INVALID);
+    assert_non_null(strstr(t.d.first->what[LANG_EN], "/nonexistent/city.pem"));
+    compile_done(&t);
+    compile_text(&t, &nowhere, false, "{kind: http, endpoint: 'http://no-such-host.invalid', " PLAIN "}", NULL);
+    assert_int_equal(t.err, ERR_INVALID);
+    assert_non_null(strstr(t.d.first->what[LANG_EN], "cannot be resolved"));
+    compile_done(&t);
+}
+
+static void limits_hold(void **state)
+{
+    struct text_target t;
+    unsigned n = 0;
+
+    (void)state;
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h', limits: {in_flight: 2, rate: 20/s}}", NULL);
+    assert_true(health_admit(t.target, 1000) && health_admit(t.target, 1000));
+    assert_false(health_admit(t.target, 1000)); /* two are under way */
+    health_leave(t.target);
+    health_leave(t.target);
+    for (int64_t now = 2000; now < 3000; now += 10)
+        if (health_admit(t.target, now)) {
+            n++;
+            health_leave(t.target);
+        }
+    assert_in_range(n, 20, 25); /* a second's worth and the burst */
+    compile_done(&t);
+}
+
+static void circuit_opens_and_probes(void **state)
+{
+    struct text_target t;
+
+    (void)state;
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
+        assert_true(health_may_connect(t.target, 100));
+        health_unreachable(t.target, 100);
+    }
+    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS - 1));
+    assert_true(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS)); /* one probe */
+    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
+    health_connected(t.target);
+    assert_true(health_may_connect(t.target, 101 + CIRCUIT_OPEN_MS));
+    compile_done(&t);
+}
+
+static void no_leak_when_memory_fails(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n < 20; n++) {
+        struct arena a;
+        const struct doc *docs;
+        struct diags d;
+        struct connector_target *target = NULL;
+
+        arena_init(&a, 4 << 20);
+        diags_init(&d, &a);
+        assert_int_equal(
+            doc_read_yaml(SLICE("connector: {kind: http, endpoint: 'https://h', timeout: 5s}\n"), &a, &d, &docs),
+            ERR_OK);
+        mem_fail_nth(n);
+        if (connector_compile(docs->first, NULL, true, &target, &d) == ERR_OK)
+            connector_unref(target);
+        mem_fail_nth(0);
+        arena_done(&a);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(compiles_by_table),
+        cmocka_unit_test(what_is_kept),
+        cmocka_unit_test(secrets_are_read),
+        cmocka_unit_test(trust_must_be_there),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(circuit_opens_and_probes),
+        cmocka_unit_test(no_leak_when_memory_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
