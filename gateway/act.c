@@ -111,6 +111,7 @@ enum err act_begin(struct api_request *q, struct act *a, bool narrows)
 
 static void put_author(const struct api_request *q, struct audit_record *r)
 {
+    r->peer = slice_of(q->address);
     if (q->actor.peer == NULL)
         return;
     r->author = slice_of(q->actor.peer->uri);
