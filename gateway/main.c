@@ -156,9 +156,9 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
 
 static void stop(struct daemon *m)
 {
-    m->control = control_free(m->control);
     for (unsigned i = 0; i < m->n; i++)
         m->workers[i] = worker_stop(m->workers[i]);
+    m->control = control_free(m->control); /* after the workers: their last notes come home to its loop */
     for (unsigned i = 0; i < m->listening; i++)
         if (m->fds[i] >= 0)
             close(m->fds[i]);
