@@ -1,0 +1,121 @@
+/* Alarms: never early, not much late, moved, cleared, and set from inside each other. */
+#include "net_test.h"
+
+struct bell {
+    struct alarm alarm;
+    struct loop *loop;
+    int64_t due, rang;
+    unsigned times;
+    struct bell *other;
+};
+
+static void ring(struct alarm *a)
+{
+    struct bell *b = (struct bell *)a;
+
+    b->rang = clock_mono_ms();
+    b->times++;
+    if (b->other)
+        alarm_clear(&b->other->alarm);
+}
+
+static void set(struct bell *b, struct loop *l, int64_t ms)
+{
+    b->loop = l;
+    b->due = loop_now(l) + ms;
+    alarm_set(l, &b->alarm, ms);
+}
+
+static void never_early(void **state)
+{
+    static const int64_t after[] = { 0, 1, 63, 64, 65, 127, 128, 200, 333, 500 };
+    struct bell bells[COUNT(after)] = { 0 };
+    struct loop *l = loop_new();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(after); i++) {
+        alarm_init(&bells[i].alarm, ring);
+        set(&bells[i], l, after[i]);
+    }
+    run_for(l, 700);
+    for (size_t i = 0; i < COUNT(after); i++) {
+        assert_int_equal(bells[i].times, 1);
+        assert_true(bells[i].rang >= bells[i].due);
+    }
+    loop_free(l);
+}
+
+static void moved_and_cleared(void **state)
+{
+    struct bell later = { 0 }, sooner = { 0 }, cleared = { 0 }, far_off = { 0 };
+    struct loop *l = loop_new();
+
+    (void)state;
+    alarm_init(&later.alarm, ring);
+    alarm_init(&sooner.alarm, ring);
+    alarm_init(&cleared.alarm, ring);
+    alarm_init(&far_off.alarm, ring);
+    alarm_clear(&cleared.alarm); /* not set: nothing happens */
+    set(&later, l, 64);
+    set(&later, l, 300);
+    set(&sooner, l, 100000);
+    set(&sooner, l, 64);
+    set(&cleared, l, 64);
+    alarm_clear(&cleared.alarm);
+    set(&far_off, l, 10LL * 24 * 3600 * 1000); /* beyond one turn of the wheel */
+    run_for(l, 200);
+    assert_int_equal(later.times, 0);
+    assert_int_equal(sooner.times, 1);
+    run_for(l, 250);
+    assert_int_equal(later.times, 1);
+    assert_true(later.rang >= later.due);
+    assert_int_equal(cleared.times + far_off.times, 0);
+    loop_free(l);
+}
+
+/* Two in one slot: the first that rings clears the other. */
+static void cleared_by_its_neighbour(void **state)
+{
+    struct bell a = { 0 }, b = { 0 };
+    struct loop *l = loop_new();
+
+    (void)state;
+    alarm_init(&a.alarm, ring);
+    alarm_init(&b.alarm, ring);
+    a.other = &b;
+    b.other = &a;
+    set(&a, l, 70);
+    set(&b, l, 70);
+    run_for(l, 300);
+    assert_int_equal(a.times + b.times, 1);
+    loop_free(l);
+}
+
+static void again(struct alarm *a)
+{
+    struct bell *b = (struct bell *)a;
+
+    if (++b->times < 5)
+        alarm_set(b->loop, a, 0);
+}
+
+static void sets_itself(void **state)
+{
+    struct bell b = { 0 };
+    struct loop *l = loop_new();
+
+    (void)state;
+    alarm_init(&b.alarm, again);
+    set(&b, l, 0);
+    run_for(l, 700);
+    assert_int_equal(b.times, 5);
+    loop_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(never_early), cmocka_unit_test(moved_and_cleared),
+                                        cmocka_unit_test(cleared_by_its_neighbour), cmocka_unit_test(sets_itself) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,209 @@
+/* The client's side: one answer in whatever pieces, what is reusable, what is cut, late or more than was asked for. */
+#include "net_test.h"
+
+#include <sys/socket.h>
+
+struct told {
+    struct loop *loop;
+    struct buf log, body;
+    bool ended, reusable, failed, idle_closed, sent;
+    enum reason why;
+};
+
+static void on_head(void *user, const struct http_head *h)
+{
+    buf_printf(&((struct told *)user)->log, "%d ", h->status);
+}
+
+static void on_body(void *user, struct slice bytes)
+{
+    buf_put(&((struct told *)user)->body, bytes);
+}
+
+static void on_end(void *user, bool reusable)
+{
+    struct told *t = user;
+
+    t->ended = true;
+    t->reusable = reusable;
+}
+
+static void on_fail(void *user, enum reason why, bool sent)
+{
+    struct told *t = user;
+
+    t->failed = true;
+    t->why = why;
+    t->sent = sent;
+}
+
+static void on_idle_closed(void *user)
+{
+    ((struct told *)user)->idle_closed = true;
+}
+
+static const struct http_client_events events = { on_head, on_body, on_end, on_fail, on_idle_closed, NULL };
+
+struct pair {
+    struct told told;
+    struct http_client *client;
+    int listener, fd; /* the provider's end */
+};
+
+static void pair_begin(struct pair *p, bool head_method, int64_t ms)
+{
+    struct sockaddr_storage to;
+    char text[32];
+
+    *p = (struct pair){ .told = { .loop = loop_new(), .log = BUF_INIT(4096), .body = BUF_INIT(1 << 20) } };
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &p->listener, NULL), ERR_OK);
+    snprintf(text, sizeof text, "127.0.0.1:%u", net_port(p->listener));
+    assert_int_equal(net_resolve(slice_of(text), 1, &to, NULL), ERR_OK);
+    p->client = http_client_new(p->told.loop, &to, NULL, SLICE(""), &events, &p->told, 1000);
+    assert_non_null(p->client);
+    assert_int_equal(http_client_send(p->client, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), head_method, ms), ERR_OK);
+    assert_int_equal(http_client_send(p->client, SLICE("x"), false, 1), ERR_BUSY);
+    for (unsigned i = 0; (p->fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK)) < 0 && i < 1000; i++)
+        turns(p->told.loop, 1);
+    assert_true(p->fd >= 0);
+    turns(p->told.loop, 3);
+    assert_true(recv(p->fd, text, sizeof text, 0) > 0); /* unread, it would turn closing into a reset */
+}
+
+static void pair_end(struct pair *p)
+{
+    p->client = http_client_free(p->client);
+    turns(p->told.loop, 1);
+    if (p->fd >= 0)
+        close(p->fd);
+    close(p->listener);
+    loop_free(p->told.loop);
+    buf_done(&p->told.log);
+    buf_done(&p->told.body);
+}
+
+static void say(struct pair *p, const char *text, size_t n)
+{
+    assert_int_equal(send(p->fd, text, n, MSG_NOSIGNAL), n);
+    turns(p->told.loop, 3);
+}
+
+static void hang_up(struct pair *p)
+{
+    close(p->fd);
+    p->fd = -1;
+    turns(p->told.loop, 5);
+}
+
+#define OK_ "HTTP/1.1 200 OK\r\n"
+static const struct {
+    const char *name, *text;
+    bool head_method, close; /* the provider closes behind it */
+    const char *body;        /* NULL: fails with `why` */
+    bool reusable;
+    enum reason why;
+} rows[] = {
+    { "length", OK_ "Content-Length: 5\r\n\r\nhello", false, false, "hello", true, 0 },
+    { "empty", OK_ "Content-Length: 0\r\n\r\n", false, false, "", true, 0 },
+    { "204", "HTTP/1.1 204 No\r\n\r\n", false, false, "", true, 0 },
+    { "chunks and trailers", OK_ "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: 1\r\n\r\n", false,
+      false, "abcde", true, 0 },
+    { "interim first",
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" OK_ "Content-Length: 2\r\n\r\nhi", false,
+      false, "hi", true, 0 },
+    { "asked to close", OK_ "Connection: close\r\nContent-Length: 2\r\n\r\nhi", false, false, "hi", false, 0 },
+    { "until close", OK_ "\r\nall of it", false, true, "all of it", false, 0 },
+    { "of HEAD", OK_ "Content-Length: 5\r\n\r\n", true, false, "", true, 0 },
+    { "cut by length", OK_ "Content-Length: 6\r\n\r\nhello", false, true, NULL, false, REASON_PROVIDER_CUT },
+    { "cut in chunks", OK_ "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false, true, NULL, false,
+      REASON_PROVIDER_CUT },
+    { "cut in the head", OK_ "Content-", false, true, NULL, false, REASON_PROVIDER_CUT },
+    { "nothing", "", false, true, NULL, false, REASON_PROVIDER_UNREACHABLE },
+    { "broken chunks", OK_ "Transfer-Encoding: chunked\r\n\r\nz\r\n", false, false, NULL, false,
+      REASON_PROVIDER_MALFORMED },
+    { "both framings", OK_ "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", false, false, NULL, false,
+      REASON_PROVIDER_MALFORMED },
+    { "switching", "HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n", false, false, NULL, false, REASON_PROVIDER_MALFORMED },
+    { "no HTTP", "220 smtp\r\n\r\n", false, false, NULL, false, REASON_PROVIDER_MALFORMED },
+};
+
+static void check_row(size_t i, size_t split)
+{
+    size_t n = strlen(rows[i].text), first = split < n ? split : n;
+    struct pair p;
+    struct told *t = &p.told;
+
+    pair_begin(&p, rows[i].head_method, 5000);
+    if (first > 0)
+        say(&p, rows[i].text, first);
+    if (n > first && !t->failed)
+        say(&p, rows[i].text + first, n - first);
+    if (rows[i].close)
+        hang_up(&p);
+    if (rows[i].body
+            ? !t->ended || t->failed || t->reusable != rows[i].reusable || !slice_is(buf_slice(&t->body), rows[i].body)
+            : !t->failed || t->ended || t->why != rows[i].why || !t->sent)
+        fail_msg("%s split at %zu: ended %d reusable %d failed %d (%s) body '%.*s'", rows[i].name, split, t->ended,
+                 t->reusable, t->failed, reason_info(t->why)->code, (int)t->body.n, t->body.p ? t->body.p : "");
+    pair_end(&p);
+}
+
+static void answers_by_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t split = 0; split <= strlen(rows[i].text); split++)
+            check_row(i, split);
+}
+
+static void more_than_asked_is_not_reused(void **state)
+{
+    static const char text[] = OK_ "Content-Length: 2\r\n\r\nhi" OK_ "Content-Length: 4\r\n\r\nevil";
+    struct pair p;
+
+    (void)state;
+    pair_begin(&p, false, 1000);
+    say(&p, text, sizeof text - 1);
+    assert_true(p.told.ended && !p.told.reusable);
+    assert_true(slice_is(buf_slice(&p.told.body), "hi"));
+    pair_end(&p);
+    pair_begin(&p, false, 1000); /* and when they come later, the idle connection is closed */
+    say(&p, text, 40);
+    assert_true(p.told.ended && p.told.reusable);
+    say(&p, text + 40, 10);
+    assert_true(p.told.idle_closed);
+    assert_int_equal(http_client_send(p.client, SLICE("x"), false, 1), ERR_BUSY);
+    pair_end(&p);
+}
+
+/* The head's deadline does not move while pieces of the head arrive; the body's does. */
+static void deadlines(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    pair_begin(&p, false, 250);
+    for (unsigned i = 0; i < 10 && !p.told.failed; i++) {
+        say(&p, i ? "X" : "HTTP/1.1 200 OK\r\nX", i ? 1 : 18);
+        run_for(p.told.loop, 64);
+    }
+    assert_true(p.told.failed && p.told.sent);
+    assert_int_equal(p.told.why, REASON_PROVIDER_TIMEOUT);
+    pair_end(&p);
+    pair_begin(&p, false, 250);
+    say(&p, OK_ "Content-Length: 6\r\n\r\n", 38);
+    for (unsigned i = 0; i < 6; i++) {
+        say(&p, "x", 1);
+        run_for(p.told.loop, 64);
+    }
+    assert_true(p.told.ended);
+    pair_end(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
+                                        cmocka_unit_test(more_than_asked_is_not_reused), cmocka_unit_test(deadlines) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* The loop: messages from other threads in order, what waits for the end of the turn or for the next, graves. */
+#include "net_test.h"
+#include "base/net/internal.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+enum { SENDERS = 4, MESSAGES = 2000 };
+
+struct inbox {
+    struct loop *loop;
+    unsigned next[SENDERS], total, wrong;
+};
+struct letter {
+    struct loop_msg msg;
+    struct inbox *inbox;
+    unsigned from, number;
+};
+static struct letter letters[SENDERS][MESSAGES];
+
+static void receive(void *arg)
+{
+    struct letter *l = arg;
+    struct inbox *in = l->inbox;
+
+    in->wrong += l->number != in->next[l->from]++;
+    if (++in->total == SENDERS * MESSAGES)
+        loop_stop(in->loop);
+}
+
+static void *send_letters(void *arg)
+{
+    struct letter *mine = arg;
+
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        mine[i].msg = (struct loop_msg){ .fn = receive, .arg = &mine[i] };
+        loop_post(mine[i].inbox->loop, &mine[i].msg);
+    }
+    return NULL;
+}
+
+static void messages_keep_their_order(void **state)
+{
+    struct inbox in = { .loop = loop_new() };
+    pthread_t thread[SENDERS];
+
+    (void)state;
+    for (unsigned s = 0; s < SENDERS; s++)
+        for (unsigned i = 0; i < MESSAGES; i++)
+            letters[s][i] = (struct letter){ .inbox = &in, .from = s, .number = i };
+    for (unsigned s = 0; s < SENDERS; s++)
+        assert_int_equal(pthread_create(&thread[s], NULL, send_letters, letters[s]), 0);
+    loop_run(in.loop);
+    for (unsigned s = 0; s < SENDERS; s++)
+        pthread_join(thread[s], NULL);
+    assert_int_equal(in.total, SENDERS * MESSAGES);
+    assert_int_equal(in.wrong, 0);
+    loop_free(in.loop);
+}
+
+struct order {
+    struct later later;
+    struct soon soon;
+    struct grave grave;
+    struct loop *loop;
+    char log[64];
+    unsigned n, soons;
+};
+
+static void put(struct order *o, char c)
+{
+    if (o->n < sizeof o->log - 1)
+        o->log[o->n++] = c;
+}
+
+static void at_grave(struct grave *g)
+{
+    put((struct order *)((char *)g - offsetof(struct order, grave)), 'g');
+}
+
+static void at_later(struct later *node)
+{
+    put((struct order *)((char *)node - offsetof(struct order, later)), 'l');
+}
+
+/* Sets itself again: it runs once a turn, and the turn ends all the same. */
+static void at_soon(struct soon *node)
+{
+    struct order *o = (struct order *)((char *)node - offsetof(struct order, soon));
+
+    put(o, 's');
+    if (++o->soons < 3)
+        loop_soon(o->loop, node, at_soon);
+}
+
+static void at_turn(void *arg)
+{
+    put(arg, 't');
+}
+
+static void begin_order(void *arg)
+{
+    struct order *o = arg;
+
+    put(o, 'm');
+    loop_bury(o->loop, &o->grave, at_grave);
+    loop_later(o->loop, &o->later, at_later);
+    loop_soon(o->loop, &o->soon, at_soon);
+    loop_soon(o->loop, &o->soon, at_soon); /* once is enough */
+}
+
+static void turn_has_an_order(void **state)
+{
+    struct order o = { .loop = loop_new() };
+    struct loop_msg m = { .fn = begin_order, .arg = &o };
+
+    (void)state;
+    loop_on_turn(o.loop, at_turn, &o);
+    loop_post(o.loop, &m);
+    turns(o.loop, 1);
+    assert_string_equal(o.log, "mltg");
+    turns(o.loop, 4);
+    assert_string_equal(o.log, "mltgststst"
+                               "t");
+    loop_soon(o.loop, &o.soon, at_soon);
+    loop_not_soon(&o.soon);
+    turns(o.loop, 2);
+    assert_int_equal(o.soons, 3);
+    loop_free(o.loop);
+}
+
+static void on_watch(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void watch_until_freed(void **state)
+{
+    struct loop *l = loop_new();
+    int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    unsigned n = 0, before;
+    struct watch *w = watch_new(l, fd, on_watch, &n);
+
+    (void)state;
+    turns(l, 3);
+    assert_true(n > 0);
+    before = n;
+    w = watch_free(w);
+    turns(l, 3);
+    assert_int_equal(n, before);
+    close(fd);
+    loop_free(l);
+}
+
+/* Refused at once or later: told as a failure, never taken for a connection, never from inside the call. */
+static unsigned n_broken, n_open;
+
+static void on_open(void *user)
+{
+    (void)user;
+    n_open++;
+}
+
+static void on_broken(void *user, enum stream_fault f)
+{
+    n_broken += f == STREAM_REFUSED;
+    loop_stop(user);
+}
+
+static void refused_connect_is_told(void **state)
+{
+    static const struct stream_events e = { .open = on_open, .broken = on_broken };
+    struct loop *l = loop_new();
+    struct sockaddr_storage to;
+    struct stream *s;
+    int fd;
+
+    (void)state;
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &fd, NULL), ERR_OK);
+    {
+        char text[32];
+        snprintf(text, sizeof text, "127.0.0.1:%u", net_port(fd));
+        assert_int_equal(net_resolve(slice_of(text), 1, &to, NULL), ERR_OK);
+    }
+    close(fd);
+    s = stream_connect(l, &to, NULL, SLICE(""), &e, l);
+    assert_int_equal(n_broken, 0);
+    loop_run(l);
+    assert_int_equal(n_broken, 1);
+    assert_int_equal(n_open, 0);
+    stream_close(s);
+    turns(l, 1);
+    loop_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(messages_keep_their_order),
+                                        cmocka_unit_test(turn_has_an_order), cmocka_unit_test(watch_until_freed),
+                                        cmocka_unit_test(refused_connect_is_told) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
