@@ -49,7 +49,8 @@ struct segment {
 enum gather { GATHER_ALL, GATHER_ESSENTIAL, GATHER_NONE };
 
 struct audit_log {
-    struct audit_config c; /* dir and origin are own copies */
+    struct audit_config c; /* dir and origin are own copies; without the two keys, which stand below */
+    struct hmac_key salts, names;
     const struct audit_io *io;
     char *dir, *origin;
     int lock_fd;

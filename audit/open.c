@@ -36,6 +36,10 @@ static struct audit_log *log_new(const struct audit_config *c)
         return NULL;
     pthread_mutex_init(&l->note_lock, NULL);
     l->c = *c;
+    hmac_key_init(&l->salts, slice_make(c->salt_key, KEY_LEN));
+    hmac_key_init(&l->names, slice_make(c->name_key, KEY_LEN));
+    mem_wipe(l->c.salt_key, KEY_LEN);
+    mem_wipe(l->c.name_key, KEY_LEN);
     if (l->c.segment_bytes == 0)
         l->c.segment_bytes = DEFAULT_SEGMENT;
     if (l->c.reserve_bytes == 0)
@@ -231,14 +235,13 @@ void audit_status(const struct audit_log *l, struct audit_status *ret)
 
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction)
 {
-    return hmac_sha256(slice_make(l->c.salt_key, KEY_LEN), slice_make(exchange.b, sizeof exchange.b),
-                       slice_make(&direction, 1));
+    return hmac_with(&l->salts, slice_make(exchange.b, sizeof exchange.b), slice_make(&direction, 1));
 }
 
 void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33])
 {
     static const char digits[] = "0123456789abcdef";
-    struct sha256 h = hmac_sha256(slice_make(l->c.name_key, KEY_LEN), SLICE("pseudonym:"), value);
+    struct sha256 h = hmac_with(&l->names, SLICE("pseudonym:"), value);
     for (size_t i = 0; i < PSEUDONYM_BYTES; i++) {
         out[2 * i] = digits[h.b[i] >> 4];
         out[2 * i + 1] = digits[h.b[i] & 15];
@@ -248,5 +251,5 @@ void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33]
 
 struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw)
 {
-    return hmac_sha256(slice_make(l->c.name_key, KEY_LEN), SLICE("raw:"), raw);
+    return hmac_with(&l->names, SLICE("raw:"), raw);
 }

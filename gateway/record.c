@@ -44,22 +44,29 @@ static size_t fill_params(struct exchange *x, struct audit_param *out)
     return n;
 }
 
+static bool is_granted(const struct exchange *x, size_t i)
+{
+    return i < POLICY_ITEM_WORDS * 64 && (x->verdict.items.bit[i / 64] >> (i % 64) & 1);
+}
+
+/* Names joined by ','; the renderer cuts what is too long, and says so. */
 static struct slice granted_items(struct exchange *x)
 {
     const struct catalog_resource *r = x->service->resource;
-    struct buf names = BUF_INIT(8192);
-    struct slice all;
+    size_t n = 0;
+    char *text, *at;
 
-    for (size_t i = 0; i < r->n_items && i < POLICY_ITEM_WORDS * 64; i++) {
-        if (!(x->verdict.items.bit[i / 64] >> (i % 64) & 1))
+    for (size_t i = 0; i < r->n_items; i++)
+        n += is_granted(x, i) ? r->items[i].name.n + 1 : 0;
+    at = text = n ? arena_alloc(&x->arena, n) : NULL;
+    for (size_t i = 0; text && i < r->n_items; i++) {
+        if (!is_granted(x, i))
             continue;
-        if (names.n > 0)
-            buf_putc(&names, ',');
-        buf_put(&names, r->items[i].name);
+        memcpy(at, r->items[i].name.p, r->items[i].name.n);
+        at += r->items[i].name.n;
+        *at++ = ',';
     }
-    all = arena_dup(&x->arena, buf_slice(&names));
-    buf_done(&names);
-    return all;
+    return text ? (struct slice){ text, n - 1 } : (struct slice){ 0 };
 }
 
 static enum err put(struct exchange *x, const struct audit_record *r, unsigned flags, struct evidence *ev)

@@ -14,6 +14,13 @@ struct sha256 sha256_of(struct slice s);
 struct sha256 sha256_of2(struct slice a, struct slice b);                    /* of a ‖ b */
 struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b); /* HMAC(key, a ‖ b), RFC 2104 */
 
+/* A key that is used often: its two padded blocks are digested once. Holds what the key would give away: wipe it. */
+struct hmac_key {
+    uint64_t state[2][14]; /* inner and outer */
+};
+void hmac_key_init(struct hmac_key *k, struct slice key);
+struct sha256 hmac_with(const struct hmac_key *k, struct slice a, struct slice b); /* HMAC(key, a ‖ b) */
+
 /* Incremental SHA-256; digest_new begins, digest_end begins anew, digest_begin drops what was added. */
 struct digest;
 struct digest *digest_new(void); /* NULL: no memory */

@@ -54,25 +54,53 @@ static void pad_key(struct slice key, uint8_t with, uint8_t block[HMAC_BLOCK])
     mem_wipe(&short_key, sizeof short_key);
 }
 
-struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b)
+static void begin_with(SHA256_CTX *c, struct slice key, uint8_t with)
 {
     uint8_t block[HMAC_BLOCK];
+
+    pad_key(key, with, block);
+    SHA256_Init(c);
+    SHA256_Update(c, block, sizeof block);
+    mem_wipe(block, sizeof block);
+}
+
+_Static_assert(sizeof(SHA256_CTX) <= sizeof((struct hmac_key){ 0 }.state[0]), "SHA256_CTX outgrew its place");
+
+void hmac_key_init(struct hmac_key *k, struct slice key)
+{
+    SHA256_CTX c;
+
+    begin_with(&c, key, 0x36);
+    memcpy(k->state[0], &c, sizeof c);
+    begin_with(&c, key, 0x5c);
+    memcpy(k->state[1], &c, sizeof c);
+    mem_wipe(&c, sizeof c);
+}
+
+struct sha256 hmac_with(const struct hmac_key *k, struct slice a, struct slice b)
+{
     struct sha256 inner, out;
     SHA256_CTX c;
 
-    pad_key(key, 0x36, block);
-    SHA256_Init(&c);
-    SHA256_Update(&c, block, sizeof block);
+    memcpy(&c, k->state[0], sizeof c);
     add(&c, a);
     add(&c, b);
     SHA256_Final(inner.b, &c);
-    pad_key(key, 0x5c, block);
-    SHA256_Init(&c);
-    SHA256_Update(&c, block, sizeof block);
+    memcpy(&c, k->state[1], sizeof c);
     SHA256_Update(&c, inner.b, sizeof inner.b);
     SHA256_Final(out.b, &c);
-    mem_wipe(block, sizeof block);
     mem_wipe(&c, sizeof c);
+    return out;
+}
+
+struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b)
+{
+    struct hmac_key k;
+    struct sha256 out;
+
+    hmac_key_init(&k, key);
+    out = hmac_with(&k, a, b);
+    mem_wipe(&k, sizeof k);
     return out;
 }
 

@@ -149,10 +149,9 @@ static void take_head(struct http_client *c)
         if (c->body.done) {
             answer_done(c);
         } else if (c->in.n > 0) {
-            struct buf rest = c->in;
-            c->in = BUF_INIT(rest.cap);
-            take_body(c, buf_slice(&rest));
-            buf_done(&rest);
+            struct slice rest = buf_slice(&c->in);
+            buf_clear(&c->in); /* the memory stays until this connection is buried */
+            take_body(c, rest);
         }
         return;
     }
