@@ -3,6 +3,7 @@
 #include "tests/unit/gateway/control_world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static int status_of(struct node *n, const char *want)
 {
@@ -67,6 +68,53 @@ static void routes_are_guarded(void **state)
             assert_false(strcmp(r->method, other->method) == 0 && strcmp(r->path, other->path) == 0);
         }
     }
+}
+
+/* "/requests/{id}/approve" of the description as "requests/{}/approve" of the table. */
+static const char *as_pattern(struct arena *a, struct slice path)
+{
+    char *out = arena_zalloc(a, path.n + 1), *at = out;
+
+    for (size_t i = 1; i < path.n; i++) {
+        *at++ = path.p[i];
+        if (path.p[i] == '{')
+            while (path.p[i + 1] != '}')
+                i++;
+    }
+    return out;
+}
+
+/* docs/openapi.yaml describes every route and nothing else. */
+static void routes_are_described(void **state)
+{
+    const char *source = getenv("SLUICE_SOURCE");
+    const struct doc *list;
+    const struct api_route *r;
+    size_t described = 0, routes = 0;
+    struct buf text = BUF_INIT(1 << 20);
+    struct arena a;
+
+    (void)state;
+    if (source == NULL || *source == '\0')
+        skip();
+    arena_init(&a, 16 << 20);
+    assert_int_equal(file_read(path_join(&a, source, "docs/openapi.yaml"), &text, NULL), ERR_OK);
+    assert_int_equal(doc_read_yaml(buf_slice(&text), &a, NULL, &list), ERR_OK);
+    for (size_t i = 0; (r = api_route_at(i)) != NULL; i++, routes++) {
+        bool there = false;
+        DOC_EACH(path, doc_get(list->first, "paths"))
+        {
+            const char *method = strcmp(r->method, "GET") == 0 ? "get" : "post";
+            there = there || (strcmp(as_pattern(&a, path->key), r->path) == 0 && doc_get(path, method));
+        }
+        if (!there)
+            fail_msg("%s %s is not described", r->method, r->path);
+    }
+    DOC_EACH(path, doc_get(list->first, "paths"))
+    described += (doc_get(path, "get") != NULL) + (doc_get(path, "post") != NULL);
+    assert_int_equal(described, routes);
+    arena_done(&a);
+    buf_done(&text);
 }
 
 /* Nobody without one of a route's roles gets past it, whatever the body. */
@@ -358,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(routes_are_found),
         cmocka_unit_test(routes_are_guarded),
+        cmocka_unit_test(routes_are_described),
         NODE_TEST(roles_are_checked),
         NODE_TEST(strangers_are_refused),
         NODE_TEST(a_grant_comes_and_goes),
