@@ -64,12 +64,24 @@ static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice 
     return e;
 }
 
-static void touch_moved(struct act *a, const struct catalog_entry *e)
+static enum err touch_app(void *arg, const struct catalog_entry *e)
 {
+    act_touch(arg, SNAPSHOT_APP, e->id);
+    return ERR_OK;
+}
+
+/* A department takes its applications with it. */
+static enum err touch_moved(struct api_request *q, struct act *a, const struct catalog_entry *e)
+{
+    struct catalog_filter f = { .department = e->id };
+
+    if (e->kind == CATALOG_DEPARTMENT)
+        return catalog_each(a->tx, CATALOG_APP, &f, &q->arena, touch_app, a);
     if (e->kind == CATALOG_APP)
         act_touch(a, SNAPSHOT_APP, e->id);
     else if (e->kind == CATALOG_RESOURCE)
         act_touch(a, SNAPSHOT_RESOURCE, e->id);
+    return ERR_OK;
 }
 
 static void move(struct api_request *q, const struct subject_noun *n, struct slice id, struct slice verb)
@@ -91,11 +103,12 @@ static void move(struct api_request *q, const struct subject_noun *n, struct sli
         e = catalog_move(a.tx, n->kind, id, m, control_now(q->control), &q->arena, &entry, &q->diags);
     if (e == ERR_OK)
         e = record_move(q, &a, n->singular, verb, &entry);
+    if (e == ERR_OK)
+        e = touch_moved(q, &a, &entry);
     if (e != ERR_OK) {
         act_fail(q, &a, e);
         return;
     }
-    touch_moved(&a, &entry);
     put_moved(q, &entry);
     act_commit(q, &a);
 }

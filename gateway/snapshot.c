@@ -125,13 +125,29 @@ static enum err put_new(struct smap **m, struct slice key, void *object)
     return e;
 }
 
-static enum err put_app(struct snapshot *s, const struct catalog_entry *entry)
+/* An application is active while its department is, too. */
+static bool is_active(const struct catalog_entry *app, const struct snapshot_source *from)
+{
+    struct catalog_entry department;
+    struct arena a;
+    bool active;
+
+    if (!slice_is(app->state, "active"))
+        return false;
+    arena_init(&a, 1 << 20);
+    active = catalog_find(from->tx, CATALOG_DEPARTMENT, app->department, 0, &a, &department) == ERR_OK &&
+             slice_is(department.state, "active");
+    arena_done(&a);
+    return active;
+}
+
+static enum err put_app(struct snapshot *s, const struct catalog_entry *entry, const struct snapshot_source *from)
 {
     struct principal *p = mem_zalloc(sizeof *p);
 
     if (p) {
         counted_init(&p->counted, plain_free);
-        p->active = slice_is(entry->state, "active");
+        p->active = is_active(entry, from);
     }
     return put_new(&s->apps, entry->id, p);
 }
@@ -147,7 +163,7 @@ static enum err reload_app(struct snapshot *s, struct slice id, const struct sna
     if (e == ERR_NOT_FOUND)
         e = smap_put(&s->apps, id, NULL);
     else if (e == ERR_OK)
-        e = put_app(s, &entry);
+        e = put_app(s, &entry, from);
     arena_done(&a);
     return e;
 }
@@ -373,7 +389,9 @@ struct load {
 
 static enum err load_app(void *arg, const struct catalog_entry *e)
 {
-    return put_app(((struct load *)arg)->s, e);
+    struct load *l = arg;
+
+    return put_app(l->s, e, l->from);
 }
 
 static enum err load_resource(void *arg, const struct catalog_entry *e)

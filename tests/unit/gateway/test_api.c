@@ -270,6 +270,24 @@ static void nobody_approves_their_own(void **state)
     assert_null(snapshot_grant(n->control->snapshot, SLICE("g1")));
 }
 
+/* Disabling a department stops its applications and its people at once; activating brings both back. */
+static void a_department_takes_its_own_along(void **state)
+{
+    struct node *n = *state;
+    static const struct {
+        const char *path;
+        bool active;
+    } steps[] = { { "departments/education/disable", false }, { "departments/education/activate", true } };
+
+    node_story(n);
+    assert_true(snapshot_app(n->control->snapshot, SLICE("education/admission"))->active);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(ask(n, WHO_SECURITY, "POST", steps[i].path, NULL), 200);
+        assert_int_equal(snapshot_app(n->control->snapshot, SLICE("education/admission"))->active, steps[i].active);
+        assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), steps[i].active ? 200 : 403);
+    }
+}
+
 static void all_problems_at_once(void **state)
 {
     struct node *n = *state;
@@ -404,19 +422,13 @@ static void acts_of_the_outbox_are_replayed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(routes_are_found),
-        cmocka_unit_test(routes_are_guarded),
-        cmocka_unit_test(routes_are_described),
-        NODE_TEST(roles_are_checked),
-        NODE_TEST(strangers_are_refused),
-        NODE_TEST(a_grant_comes_and_goes),
-        NODE_TEST(nobody_approves_their_own),
-        NODE_TEST(all_problems_at_once),
-        NODE_TEST(dry_run_changes_nothing),
-        NODE_TEST(a_revoked_certificate_is_out),
-        NODE_TEST(an_auditor_searches),
-        NODE_TEST(a_restart_keeps_all),
-        NODE_TEST(acts_of_the_outbox_are_replayed),
+        cmocka_unit_test(routes_are_found),      cmocka_unit_test(routes_are_guarded),
+        cmocka_unit_test(routes_are_described),  NODE_TEST(roles_are_checked),
+        NODE_TEST(strangers_are_refused),        NODE_TEST(a_grant_comes_and_goes),
+        NODE_TEST(nobody_approves_their_own),    NODE_TEST(a_department_takes_its_own_along),
+        NODE_TEST(all_problems_at_once),         NODE_TEST(dry_run_changes_nothing),
+        NODE_TEST(a_revoked_certificate_is_out), NODE_TEST(an_auditor_searches),
+        NODE_TEST(a_restart_keeps_all),          NODE_TEST(acts_of_the_outbox_are_replayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
