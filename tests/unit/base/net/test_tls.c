@@ -1,0 +1,296 @@
+/* Streams over TLS: a request that comes with the end of the handshake, anchors and names, certificates of clients. */
+#include "net_test.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static char dir[] = "/tmp/sluice-tls-XXXXXX";
+static char cert_file[64], key_file[64], other_file[64];
+
+static void extend(X509 *x, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509_EXTENSION *e;
+
+    X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
+    e = X509V3_EXT_nconf_nid(NULL, &ctx, nid, value);
+    assert_non_null(e);
+    X509_add_ext(x, e, -1);
+    X509_EXTENSION_free(e);
+}
+
+static void write_pair(const char *cert, const char *key)
+{
+    EVP_PKEY *k = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    FILE *f;
+
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 7);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"t", -1, -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(x));
+    X509_set_pubkey(x, k);
+    extend(x, NID_subject_alt_name, "DNS:provider.example");
+    assert_true(X509_sign(x, k, EVP_sha256()) > 0);
+    f = fopen(cert, "w");
+    PEM_write_X509(f, x);
+    fclose(f);
+    if (key) {
+        f = fopen(key, "w");
+        PEM_write_PrivateKey(f, k, NULL, NULL, 0, NULL, NULL);
+        fclose(f);
+        chmod(key, 0600);
+    }
+    X509_free(x);
+    EVP_PKEY_free(k);
+}
+
+static int make_files(void **state)
+{
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(cert_file, sizeof cert_file, "%s/cert.pem", dir);
+    snprintf(key_file, sizeof key_file, "%s/key.pem", dir);
+    snprintf(other_file, sizeof other_file, "%s/other.pem", dir);
+    write_pair(cert_file, key_file);
+    write_pair(other_file, NULL);
+    return 0;
+}
+
+static int drop_files(void **state)
+{
+    (void)state;
+    unlink(cert_file);
+    unlink(key_file);
+    unlink(other_file);
+    return rmdir(dir);
+}
+
+/* ---- a server that answers every request with "ok" ---- */
+struct judged {
+    bool had_certificate;
+};
+
+static void *judge(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain)
+{
+    struct judged *j = mem_zalloc(sizeof *j);
+
+    (void)chain;
+    (void)arg;
+    if (j)
+        j->had_certificate = leaf != NULL;
+    return j;
+}
+
+static void *on_open(void *arg, struct http_conn *c)
+{
+    struct judged *j = http_conn_peer(c);
+
+    *(int *)arg = j->had_certificate ? 2 : 1;
+    return arg;
+}
+
+static void on_head(void *state, struct http_call *call, const struct http_head *h)
+{
+    struct http_reply r = { .status = 200, .length = 2 };
+
+    (void)h;
+    http_call_set(call, state);
+    http_reply_head(call, &r);
+    http_reply_body(call, SLICE("ok"));
+    http_reply_end(call, NULL, 0);
+}
+
+static void nothing(void *state)
+{
+    (void)state;
+}
+
+static void body_nothing(void *state, struct slice bytes)
+{
+    (void)state;
+    (void)bytes;
+}
+
+static void gone_nothing(void *state, enum reason why)
+{
+    (void)state;
+    (void)why;
+}
+
+static const struct http_service service = { .open = on_open,
+                                             .close = nothing,
+                                             .head = on_head,
+                                             .body = body_nothing,
+                                             .end = nothing,
+                                             .room = nothing,
+                                             .gone = gone_nothing,
+                                             .sent = nothing };
+
+struct world {
+    struct loop *loop;
+    struct tls_context *server;
+    int listener, seen; /* seen: 1 a client without certificate, 2 with */
+    struct acceptor *acceptor;
+    struct sockaddr_storage to;
+};
+
+static void on_accept(void *arg, int fd)
+{
+    struct world *w = arg;
+
+    assert_int_equal(http_serve(w->loop, fd, w->server, NULL, &service, &w->seen), ERR_OK);
+}
+
+static void world_begin(struct world *w)
+{
+    struct tls_server s = { .cert_file = cert_file, .key_file = key_file, .verify = judge };
+    char text[32];
+
+    memset(w, 0, sizeof *w);
+    w->loop = loop_new();
+    assert_int_equal(tls_server_new(&s, &w->server, NULL), ERR_OK);
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &w->listener, NULL), ERR_OK);
+    snprintf(text, sizeof text, "127.0.0.1:%u", net_port(w->listener));
+    assert_int_equal(net_resolve(slice_of(text), 1, &w->to, NULL), ERR_OK);
+    w->acceptor = acceptor_new(w->loop, w->listener, on_accept, w);
+}
+
+static void world_end(struct world *w)
+{
+    w->acceptor = acceptor_free(w->acceptor);
+    turns(w->loop, 3);
+    tls_unref(w->server);
+    loop_free(w->loop);
+    close(w->listener);
+}
+
+/* A client that holds back the end of its handshake and sends it in one write with its request, as a fast one may. */
+static void request_comes_with_the_handshake(void **state)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    SSL *ssl = SSL_new(ctx);
+    struct world w;
+    char block[16384];
+    int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0, got = 0;
+
+    (void)state;
+    world_begin(&w);
+    assert_int_equal(connect(fd, (struct sockaddr *)&w.to, sizeof(struct sockaddr_in)), 0);
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    while (SSL_do_handshake(ssl) != 1) {
+        while ((n = BIO_read(out, block, sizeof block)) > 0)
+            assert_int_equal(send(fd, block, (size_t)n, 0), n);
+        turns(w.loop, 5);
+        if ((n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT)) > 0)
+            BIO_write(in, block, n);
+    }
+    assert_true(SSL_write(ssl, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27) == 27);
+    n = BIO_read(out, block, sizeof block); /* Finished and the request */
+    assert_int_equal(send(fd, block, (size_t)n, 0), n);
+    for (unsigned i = 0; i < 10 && got <= 0; i++) {
+        turns(w.loop, 3);
+        if ((n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT)) > 0)
+            BIO_write(in, block, n);
+        got = SSL_read(ssl, block, sizeof block);
+    }
+    assert_true(got > 0);
+    assert_true(strncmp(block, "HTTP/1.1 200", 12) == 0);
+    assert_int_equal(w.seen, 1);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    world_end(&w);
+}
+
+/* ---- our client ---- */
+struct told {
+    struct loop *loop;
+    bool ended, failed;
+    enum reason why;
+};
+
+static void told_head(void *user, const struct http_head *h)
+{
+    (void)user;
+    assert_int_equal(h->status, 200);
+}
+
+static void told_end(void *user, bool reusable)
+{
+    struct told *t = user;
+
+    t->ended = reusable;
+    loop_stop(t->loop);
+}
+
+static void told_fail(void *user, enum reason why, bool sent)
+{
+    struct told *t = user;
+
+    assert_false(sent);
+    t->failed = true;
+    t->why = why;
+    loop_stop(t->loop);
+}
+
+static const struct http_client_events events = { told_head, body_nothing, told_end, told_fail, nothing, NULL };
+
+static const struct {
+    const char *name;
+    enum tls_mode mode;
+    const char *ca, *host;
+    bool ok;
+    int seen;
+} rows[] = {
+    { "mutual", TLS_MUTUAL, cert_file, "provider.example", true, 2 },
+    { "server", TLS_SERVER, cert_file, "provider.example", true, 1 },
+    { "another name", TLS_SERVER, cert_file, "other.example", false, 0 },
+    { "an address that is not in it", TLS_SERVER, cert_file, "127.0.0.1", false, 0 },
+    { "another anchor", TLS_SERVER, other_file, "provider.example", false, 0 },
+    { "legacy without anchors", TLS_LEGACY, NULL, "whatever.example", true, 1 },
+    { "legacy with anchors", TLS_LEGACY, other_file, "provider.example", false, 0 },
+};
+
+static void trust_by_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct tls_client how = { rows[i].mode, rows[i].ca, cert_file, key_file };
+        struct tls_context *tls;
+        struct http_client *c;
+        struct told t = { 0 };
+        struct world w;
+
+        world_begin(&w);
+        t.loop = w.loop;
+        assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
+        c = http_client_new(w.loop, &w.to, tls, slice_of(rows[i].host), &events, &t, 2000);
+        assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
+        loop_run(w.loop);
+        if (t.ended != rows[i].ok || (!rows[i].ok && t.why != REASON_PROVIDER_UNTRUSTED) || w.seen != rows[i].seen)
+            fail_msg("%s: ended %d, %s, seen %d", rows[i].name, t.ended, reason_info(t.why)->code, w.seen);
+        http_client_free(c);
+        tls_unref(tls);
+        turns(w.loop, 3);
+        world_end(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
+                                        cmocka_unit_test(trust_by_table) };
+
+    return cmocka_run_group_tests(tests, make_files, drop_files);
+}
