@@ -310,14 +310,6 @@ void http_client_read(struct http_client *c, bool on)
         alarm_clear(&c->alarm); /* it is us who wait: the consumer's deadline runs */
 }
 
-static void put_header(struct buf *out, struct slice name, struct slice value)
-{
-    buf_put(out, name);
-    buf_put(out, SLICE(": "));
-    buf_put(out, value);
-    buf_put(out, SLICE("\r\n"));
-}
-
 /* No control character but HTAB. */
 static bool header_safe(struct slice s)
 {
@@ -339,11 +331,11 @@ enum err http_request_put(struct buf *out, struct slice method, struct slice tar
     buf_putc(out, ' ');
     buf_put(out, target);
     buf_put(out, SLICE(" HTTP/1.1\r\n"));
-    put_header(out, SLICE("Host"), host);
+    http_header_put(out, SLICE("Host"), host);
     for (size_t i = 0; i < n; i++) {
         if (!header_safe(headers[i].name) || !header_safe(headers[i].value))
             return ERR_INVALID;
-        put_header(out, headers[i].name, headers[i].value);
+        http_header_put(out, headers[i].name, headers[i].value);
     }
     if (wants_length) {
         buf_put(out, SLICE("Content-Length: "));

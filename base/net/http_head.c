@@ -111,6 +111,14 @@ struct slice http_get(const struct http_head *h, const char *name, size_t *count
     return found;
 }
 
+void http_header_put(struct buf *out, struct slice name, struct slice value)
+{
+    buf_put(out, name);
+    buf_put(out, SLICE(": "));
+    buf_put(out, value);
+    buf_put(out, SLICE("\r\n"));
+}
+
 static bool host_valid(struct slice host)
 {
     static const char marks[] = "-._~%!$&'()*+,;=:[]";

@@ -58,14 +58,6 @@ void http_call_read(struct http_call *call, bool on)
         conn_wake(c);
 }
 
-static void put_header(struct buf *out, struct slice name, struct slice value)
-{
-    buf_put(out, name);
-    buf_put(out, SLICE(": "));
-    buf_put(out, value);
-    buf_put(out, SLICE("\r\n"));
-}
-
 static void put_date(struct buf *out)
 {
     /* RFC 9110 section 5.6.7; rewritten once a second for each thread. */
@@ -128,7 +120,7 @@ void http_reply_head(struct http_call *call, const struct http_reply *r)
     buf_put(&c->out, SLICE("\r\n"));
     put_date(&c->out);
     for (size_t i = 0; i < r->n_headers; i++)
-        put_header(&c->out, r->headers[i].name, r->headers[i].value);
+        http_header_put(&c->out, r->headers[i].name, r->headers[i].value);
     put_framing(c, r);
     if (c->closing)
         buf_put(&c->out, SLICE("Connection: close\r\n"));
@@ -188,7 +180,7 @@ void http_reply_end(struct http_call *call, const struct http_header *trailers, 
     if (c->chunking) {
         buf_put(&c->out, SLICE("0\r\n"));
         for (size_t i = 0; i < n; i++)
-            put_header(&c->out, trailers[i].name, trailers[i].value);
+            http_header_put(&c->out, trailers[i].name, trailers[i].value);
         buf_put(&c->out, SLICE("\r\n"));
     }
     c->replied = false;

@@ -25,3 +25,5 @@ bool tls_is_server(const struct tls_context *t);
  * a hook, and it had no memory. */
 bool tls_take_peer(struct ssl_st *ssl, void **ret) MUST_CHECK;
 void tls_drop_peer(struct ssl_st *ssl);
+/* "Name: value" and CRLF. */
+void http_header_put(struct buf *out, struct slice name, struct slice value);
