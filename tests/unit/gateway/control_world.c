@@ -2,7 +2,6 @@
  * state; everything after that through the API. */
 #include "tests/unit/gateway/control_world.h"
 
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -141,28 +140,52 @@ static void first_people(struct node *n)
     good(n, sql_commit(tx, &n->d));
 }
 
+/* SHA-256 of the DER of the first certificate of a PEM file. */
+static struct sha256 digest_of(struct node *n, const char *name)
+{
+    struct buf text = BUF_INIT(1 << 16), one = BUF_INIT(1 << 16), der = BUF_INIT(1 << 16);
+    struct slice rest;
+    struct sha256 h;
+
+    good(n, file_read(in_dir(n, name), &text, &n->d));
+    rest = buf_slice(&text);
+    slice_cut(&rest, '\n'); /* -----BEGIN */
+    while (rest.n > 0 && rest.p[0] != '-')
+        buf_put(&one, slice_cut(&rest, '\n'));
+    good(n, base64_read(buf_slice(&one), &der));
+    h = sha256_of(buf_slice(&der));
+    buf_done(&text);
+    buf_done(&one);
+    buf_done(&der);
+    return h;
+}
+
+/* The peer that a handshake with this person's certificate would have given; certs/ tests that itself. */
 static void make_peer(struct node *n, enum who w)
 {
     const struct person *p = &people[w];
+    struct certs_peer *peer = &n->peer[w];
     struct slice department = slice_sub(slice_of(p->object), 0, slice_find(slice_of(p->object), '/'));
     struct slice id = slice_sub(slice_of(p->object), department.n + 1, 100);
     struct buf uri = BUF_INIT(512), csr = BUF_INIT(1 << 16);
     struct certs_issued issued;
-    STACK_OF(X509) *chain = sk_X509_new_null();
-    X509 *x;
-    BIO *in;
+    struct certs_name name;
 
     certs_name_put(&uri, p->kind, SLICE(DOMAIN), department, id);
     good(n, certs_request_make(in_dir(n, arena_printf(&n->a, "keys/p%d.key", (int)w)), id, &csr, &n->d));
     good(n,
          certs_sign(n->control->ca, buf_slice(&csr), buf_slice(&uri), id, 30, clock_wall_ms(), &n->a, &issued, &n->d));
-    in = BIO_new_mem_buf(issued.pem.p, (int)issued.pem.n);
-    while ((x = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL)
-        sk_X509_push(chain, x);
-    certs_peer_verify(n->control->trust.trust, sk_X509_value(chain, 0), chain, clock_wall_ms(), &n->peer[w]);
-    assert_int_equal(n->peer[w].verdict, REASON_GRANTED);
-    sk_X509_pop_free(chain, X509_free);
-    BIO_free(in);
+    *peer =
+        (struct certs_peer){ .verdict = REASON_GRANTED, .kind = p->kind, .not_after = issued.not_after, .path_n = 2 };
+    snprintf(peer->uri, sizeof peer->uri, "%.*s", SLICE_ARG(buf_slice(&uri)));
+    snprintf(peer->object, sizeof peer->object, "%s", p->object);
+    snprintf(peer->serial, sizeof peer->serial, "%s", issued.serial);
+    snprintf(peer->digest, sizeof peer->digest, "%s", issued.digest);
+    assert_true(certs_name_read(slice_of(peer->uri), &name));
+    peer->department = name.department;
+    peer->id = name.id;
+    peer->path[0] = digest_of(n, "ca/ca.pem");
+    peer->path[1] = digest_of(n, "root/root.pem");
     buf_done(&uri);
     buf_done(&csr);
 }
@@ -310,13 +333,13 @@ void node_story(struct node *n)
         expect(n, WHO_SECURITY, arena_printf(&n->a, "people/%s/roles", people[w].object),
                arena_printf(&n->a, "{\"role\":\"%s\",\"on\":true}", catalog_role_name(people[w].role, LANG_EN, false)));
     expect(n, WHO_PROVIDER, "apply",
-           apply_body(n,
-                      "kind: Resource\nid: public-security/household\ncode: 101001/1\ntitle: 户籍信息\n"
-                      "abstract: 全市常住户口登记项目\nclass: base/population\nformat: {class: interface, type: soap}\n"
-                      "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\nupdate: daily\n"
-                      "contact: {person: public-security/zhang, phone: 0543-0000000}\n"
-                      "items:\n  - {name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true}\n"
-                      "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
+           apply_body(
+               n, "kind: Resource\nid: public-security/household\ncode: 101001/1\ntitle: 户籍信息\n"
+                  "abstract: 全市常住户口登记项目\nclass: base/population\nformat: {class: interface, type: soap}\n"
+                  "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\nupdate: daily\n"
+                  "contact: {person: public-security/zhang, phone: 0543-0000000}\n"
+                  "items:\n  - {name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true}\n"
+                  "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
     expect(n, WHO_PROVIDER, "resources/public-security/household/submit", NULL);
     expect(n, WHO_BUREAU, "resources/public-security/household/publish", NULL);
 }

@@ -1,6 +1,6 @@
 #pragma once
 /* A whole node without sockets: authority, state, evidence log and the control thread, in a folder of its own, with the
- * people of the story. Requests are given to the API as its listener gives them, by people with real certificates. */
+ * people of the story. Requests are given to the API as its listener gives them, by people with signed certificates. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
