@@ -204,6 +204,28 @@ def test_06_identities_that_break_the_rules():
     assert {"certificate-unknown", "certificate-invalid", "certificate-expired", "certificate-missing"} <= kinds
 
 
+def handshake(version, ciphers=None):
+    c = NODE.tls()
+    c.minimum_version = c.maximum_version = version
+    if ciphers:
+        c.set_ciphers(ciphers + ":@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", NODE.data_port), timeout=5) as plain, c.wrap_socket(plain) as s:
+        return s.version(), s.cipher()[0]
+
+
+def test_06b_tls_versions_and_suites():
+    assert handshake(ssl.TLSVersion.TLSv1_3)[0] == "TLSv1.3"
+    version, suite = handshake(ssl.TLSVersion.TLSv1_2)
+    assert version == "TLSv1.2" and suite.startswith("ECDHE") and ("GCM" in suite or "CHACHA20" in suite), suite
+    for version, ciphers in ((ssl.TLSVersion.TLSv1_1, "ALL"), (ssl.TLSVersion.TLSv1, "ALL"), (ssl.TLSVersion.TLSv1_2, "AES128-GCM-SHA256"),
+                             (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256"), (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA")):
+        try:
+            got = handshake(version, ciphers)
+            raise AssertionError(f"accepted {got}")
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+
 def test_07_a_revoked_certificate_loses_its_open_connection():
     NODE.enrol("app", "consumer/second", contact="{person: consumer/chen}")
     c = NODE.connect("consumer/second")
