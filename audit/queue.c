@@ -159,13 +159,9 @@ void audit_nudge(struct audit_queue *q)
 
 unsigned audit_poll(struct audit_queue *q)
 {
-    uint64_t sent = atomic_load(&q->sent);
-    if (sent != q->seen_sent) {
-        uint64_t count;
-        (void)!read(q->fd, &count, sizeof count);
-        q->seen_sent = sent;
-        atomic_store(&q->seen, sent);
-    }
+    uint64_t count;
+    if (read(q->fd, &count, sizeof count) == sizeof count)
+        atomic_store(&q->seen, atomic_load_explicit(&q->seen, memory_order_relaxed) + count);
     uint64_t done = atomic_load(&q->done);
     unsigned n = 0;
     while (q->freed < done) {
@@ -195,12 +191,11 @@ void audit_forget(struct audit_queue *q, void *waiter)
 void queue_publish(struct audit_queue *q)
 {
     atomic_store(&q->done, q->taken);
-    uint64_t sent = atomic_load_explicit(&q->sent, memory_order_relaxed);
-    bool wake = q->wake && atomic_load(&q->seen) == sent;
+    bool wake = q->wake && atomic_load(&q->seen) == q->sent;
     q->wake = false; /* a wake that was not seen yet will find these results too */
     if (!wake)
         return;
     uint64_t one = 1;
+    q->sent++;
     (void)!write(q->fd, &one, sizeof one);
-    atomic_store(&q->sent, sent + 1);
 }

@@ -7,8 +7,8 @@
  *   tail    owner publishes entries     done    writer publishes results (index or error) inside the entries
  *   wanted  owner: commit at least to here     freed   owner: completion delivered, memory free
  *
- * The owner is woken through an eventfd: the writer counts a wake in `sent` after it wrote the eventfd and writes none
- * while the last one was not `seen`. */
+ * The owner is woken through an eventfd: the writer counts in `sent` what it wrote there, the owner in `seen` what it
+ * read from there, and the writer writes nothing while something is not seen. */
 #include "audit/audit.h"
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -38,7 +38,7 @@ struct audit_queue {
     uint64_t capacity;
     int fd; /* own: eventfd */
     /* owner */
-    alignas(SLOT_ALIGN) uint64_t put, freed, seen_sent;
+    alignas(SLOT_ALIGN) uint64_t put, freed;
     bool urgent, lazy;
     /* owner to writer */
     alignas(SLOT_ALIGN) _Atomic uint64_t tail;
@@ -47,10 +47,9 @@ struct audit_queue {
     _Atomic uint32_t refused[REASON_COUNT_]; /* attempts turned away while the log was unavailable */
     /* writer to owner */
     alignas(SLOT_ALIGN) _Atomic uint64_t done;
-    _Atomic uint64_t sent;
     _Atomic uint32_t gone;
     /* writer */
-    alignas(SLOT_ALIGN) uint64_t taken;
+    alignas(SLOT_ALIGN) uint64_t taken, sent;
     bool wake;
 };
 
