@@ -125,6 +125,7 @@ static const struct option_row rows[] = {
     TEXT("suites", suites, "LIST", "TLS 1.3 suites (default TLS_AES_256_GCM_SHA384)"),
     OTHER("watch", read_watch, "PID,...", "report the CPU time of these processes over the window"),
     COUNT("max-errors", max_errors, 0, UINT64_C(1) << 40, "stop when exceeded (default 1000)"),
+    FLAG("gate", gate, "when all connections are open, wait for the end of standard input, then send"),
     FLAG("announce", announce,
          "a line of JSON on stdout when all connections are open, when the window begins, when holding"),
 };
@@ -225,6 +226,8 @@ static const char *options_check(struct options *o)
         return "--cert and --key go together";
     if (o->fresh != FRESH_NO && (!o->tls || o->hold_ns != 0))
         return "--fresh needs https and does not go with --hold";
+    if (o->gate && (o->fresh != FRESH_NO || o->hold_ns != 0))
+        return "--gate does not go with --fresh or --hold";
     if (o->rate != 0 && (o->requests != 0 || o->hold_ns != 0))
         return "--rate does not go with --requests or --hold";
     if (o->requests != 0 && o->warmup_ns != 0)

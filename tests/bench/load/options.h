@@ -45,7 +45,7 @@ struct options {
     int64_t duration_ns, warmup_ns, timeout_ns, hold_ns;
     uint64_t max_errors;
     enum fresh fresh;
-    bool prime, announce;
+    bool prime, announce, gate;
     uint64_t read_rate; /* bytes a second for each connection; 0: as fast as possible */
     pid_t watch[WATCH_MAX];
     size_t watch_count;

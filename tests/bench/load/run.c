@@ -77,6 +77,16 @@ static void load_begin(struct loop *l, int64_t now)
         window_begin(l, now);
 }
 
+/* Nothing goes on in the loop while this waits: every connection is open and none has been asked anything. */
+static int64_t gate_wait(void)
+{
+    char text[64];
+
+    while (read(STDIN_FILENO, text, sizeof text) > 0)
+        continue;
+    return clock_ns();
+}
+
 static void opening_step(struct loop *l, int64_t now)
 {
     struct run *r = &l->run;
@@ -87,6 +97,8 @@ static void opening_step(struct loop *l, int64_t now)
         return;
     r->result.opened_ns = now - l->opening_since;
     announce(l, "open");
+    if (o->gate)
+        now = gate_wait();
     if (o->hold_ns == 0) {
         load_begin(l, now);
         return;
