@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #define TO(s) (1u << (s))
-enum { WATCH_MS = 3600 * 1000 };
+enum { WATCH_MS = 10 * 1000, LOST_MS = 1000 };
 
 static const struct stage {
     const char *name;
@@ -65,10 +65,20 @@ static void exchange_release(struct exchange *x)
     worker_exchange_gone(w);
 }
 
-/* Wake at the end of the grant's validity, or in an hour to look again: wall clocks are set, and the wheel is short. */
+/* Until the end of the grant's validity, by the wall clock or by what has passed since the decision, whichever is
+ * sooner: a clock that is set back gives nobody more time. */
+static int64_t validity_left(const struct exchange *x)
+{
+    int64_t by_wall = x->verdict.valid_until - clock_wall_ms();
+    int64_t passed = x->verdict.valid_until - x->began_wall - (loop_now(x->w->loop) - x->began);
+
+    return by_wall < passed ? by_wall : passed;
+}
+
+/* Wake then, or in ten seconds to look again, for clocks are set forward too. */
 void exchange_watch(struct exchange *x)
 {
-    int64_t left = x->verdict.valid_until - clock_wall_ms();
+    int64_t left = validity_left(x);
 
     if (x->verdict.valid_until <= 0)
         return;
@@ -79,10 +89,12 @@ static void on_deadline(struct alarm *a)
 {
     struct exchange *x = (struct exchange *)((char *)a - offsetof(struct exchange, deadline));
 
-    if (clock_wall_ms() < x->verdict.valid_until)
+    if (validity_left(x) > 0)
         exchange_watch(x);
     else
         exchange_cut(x, REASON_EXPIRED);
+    if (x->state == EX_OUTCOME && (x->owes_outcome || x->owes_cut))
+        exchange_resume(x);
 }
 
 struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call)
@@ -148,11 +160,31 @@ enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const
     return STEP_NEXT;
 }
 
+static bool promised(const struct exchange *x)
+{
+    return x->state == EX_OUTCOME && x->reason == REASON_GRANTED;
+}
+
+void exchange_owe_cut(struct exchange *x, enum reason r)
+{
+    if (x->owes_cut || x->cut.pending || x->cut.durable)
+        return;
+    x->owes_cut = true;
+    x->cut_reason = r;
+}
+
 void exchange_cut(struct exchange *x, enum reason r)
 {
-    if (x->state >= EX_OUTCOME)
+    if (x->state < EX_OUTCOME) {
+        exchange_fail(x, r, NULL, NULL);
+    } else if (promised(x) && x->call != NULL) {
+        exchange_owe_cut(x, r);
+        x->ops->abort(x->call);
+        x->call = NULL;
+        x->conn = NULL;
+    } else {
         return;
-    exchange_fail(x, r, NULL, NULL);
+    }
     if (!x->running)
         exchange_resume(x);
 }
@@ -160,12 +192,10 @@ void exchange_cut(struct exchange *x, enum reason r)
 /* Nobody is left to answer. Before the outcome that is a failure; after it, a record says that not all arrived. */
 void exchange_consumer_gone(struct exchange *x, enum reason r)
 {
-    bool promised = x->state == EX_OUTCOME && x->reason == REASON_GRANTED;
-
     x->call = NULL;
     x->conn = NULL;
-    if (promised && record_cut(x, r) == ERR_OK)
-        audit_kick(x->w->queue);
+    if (promised(x))
+        exchange_owe_cut(x, r);
     if (x->state < EX_OUTCOME)
         exchange_cut(x, r);
     else if (!x->running)
@@ -189,6 +219,12 @@ void exchange_evidence(struct evidence *ev, enum err e, uint64_t index)
     ev->failed = e != ERR_OK;
     ev->index = index;
     x->outstanding--;
+    if (ev->failed && ((ev == &x->outcome && x->intended) || ev == &x->cut)) {
+        /* What is owed is tried again, but not at once: the log has just been lost. */
+        x->owes_outcome = x->owes_outcome || ev == &x->outcome;
+        x->owes_cut = x->owes_cut || ev == &x->cut;
+        x->retry_at = loop_now(x->w->loop) + LOST_MS;
+    }
     if (!x->running)
         exchange_resume(x);
 }

@@ -49,12 +49,6 @@ struct ex_ask {                        /* READ_HEAD: what was said; slices in th
     enum problem_form problem;
     enum lang lang;
 };
-struct evidence { /* a record on its way */
-    struct exchange *x;
-    bool pending, durable, failed;
-    uint64_t index;
-};
-
 struct exchange {
     struct worker *w;
     struct exchange *next, **pprev; /* the worker's list of running ones */
@@ -91,8 +85,16 @@ struct exchange {
     bool asked_items;  /* _items was given */
     bool unknown_item; /* and names something that the resource does not have */
     bool concluded, answered,
-        ended;    /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
-    bool counted; /* beyond the recorded rate: in a count record, no reply */
+        ended;     /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
+    bool counted;  /* beyond the recorded rate: in a count record, no reply */
+    bool gapped;   /* the log counted the attempt for its gap record */
+    bool intended; /* there was an intent when it concluded: an outcome is owed */
+    bool owes_outcome, owes_cut;
+    bool withheld;          /* what the outcome said was handed out was not, for want of evidence */
+    bool summed;            /* digests are final */
+    enum reason cut_reason; /* of the cut that is owed */
+    int64_t retry_at;       /* mono ms: not before, when something owed could not be queued */
+    struct sha256 sum_in, sum_out;
     struct translate_refusal param_fault; /* RESOLVE: told only to those who may ask at all */
     enum reached reached;
 
@@ -115,10 +117,13 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
 void exchange_resume(struct exchange *x);
 /* Jump to the outcome with this reason, from whatever stage; the first reason stays. */
 enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const char *zh);
-/* From outside the stages (the consumer went, the grant was revoked, an alarm): as exchange_fail, then on. */
+/* From outside the stages (the grant was revoked, an alarm): as exchange_fail, then on. An answer that is still being
+ * given after its outcome is cut too. */
 void exchange_cut(struct exchange *x, enum reason r);
 /* Set the alarm for the end of the grant's validity. */
 void exchange_watch(struct exchange *x);
+/* After an outcome that promised a whole answer: a record that it was not. */
+void exchange_owe_cut(struct exchange *x, enum reason r);
 void exchange_consumer_gone(struct exchange *x, enum reason r);
 void exchange_consumer_sent(struct exchange *x);
 void exchange_evidence(struct evidence *ev, enum err e, uint64_t index);
@@ -147,7 +152,7 @@ enum err record_intent(struct exchange *x);
 enum err record_outcome(struct exchange *x);
 enum err record_refused(struct exchange *x);
 enum err record_progress(struct exchange *x);
-enum err record_cut(struct exchange *x, enum reason why);
+enum err record_cut(struct exchange *x);
 /* answer.c: what leaves. */
 void answer_problem(struct exchange *x, enum reason r);
 void answer_head(struct exchange *x, int64_t length); /* -1: not known, ends with a trailer */

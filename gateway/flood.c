@@ -53,18 +53,37 @@ bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r
     return false;
 }
 
-bool flood_record(const struct flood *f, struct audit_record *r, int64_t wall_ms)
+bool flood_record(struct flood *f, struct audit_record *r, int64_t wall_ms)
 {
     if (f->total == 0)
         return false;
+    f->sent_to = wall_ms;
     *r = (struct audit_record){
         .kind = AUDIT_COUNT, .at = wall_ms, .from = f->from, .to = wall_ms, .counts = f->counts
     };
     return true;
 }
 
+void flood_sent(struct flood *f)
+{
+    memcpy(f->sent, f->counts, sizeof f->sent);
+    f->sent_total = f->total;
+}
+
+void flood_written(struct flood *f, bool durable)
+{
+    for (unsigned i = 0; durable && i < REASON_COUNT_; i++)
+        f->counts[i] -= f->sent[i];
+    if (durable) {
+        f->total -= f->sent_total;
+        f->from = f->sent_to; /* what came meanwhile came after it */
+    }
+    f->sent_total = 0;
+    memset(f->sent, 0, sizeof f->sent);
+}
+
 void flood_clear(struct flood *f)
 {
-    memset(f->counts, 0, sizeof f->counts);
-    f->total = 0;
+    flood_sent(f);
+    flood_written(f, true);
 }

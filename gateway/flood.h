@@ -15,8 +15,9 @@ struct flood {
     struct flood_bucket source[FLOOD_SLOTS], identity[FLOOD_SLOTS], all;
     uint64_t seed;
     uint32_t counts[REASON_COUNT_];
-    uint32_t total; /* in counts */
-    int64_t from;   /* wall ms of the first counted one */
+    uint32_t sent[REASON_COUNT_]; /* of counts: in a record that is not durable yet */
+    uint32_t total, sent_total;   /* sums of the two */
+    int64_t from, sent_to;        /* wall ms of the first counted one; when the record was made */
 };
 void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identity, unsigned share);
 /* May this refusal have a record of its own? False: it was counted, and its connection is to be closed without a reply.
@@ -24,6 +25,9 @@ void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identit
 bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms);
 /* Count one that cannot have a record of its own for another cause. */
 void flood_count(struct flood *f, enum reason r, int64_t wall_ms);
-/* The count record for what gathered, if any; the caller queues it and then calls flood_clear. */
-bool flood_record(const struct flood *f, struct audit_record *r, int64_t wall_ms);
-void flood_clear(struct flood *f);
+/* The count record for what gathered, if any. Once it is queued the caller says flood_sent, and when it knows what
+ * became of it flood_written: only what is durable is forgotten, the rest goes into the next record. */
+bool flood_record(struct flood *f, struct audit_record *r, int64_t wall_ms);
+void flood_sent(struct flood *f);
+void flood_written(struct flood *f, bool durable);
+void flood_clear(struct flood *f); /* both at once */

@@ -1,6 +1,9 @@
 /* The only way out. The outcome (or refusal) is queued, its durability awaited, and only then the answer is completed.
- */
+ * An exchange that had an intent does not end before its outcome is durable, nor one that was cut before its cut is: a
+ * full queue or a lost log delays them, and only the end of the process gives up (its next start writes them). */
 #include "gateway/exchange.h"
+
+enum { FULL_MS = 50 };
 
 static void count(struct exchange *x)
 {
@@ -28,11 +31,23 @@ static void take_held_in(struct exchange *x)
     x->bytes_out += x->out.n;
 }
 
+/* No record, no data: what was granted a moment ago is not given. */
+static void withhold(struct exchange *x)
+{
+    x->bytes_out -= x->out.n;
+    x->withheld = true;
+    x->reason = REASON_EVIDENCE_UNAVAILABLE;
+    x->detail[LANG_EN] = x->detail[LANG_ZH] = NULL;
+    buf_done(&x->out);
+}
+
 static enum err queue_refusal(struct exchange *x)
 {
     struct slice key = slice_of(x->stranger || x->who[0] == '\0' ? x->address : x->who);
     bool stranger = x->stranger || x->who[0] == '\0';
 
+    if (x->gapped || x->intent.failed) /* one attempt, one count */
+        return ERR_FULL;
     if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), x->began_wall)) {
         x->counted = true;
         COUNT(x->w, counted, 1);
@@ -43,23 +58,45 @@ static enum err queue_refusal(struct exchange *x)
 
 static void conclude(struct exchange *x)
 {
-    bool intended = x->intent.pending || x->intent.durable;
     enum err e;
 
     x->concluded = true;
-    alarm_clear(&x->deadline);
+    x->intended = x->owes_outcome = x->intent.pending || x->intent.durable;
     relay_stop(x);
     take_held_in(x);
-    e = intended ? record_outcome(x) : queue_refusal(x);
-    count(x);
-    if (e == ERR_OK)
+    if (x->intended)
         return;
+    e = queue_refusal(x);
     if (e == ERR_AGAIN)
         flood_count(&x->w->flood, x->reason, x->began_wall);
-    /* No record, no data: what was granted a moment ago is withheld. */
-    x->reason = REASON_EVIDENCE_UNAVAILABLE;
-    x->detail[LANG_EN] = x->detail[LANG_ZH] = NULL;
-    buf_done(&x->out);
+    if (e != ERR_OK)
+        withhold(x);
+}
+
+static bool owes(const struct exchange *x)
+{
+    return x->owes_outcome || x->owes_cut;
+}
+
+/* Queue what is owed, in order, or see to it that it is tried again. */
+static void pay(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    if (x->intent.failed) /* never an intent: the log counts the attempt */
+        x->owes_outcome = false;
+    if (!owes(x))
+        return;
+    if (w->stopping && (x->outcome.failed || x->cut.failed)) {
+        x->owes_outcome = x->owes_cut = false;
+        return;
+    }
+    if (loop_now(w->loop) >= x->retry_at) {
+        x->owes_outcome = x->owes_outcome && record_outcome(x) != ERR_OK;
+        x->owes_cut = x->owes_cut && (x->owes_outcome || record_cut(x) != ERR_OK);
+    }
+    if (owes(x))
+        alarm_set(w->loop, &x->deadline, FULL_MS);
 }
 
 static void cut(struct exchange *x)
@@ -88,10 +125,12 @@ static void give_rest(struct exchange *x)
 static void begin_answer(struct exchange *x)
 {
     x->answered = true;
-    if (x->outcome.failed && x->reason != REASON_EVIDENCE_UNAVAILABLE) {
-        x->reason = REASON_EVIDENCE_UNAVAILABLE;
-        buf_done(&x->out);
+    if (x->outcome.failed || (x->intent.failed && x->intended)) {
+        if (x->outcome.durable && x->reason == REASON_GRANTED)
+            exchange_owe_cut(x, REASON_EVIDENCE_UNAVAILABLE); /* an outcome says that it was handed out */
+        withhold(x);
     }
+    count(x);
     if (x->call == NULL)
         return;
     if (x->counted || (x->head_sent && x->reason != REASON_GRANTED))
@@ -106,14 +145,17 @@ enum step stage_outcome(struct exchange *x)
 {
     if (!x->concluded)
         conclude(x);
-    if (x->outcome.pending || x->intent.pending)
-        return STEP_WAIT;
-    if (!x->answered)
+    pay(x);
+    if (!x->answered) {
+        if (x->intent.pending || x->outcome.pending || (x->owes_outcome && !x->outcome.failed))
+            return STEP_WAIT;
         begin_answer(x);
+        pay(x);
+    }
     if (x->call != NULL && x->reason == REASON_GRANTED && !x->ended)
         give_rest(x);
-    if (x->call != NULL)
-        return STEP_WAIT; /* until the endpoint says sent, or gone */
+    if (x->call != NULL || x->outcome.pending || x->cut.pending || owes(x))
+        return STEP_WAIT; /* until the endpoint says sent, or gone, and nothing is owed */
     x->run = translate_close(x->run);
     return STEP_NEXT;
 }

@@ -119,7 +119,6 @@ enum err record_refused(struct exchange *x)
 enum err record_outcome(struct exchange *x)
 {
     struct audit_record r;
-    struct sha256 in, out;
     int64_t now = loop_now(x->w->loop);
 
     fill_common(x, &r, AUDIT_OUTCOME);
@@ -130,18 +129,23 @@ enum err record_outcome(struct exchange *x)
     r.bytes_out = x->bytes_out;
     r.duration_ms = (uint64_t)(now - x->began);
     r.provider_ms = x->asked_at ? (uint64_t)((x->answered_at ? x->answered_at : now) - x->asked_at) : 0;
+    if (x->head_sent)
+        r.status = 200; /* what was told, whatever came of it */
     if (x->run) {
         const struct translate_outcome *o = translate_outcome(x->run);
-        r.rows = o->rows;
+        r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? o->rows : 0;
         r.findings = o->findings;
         r.provider_code = slice_of(o->code);
     }
-    if (x->run || x->answered_at) {
-        in = digest_end(x->digest_in);
-        out = digest_end(x->digest_out);
-        r.digest_in = &in;
-        r.digest_out = &out;
+    if (x->answered_at && !x->summed) {
+        x->sum_in = digest_end(x->digest_in);
+        x->sum_out = digest_end(x->digest_out);
+        x->summed = true;
     }
+    if (x->summed)
+        r.digest_in = &x->sum_in;
+    if (x->summed && x->bytes_out > 0 && !x->withheld)
+        r.digest_out = &x->sum_out;
     return put(x, &r, AUDIT_ESSENTIAL, &x->outcome);
 }
 
@@ -155,15 +159,13 @@ enum err record_progress(struct exchange *x)
     return put(x, &r, 0, &x->progress);
 }
 
-enum err record_cut(struct exchange *x, enum reason why)
+enum err record_cut(struct exchange *x)
 {
     struct audit_record r;
 
-    if (x->cut.pending || x->cut.durable)
-        return ERR_EXISTS;
     fill_common(x, &r, AUDIT_CUT);
     r.has_reason = true;
-    r.reason = why;
+    r.reason = x->cut_reason;
     r.bytes_out = x->bytes_out - x->out.n;
     return put(x, &r, AUDIT_ESSENTIAL, &x->cut);
 }

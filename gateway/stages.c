@@ -198,9 +198,12 @@ enum step stage_admit(struct exchange *x)
 /* ---- intent ---- */
 enum step stage_intent(struct exchange *x)
 {
-    if (!x->intent.pending && !x->intent.durable && !x->intent.failed && record_intent(x) != ERR_OK)
-        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
-    if (x->intent.failed)
+    enum err e = ERR_OK;
+
+    if (!x->intent.pending && !x->intent.durable && !x->intent.failed)
+        e = record_intent(x);
+    x->gapped = e == ERR_FULL;
+    if (x->intent.failed || e != ERR_OK)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     if (x->intent.pending && !translate_safe(x->service->plan))
         return STEP_WAIT; /* only what changes nothing may be asked before its intent is durable */

@@ -56,9 +56,21 @@ static void on_evidence(void *arg)
     audit_poll(((struct worker *)arg)->queue);
 }
 
+/* Only what is durable is forgotten. */
+static void count_written(struct worker *w, enum err e)
+{
+    w->count.pending = false;
+    flood_written(&w->flood, e == ERR_OK);
+}
+
 static void on_record_done(void *waiter, enum err e, uint64_t index)
 {
-    exchange_evidence(waiter, e, index);
+    struct evidence *ev = waiter;
+
+    if (ev->x)
+        exchange_evidence(ev, e, index);
+    else
+        count_written((struct worker *)((char *)ev - offsetof(struct worker, count)), e);
 }
 
 static void on_turn(void *arg)
@@ -85,10 +97,12 @@ static void write_counted(struct worker *w)
 {
     struct audit_record r;
 
-    if (flood_record(&w->flood, &r, clock_wall_ms()) && audit_put(w->queue, &r, 0, NULL) == ERR_OK) {
-        flood_clear(&w->flood);
-        audit_kick(w->queue);
-    }
+    if (w->count.pending || !flood_record(&w->flood, &r, clock_wall_ms()) ||
+        audit_put(w->queue, &r, 0, &w->count) != ERR_OK)
+        return;
+    w->count.pending = true;
+    flood_sent(&w->flood);
+    audit_kick(w->queue);
 }
 
 static void on_second(struct alarm *a)
@@ -163,7 +177,7 @@ static void cut_exchanges(struct worker *w)
     for (struct exchange *x = w->exchanges; x != NULL; x = next) {
         enum reason r = REASON_GRANTED;
         next = x->next;
-        if (x->state >= EX_INTENT && x->state < EX_OUTCOME)
+        if (x->state >= EX_INTENT && (x->state < EX_OUTCOME || x->reason == REASON_GRANTED))
             r = still_good(w, x);
         if (r != REASON_GRANTED)
             exchange_cut(x, r);
@@ -274,7 +288,7 @@ void worker_drain(struct worker *w, struct worker_note *n, struct loop *back, vo
 
 static void maybe_stop(struct worker *w)
 {
-    if (w->stopping && w->n_exchanges == 0)
+    if (w->stopping && w->n_exchanges == 0 && !w->count.pending)
         loop_stop(w->loop);
 }
 

@@ -18,6 +18,12 @@ struct connection { /* one consumer's connection */
     char address[46];
 };
 
+struct evidence {       /* a record on its way */
+    struct exchange *x; /* NULL: the worker's count record */
+    bool pending, durable, failed;
+    uint64_t index;
+};
+
 enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128 };
 struct worker {
     struct worker_config cfg;
@@ -39,6 +45,7 @@ struct worker {
     struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */
     unsigned n_spare;
     struct flood flood;
+    struct evidence count;     /* of the flood */
     struct worker_note *drain; /* waits for the last exchange */
     bool draining, stopping;
     struct loop_msg stop;

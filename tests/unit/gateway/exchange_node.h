@@ -1,0 +1,196 @@
+#pragma once
+/* Second half of exchange_world.h: the node's catalog and grant, and how a test lets time and bytes pass. */
+#include "tests/unit/gateway/exchange_world.h"
+
+#define ROW "{\"id\":\"990101199001010017\",\"name\":\"n\",\"age\":3}"
+static const char manifest_format[] =
+    "{\"kind\":\"Resource\",\"id\":\"provider/people\",\"code\":\"101001/1\",\"title\":{\"zh\":\"测\",\"en\":\"T\"},"
+    "\"abstract\":\"a\",\"class\":\"base/population\",\"format\":{\"class\":\"interface\",\"type\":\"json\"},"
+    "\"share\":{\"type\":\"conditional\",\"condition\":\"t\",\"mode\":\"interface\"},\"open\":\"none\",\"update\":"
+    "\"daily\",\"contact\":{\"person\":\"provider/pat\",\"phone\":\"0543-0000000\"},\"items\":["
+    "{\"name\":\"id_no\",\"title\":\"i\",\"type\":\"C\",\"length\":18,\"level\":4,\"key\":true},"
+    "{\"name\":\"name\",\"title\":\"n\",\"type\":\"C\",\"length\":50,\"level\":3},"
+    "{\"name\":\"age\",\"title\":\"a\",\"type\":\"I\"}],"
+    "\"connector\":{\"kind\":\"http\",\"endpoint\":\"http://127.0.0.1:9/p\",\"tls\":{\"mode\":\"none\",\"reason\":"
+    "\"a test\"},\"timeout\":\"5s\"},\"request\":{\"safe\":%s,\"params\":[{\"param\":\"age\",\"required\":false,"
+    "\"to\":\"json:/age\"}]},"
+    "\"response\":{\"success\":{\"at\":\"/code\",\"ok\":[\"0\"],\"not_found\":[\"1\"]},\"records\":\"/rows\","
+    "\"map\":{\"id_no\":\"id\",\"name\":\"name\",\"age\":\"age\"}}}";
+
+static void plain_done(struct counted *c)
+{
+    mem_free(c);
+}
+static void head_done(struct counted *c)
+{
+    struct resource_head *h = (struct resource_head *)c;
+
+    for (size_t i = 0; i < h->n; i++)
+        counted_unref(h->versions[i]);
+    mem_free(h);
+}
+static struct service *make_service(bool safe, uint64_t version)
+{
+    struct buf text = BUF_INIT(1 << 16), said = BUF_INIT(1 << 16);
+    struct connector_world none = { .workers = 1, .secrets_dir = "/nonexistent", .trust_dir = "/nonexistent" };
+    struct service *s = NULL;
+    struct arena a;
+    struct diags d;
+
+    arena_init(&a, 1 << 20);
+    diags_init(&d, &a);
+    buf_printf(&text, manifest_format, safe ? "true" : "false");
+    if (service_load(buf_slice(&text), version, &none, NULL, &s, &d) != ERR_OK) {
+        diags_print(&d, LANG_EN, &said);
+        fail_msg("%.*s", (int)said.n, said.p);
+    }
+    buf_done(&text);
+    arena_done(&a);
+    return s;
+}
+static void put_head(struct snapshot *s, bool safe, uint64_t version)
+{
+    struct resource_head *h = mem_zalloc(sizeof *h + sizeof h->versions[0]);
+
+    counted_init(&h->counted, head_done);
+    h->n = 1;
+    h->latest = version;
+    h->versions[0] = make_service(safe, version);
+    assert_int_equal(smap_put(&s->resources, SLICE("provider/people"), h), ERR_OK);
+    counted_unref(h);
+}
+static int bit_of_item(void *arg, struct slice item)
+{
+    return catalog_item_index(arg, item);
+}
+static void put_grant(struct snapshot *s, const char *state, uint64_t version)
+{
+    const struct resource_head *h = snapshot_resource(s, SLICE("provider/people"));
+    struct policy_grant_row row = { .id = SLICE("g1"),
+                                    .request = SLICE("r1"),
+                                    .app = SLICE("consumer/app"),
+                                    .department = SLICE("consumer"),
+                                    .provider = SLICE("provider"),
+                                    .resource = SLICE("provider/people"),
+                                    .purposes = SLICE("check"),
+                                    .items = SLICE("id_no,name,age"),
+                                    .state = slice_of(state),
+                                    .version = version,
+                                    .resource_version = 1,
+                                    .day_from = 0,
+                                    .day_to = 100000 };
+    struct policy_grant *g = NULL;
+    struct grant_set *set = mem_zalloc(sizeof *set + sizeof set->at[0]);
+
+    assert_int_equal(policy_grant_compile(&row, bit_of_item, (void *)h->versions[0]->resource, &g), ERR_OK);
+    assert_int_equal(smap_put(&s->grants, SLICE("g1"), g), ERR_OK);
+    counted_init(&set->counted, plain_done); /* the grant itself is held by the other map */
+    set->n = 1;
+    set->at[0] = g;
+    assert_int_equal(smap_put(&s->pairs, SLICE("consumer/app provider/people"), set), ERR_OK);
+    counted_unref(set);
+    counted_unref(g);
+}
+static struct snapshot *make_snapshot(bool safe)
+{
+    struct snapshot *s = snapshot_new();
+    struct principal *app = mem_zalloc(sizeof *app);
+
+    counted_init(&app->counted, plain_done);
+    app->active = true;
+    assert_int_equal(smap_put(&s->apps, SLICE("consumer/app"), app), ERR_OK);
+    counted_unref(app);
+    put_head(s, safe, 1);
+    put_grant(s, "active", 1);
+    return s;
+}
+static void world_begin(bool safe)
+{
+    memset(&world, 0, sizeof world);
+    memset(&consumer, 0, sizeof consumer);
+    memset(put_fails, 0, sizeof put_fails);
+    n_logged = provider_asked = provider_dropped = 0;
+    consumer.room = 1 << 20;
+    consumer.body = BUF_INIT(8 << 20);
+    world.settings.limits.body = 1 << 16;
+    world.settings.limits.exchanges = 1000;
+    world.w = mem_zalloc(sizeof *world.w);
+    world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings };
+    world.w->loop = loop_new();
+    world.w->snapshot = make_snapshot(safe);
+    flood_init(&world.w->flood, 10, 100, 100, 1);
+    alarm_init(&world.w->nudge, on_nudge);
+    world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
+                                      .kind = CERTS_APP,
+                                      .not_after = INT64_MAX,
+                                      .uri = "spiffe://test.example/dept/consumer/app/app",
+                                      .object = "consumer/app" };
+    world.conn = (struct connection){ .w = world.w, .peer = &world.peer, .checked = loop_now(world.w->loop) };
+}
+static void world_end(void)
+{
+    consumer.room = 1 << 20;
+    memset(put_fails, 0, sizeof put_fails);
+    if (world.w->exchanges && world.w->exchanges->call)
+        exchange_consumer_gone(world.w->exchanges, REASON_CONSUMER_GONE);
+    tell_all(ERR_OK);
+    assert_null(world.w->exchanges); /* nothing is left behind */
+    alarm_clear(&world.w->nudge);
+    snapshot_unref(world.w->snapshot);
+    while (world.w->n_digests > 0)
+        digest_free(world.w->digests[--world.w->n_digests]);
+    loop_free(world.w->loop);
+    for (struct exchange *x; (x = world.w->spare) != NULL; mem_free(x))
+        world.w->spare = x->next;
+    mem_free(world.w);
+    buf_done(&consumer.body);
+}
+/* A head, without the Host line. */
+static struct exchange *ask_with(const char *text, size_t arena_left)
+{
+    struct buf all = BUF_INIT(1 << 16);
+    struct http_head h;
+    const char *why = "";
+
+    buf_printf(&all, "%sHost: h\r\n\r\n", text);
+    assert_int_equal(http_head_parse(buf_slice(&all), true, &h, &why), ERR_OK);
+    world.x = exchange_new(world.w, &world.conn, &consumer_table, &consumer);
+    if (arena_left < SIZE_MAX)
+        world.x->arena.cap = world.x->arena.used + arena_left;
+    ask_read(world.x, &h);
+    buf_done(&all);
+    exchange_resume(world.x);
+    return world.x;
+}
+static struct exchange *ask(const char *text)
+{
+    return ask_with(text, SIZE_MAX);
+}
+static struct exchange *ask_plain(void)
+{
+    struct exchange *x = ask("GET /x/provider/people HTTP/1.1\r\n");
+
+    x->body_done = true;
+    exchange_resume(x);
+    return x;
+}
+static void provider_says(const char *body, bool whole)
+{
+    provider_events->head(provider_user, 200, SLICE("application/json"));
+    provider_events->body(provider_user, slice_of(body));
+    if (whole)
+        provider_events->end(provider_user);
+}
+static void stop_turning(struct alarm *a)
+{
+    (void)a;
+    loop_stop(world.w->loop);
+}
+static void let_pass(int64_t ms)
+{
+    struct alarm a;
+
+    alarm_init(&a, stop_turning);
+    alarm_set(world.w->loop, &a, ms);
+    loop_run(world.w->loop);
+}
