@@ -254,6 +254,7 @@ static void reload_here(void *arg)
     } else {
         log_event(LOG_ERROR, "tls-reload-failed", "kept", "the certificate in use", NULL);
     }
+    connector_pool_reload(n->worker->pool); /* the identity towards providers may be new too */
     loop_post(n->back, &n->home);
 }
 
