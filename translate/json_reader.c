@@ -9,16 +9,20 @@ static const struct slice none;
 
 struct json_reader *json_reader_new(const struct event_sink *sink, void *self)
 {
-    struct json_reader *r = mem_zalloc(sizeof *r);
+    struct json_reader *r = mem_alloc(sizeof *r);
 
-    if (r == NULL)
-        return NULL;
+    if (r != NULL)
+        json_reader_init(r, sink, self);
+    return r;
+}
+
+void json_reader_init(struct json_reader *r, const struct event_sink *sink, void *self)
+{
     r->sink = *sink;
     r->self = self;
     buf_init(&r->names, TOKEN_MAX);
     json_keys_init(&r->keys);
     json_reader_reset(r);
-    return r;
 }
 
 void json_reader_reset(struct json_reader *r)
@@ -36,11 +40,15 @@ void json_reader_reset(struct json_reader *r)
 
 struct json_reader *json_reader_free(struct json_reader *r)
 {
-    if (r != NULL) {
-        buf_done(&r->names);
-        json_keys_done(&r->keys);
-    }
+    if (r != NULL)
+        json_reader_done(r);
     return mem_free(r);
+}
+
+void json_reader_done(struct json_reader *r)
+{
+    buf_done(&r->names);
+    json_keys_done(&r->keys);
 }
 
 uint64_t json_reader_offset(const struct json_reader *r)
@@ -79,8 +87,13 @@ static enum err push_frame(struct json_reader *r, bool object)
     if (r->depth >= READER_DEPTH_MAX)
         return ERR_TOO_LARGE;
     f = &r->frames[++r->depth];
-    *f = (struct frame){ .keys_base = r->keys.n, .names_base = (uint32_t)r->names.n, .object = object };
-    if (!object && outer->object) { /* an array's elements bear its own name */
+    f->names_base = (uint32_t)r->names.n;
+    f->name_at = f->name_n = 0;
+    f->object = object;
+    f->element = false;
+    if (object) {
+        json_members_begin(&r->keys, &f->members, r->depth - 1U);
+    } else if (outer->object) { /* an array's elements bear its own name */
         f->name_at = outer->name_at;
         f->name_n = outer->name_n;
     }
@@ -91,7 +104,8 @@ static void pop_frame(struct json_reader *r)
 {
     const struct frame *f = top(r);
 
-    json_keys_pop(&r->keys, f->keys_base);
+    if (f->object)
+        json_members_end(&r->keys, &f->members);
     r->names.n = f->names_base;
     r->depth--;
     r->state = ST_AFTER;
@@ -119,7 +133,7 @@ static enum err open_array(struct json_reader *r)
     return r->sink.list != NULL ? r->sink.list(r->self, json_frame_name(r, top(r)), true) : ERR_OK;
 }
 
-static enum err close_object(struct json_reader *r)
+enum err json_close_object(struct json_reader *r)
 {
     pop_frame(r);
     return json_value_close(r);
@@ -186,8 +200,7 @@ static enum err step_key(struct json_reader *r, struct cursor *c)
         return ERR_OK;
     if (*c->p != '"')
         return ERR_SYNTAX;
-    c->p++;
-    return json_string_begin(r, true);
+    return json_members_step(r, c);
 }
 
 static enum err step_key_first(struct json_reader *r, struct cursor *c)
@@ -197,7 +210,7 @@ static enum err step_key_first(struct json_reader *r, struct cursor *c)
     if (*c->p != '}')
         return step_key(r, c);
     c->p++;
-    return close_object(r);
+    return json_close_object(r);
 }
 
 static enum err step_colon(struct json_reader *r, struct cursor *c)
@@ -227,7 +240,7 @@ static enum err step_after(struct json_reader *r, struct cursor *c)
     if (*c->p != (object ? '}' : ']'))
         return ERR_SYNTAX;
     c->p++;
-    return object ? close_object(r) : close_array(r);
+    return object ? json_close_object(r) : close_array(r);
 }
 
 /* ---- the machine ---- */

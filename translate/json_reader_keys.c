@@ -1,4 +1,4 @@
-/* The bounded set of open keys; see json_reader_keys.h for the invariants. */
+/* The bounded sets of open keys; see json_reader_keys.h for the invariants. */
 #include "translate/json_reader_keys.h"
 #include <pthread.h>
 
@@ -15,22 +15,19 @@ static void draw_seed(void)
 void json_keys_init(struct json_keys *k)
 {
     pthread_once(&seed_once, draw_seed);
-    *k = (struct json_keys){ .seed = process_seed };
+    memset(k, 0, offsetof(struct json_keys, known));
+    k->seed = process_seed;
+    json_keys_reset(k);
 }
 
 void json_keys_done(struct json_keys *k)
 {
     mem_free(k->stack);
     mem_free(k->table);
-    *k = (struct json_keys){ .seed = k->seed };
+    json_keys_init(k);
 }
 
-void json_keys_reset(struct json_keys *k)
-{
-    json_keys_pop(k, 0);
-}
-
-void json_keys_pop(struct json_keys *k, uint32_t base)
+static void pop(struct json_keys *k, uint32_t base)
 {
     while (k->n > base) {
         struct json_key_entry *e = &k->stack[--k->n];
@@ -98,10 +95,10 @@ static enum err stack_reserve(struct json_keys *k)
     uint32_t room = k->room != 0 ? k->room * 2 : 64;
     struct json_key_entry *p;
 
+    if (k->n + k->light >= KEYS_OPEN_MAX)
+        return ERR_TOO_LARGE;
     if (k->n < k->room)
         return ERR_OK;
-    if (k->n >= KEYS_OPEN_MAX)
-        return ERR_TOO_LARGE;
     p = mem_grow(k->stack, room * sizeof *p);
     if (p == NULL)
         return ERR_NOMEM;
@@ -141,7 +138,7 @@ static enum err add_to_table(struct json_keys *k, uint32_t base, uint64_t hash)
     return ERR_OK;
 }
 
-enum err json_keys_add(struct json_keys *k, uint32_t base, struct slice key)
+static enum err add_hashed(struct json_keys *k, uint32_t base, struct slice key)
 {
     /* The base is part of the seed: the same key in an outer object has another hash. */
     uint64_t hash = slice_hash(key, k->seed + base * 0x9e3779b97f4a7c15U);
@@ -157,4 +154,100 @@ enum err json_keys_add(struct json_keys *k, uint32_t base, struct slice key)
         return ERR_INVALID;
     push(k, hash);
     return ERR_OK;
+}
+
+void json_keys_reset(struct json_keys *k)
+{
+    pop(k, 0);
+    k->light = 0;
+    for (unsigned i = 0; i < KNOWN_DEEP; i++) {
+        k->known[i].n = 0;
+        k->known[i].at[0] = 0;
+    }
+}
+
+/* ---- known names ---- */
+
+static struct slice known_name(const struct json_known *k, uint32_t i)
+{
+    return slice_make(k->text + k->at[i], (size_t)(k->at[i + 1] - k->at[i] - 1));
+}
+
+/* Index of the name, from the likely one on and around; known->n: not there. */
+static uint32_t find_known(const struct json_known *known, uint32_t from, struct slice key)
+{
+    uint32_t i = from < known->n ? from : 0;
+
+    for (uint32_t k = 0; k < known->n; k++) {
+        if (known->at[i + 1] - known->at[i] - 1u == key.n && memcmp(known->text + known->at[i], key.p, key.n) == 0)
+            return i;
+        i = i + 1 < known->n ? i + 1 : 0;
+    }
+    return known->n;
+}
+
+/* A name that is written as it is read can be compared with the text of an object; others are not kept. */
+static bool keep_known(struct json_known *known, struct slice key)
+{
+    uint16_t at = known->at[known->n];
+
+    if (known->n >= KNOWN_MAX || key.n >= KNOWN_BYTES - (size_t)at)
+        return false;
+    for (size_t i = 0; i < key.n; i++)
+        if ((unsigned char)key.p[i] < 0x20 || key.p[i] == '"' || key.p[i] == '\\')
+            return false;
+    memcpy(known->text + at, key.p, key.n);
+    known->text[at + key.n] = '"';
+    known->memo[known->n] = (struct member_memo){ NULL, NULL };
+    known->at[++known->n] = (uint16_t)(at + key.n + 1);
+    return true;
+}
+
+/* The object's names are more than are known: from now on they are hashed. */
+static enum err fall_back(struct json_keys *k, struct json_members *m)
+{
+    const struct json_known *known = m->known;
+    enum err e = ERR_OK;
+
+    k->light = m->light;
+    m->known = NULL;
+    for (uint32_t i = 0; i < known->n && e == ERR_OK; i++)
+        if (m->seen >> i & 1)
+            e = add_hashed(k, m->base, known_name(known, i));
+    return e;
+}
+
+void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth)
+{
+    *m = (struct json_members){ .base = k->n, .light = k->light };
+    if (depth < KNOWN_DEEP)
+        m->known = &k->known[depth];
+}
+
+enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, struct member_memo **ret_memo)
+{
+    static const struct slice empty = SLICE("");
+    struct json_known *known = m->known;
+
+    *ret_memo = NULL;
+    if (key.n == 0)
+        key = empty; /* never a null pointer */
+    if (known != NULL) {
+        uint32_t i = find_known(known, m->next, key);
+
+        if (i < known->n || keep_known(known, key)) {
+            *ret_memo = &known->memo[i];
+            return json_members_add_known(k, m, i);
+        }
+        enum err e = fall_back(k, m);
+        if (e != ERR_OK)
+            return e;
+    }
+    return add_hashed(k, m->base, key);
+}
+
+void json_members_end(struct json_keys *k, const struct json_members *m)
+{
+    pop(k, m->base);
+    k->light = m->light;
 }

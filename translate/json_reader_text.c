@@ -1,6 +1,7 @@
 /* Strings, numbers and literals of the JSON reader. A string is handed on in runs that are slices of the input, checked
  * as UTF-8; only escapes and characters that the input has split pass through a few bytes of the reader's own. */
 #include "translate/json_reader_state.h"
+#include "translate/plain.h"
 
 /* ---- tokens ---- */
 
@@ -21,12 +22,13 @@ static enum err piece(struct json_reader *r, enum scalar kind, const char *p, si
 static enum err end_key(struct json_reader *r)
 {
     struct frame *f = &r->frames[r->depth];
+    struct member_memo *memo;
 
     r->in_key = false;
     r->state = ST_COLON;
     f->name_at = f->names_base;
     f->name_n = (uint32_t)(r->names.n - f->names_base);
-    return json_keys_add(&r->keys, f->keys_base, json_frame_name(r, f));
+    return json_members_add(&r->keys, &f->members, json_frame_name(r, f), &memo);
 }
 
 static enum err end_string(struct json_reader *r)
@@ -53,36 +55,6 @@ enum err json_string_begin(struct json_reader *r, bool key)
 }
 
 /* ---- strings ---- */
-
-/* Nonzero when any of eight bytes is a control character, a quote, a backslash or not ASCII. The lowest bit
- * that is set marks the first such byte: a false mark comes only of a borrow, which runs upwards from a true one. */
-static uint64_t special_in(uint64_t w)
-{
-    const uint64_t ones = 0x0101010101010101U, highs = 0x8080808080808080U;
-    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-
-    return (w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
-}
-
-static const char *plain_bytes(const char *p, const char *end)
-{
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
-static const char *plain_run(const char *p, const char *end)
-{
-    uint64_t w;
-
-    for (; end - p >= 8; p += 8) {
-        memcpy(&w, p, sizeof w);
-        w = special_in(w);
-        if (w != 0)
-            return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? p + __builtin_ctzll(w) / 8 : plain_bytes(p, end);
-    }
-    return plain_bytes(p, end);
-}
 
 /* How many bytes the character has whose first byte is `lead`; 0: none begins so (RFC 3629). */
 static unsigned utf8_length(unsigned char lead)
@@ -140,6 +112,20 @@ static const char *wide_run(const char *p, const char *end, bool *ret_bad)
     return p;
 }
 
+const char *json_string_run(const char *p, const char *end, bool *ret_bad)
+{
+    for (;;) {
+        const char *at = plain_run(p, end, false);
+
+        *ret_bad = false;
+        if (at == end || (unsigned char)*at < 0x80)
+            return at;
+        p = wide_run(at, end, ret_bad);
+        if (p == at)
+            return p;
+    }
+}
+
 static void begin_utf8(struct json_reader *r, struct cursor *c)
 {
     r->state = ST_UTF8;
@@ -151,16 +137,10 @@ static void begin_utf8(struct json_reader *r, struct cursor *c)
 enum err json_step_string(struct json_reader *r, struct cursor *c)
 {
     const char *from = c->p;
-    bool bad = false;
+    bool bad;
     enum err e;
 
-    for (;;) {
-        const char *at = plain_run(c->p, c->end);
-
-        c->p = wide_run(at, c->end, &bad);
-        if (c->p == at)
-            break;
-    }
+    c->p = json_string_run(from, c->end, &bad);
     e = c->p > from ? piece(r, SCALAR_TEXT, from, (size_t)(c->p - from)) : ERR_OK;
     if (e != ERR_OK || c->p == c->end)
         return e;
@@ -385,6 +365,32 @@ enum err json_step_literal(struct json_reader *r, struct cursor *c)
         return ERR_OK;
     e = r->sink.text(r->self, literals[r->literal].kind, slice_make(text, n));
     return e != ERR_OK ? e : json_value_close(r);
+}
+
+const char *json_number_run(const char *p, const char *end)
+{
+    uint8_t at = NU_START;
+
+    for (; p < end; p++) {
+        enum digit d = digit_class(*p);
+
+        if (d == DG_COUNT_)
+            return number_may_end(at) ? p : NULL;
+        at = number_next[at][d];
+        if (at == NU_BAD)
+            return NULL;
+    }
+    return NULL;
+}
+
+const char *json_literal_run(const char *p, const char *end, enum scalar *ret_kind)
+{
+    for (size_t i = 0; i < sizeof literals / sizeof *literals; i++)
+        if ((size_t)(end - p) >= literals[i].n && memcmp(p, literals[i].text, literals[i].n) == 0) {
+            *ret_kind = literals[i].kind;
+            return p + literals[i].n;
+        }
+    return NULL;
 }
 
 bool json_number_valid(struct slice s)

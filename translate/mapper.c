@@ -1,6 +1,7 @@
 /* Matching of events to the trie. The hot path (open, text, close of an element without predicates) makes no allocation
  * and looks for a name where the last one was found; predicates take the slower way through `pending`. */
 #include "translate/mapper.h"
+#include "translate/plain.h"
 #include "translate/xml_reader.h"
 
 #define XSI_NS "http://www.w3.org/2001/XMLSchema-instance"
@@ -101,31 +102,12 @@ static enum err settle(struct map_doc *d)
 
 /* ---- events ---- */
 
-/* Names are short and mostly equal here: two overlapping loads instead of a call. */
 static inline bool same(struct slice a, struct slice b)
 {
-    uint64_t x[2], y[2];
-    uint32_t v[2], w[2];
-
-    if (a.n != b.n)
-        return false;
-    if (a.n > 16 || a.n < 4)
-        return slice_eq(a, b);
-    if (a.n >= 8) {
-        memcpy(&x[0], a.p, 8);
-        memcpy(&x[1], a.p + a.n - 8, 8);
-        memcpy(&y[0], b.p, 8);
-        memcpy(&y[1], b.p + b.n - 8, 8);
-        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    }
-    memcpy(&v[0], a.p, 4);
-    memcpy(&v[1], a.p + a.n - 4, 4);
-    memcpy(&w[0], b.p, 4);
-    memcpy(&w[1], b.p + b.n - 4, 4);
-    return ((v[0] ^ w[0]) | (v[1] ^ w[1])) == 0;
+    return a.n == b.n && same_bytes(a.p, b.p, a.n);
 }
 
-static bool is_name(const struct map_node *n, struct slice ns, struct slice name)
+static inline bool is_name(const struct map_node *n, struct slice ns, struct slice name)
 {
     return same(n->name, name) && same(n->ns, ns);
 }
@@ -166,18 +148,63 @@ static enum err refuse_html(struct map_doc *d, struct slice name)
     return ERR_OK;
 }
 
+/* Whether a child of the element on top can only be one thing, and nothing is under way. */
+static inline bool is_simple(const struct map_doc *d)
+{
+    return d->depth > 0 && d->depth + 1 < FRAMES_MAX && d->leaf == NULL && !d->pending && d->gather != d->depth &&
+           d->frames[d->depth].n == 1 && d->m->in_record;
+}
+
+/* A child that is unknown, or a leaf: no frame is made. False: it is neither. */
+static inline bool open_simple(struct map_doc *d, struct slice ns, struct slice name)
+{
+    const struct map_level *level = d->active[d->frames[d->depth].first]->kids;
+    const struct map_node *node = level != NULL ? find(d, level, ns, name) : NULL;
+
+    if (node == NULL) {
+        d->skip = 1;
+        return true;
+    }
+    if (node->leaf == MAP_NO_SLOT) {
+        d->hints[level->id] = node;
+        return false;
+    }
+    d->leaf = node;
+    d->leaf_nil = d->filled = false;
+    d->at = (uint32_t)d->m->text.n;
+    return true;
+}
+
+void map_leaf_frame(struct map_doc *d)
+{
+    const struct map_node *node = d->leaf;
+
+    if (node == NULL)
+        return;
+    d->leaf = NULL;
+    d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)d->used, .n = 1, .nil = d->leaf_nil };
+    d->states[d->used] = MAP_ACTIVE;
+    d->active[d->used++] = node;
+    if (d->m->values[node->leaf].wanted)
+        d->gather = d->depth;
+}
+
 static enum err on_open(void *self, struct slice ns, struct slice name)
 {
     struct map_doc *d = self;
     unsigned first = d->used;
     enum err e = ERR_OK;
 
-    if (d->pending && d->skip == 0)
+    if (d->skip == 0 && d->leaf != NULL)
+        map_leaf_frame(d);
+    if (d->skip == 0 && d->pending)
         e = settle(d);
     if (d->skip > 0 || e != ERR_OK) {
         d->skip++;
         return e;
     }
+    if (is_simple(d) && open_simple(d, ns, name))
+        return ERR_OK;
     const struct map_frame *parent = &d->frames[d->depth];
     if (d->gather == d->depth && d->depth > 0)
         e = deliver(d, parent, VALUE_BAD); /* elements where a text should be */
@@ -198,6 +225,13 @@ static enum err on_open(void *self, struct slice ns, struct slice name)
         if (d->states[i] == MAP_ACTIVE)
             e = activate(d, d->active[i]);
     return e;
+}
+
+static inline char *map_text_room(struct mapper *m, size_t n)
+{
+    if (m->text.failed == ERR_OK && m->text.p != NULL && n <= m->text.room - m->text.n)
+        return m->text.p + m->text.n;
+    return buf_reserve(&m->text, n);
 }
 
 static enum err keep(struct mapper *m, struct slice s, uint32_t *at)
@@ -240,6 +274,7 @@ static enum err on_attr(void *self, struct slice ns, struct slice name, struct s
 
     if (d->skip > 0)
         return ERR_OK;
+    map_leaf_frame(d);
     struct map_frame *f = &d->frames[d->depth];
     if (slice_is(name, "nil") && slice_is(ns, XSI_NS))
         f->nil = slice_is(value, "true") || slice_is(value, "1");
@@ -306,12 +341,38 @@ static enum err misplaced(struct map_doc *d, enum scalar kind)
     return ERR_OK;
 }
 
+/* False: no room; nothing has happened. */
+static inline bool leaf_text(struct map_doc *d, enum scalar kind, struct slice piece)
+{
+    struct mapper *m = d->m;
+
+    if (!m->values[d->leaf->leaf].wanted)
+        return true;
+    if (piece.n > RECORD_MAX - m->text.n)
+        return false;
+    char *to = map_text_room(m, piece.n);
+    if (to == NULL)
+        return false;
+    if (!d->filled)
+        d->at = (uint32_t)m->text.n;
+    d->filled = true;
+    d->leaf_nil |= kind == SCALAR_NULL;
+    copy_short(to, piece.p, piece.n);
+    m->text.n += piece.n;
+    return true;
+}
+
 static enum err on_text(void *self, enum scalar kind, struct slice piece)
 {
     struct map_doc *d = self;
     struct mapper *m = d->m;
     uint32_t at;
 
+    if (d->leaf != NULL && d->skip == 0) {
+        if (leaf_text(d, kind, piece))
+            return ERR_OK;
+        map_leaf_frame(d);
+    }
     if (d->pending && d->skip == 0) {
         enum err e = settle(d);
         if (e != ERR_OK)
@@ -336,6 +397,13 @@ static enum err on_close(void *self)
     struct map_doc *d = self;
     enum err e = ERR_OK;
 
+    if (d->leaf != NULL && d->skip == 0) {
+        if (d->m->values[d->leaf->leaf].wanted)
+            group_put(d->m, d->leaf->leaf, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
+                      d->filled ? (uint32_t)d->m->text.n - d->at : 0, false);
+        d->leaf = NULL;
+        return ERR_OK;
+    }
     if (d->pending && d->skip == 0)
         e = settle(d);
     if (d->skip > 0 || e != ERR_OK) {
@@ -366,7 +434,7 @@ static enum err on_list(void *self, struct slice name, bool begins)
     const struct map_frame *f = &d->frames[d->depth];
     const struct slice none = { NULL, 0 };
 
-    if (d->skip > 0 || !begins || d->m->records_seen)
+    if (d->skip > 0 || d->leaf != NULL || !begins || d->m->records_seen)
         return ERR_OK;
     for (unsigned i = f->first; i < f->first + (unsigned)f->n || d->depth == 0; i++) {
         const struct map_level *level = d->depth == 0 ? d->root : d->active[i]->kids;
@@ -379,7 +447,40 @@ static enum err on_list(void *self, struct slice name, bool begins)
     return ERR_OK;
 }
 
-const struct event_sink map_sink = { on_open, on_attr, on_text, on_close, on_list };
+/* JSON: a whole scalar. All that it can do quickly is to be unknown, or a leaf. */
+static enum err on_member(void *self, struct slice name, enum scalar kind, struct slice value, struct member_memo *memo)
+{
+    static const struct slice none;
+    struct map_doc *d = self;
+    struct mapper *m = d->m;
+
+    if (d->skip > 0)
+        return ERR_OK;
+    if (is_simple(d) && value.n <= RECORD_MAX - m->text.n) {
+        const struct map_level *level = d->active[d->frames[d->depth].first]->kids;
+        if (level == NULL)
+            return ERR_OK;
+        if (memo->where != level)
+            *memo = (struct member_memo){ level, find(d, level, none, name) };
+        const struct map_node *node = memo->what;
+        if (node == NULL || (node->leaf != MAP_NO_SLOT && !m->values[node->leaf].wanted))
+            return ERR_OK;
+        char *to = node->leaf != MAP_NO_SLOT ? map_text_room(m, value.n) : NULL;
+        if (to != NULL) {
+            copy_short(to, value.p, value.n);
+            group_put(m, node->leaf, kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n,
+                      (uint32_t)value.n, true);
+            m->text.n += value.n;
+            return ERR_OK;
+        }
+    }
+    enum err e = on_open(d, none, name);
+    if (e == ERR_OK)
+        e = on_text(d, kind, value);
+    return e == ERR_OK ? on_close(d) : e;
+}
+
+const struct event_sink map_sink = { on_open, on_attr, on_text, on_close, on_list, on_member };
 
 /* ---- life ---- */
 

@@ -27,13 +27,15 @@ struct map_doc {
     struct mapper *m;
     unsigned level; /* 0: the outer document */
     const struct map_level *root;
-    unsigned depth, skip;     /* open elements that matched; open elements below the last of them */
-    unsigned used;            /* of `active` */
-    bool pending;             /* the frame on top holds nodes that are not MAP_ACTIVE */
-    bool filled;              /* the gathered text has begun */
-    unsigned gather, stream;  /* depth of the element whose text is gathered, or is a document; 0: none */
-    uint32_t at;              /* of the gathered text */
-    struct xml_reader *inner; /* own; reads the text at `stream` */
+    unsigned depth, skip; /* open elements that matched; open elements below the last of them */
+    unsigned used;        /* of `active` */
+    bool pending;         /* the frame on top holds nodes that are not MAP_ACTIVE */
+    bool filled;          /* the gathered text has begun */
+    bool leaf_nil;
+    const struct map_node *leaf; /* open above all frames: has map_node.leaf and needs no frame unless it surprises */
+    unsigned gather, stream;     /* depth of the element whose text is gathered, or is a document; 0: none */
+    uint32_t at;                 /* of the gathered text */
+    struct xml_reader *inner;    /* own; reads the text at `stream` */
     struct map_frame frames[FRAMES_MAX];
     const struct map_node **active, **hints;
     uint8_t *states;
@@ -72,11 +74,26 @@ enum err mapper_finish(struct mapper *m) MUST_CHECK;
 enum err mapper_fail(struct mapper *m, enum reason reason, enum err e);
 enum err mapper_reader_failed(struct mapper *m, enum err e); /* the same for what a reader returned */
 
+/* A leaf that is open gets its frame after all. */
+void map_leaf_frame(struct map_doc *d);
+
 /* mapper_group.c: records and entries of list items */
 enum err group_begin(struct map_doc *d, uint16_t group) MUST_CHECK;
 enum err group_end(struct map_doc *d, uint16_t group, const struct map_frame *f) MUST_CHECK;
 enum err group_take(struct map_doc *d, const struct map_bind *b, enum value_kind kind, uint32_t at,
                     uint32_t n) MUST_CHECK;
+/* A text for a slot of the open record or entry. */
+static inline void group_put(struct mapper *m, uint16_t slot, enum value_kind kind, uint32_t at, uint32_t n, bool raw)
+{
+    struct value *v = &m->values[slot];
+
+    if (v->kind != VALUE_ABSENT) /* which of several is meant is not for us to guess: the path needs a [n] */
+        kind = VALUE_BAD;
+    v->at = at;
+    v->n = n;
+    v->kind = (uint8_t)kind;
+    v->raw = raw;
+}
 /* mapper_result.c: result codes and faults */
 enum err result_code(struct mapper *m, struct slice text, bool fault) MUST_CHECK;
 

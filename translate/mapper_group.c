@@ -11,14 +11,14 @@ enum err group_begin(struct map_doc *d, uint16_t group)
     if (group == 0 && m->in_record) /* a record inside a record, by way of a nested document */
         return mapper_fail(m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
     m->in_record |= group == 0;
-    for (uint16_t i = 0; i < g->n; i++) {
+    for (uint16_t i = 0; i < g->n; i++)
         m->values[g->slot0 + i].kind = VALUE_ABSENT;
+    for (uint16_t i = 0; g->lists && i < g->n; i++)
         if (g->fields[i].group != MAP_NO_GROUP) {
             struct buf *entries = &m->lists[g->fields[i].group];
             m->listed -= entries->n;
             buf_clear(entries);
         }
-    }
     return ERR_OK;
 }
 
@@ -30,14 +30,8 @@ enum err group_take(struct map_doc *d, const struct map_bind *b, enum value_kind
         struct slice text = slice_sub(buf_slice(&m->text), at, n);
         return kind == VALUE_TEXT ? result_code(m, text, b->target == MAP_TO_FAULT) : ERR_OK;
     }
-    struct value *v = &m->values[b->slot];
-    if (!v->wanted)
-        return ERR_OK;
-    if (v->kind != VALUE_ABSENT) /* which of several is meant is not for us to guess: the path needs a [n] */
-        kind = VALUE_BAD;
-    v->at = at;
-    v->n = n;
-    v->kind = (uint8_t)kind;
+    if (m->values[b->slot].wanted)
+        group_put(m, b->slot, kind, at, n, false);
     return ERR_OK;
 }
 

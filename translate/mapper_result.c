@@ -28,6 +28,9 @@ enum err mapper_fail(struct mapper *m, enum reason reason, enum err e)
     if (!m->failed) {
         m->failed = true;
         m->outcome.settled = false;
+        for (unsigned l = 0; l <= MAP_NESTED_MAX; l++)
+            if (m->docs[l] != NULL)
+                map_leaf_frame(m->docs[l]);
         m->outcome.reason = m->refused && reason != REASON_OVERLOADED ? REASON_PROVIDER_REFUSED : reason;
         put_place(m);
     }

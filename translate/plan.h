@@ -26,12 +26,13 @@ struct map_level {
 };
 
 enum { MAP_PARENT = 1 /* holds the records */, MAP_NESTED = 2 /* text is a document */, MAP_FAULT = 4 };
-enum { MAP_NO_GROUP = 0xffff };
+enum { MAP_NO_GROUP = 0xffff, MAP_NO_SLOT = 0xffff };
 struct map_node {
     struct slice ns, name;
     struct slice pred_ns, pred, pred_value; /* [@a='v']; empty pred: none */
     uint32_t nth;                           /* [n] among those that match the rest; 0: all */
     uint16_t id, flags, group;              /* group: an instance of it begins here */
+    uint16_t leaf; /* slot, when all there is to the node is that its text goes there; else MAP_NO_SLOT */
     struct map_bind *texts, *attrs;
     struct map_level *kids;
     struct map_node *next, *same;
@@ -39,8 +40,16 @@ struct map_node {
 };
 
 /* One declared item at its place: in the record (group 0) or in an entry of a list item. */
+enum map_easy { /* what needs none of codes, texts for empty, and formats of its own */
+                MAP_NOT_EASY,
+                MAP_EASY_TEXT,   /* C and M */
+                MAP_EASY_MASKED, /* the same, when it is given clear */
+                MAP_EASY_DATE
+};
 struct map_field {
     const struct translate_item *item;
+    enum map_easy easy;
+    uint32_t limit;                             /* code points of an easy text; 0: any number */
     struct slice json_key, xml_open, xml_close; /* ,"name": and <name> and </name>, prepared */
     const struct slice *codes;                  /* sorted; NULL: any */
     size_t n_codes;
@@ -53,6 +62,7 @@ struct map_group {
     uint16_t n, slot0, id;
     uint16_t top;  /* of the list item; unused for the record */
     bool own_text; /* something is bound to the group element's own text */
+    bool lists;    /* some field is one */
 };
 
 struct plan_response {

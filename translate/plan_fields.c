@@ -64,6 +64,17 @@ static bool prepare_codes(struct plan_build *b, struct map_field *f)
     return true;
 }
 
+static enum map_easy easiness(const struct translate_item *item)
+{
+    if (item->n_codes > 0 || item->empty_as.n > 0 || item->format_in.n > 0)
+        return MAP_NOT_EASY;
+    if (item->type == 'D')
+        return MAP_EASY_DATE;
+    if (item->type != 'C' && item->type != 'M')
+        return MAP_NOT_EASY;
+    return item->mask.n > 0 ? MAP_EASY_MASKED : MAP_EASY_TEXT;
+}
+
 static enum err check_item(struct plan_build *b, const struct translate_item *item, const struct doc *at)
 {
     struct diags *d = b->trie.diags;
@@ -208,10 +219,13 @@ uint16_t plan_group(struct plan_build *b, const struct translate_item *items, si
         struct map_field *f = &fields[i];
         const struct doc *entry = doc_get_slice(map, items[i].name);
         *f = (struct map_field){ .item = &items[i],
+                                 .easy = easiness(&items[i]),
+                                 .limit = items[i].type == 'C' ? items[i].length : 0,
                                  .top = top == MAP_NO_GROUP ? i : top,
                                  .slot = (uint16_t)(g->slot0 + i),
                                  .group = MAP_NO_GROUP };
         b->slots[f->slot] = f;
+        g->lists |= items[i].type == 'A';
         if (entry != NULL && build_field(b, f, entry, base, g, depth) != ERR_OK)
             e = ERR_INVALID;
     }

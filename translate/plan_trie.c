@@ -40,6 +40,7 @@ static struct map_node *node_new(struct plan_trie *t, const struct path_step *s,
     n->nth = s->nth;
     n->id = t->n_nodes++;
     n->group = MAP_NO_GROUP;
+    n->leaf = MAP_NO_SLOT;
     n->line = path->line;
     n->col = path->col;
     return n;
@@ -119,4 +120,22 @@ enum err trie_check(const struct plan_trie *t, const struct map_level *level)
             if (check_node(t, v) != ERR_OK)
                 e = ERR_INVALID;
     return e;
+}
+
+static bool is_leaf(const struct map_level *level, const struct map_node *n)
+{
+    return !level->counted && n->same == NULL && n->pred.n == 0 && n->nth == 0 && n->flags == 0 &&
+           n->group == MAP_NO_GROUP && n->kids == NULL && n->attrs == NULL && n->texts != NULL &&
+           n->texts->next == NULL && n->texts->target == MAP_TO_SLOT;
+}
+
+void trie_mark_leaves(struct map_level *level)
+{
+    for (struct map_node *n = level->first; n != NULL; n = n->next) {
+        if (is_leaf(level, n))
+            n->leaf = n->texts->slot;
+        for (struct map_node *v = n; v != NULL; v = v->same)
+            if (v->kids != NULL)
+                trie_mark_leaves(v->kids);
+    }
 }

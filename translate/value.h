@@ -8,6 +8,7 @@ struct value {
     uint32_t at, n; /* in the record's text buffer */
     uint8_t kind;
     bool wanted; /* its top-level item is given out; constant for a run */
+    bool raw;    /* JSON writes it as it is: it came so */
 };
 enum value_state { VALUE_NONE /* write nothing */, VALUE_NULL, VALUE_WRITTEN };
 
@@ -19,6 +20,7 @@ struct rendered {
     enum value_state state;
     bool quote; /* JSON: a string, escaped when it may need it */
     bool plain; /* nothing to escape in it */
+    bool raw;   /* nothing that JSON escapes in it */
     bool finding;
     struct slice text; /* the input, or in `small` or `buf` */
     char small[48];

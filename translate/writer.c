@@ -1,6 +1,8 @@
 /* Answers in the form wanted: JSON, NDJSON, XML (DESIGN "Answers"). One table a form; a record is written in one pass
  * over its fields, in manifest order. Absent: omitted; list items: always there; null: null, or xsi:nil in XML. */
 #include "translate/mapper.h"
+#include "translate/plain.h"
+#include "translate/value_time.h"
 
 /* ---- JSON ---- */
 
@@ -27,7 +29,7 @@ static void json_field(struct buf *out, const struct map_field *f, struct render
     if (v->quote)
         *to++ = '"';
     out->n = (size_t)(to - out->p);
-    if (v->plain) {
+    if (v->plain || v->raw) {
         if (v->text.n > 0)
             memcpy(to, v->text.p, v->text.n);
         out->n += v->text.n;
@@ -146,19 +148,20 @@ static void nothing(struct mapper *m)
 }
 
 static const struct form {
+    bool json;
     void (*begin)(struct mapper *m);
     void (*end)(struct mapper *m);
     void (*field)(struct buf *out, const struct map_field *f, struct rendered *v, bool first);
     void (*list)(struct buf *out, const struct map_field *f, struct slice entries, bool first);
-    struct slice open, close, between;             /* of a record */
+    struct slice open, next, close;                /* of a record; next: open behind another */
     struct slice entry_open, entry_close, entries; /* of an entry, and between two */
 } forms[] = {
-    [TRANSLATE_JSON] = { json_begin, json_end, json_field, json_list, SLICE("{"), SLICE("}"), SLICE(","), SLICE("{"),
-                         SLICE("}"), SLICE(",") },
-    [TRANSLATE_NDJSON] = { nothing, nothing, json_field, json_list, SLICE("{"), SLICE("}\n"), SLICE(""), SLICE("{"),
-                           SLICE("}"), SLICE(",") },
-    [TRANSLATE_XML] = { xml_begin, xml_end, xml_field, xml_list, SLICE("<record>"), SLICE("</record>"), SLICE(""),
-                        SLICE("<item>"), SLICE("</item>"), SLICE("") },
+    [TRANSLATE_JSON] = { true, json_begin, json_end, json_field, json_list, SLICE("{"), SLICE(",{"), SLICE("}"),
+                         SLICE("{"), SLICE("}"), SLICE(",") },
+    [TRANSLATE_NDJSON] = { true, nothing, nothing, json_field, json_list, SLICE("{"), SLICE("{"), SLICE("}\n"),
+                           SLICE("{"), SLICE("}"), SLICE(",") },
+    [TRANSLATE_XML] = { false, xml_begin, xml_end, xml_field, xml_list, SLICE("<record>"), SLICE("<record>"),
+                        SLICE("</record>"), SLICE("<item>"), SLICE("</item>"), SLICE("") },
 };
 
 static bool has(const uint64_t *bits, uint16_t i)
@@ -166,17 +169,56 @@ static bool has(const uint64_t *bits, uint16_t i)
     return bits[i / 64] >> (i % 64) & 1;
 }
 
+static inline struct slice text_of(const struct mapper *m, const struct value *from)
+{
+    return from->n > 0 ? slice_make(m->text.p + from->at, from->n) : SLICE("");
+}
+
 static void render(struct mapper *m, const struct map_field *f, struct rendered *v)
 {
     const struct value *from = &m->values[f->slot];
 
     if (from->kind == VALUE_TEXT) {
-        value_render(f, slice_sub(buf_slice(&m->text), from->at, from->n), has(m->want.clear, f->top), &m->scratch, v);
+        value_render(f, text_of(m, from), has(m->want.clear, f->top), &m->scratch, v);
+        v->raw = from->raw;
         return;
     }
     v->text = (struct slice){ NULL, 0 };
+    v->raw = false;
     v->state = from->kind == VALUE_ABSENT ? VALUE_NONE : VALUE_NULL;
     v->finding = from->kind == VALUE_BAD;
+}
+
+/* JSON, and a value that goes out as it came, or with escapes. False: it is not so easy; nothing is written. */
+static inline bool easy_field(struct mapper *m, const struct map_field *f, const struct value *from, struct buf *out,
+                              bool first)
+{
+    struct slice key = json_key_of(f, first), text = text_of(m, from);
+
+    if (f->easy == MAP_NOT_EASY || (f->easy == MAP_EASY_MASKED && !has(m->want.clear, f->top)))
+        return false;
+    if (f->easy == MAP_EASY_DATE ? !time_is_date(text) : f->limit > 0 && text.n > f->limit)
+        return false;
+    size_t n = key.n + text.n + 4;
+    char *to =
+        out->failed == ERR_OK && out->p != NULL && n <= out->room - out->n ? out->p + out->n : buf_reserve(out, n);
+    if (to == NULL)
+        return true; /* as sticky as any other failure */
+    copy_short(to, key.p, key.n);
+    to += key.n;
+    *to++ = '"';
+    if (from->raw || plain_run(text.p, text.p + text.n, true) == text.p + text.n) {
+        copy_short(to, text.p, text.n);
+        to += text.n;
+    } else {
+        out->n = (size_t)(to - out->p);
+        json_escape(out, text);
+        buf_putc(out, '"');
+        return true;
+    }
+    *to++ = '"';
+    out->n = (size_t)(to - out->p);
+    return true;
 }
 
 static void fields(struct mapper *m, const struct form *form, const struct map_group *g, struct buf *out)
@@ -186,8 +228,13 @@ static void fields(struct mapper *m, const struct form *form, const struct map_g
 
     for (uint16_t i = 0; i < g->n; i++) {
         const struct map_field *f = &g->fields[i];
-        if (!m->values[f->slot].wanted)
+        const struct value *from = &m->values[f->slot];
+        if (!from->wanted)
             continue;
+        if (form->json && from->kind == VALUE_TEXT && easy_field(m, f, from, out, first)) {
+            first = false;
+            continue;
+        }
         if (f->group != MAP_NO_GROUP) {
             form->list(out, f, buf_slice(&m->lists[f->group]), first);
             first = false;
@@ -211,9 +258,7 @@ void writer_record(struct mapper *m)
 {
     const struct form *form = &forms[m->want.form];
 
-    if (m->outcome.rows > 1)
-        buf_put(m->out, form->between);
-    buf_put(m->out, form->open);
+    buf_put(m->out, m->outcome.rows > 1 ? form->next : form->open);
     fields(m, form, &m->r->groups[0], m->out);
     buf_put(m->out, form->close);
 }

@@ -314,13 +314,57 @@ static void test_sink_error(void **state)
     buf_done(&t.out);
 }
 
+/* {"k0":0,...} of n members, the last with the name of member `twice`; backwards when asked. */
+static void put_object(struct buf *to, unsigned n, unsigned twice, bool backwards)
+{
+    for (unsigned i = 0; i < n; i++) {
+        unsigned k = i + 1 == n ? twice : backwards ? n - 1 - i : i;
+        buf_printf(to, "%s\"k%u\":%u", i ? "," : "{", k, i);
+    }
+    buf_puts(to, "}");
+}
+
+/* Objects of more and fewer names than a depth remembers, in any order: a name that comes twice is found wherever it
+ * came first, and nothing else is refused. */
+static void test_names(void **state)
+{
+    static const unsigned sizes[] = { 2, 13, 63, 64, 65, 66, 90 };
+    struct trace t = { .out = BUF_INIT(1 << 20) };
+    struct buf text = BUF_INIT(1 << 20);
+    struct json_reader *r = json_reader_new(&sink, &t);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (unsigned twice = 0; twice < sizes[i]; twice++)
+            for (unsigned way = 0; way < 8; way++) {
+                bool fine = twice + 1 == sizes[i];
+                buf_clear(&text);
+                buf_puts(&text, "[");
+                for (unsigned k = 0; k < (way & 3) && k + 1 < sizes[i]; k++) { /* what is known by then */
+                    put_object(&text, sizes[i] - k, sizes[i] - k - 1, false);
+                    buf_puts(&text, ",");
+                }
+                put_object(&text, sizes[i], twice, way >= 4 && !fine);
+                buf_puts(&text, "]");
+                if (way >= 4 && !fine && twice == 0) /* k0 is the one that the last place takes away */
+                    continue;
+                assert_int_equal(read_by(r, &t, buf_slice(&text), way & 1 ? 5 : text.n), fine ? ERR_OK : ERR_INVALID);
+            }
+    json_reader_free(r);
+    buf_done(&text);
+    buf_done(&t.out);
+}
+
 static void test_no_memory(void **state)
 {
-    struct slice text = SLICE("{\"a\":1,\"b\":{\"c\":[1,{\"d\":2}]},\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,"
-                              "\"k\":0,\"l\":0,\"m\":0,\"n\":0,\"o\":0,\"p\":0}");
+    struct buf all = BUF_INIT(1 << 16);
     struct trace t = { .out = BUF_INIT(1 << 20) };
 
     (void)state;
+    buf_puts(&all, "{\"a\":1,\"b\":{\"c\":[1,{\"d\":2}]},\"e\":");
+    put_object(&all, 80, 79, false); /* more than are known without memory */
+    buf_puts(&all, "}");
+    struct slice text = buf_slice(&all);
     assert_non_null(buf_reserve(&t.out, 4096)); /* the trace's own memory is not what is tried */
     for (size_t n = 1;; n++) {
         struct json_reader *r;
@@ -337,6 +381,7 @@ static void test_no_memory(void **state)
         assert_int_equal(e, ERR_NOMEM);
     }
     (void)mem_fail_nth(0);
+    buf_done(&all);
     buf_done(&t.out);
 }
 
@@ -400,9 +445,10 @@ static void test_corpus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),      cmocka_unit_test(test_depth),     cmocka_unit_test(test_members),
-        cmocka_unit_test(test_open_keys),  cmocka_unit_test(test_tokens),    cmocka_unit_test(test_offset),
-        cmocka_unit_test(test_sink_error), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_cases),      cmocka_unit_test(test_depth),  cmocka_unit_test(test_members),
+        cmocka_unit_test(test_open_keys),  cmocka_unit_test(test_tokens), cmocka_unit_test(test_offset),
+        cmocka_unit_test(test_sink_error), cmocka_unit_test(test_names),  cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_corpus),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,9 @@ static enum err hear_close(void *self)
     return ERR_OK;
 }
 
-static const struct event_sink hearing = { hear_open, hear_attr, hear_text, hear_close, NULL };
+static const struct event_sink hearing = {
+    .open = hear_open, .attr = hear_attr, .text = hear_text, .close = hear_close
+};
 
 static enum err read_all(struct slice s, size_t step, const char *encoding, struct heard *h)
 {
