@@ -178,6 +178,10 @@ def test_07_cut_midway_never_ends_cleanly():
 
 
 def test_08_a_slow_reader_holds_only_its_own_memory():
+    P.answer = Provider.one_person
+    began = time.monotonic()
+    assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
+    alone = time.monotonic() - began  # on a busy machine everything is slow; a reader that blocks others does so for good
     P.answer = stream_rows(64 << 20, ROW)
     before = memory(NODE)
     slow = []
@@ -194,7 +198,7 @@ def test_08_a_slow_reader_holds_only_its_own_memory():
     began = time.monotonic()
     P.answer = Provider.one_person
     assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 + 10 * alone
     for c in slow:
         c.close()
 
