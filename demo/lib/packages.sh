@@ -1,6 +1,9 @@
 # Installing packages and dropping privileges, for demo/run and tests/run. Source it; call the functions.
 # shellcheck shell=bash
 
+# Where Debian's packages put programs. A program in somebody's own folders is not there for the account that tests and demonstrates.
+STANDARD_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
 # package_list USE...: the packages for these uses that are not there yet.
 package_list() {
     local package uses command use
@@ -8,7 +11,7 @@ package_list() {
         case $package in '' | '#'*) continue ;; esac
         for use in build "$@"; do
             case ",$uses," in *",$use,"*) ;; *) continue ;; esac
-            [ -n "$command" ] && PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null 2>&1 && break
+            [ -n "$command" ] && PATH=$STANDARD_PATH command -v "$command" >/dev/null 2>&1 && break
             dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
             break
         done
@@ -17,7 +20,7 @@ package_list() {
 
 # Run as root, directly or through sudo; fails when neither is possible.
 as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@" 2>/dev/null || sudo "$@"; fi
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # While packages are configured no service may start; one that is there already is left as it is.
@@ -70,5 +73,5 @@ copy_tree() {
 run_as() {
     local user=$1
     shift
-    setpriv --reuid "$user" --regid "$user" --clear-groups -- env HOME="$(getent passwd "$user" | cut -d: -f6)" USER="$user" "$@"
+    setpriv --reuid "$user" --regid "$user" --clear-groups -- env PATH=$STANDARD_PATH HOME="$(getent passwd "$user" | cut -d: -f6)" USER="$user" "$@"
 }
