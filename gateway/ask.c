@@ -14,6 +14,17 @@ static void fault(struct exchange *x, enum reason r, const char *en, const char 
     x->detail[LANG_ZH] = zh;
 }
 
+/* A copy in the arena. One that cannot be made must not look like a part that was not said: that would be decided
+ * otherwise. */
+static struct slice keep(struct exchange *x, struct slice s)
+{
+    struct slice copy = arena_dup(&x->arena, s);
+
+    if (copy.p == NULL)
+        fault(x, REASON_OVERLOADED, NULL, NULL);
+    return copy;
+}
+
 static void read_path(struct exchange *x, struct slice path)
 {
     struct slice rest = path, first, department, resource;
@@ -24,12 +35,12 @@ static void read_path(struct exchange *x, struct slice path)
     resource = slice_cut(&rest, '/');
     if (!slice_is(first, "x") || !ident_valid(department) || !ident_valid(resource) || rest.n > 0 ||
         path.n != 4 + department.n + resource.n) {
-        x->raw = arena_dup(&x->arena, path);
+        x->raw = keep(x, path);
         fault(x, REASON_NOT_FOUND, "the address of a resource is /x/{department}/{resource}",
               "数据资源的地址为 /x/{部门}/{资源}");
         return;
     }
-    x->ask.resource = arena_dup(&x->arena, slice_sub(path, 3, path.n));
+    x->ask.resource = keep(x, slice_sub(path, 3, path.n));
     x->ask.department = slice_sub(x->ask.resource, 0, department.n);
 }
 
@@ -40,7 +51,7 @@ static void read_method(struct exchange *x, struct slice method)
         fault(x, REASON_METHOD_NOT_ALLOWED, "use POST with a JSON object, or GET", "请使用 POST（JSON 对象）或 GET");
 }
 
-/* One value of a header that may stand once. */
+/* One value of a header that may stand once; {NULL, 0} only when it does not stand there. */
 static struct slice once(struct exchange *x, const struct http_head *h, const char *name)
 {
     size_t n;
@@ -48,7 +59,7 @@ static struct slice once(struct exchange *x, const struct http_head *h, const ch
 
     if (n > 1)
         fault(x, REASON_HEADER_INVALID, "a Sluice header is repeated", "Sluice 请求头重复");
-    return v;
+    return n > 0 && v.p == NULL ? SLICE("") : v;
 }
 
 static bool is_ascii(struct slice s)
@@ -90,16 +101,16 @@ static void read_sluice_headers(struct exchange *x, const struct http_head *h)
 {
     struct slice purpose = once(x, h, "Sluice-Purpose"), grant = once(x, h, "Sluice-Grant");
 
-    if (purpose.n > 0 && !purpose_valid(purpose))
+    if (purpose.p != NULL && (!purpose_valid(purpose) || text_holds_id_card(purpose)))
         fault(x, REASON_HEADER_INVALID, "Sluice-Purpose is a code of a-z, 0-9 and hyphens",
               "Sluice-Purpose 为小写字母、数字与连字符组成的代码");
     else
-        x->ask.purpose = arena_dup(&x->arena, purpose);
-    if (grant.n > 0 && !ident_valid(grant))
+        x->ask.purpose = keep(x, purpose);
+    if (grant.p != NULL && !ident_valid(grant))
         fault(x, REASON_HEADER_INVALID, "Sluice-Grant is the id of a grant, as sluice grant list shows it",
               "Sluice-Grant 为授权编号，见 sluice grant list");
     else
-        x->ask.grant = arena_dup(&x->arena, grant);
+        x->ask.grant = keep(x, grant);
     x->ask.operator_ = read_free_text(x, once(x, h, "Sluice-Operator"),
                                       "Sluice-Operator must be percent-encoded: %E5%BC%A0%E4%B8%89 is 张三",
                                       "Sluice-Operator 须百分号编码：张三 写作 %E5%BC%A0%E4%B8%89");
@@ -113,7 +124,7 @@ static void read_trace(struct exchange *x, struct slice v)
     uint8_t id[16];
 
     if (v.n >= 55 && v.p[2] == '-' && v.p[35] == '-' && hex_read(slice_sub(v, 3, 32), id, sizeof id))
-        x->ask.trace = arena_dup(&x->arena, slice_sub(v, 3, 32));
+        x->ask.trace = keep(x, slice_sub(v, 3, 32));
 }
 
 static void read_content_type(struct exchange *x, const struct http_head *h)
@@ -141,7 +152,7 @@ void ask_read(struct exchange *x, const struct http_head *h)
     read_content_type(x, h);
     if (!translate_form_of(accept, &x->ask.form))
         fault(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
-    x->ask.query = arena_dup(&x->arena, h->query);
+    x->ask.query = keep(x, h->query);
     if (!x->ask.get && h->query.n > 0)
         fault(x, REASON_PARAMETER_INVALID, "a POST has its parameters in the body, not in the URL",
               "POST 请求的参数应置于正文而非网址");

@@ -86,10 +86,15 @@ static void on_body(void *call_state, struct slice bytes)
 {
     struct exchange *x = call_state;
 
+    if (x->state >= EX_OUTCOME)
+        return; /* decided already: nobody's body is kept for nothing */
     buf_put(&x->body, bytes);
-    if (x->body.failed == ERR_OK || x->state >= EX_OUTCOME)
+    if (x->body.failed == ERR_OK)
         return;
-    exchange_fail(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
+    if (x->body.failed == ERR_NOMEM)
+        exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    else
+        exchange_fail(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
     exchange_resume(x);
 }
 
@@ -129,11 +134,6 @@ static void on_malformed(void *conn_state, struct http_call *call, enum reason w
     http_call_set(call, x);
     x->ask.lang = (enum lang)c->w->cfg.settings->language;
     x->raw = arena_dup(&x->arena, raw);
-    x->stranger = c->peer == NULL || c->peer->verdict != REASON_GRANTED;
-    if (!x->stranger) {
-        memcpy(x->uri, c->peer->uri, sizeof x->uri);
-        memcpy(x->who, c->peer->object, sizeof x->who);
-    }
     x->reason = why;
     x->detail[LANG_EN] = x->detail[LANG_ZH] = what;
     exchange_resume(x);

@@ -128,6 +128,9 @@ void exchange_consumer_gone(struct exchange *x, enum reason r);
 void exchange_consumer_sent(struct exchange *x);
 void exchange_evidence(struct evidence *ev, enum err e, uint64_t index);
 
+/* Note the verified peer's name; false: there is none. */
+bool exchange_name(struct exchange *x, const struct certs_peer *peer);
+
 /* Stages, by file. */
 enum step stage_read_head(struct exchange *x);
 enum step stage_identify(struct exchange *x);

@@ -12,7 +12,9 @@ static void fill_who(const struct exchange *x, struct audit_record *r)
     r->subject = slice_of(x->uri);
     r->peer = slice_of(x->address);
     r->certificate = slice_of(x->digest);
-    r->resource = x->ask.resource;
+    /* A name that the catalog does not know could be anything, so it is recorded like other raw bytes. */
+    if (x->service || snapshot_resource(x->w->snapshot, x->ask.resource))
+        r->resource = x->ask.resource;
     r->purpose = x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose;
     r->operator_ = x->ask.operator_;
     r->case_ = x->ask.case_;
@@ -25,20 +27,25 @@ static void fill_who(const struct exchange *x, struct audit_record *r)
     }
 }
 
+/* What an intent's record borrows. On the stack: an allocation that failed would leave out who is asked for, or what.
+ */
+struct intent_text {
+    struct audit_param params[AUDIT_PARAMS_MAX];
+    char pseudonyms[AUDIT_PARAMS_MAX][33];
+    char items[2048]; /* more than a record shows */
+};
+
 /* Parameters by name; those that identify a person as pseudonyms. */
-static size_t fill_params(struct exchange *x, struct audit_param *out)
+static size_t fill_params(struct exchange *x, struct intent_text *t)
 {
     size_t n = x->params.n < AUDIT_PARAMS_MAX ? x->params.n : AUDIT_PARAMS_MAX;
 
     for (size_t i = 0; i < n; i++) {
         const struct translate_param *p = &x->params.at[i];
-        out[i] = (struct audit_param){ p->name, p->value, p->person };
+        t->params[i] = (struct audit_param){ p->name, p->value, p->person };
         if (p->person) {
-            char *name = arena_alloc(&x->arena, 33);
-            if (name == NULL)
-                return i;
-            audit_pseudonym(x->w->cfg.log, p->value, name);
-            out[i].value = slice_of(name);
+            audit_pseudonym(x->w->cfg.log, p->value, t->pseudonyms[i]);
+            t->params[i].value = slice_of(t->pseudonyms[i]);
         }
     }
     return n;
@@ -50,23 +57,19 @@ static bool is_granted(const struct exchange *x, size_t i)
 }
 
 /* Names joined by ','; the renderer cuts what is too long, and says so. */
-static struct slice granted_items(struct exchange *x)
+static struct slice granted_items(struct exchange *x, struct intent_text *t)
 {
     const struct catalog_resource *r = x->service->resource;
-    size_t n = 0;
-    char *text, *at;
+    struct buf names = { .p = t->items, .room = sizeof t->items - 1, .cap = sizeof t->items - 1 };
 
-    for (size_t i = 0; i < r->n_items; i++)
-        n += is_granted(x, i) ? r->items[i].name.n + 1 : 0;
-    at = text = n ? arena_alloc(&x->arena, n) : NULL;
-    for (size_t i = 0; text && i < r->n_items; i++) {
+    for (size_t i = 0; i < r->n_items; i++) {
         if (!is_granted(x, i))
             continue;
-        memcpy(at, r->items[i].name.p, r->items[i].name.n);
-        at += r->items[i].name.n;
-        *at++ = ',';
+        if (names.n > 0)
+            buf_putc(&names, ',');
+        buf_put(&names, r->items[i].name);
     }
-    return text ? (struct slice){ text, n - 1 } : (struct slice){ 0 };
+    return buf_slice(&names); /* it never grew: room is cap */
 }
 
 static enum err put(struct exchange *x, const struct audit_record *r, unsigned flags, struct evidence *ev)
@@ -84,13 +87,13 @@ static enum err put(struct exchange *x, const struct audit_record *r, unsigned f
 enum err record_intent(struct exchange *x)
 {
     struct audit_record r;
-    struct audit_param params[AUDIT_PARAMS_MAX];
+    struct intent_text text;
 
     fill_common(x, &r, AUDIT_INTENT);
     fill_who(x, &r);
-    r.items = granted_items(x);
-    r.params = params;
-    r.n_params = fill_params(x, params);
+    r.items = granted_items(x, &text);
+    r.params = text.params;
+    r.n_params = fill_params(x, &text);
     r.debit_rows = x->verdict.max_rows;
     if (!translate_safe(x->service->plan))
         return put(x, &r, 0, &x->intent);

@@ -49,13 +49,18 @@ static bool progress_due(const struct exchange *x)
 
 static enum step note_progress(struct exchange *x)
 {
+    enum err e;
+
     if (x->progress_at == 0)
         x->progress_at = loop_now(x->w->loop);
     if (x->progress.pending || !progress_due(x))
         return STEP_NEXT;
+    e = record_progress(x);
+    if (e == ERR_AGAIN)
+        return STEP_NEXT; /* the queue is full: it stays due */
     x->progress_bytes = x->bytes_in;
     x->progress_at = loop_now(x->w->loop);
-    if (record_progress(x) != ERR_OK)
+    if (e != ERR_OK)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     return STEP_NEXT;
 }
@@ -64,6 +69,8 @@ enum step stage_relay(struct exchange *x)
 {
     if (x->intent.failed || x->progress.failed)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
+    if (x->out.failed != ERR_OK) /* whatever the translation says: a part is missing */
+        return exchange_fail(x, x->out.failed == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_TOO_LARGE, NULL, NULL);
     if (x->provider_done) {
         x->reason = REASON_GRANTED;
         return STEP_NEXT;

@@ -4,10 +4,22 @@
 
 enum { RECHECK_MS = 60000 };
 
+bool exchange_name(struct exchange *x, const struct certs_peer *peer)
+{
+    x->stranger = peer == NULL || peer->verdict != REASON_GRANTED;
+    if (x->stranger)
+        return false;
+    memcpy(x->uri, peer->uri, sizeof x->uri);
+    memcpy(x->who, peer->object, sizeof x->who);
+    return true;
+}
+
+/* A fault of the head is refused before anybody is judged; but it is on record whose it was. */
 enum step stage_read_head(struct exchange *x)
 {
     if (x->reason == REASON_INTERNAL)
         return STEP_NEXT;
+    exchange_name(x, x->conn->peer);
     return exchange_fail(x, x->reason, x->detail[LANG_EN], x->detail[LANG_ZH]);
 }
 
@@ -41,11 +53,9 @@ enum step stage_identify(struct exchange *x)
     const struct certs_peer *peer = x->conn->peer;
     enum reason r = judge(x, peer);
 
-    x->stranger = peer->verdict != REASON_GRANTED;
+    exchange_name(x, peer);
     if (r != REASON_GRANTED)
         return exchange_fail(x, r, NULL, NULL);
-    memcpy(x->uri, peer->uri, sizeof x->uri);
-    memcpy(x->who, peer->object, sizeof x->who);
     if (peer->kind != CERTS_APP)
         return exchange_fail(x, REASON_CERTIFICATE_UNKNOWN,
                              "data is given to applications; people use the control listener",
@@ -89,8 +99,9 @@ static void read_params(struct exchange *x)
         e = translate_params_json(plan, x->body.n ? buf_slice(&x->body) : SLICE("{}"), &x->arena, &x->params, &items,
                                   &x->param_fault);
     if (e != ERR_OK && x->param_fault.reason == REASON_INTERNAL)
-        x->param_fault.reason =
-            e == ERR_INVALID || e == ERR_SYNTAX ? REASON_PARAMETER_INVALID : REASON_REQUEST_TOO_LARGE;
+        x->param_fault.reason = e == ERR_NOMEM                        ? REASON_OVERLOADED
+                                : e == ERR_INVALID || e == ERR_SYNTAX ? REASON_PARAMETER_INVALID
+                                                                      : REASON_REQUEST_TOO_LARGE;
     x->items_named = items;
     x->asked_items = items.p != NULL; /* named, be it with nothing: then nothing is given */
 }
@@ -100,14 +111,15 @@ enum step stage_resolve(struct exchange *x)
     const struct resource_head *h = snapshot_resource(x->w->snapshot, x->ask.resource);
     const struct grant_set *set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
 
-    if (h == NULL || h->n == 0)
+    struct service *s = h ? resource_version(h, choose_version(x, h, set)) : NULL;
+
+    /* Chosen anew after each wait: what was there when the head came may have been retired before the body did. */
+    counted_unref(x->service);
+    x->service = s ? counted_ref(s) : NULL;
+    if (h == NULL)
+        x->raw = x->ask.resource;
+    if (s == NULL)
         return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
-    if (x->service == NULL) {
-        struct service *s = resource_version(h, choose_version(x, h, set));
-        if (s == NULL)
-            return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
-        x->service = counted_ref(s);
-    }
     if (set == NULL || x->service->plan == NULL)
         return STEP_NEXT; /* the decision refuses; the body need not be looked at */
     if (!x->body_done)
@@ -256,8 +268,11 @@ enum step stage_open(struct exchange *x)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
     e = render(x, request, &why);
     if (e != ERR_OK)
-        return exchange_fail(x, why.reason ? why.reason : REASON_PARAMETER_INVALID, why.detail[LANG_EN],
-                             why.detail[LANG_ZH]);
+        return exchange_fail(x,
+                             why.reason       ? why.reason
+                             : e == ERR_NOMEM ? REASON_OVERLOADED
+                                              : REASON_PARAMETER_INVALID,
+                             why.detail[LANG_EN], why.detail[LANG_ZH]);
     e = start(x, request);
     if (e == ERR_BUSY)
         return exchange_fail(x, REASON_PROVIDER_BUSY, NULL, NULL);

@@ -184,17 +184,20 @@ static void cut_exchanges(struct worker *w)
     }
 }
 
-/* A revoked certificate loses its open connections too. */
+/* A revoked certificate loses its open connections too, and so does one whose anchor no longer vouches for it. A list
+ * that ran out only stops new exchanges. */
 static void cut_connections(struct worker *w)
 {
     struct connection *next;
     int64_t now = clock_wall_ms();
 
     for (struct connection *c = w->connections; c != NULL; c = next) {
+        enum reason r;
         next = c->next;
         if (c->peer == NULL || c->peer->verdict != REASON_GRANTED)
             continue;
-        if (certs_peer_recheck(w->trust.trust, c->peer, now) == REASON_CERTIFICATE_REVOKED)
+        r = certs_peer_recheck(w->trust.trust, c->peer, now);
+        if (r != REASON_GRANTED && r != REASON_REVOCATION_UNKNOWN)
             http_conn_abort(c->http);
     }
 }

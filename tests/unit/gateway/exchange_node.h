@@ -2,7 +2,7 @@
 /* Second half of exchange_world.h: the node's catalog and grant, and how a test lets time and bytes pass. */
 #include "tests/unit/gateway/exchange_world.h"
 
-#define ROW "{\"id\":\"990101199001010017\",\"name\":\"n\",\"age\":3}"
+#define ROW "{\"id\":\"990101199001010019\",\"name\":\"n\",\"age\":3}"
 static const char manifest_format[] =
     "{\"kind\":\"Resource\",\"id\":\"provider/people\",\"code\":\"101001/1\",\"title\":{\"zh\":\"测\",\"en\":\"T\"},"
     "\"abstract\":\"a\",\"class\":\"base/population\",\"format\":{\"class\":\"interface\",\"type\":\"json\"},"

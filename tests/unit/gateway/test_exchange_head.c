@@ -1,0 +1,175 @@
+/* What is said in a head decides, or is refused: never half of it. And what comes while one waits counts. */
+#include "tests/unit/gateway/exchange_world.h"
+
+#define PATH "/x/provider/people"
+
+static void whole_request(void)
+{
+    world.x->body_done = true;
+    if (world.x->state == EX_RESOLVE)
+        exchange_resume(world.x);
+}
+static void refused(const char *text, enum reason why)
+{
+    world_begin(true);
+    ask(text);
+    whole_request();
+    assert_non_null(last(AUDIT_REFUSED));
+    assert_int_equal(last(AUDIT_REFUSED)->r.reason, why);
+    assert_int_equal(provider_asked, 0);
+    assert_int_equal(consumer.heads, 0);
+    tell_all(ERR_OK);
+    assert_int_equal(consumer.status, reason_info(why)->status);
+    exchange_consumer_sent(world.x);
+}
+
+static void headers(void **state)
+{
+    static const struct {
+        const char *line;
+        enum reason why;
+    } cases[] = {
+        { "Sluice-Purpose: other\r\n", REASON_PURPOSE_NOT_GRANTED },
+        { "Sluice-Purpose:\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Purpose: check\r\nSluice-Purpose: check\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Purpose: check\r\nsluice-purpose: other\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Purpose: 990101199001010019\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Grant:\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Grant: g2\r\n", REASON_NO_GRANT },
+        { "Sluice-Operator: 990101199001010019\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Case: %0\r\n", REASON_HEADER_INVALID },
+        { "Accept: text/html\r\n", REASON_NOT_ACCEPTABLE },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "GET " PATH " HTTP/1.1\r\n%s", cases[i].line);
+        refused(text, cases[i].why);
+        assert_string_equal(last(AUDIT_REFUSED)->subject, world.peer.uri);
+        world_end();
+    }
+}
+
+static void unknown_names_are_not_recorded(void **state)
+{
+    (void)state;
+    refused("GET /x/provider/a990101199001010019 HTTP/1.1\r\n", REASON_NOT_PUBLISHED);
+    assert_string_equal(last(AUDIT_REFUSED)->resource, "");
+    assert_int_equal(last(AUDIT_REFUSED)->r.raw_length, strlen("provider/a990101199001010019"));
+    world_end();
+    refused("GET " PATH "?no=1 HTTP/1.1\r\n", REASON_PARAMETER_INVALID);
+    assert_string_equal(last(AUDIT_REFUSED)->resource, "provider/people");
+    world_end();
+}
+
+/* Memory that ends in the middle of a head never turns what was said into what was not. */
+static void no_memory(void **state)
+{
+    static const char text[] = "GET " PATH "?_items=age HTTP/1.1\r\nSluice-Purpose: other\r\nSluice-Grant: g7\r\n";
+
+    (void)state;
+    for (size_t left = 0; left < 600; left += 16) {
+        world_begin(true);
+        ask_with(text, left);
+        whole_request();
+        assert_int_equal(provider_asked, 0);
+        assert_non_null(last(AUDIT_REFUSED));
+        if (left < 64)
+            assert_int_equal(last(AUDIT_REFUSED)->r.reason, REASON_OVERLOADED);
+        tell_all(ERR_OK);
+        exchange_consumer_sent(world.x);
+        world_end();
+    }
+}
+
+/* An intent names all items and parameters, whatever the arena says. */
+static void intents_are_whole(void **state)
+{
+    unsigned intents = 0;
+
+    (void)state;
+    for (size_t left = 64; left < 2048; left += 16) {
+        world_begin(true);
+        ask_with("GET " PATH "?age=3 HTTP/1.1\r\n", left);
+        whole_request();
+        if (last(AUDIT_INTENT)) {
+            intents++;
+            assert_string_equal(last(AUDIT_INTENT)->items, "id_no,name,age");
+            assert_int_equal(last(AUDIT_INTENT)->r.n_params, 1);
+        }
+        world_end();
+    }
+    assert_true(intents > 0);
+}
+
+/* A version that is retired while the body is on its way is not called, though its grant still lives. */
+static void retired_meanwhile(void **state)
+{
+    struct snapshot *next;
+
+    (void)state;
+    world_begin(true);
+    ask("POST " PATH " HTTP/1.1\r\nContent-Length: 2\r\n");
+    assert_int_equal(world.x->state, EX_RESOLVE);
+    next = snapshot_next(world.w->snapshot);
+    put_head(next, true, 2);
+    snapshot_unref(world.w->snapshot);
+    world.w->snapshot = next;
+    whole_request();
+    assert_int_equal(provider_asked, 0);
+    assert_non_null(last(AUDIT_REFUSED));
+    tell_all(ERR_OK);
+    exchange_consumer_sent(world.x);
+    world_end();
+}
+
+/* A revocation reaches what is still being given after its outcome. */
+static void revoked_while_given(void **state)
+{
+    struct snapshot *next;
+
+    (void)state;
+    world_begin(true);
+    consumer.room = 10;
+    ask_plain();
+    provider_says("{\"code\":\"0\",\"rows\":[" ROW "]}", true);
+    tell_all(ERR_OK);
+    assert_int_equal(consumer.body.n, 10);
+    next = snapshot_next(world.w->snapshot);
+    put_grant(next, "revoked", 2);
+    snapshot_unref(world.w->snapshot);
+    world.w->snapshot = next;
+    cut_exchanges(world.w);
+    assert_int_equal(consumer.aborts, 1);
+    assert_int_equal(consumer.ends, 0);
+    assert_int_equal(last(AUDIT_CUT)->r.reason, REASON_REVOKED);
+    assert_int_equal(last(AUDIT_CUT)->r.bytes_out, 10);
+    world_end();
+}
+
+/* A wall clock that is set back lets nobody go on for longer. */
+static void clock_set_back(void **state)
+{
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    world.x->began_wall += 3600 * 1000; /* as it looks after the clock went back an hour */
+    world.x->verdict.valid_until = world.x->began_wall + 100;
+    exchange_watch(world.x);
+    let_pass(400);
+    assert_int_equal(world.x->reason, REASON_EXPIRED);
+    assert_int_equal(provider_dropped, 1);
+    world_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
+        cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
+        cmocka_unit_test(retired_meanwhile), cmocka_unit_test(revoked_while_given),
+        cmocka_unit_test(clock_set_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
