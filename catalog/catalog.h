@@ -65,6 +65,10 @@ struct catalog_manifest {
  * (share none needs a legal basis, unconditional has no condition, database resources are not shared as files, …),
  * unknown keys, `page`, `parts` and `compare` refused by name. All problems are reported. The result lives in `a`. */
 enum err catalog_read(const struct doc *doc, struct arena *a, struct diags *d, struct catalog_manifest *ret) MUST_CHECK;
+/* The same check, for those who go on looking for faults: *ret is the resource as far as it could be read, also when
+ * the result is not ERR_OK (items may lack names and types); NULL for other kinds. Never to be stored. */
+enum err catalog_read_loose(const struct doc *doc, struct arena *a, struct diags *d,
+                            const struct catalog_resource **ret) MUST_CHECK;
 int catalog_item_index(const struct catalog_resource *r, struct slice name); /* top-level position, or -1 */
 
 /* ---- the store ---- */

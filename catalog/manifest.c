@@ -279,7 +279,8 @@ static struct slice department_of(struct slice id)
     return slash ? slice_make(id.p, (size_t)(slash - id.p)) : (struct slice){ 0 };
 }
 
-enum err catalog_read(const struct doc *doc, struct arena *a, struct diags *d, struct catalog_manifest *ret)
+/* *ret is set as far as the manifest could be read, whatever else is wrong; not when its kind is unknown. */
+static enum err manifest_read(const struct doc *doc, struct arena *a, struct diags *d, struct catalog_manifest *ret)
 {
     struct reading r = { .a = a, .d = d, .doc = doc };
     struct catalog_manifest m = { .doc = doc };
@@ -298,11 +299,31 @@ enum err catalog_read(const struct doc *doc, struct arena *a, struct diags *d, s
         e = r.worst;
     }
     arena_done(&tables);
-    if (e != ERR_OK)
-        return e == ERR_NOMEM ? diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足") : e;
+    if (e == ERR_NOMEM)
+        return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
     m.department = department_of(m.id);
     if (m.resource != NULL)
         ((struct catalog_resource *)m.resource)->department = m.department;
     *ret = m;
-    return ERR_OK;
+    return e;
+}
+
+enum err catalog_read(const struct doc *doc, struct arena *a, struct diags *d, struct catalog_manifest *ret)
+{
+    struct catalog_manifest m = { 0 };
+    enum err e = manifest_read(doc, a, d, &m);
+
+    if (e == ERR_OK)
+        *ret = m;
+    return e;
+}
+
+enum err catalog_read_loose(const struct doc *doc, struct arena *a, struct diags *d,
+                            const struct catalog_resource **ret)
+{
+    struct catalog_manifest m = { 0 };
+    enum err e = manifest_read(doc, a, d, &m);
+
+    *ret = e == ERR_NOMEM ? NULL : m.resource;
+    return e;
 }

@@ -32,12 +32,14 @@ struct piece {
     enum catalog_put result;
     uint64_t version;
     unsigned order; /* in the request */
+    bool ill;       /* a resource whose shape is wrong: its check tells so, with all else that is wrong in it */
 };
 struct apply {
     struct api_request *q;
     struct piece *at;
     size_t n;
-    bool bad; /* problems were found */
+    bool bad;     /* problems were found: nothing is stored */
+    bool refused; /* by the store: the others are still put to it, and all of it is undone */
 };
 
 /* What must be there before what: CATALOG_* in the order of storing. */
@@ -58,10 +60,15 @@ static void read_doc(struct apply *ap, struct slice file, const struct doc *doc)
         return;
     }
     *p = (struct piece){ .file = file, .doc = doc, .order = (unsigned)ap->n };
-    if (catalog_read(doc, &q->arena, &q->diags, &p->manifest) == ERR_OK)
+    if (slice_is(doc_text(doc, "kind"), "Resource")) {
+        p->ill = catalog_read(doc, &q->arena, NULL, &p->manifest) != ERR_OK;
+        p->manifest.kind = CATALOG_RESOURCE;
         ap->n++;
-    else
+    } else if (catalog_read(doc, &q->arena, &q->diags, &p->manifest) == ERR_OK) {
+        ap->n++;
+    } else {
         ap->bad = true;
+    }
 }
 
 static void read_file(struct apply *ap, const struct file_body *f)
@@ -168,6 +175,11 @@ static enum err record(struct api_request *q, struct act *a, const struct piece 
     return e;
 }
 
+static bool is_ours(enum err e)
+{
+    return e == ERR_NOMEM || e == ERR_FULL || e == ERR_SYS || e == ERR_CORRUPT;
+}
+
 /* Errors of the manifest are noted and the next one is looked at; others end it. */
 static enum err store_one(struct apply *ap, struct act *a, struct piece *p)
 {
@@ -177,16 +189,15 @@ static enum err store_one(struct apply *ap, struct act *a, struct piece *p)
     q->diags.file = p->file;
     if (p->manifest.kind == CATALOG_RESOURCE)
         e = service_check(p->doc, control_world(q->control), true, a->tx, &q->arena, &q->diags);
-    if (e == ERR_OK && !ap->bad)
+    ap->bad = ap->bad || e != ERR_OK || p->ill;
+    if (e == ERR_OK && !ap->bad) {
         e = catalog_put(a->tx, &p->manifest, control_now(q->control), &p->result, &p->version, &q->diags);
-    q->diags.file = (struct slice){ 0 };
-    if (e == ERR_NOMEM || e == ERR_FULL || e == ERR_SYS || e == ERR_CORRUPT)
-        return e;
-    if (e != ERR_OK) {
-        ap->bad = true;
-        return ERR_OK;
+        ap->refused = ap->refused || e != ERR_OK;
     }
-    return ap->bad ? ERR_OK : record(q, a, p);
+    q->diags.file = (struct slice){ 0 };
+    if (is_ours(e))
+        return e;
+    return ap->bad || ap->refused ? ERR_OK : record(q, a, p);
 }
 
 static int by_order(const void *a, const void *b)
@@ -229,7 +240,7 @@ static void store(struct apply *ap, bool dry_run)
         return;
     for (size_t i = 0; e == ERR_OK && i < ap->n; i++)
         e = store_one(ap, &a, &ap->at[i]);
-    if (e != ERR_OK || ap->bad) {
+    if (e != ERR_OK || ap->bad || ap->refused) {
         act_fail(q, &a, e != ERR_OK ? e : ERR_INVALID);
         return;
     }
@@ -258,7 +269,7 @@ static void apply(struct api_request *q)
         return;
     }
     for (size_t i = 0; i < ap.n; i++)
-        if (!may(q, &ap.at[i].manifest))
+        if (!ap.at[i].ill && !may(q, &ap.at[i].manifest))
             return;
     qsort(ap.at, ap.n, sizeof *ap.at, by_rank);
     store(&ap, body.dry_run);

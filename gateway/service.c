@@ -35,8 +35,9 @@ static enum err read_codes(struct compile *c, struct slice json, struct translat
     return ERR_OK;
 }
 
-static enum err find_codes(struct compile *c, struct slice id, struct translate_item *to)
+static enum err find_codes(struct compile *c, const struct doc *item, struct slice id, struct translate_item *to)
 {
+    const struct doc *at = doc_get(item, "codes");
     struct catalog_entry entry;
     enum err e;
 
@@ -44,21 +45,23 @@ static enum err find_codes(struct compile *c, struct slice id, struct translate_
         return ERR_OK;
     e = catalog_find(c->tx, CATALOG_CODE_TABLE, id, 0, c->arena, &entry);
     if (e == ERR_NOT_FOUND)
-        return diag_add(c->diags, ERR_INVALID, 0, 0, "there is no code table %.*s: apply it first",
+        return diag_add(c->diags, ERR_INVALID, at ? at->line : 0, at ? at->col : 0,
+                        "there is no code table %.*s: apply its CodeTable manifest first",
                         "没有代码表 %.*s：请先登记该代码表", SLICE_ARG(id));
     return e == ERR_OK ? read_codes(c, entry.json, to) : e;
 }
 
 /* ---- items: the catalog's words to translate's ---- */
-static enum err convert_items(struct compile *c, const struct catalog_item *from, size_t n,
-                              const struct translate_item **ret);
+static enum err convert_items(struct compile *c, const struct doc *list, const struct catalog_item *from, size_t n,
+                              const struct translate_item **ret, size_t *ret_n);
 
-static enum err convert_item(struct compile *c, const struct catalog_item *from, struct translate_item *to)
+static enum err convert_item(struct compile *c, const struct doc *item, const struct catalog_item *from,
+                             struct translate_item *to)
 {
-    enum err e = find_codes(c, from->codes, to);
+    enum err e = find_codes(c, item, from->codes, to);
 
     to->name = from->name;
-    to->type = from->type;
+    to->type = from->type != '\0' ? from->type : 'C'; /* an unknown one has been told */
     to->level = from->level;
     to->key = from->key;
     to->length = from->length;
@@ -66,27 +69,32 @@ static enum err convert_item(struct compile *c, const struct catalog_item *from,
     to->check = from->check;
     to->format_in = from->format_in;
     to->empty_as = from->empty_as;
-    to->n_items = from->n_items;
     if (e == ERR_OK && from->n_items > 0)
-        e = convert_items(c, from->items, from->n_items, &to->items);
+        e = convert_items(c, doc_get(item, "items"), from->items, from->n_items, &to->items, &to->n_items);
     return e;
 }
 
-static enum err convert_items(struct compile *c, const struct catalog_item *from, size_t n,
-                              const struct translate_item **ret)
+/* Items without a name have been told and are left out. A code table that is missing hides no other problem. */
+static enum err convert_items(struct compile *c, const struct doc *list, const struct catalog_item *from, size_t n,
+                              const struct translate_item **ret, size_t *ret_n)
 {
+    const struct doc *item = list ? list->first : NULL;
     struct translate_item *to = arena_array(c->arena, n ? n : 1, sizeof *to);
     enum err e = to ? ERR_OK : ERR_NOMEM;
 
-    for (size_t i = 0; e == ERR_OK && i < n; i++)
-        e = convert_item(c, &from[i], &to[i]);
     *ret = to;
+    *ret_n = 0;
+    for (size_t i = 0; to && i < n; i++, item = item ? item->next : NULL) {
+        enum err e2 = from[i].name.n ? convert_item(c, item, &from[i], &to[*ret_n]) : ERR_OK;
+        *ret_n += from[i].name.n > 0;
+        e = e != ERR_OK ? e : e2;
+    }
     return e;
 }
 
 /* ---- the three checkers ---- */
 struct compiled {
-    struct catalog_manifest manifest;
+    const struct catalog_resource *resource; /* as far as it could be read */
     const struct translate_plan *plan;
     struct connector_target *target; /* ref */
 };
@@ -94,30 +102,32 @@ struct compiled {
 static enum err compile_call(struct compile *c, const struct doc *doc, uint64_t version,
                              const struct connector_world *world, bool check_only, struct compiled *ret)
 {
-    const struct catalog_resource *r = ret->manifest.resource;
+    const struct catalog_resource *r = ret->resource;
     const struct translate_item *items = NULL;
-    enum err e = convert_items(c, r->items, r->n_items, &items), e2;
+    size_t n = 0;
+    enum err e = convert_items(c, doc_get(doc, "items"), r->items, r->n_items, &items, &n), e2, e3;
 
-    if (e != ERR_OK)
+    if (items == NULL)
         return e;
-    /* Both, so that a person sees the faults of either part at once. */
-    e = translate_compile(doc, items, r->n_items, r->id, version, c->arena, c->diags, &ret->plan);
-    e2 = connector_compile(doc, world, check_only, &ret->target, c->diags);
-    return e != ERR_OK ? e : e2;
+    /* All, so that a person sees the faults of each part at once. */
+    e2 = translate_compile(doc, items, n, r->id, version, c->arena, c->diags, &ret->plan);
+    e3 = connector_compile(doc, world, check_only, &ret->target, c->diags);
+    if (e == ERR_OK)
+        e = e2;
+    return e != ERR_OK ? e : e3;
 }
 
 static enum err compile(struct compile *c, const struct doc *doc, uint64_t version, const struct connector_world *world,
                         bool check_only, struct compiled *ret)
 {
-    enum err e = catalog_read(doc, c->arena, c->diags, &ret->manifest);
+    enum err e = catalog_read_loose(doc, c->arena, c->diags, &ret->resource), e2;
 
-    if (e != ERR_OK)
-        return e;
-    if (ret->manifest.kind != CATALOG_RESOURCE)
+    if (e == ERR_OK && ret->resource == NULL)
         return diag_add(c->diags, ERR_INVALID, doc->line, doc->col, "this is no Resource", "这不是数据资源清单");
-    if (!ret->manifest.resource->callable)
-        return ERR_OK;
-    return compile_call(c, doc, version, world, check_only, ret);
+    if (ret->resource == NULL || !ret->resource->callable)
+        return e;
+    e2 = compile_call(c, doc, version, world, check_only, ret);
+    return e != ERR_OK ? e : e2;
 }
 
 enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
@@ -162,7 +172,7 @@ enum err service_load(struct slice manifest, uint64_t version, const struct conn
         counted_unref(s);
         return e;
     }
-    s->resource = out.manifest.resource;
+    s->resource = out.resource;
     s->plan = out.plan;
     s->version = version;
     *ret = s;

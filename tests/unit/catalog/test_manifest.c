@@ -234,9 +234,39 @@ static void test_no_memory(void **state)
     assert_true(n > 1 && n < 10000);
 }
 
+/* What is wrong does not hide the rest from further checks. */
+static void test_loose(void **state)
+{
+    static const struct {
+        const char *yaml;
+        enum err want;
+        bool resource;
+        size_t items;
+    } rows[] = {
+        { "kind: Resource\nid: a/b\nitems: [{name: x, type: Q}, {type: C}]\nconnector: {kind: http}\n", ERR_INVALID,
+          true, 2 },
+        { "kind: Resource\nitems: []\n", ERR_INVALID, true, 0 },
+        { "kind: Department\n", ERR_INVALID, false, 0 },
+        { "kind: Policy\n", ERR_UNSUPPORTED, false, 0 },
+    };
+    struct shelf *s = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct catalog_resource *r = NULL;
+        const struct doc *list = NULL;
+
+        assert_int_equal(doc_read_yaml(slice_of(rows[i].yaml), &s->a, NULL, &list), ERR_OK);
+        assert_int_equal(catalog_read_loose(list->first, &s->a, NULL, &r), rows[i].want);
+        assert_int_equal(r != NULL, rows[i].resource);
+        if (r)
+            assert_int_equal(r->n_items, rows[i].items);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_loose, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_sketch, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_small_kinds, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_wrongs, shelf_open, shelf_close),
