@@ -27,8 +27,11 @@ enum err control_signals_block(void)
 /* ---- reload ---- */
 static void say(const char *event, const struct diags *d)
 {
-    for (const struct diag *at = d->first; at; at = at->next)
-        log_event(LOG_ERROR, event, "what", at->what[LANG_EN], NULL);
+    for (const struct diag *at = d->first; at; at = at->next) {
+        char *place = at->line ? arena_printf(d->arena, "%.*s:%u:%u", SLICE_ARG(at->file), at->line, at->col)
+                               : arena_str(d->arena, at->file);
+        log_event(LOG_ERROR, event, "place", place ? place : "", "what", at->what[LANG_EN], NULL);
+    }
 }
 
 static void on_reloaded(struct worker_note *n)

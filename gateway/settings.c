@@ -348,18 +348,20 @@ static enum err read_tree(struct settings *s, struct slice text, struct slice fo
 enum err settings_read(const char *path, struct settings *ret, struct diags *d)
 {
     struct buf text = BUF_INIT(FILE_CAP);
-    struct slice file = slice_of(path);
+    struct slice outer = d ? d->file : (struct slice){ 0 };
     enum err e;
 
     memset(ret, 0, sizeof *ret);
     arena_init(&ret->arena, ARENA_CAP);
-    if (d && d->file.n == 0)
-        d->file = file;
+    if (d && outer.n == 0)
+        d->file = slice_of(path);
     e = file_read(path, &text, d);
     if (e == ERR_OK) {
         struct slice copy = arena_dup(&ret->arena, buf_slice(&text)); /* trees may point into the text */
         e = copy.n == text.n ? read_tree(ret, copy, folder_of(path), d) : ERR_NOMEM;
     }
+    if (d)
+        d->file = outer; /* what is found later lies elsewhere */
     buf_done(&text);
     if (e != ERR_OK)
         settings_done(ret);

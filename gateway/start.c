@@ -168,6 +168,36 @@ void start_notify(const char *state)
     close(fd);
 }
 
+/* The keys that the log and the authority need, as a start would find them. */
+static enum err check_keys(const struct settings *s, struct diags *d)
+{
+    static const char *const names[] = { "salt.key", "name.key" };
+    struct ed25519 *log = NULL;
+    struct certs_ca *ca = NULL;
+    uint8_t key[KEY_LEN];
+    const char *log_file, *ca_file, *domain;
+    struct arena a;
+    enum err e = ERR_OK, e2;
+
+    arena_init(&a, 1 << 16);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        e2 = read_key(s, &a, names[i], key, d);
+        e = e != ERR_OK ? e : e2;
+    }
+    mem_wipe(key, sizeof key);
+    log_file = arena_printf(&a, "%.*s/keys/log.key", SLICE_ARG(s->state.dir));
+    ca_file = arena_printf(&a, "%.*s/ca/ca.key", SLICE_ARG(s->state.dir));
+    domain = arena_str(&a, s->trust_domain);
+    e2 = log_file && ca_file && domain ? ed25519_load(log_file, &log, d) : ERR_NOMEM;
+    e = e != ERR_OK ? e : e2;
+    e2 = ca_file && domain && access(ca_file, F_OK) == 0 ? certs_ca_open(s->state.dir.p, domain, &ca, d) : ERR_OK;
+    e = e != ERR_OK ? e : e2;
+    ed25519_free(log);
+    certs_ca_free(ca);
+    arena_done(&a);
+    return e;
+}
+
 enum err start_check(const struct settings *s, struct diags *d)
 {
     struct trust_holder nobody = { 0 };
@@ -177,17 +207,8 @@ enum err start_check(const struct settings *s, struct diags *d)
                                  .verify = trust_verify,
                                  .arg = &nobody };
     struct tls_context *tls = NULL;
-    uint8_t key[KEY_LEN];
-    struct arena a;
-    enum err e = tls_server_new(&server, &tls, d), e2;
+    enum err e = tls_server_new(&server, &tls, d), e2 = check_keys(s, d);
 
     tls_unref(tls);
-    arena_init(&a, 1 << 16);
-    e2 = read_key(s, &a, "salt.key", key, d);
-    e = e != ERR_OK ? e : e2;
-    e2 = read_key(s, &a, "name.key", key, d);
-    e = e != ERR_OK ? e : e2;
-    mem_wipe(key, sizeof key);
-    arena_done(&a);
-    return e;
+    return e != ERR_OK ? e : e2;
 }
