@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import traceback
+import zlib
 
 SOURCE = os.environ.get("SLUICE_SOURCE", os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")))
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(SOURCE, "build", "dev"))
@@ -278,7 +279,7 @@ def json_resource(port, name="people", extra="", path="/people", tls="tls: {mode
     """A manifest of a resource that a JSON provider on this port answers."""
     return f"""kind: Resource
 id: provider/{name}
-code: 101001/{abs(hash(name)) % 1000}
+code: 101001/{zlib.crc32(name.encode())}
 title: {{zh: 测试{name}, en: Test {name}}}
 abstract: a resource for tests
 class: base/population
