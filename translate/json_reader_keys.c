@@ -1,5 +1,6 @@
 /* The bounded sets of open keys; see json_reader_keys.h for the invariants. */
 #include "translate/json_reader_keys.h"
+#include "translate/plain.h"
 #include <pthread.h>
 
 static uint64_t process_seed;
@@ -179,7 +180,7 @@ static uint32_t find_known(const struct json_known *known, uint32_t from, struct
     uint32_t i = from < known->n ? from : 0;
 
     for (uint32_t k = 0; k < known->n; k++) {
-        if (known->at[i + 1] - known->at[i] - 1u == key.n && memcmp(known->text + known->at[i], key.p, key.n) == 0)
+        if (known->at[i + 1] - known->at[i] - 1u == key.n && same_bytes(known->text + known->at[i], key.p, key.n))
             return i;
         i = i + 1 < known->n ? i + 1 : 0;
     }
@@ -193,10 +194,9 @@ static bool keep_known(struct json_known *known, struct slice key)
 
     if (known->n >= KNOWN_MAX || key.n >= KNOWN_BYTES - (size_t)at)
         return false;
-    for (size_t i = 0; i < key.n; i++)
-        if ((unsigned char)key.p[i] < 0x20 || key.p[i] == '"' || key.p[i] == '\\')
-            return false;
-    memcpy(known->text + at, key.p, key.n);
+    if (plain_run(key.p, key.p + key.n, true) != key.p + key.n)
+        return false;
+    copy_short(known->text + at, key.p, key.n);
     known->text[at + key.n] = '"';
     known->memo[known->n] = (struct member_memo){ NULL, NULL };
     known->at[++known->n] = (uint16_t)(at + key.n + 1);

@@ -195,6 +195,7 @@ static enum err on_open(void *self, struct slice ns, struct slice name)
     unsigned first = d->used;
     enum err e = ERR_OK;
 
+    d->members = false;
     if (d->skip == 0 && d->leaf != NULL)
         map_leaf_frame(d);
     if (d->skip == 0 && d->pending)
@@ -397,6 +398,7 @@ static enum err on_close(void *self)
     struct map_doc *d = self;
     enum err e = ERR_OK;
 
+    d->members = false;
     if (d->leaf != NULL && d->skip == 0) {
         if (d->m->values[d->leaf->leaf].wanted)
             group_put(d->m, d->leaf->leaf, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
@@ -456,8 +458,12 @@ static enum err on_member(void *self, struct slice name, enum scalar kind, struc
 
     if (d->skip > 0)
         return ERR_OK;
-    if (is_simple(d) && value.n <= RECORD_MAX - m->text.n) {
-        const struct map_level *level = d->active[d->frames[d->depth].first]->kids;
+    if (!d->members && is_simple(d)) {
+        d->members = true;
+        d->members_of = d->active[d->frames[d->depth].first]->kids;
+    }
+    if (d->members && value.n <= RECORD_MAX - m->text.n) {
+        const struct map_level *level = d->members_of;
         if (level == NULL)
             return ERR_OK;
         if (memo->where != level)
@@ -509,13 +515,12 @@ void map_doc_init(struct map_doc *d, struct mapper *m, unsigned level)
 void mapper_done(struct mapper *m)
 {
     for (unsigned i = 0; i <= MAP_NESTED_MAX; i++) {
-        if (m->docs[i] != NULL)
+        if (m->docs[i] != NULL && m->docs[i]->inner != NULL)
             m->docs[i]->inner = xml_reader_free(m->docs[i]->inner);
-        if (i > 0)
+        if (i > 0 && m->docs[i] != NULL)
             m->docs[i] = mem_free(m->docs[i]);
     }
     for (unsigned i = 0; i < m->r->n_groups; i++)
-        buf_done(&m->lists[i]);
-    buf_done(&m->text);
-    buf_done(&m->scratch);
+        if (m->lists[i].p != NULL)
+            buf_done(&m->lists[i]);
 }

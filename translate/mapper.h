@@ -32,6 +32,8 @@ struct map_doc {
     bool pending;         /* the frame on top holds nodes that are not MAP_ACTIVE */
     bool filled;          /* the gathered text has begun */
     bool leaf_nil;
+    bool members;                       /* since the last open or close is_simple has been seen to be true, */
+    const struct map_level *members_of; /* of these children */
     const struct map_node *leaf; /* open above all frames: has map_node.leaf and needs no frame unless it surprises */
     unsigned gather, stream;     /* depth of the element whose text is gathered, or is a document; 0: none */
     uint32_t at;                 /* of the gathered text */
@@ -65,7 +67,7 @@ extern const struct event_sink map_sink; /* self: struct map_doc */
 
 size_t map_doc_size(const struct plan_response *r);
 void map_doc_init(struct map_doc *d, struct mapper *m, unsigned level);
-/* Frees what the documents own. */
+/* Frees what the documents own, and the lists. */
 void mapper_done(struct mapper *m);
 /* The document is over: everything that had to be there was. Writes the closing text. */
 enum err mapper_finish(struct mapper *m) MUST_CHECK;

@@ -26,6 +26,20 @@ static inline uint64_t plain_ends(uint64_t w, bool wide)
     return (wide ? low : low | w) & highs;
 }
 
+/* plain_run of exactly sixteen bytes, not wide. */
+static inline const char *plain_run_16(const char *p)
+{
+#ifdef __SSE2__
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+    const __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: those above ASCII too */
+
+    return p + __builtin_ctz((unsigned)_mm_movemask_epi8(_mm_or_si128(low, marks)) | 0x10000);
+#else
+    return plain_bytes(p, p + 16, false);
+#endif
+}
+
 static inline const char *plain_run(const char *p, const char *end, bool wide)
 {
     uint64_t w;

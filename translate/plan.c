@@ -11,6 +11,18 @@ static struct slice answer_ns(struct arena *a, struct slice resource, uint64_t v
     return slice_of(text);
 }
 
+static struct slice json_head(struct arena *a, struct slice resource)
+{
+    struct buf text = BUF_INIT(4096);
+
+    buf_puts(&text, "{\"resource\":\"");
+    json_escape(&text, resource);
+    buf_puts(&text, "\",\"records\":[");
+    struct slice s = text.failed == ERR_OK ? arena_dup(a, buf_slice(&text)) : (struct slice){ NULL, 0 };
+    buf_done(&text);
+    return s;
+}
+
 enum err translate_compile(const struct doc *manifest, const struct translate_item *items, size_t n,
                            struct slice resource, uint64_t version, struct arena *a, struct diags *d,
                            const struct translate_plan **ret)
@@ -21,6 +33,7 @@ enum err translate_compile(const struct doc *manifest, const struct translate_it
         return ERR_NOMEM;
     p->resource = arena_dup(a, resource);
     p->xmlns = answer_ns(a, resource, version);
+    p->json_head = json_head(a, p->resource);
     p->version = version;
     p->items = items;
     p->n_items = n;
@@ -28,7 +41,7 @@ enum err translate_compile(const struct doc *manifest, const struct translate_it
     enum err response = response_compile(manifest, items, n, a, d, &p->response);
     if (request != ERR_OK || response != ERR_OK)
         return request != ERR_OK ? request : response;
-    if (p->resource.p == NULL || p->xmlns.n == 0)
+    if (p->resource.p == NULL || p->xmlns.n == 0 || p->json_head.n == 0)
         return ERR_NOMEM;
     *ret = p;
     return ERR_OK;

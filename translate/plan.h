@@ -81,8 +81,9 @@ struct plan_response {
 };
 
 struct translate_plan {
-    struct slice resource; /* public-security/household */
-    struct slice xmlns;    /* urn:sluice:public-security:household:1 */
+    struct slice resource;  /* public-security/household */
+    struct slice xmlns;     /* urn:sluice:public-security:household:1 */
+    struct slice json_head; /* {"resource":"…","records":[ */
     uint64_t version;
     const struct translate_item *items;
     size_t n_items;

@@ -1,11 +1,15 @@
-/* One answer: a provider's bytes in, a consumer's bytes out. One block holds the run, its values and the outer
- * document; readers and text buffers are their own. The mapper owns the outcome; this file joins it to the right
- * reader. */
+/* One answer: a provider's bytes in, a consumer's bytes out. One block holds the run, its values, the outer document
+ * and the JSON reader; text buffers and the XML reader are their own. The mapper owns the outcome; this file joins it
+ * to the right reader. Blocks of runs that ended well are kept by their thread for the next ones, at most KEPT_MAX of
+ * them, with text buffers of at most KEPT_TEXT bytes each. */
+#include "translate/json_reader_state.h"
 #include "translate/mapper.h"
 #include "translate/xml_decode.h"
 #include "translate/xml_reader.h"
+#include <pthread.h>
 
 enum { REFUSED_MAX = 65536 }; /* of the body of an HTTP error, read only for its code */
+enum { BLOCK = 24 << 10, KEPT_MAX = 8, KEPT_TEXT = 32768, KEPT_KEYS = 1024 };
 
 struct translate_run {
     struct mapper m;
@@ -13,12 +17,93 @@ struct translate_run {
     struct xml_reader *xml;
     struct xml_decode *decode; /* own; JSON that is not UTF-8 */
     uint64_t fed;
-    bool over; /* failed or finished: nothing more is read or written */
+    bool over;  /* failed or finished: nothing more is read or written */
+    bool kept;  /* the block has the size of those that are kept */
+    bool ready; /* `reader` has been initialised */
+    struct json_reader reader;
 };
+
+/* ---- blocks ---- */
+
+static _Thread_local struct {
+    struct translate_run *at[KEPT_MAX]; /* own */
+    unsigned n;
+    bool watched; /* the end of the thread is */
+} blocks;
+static pthread_key_t blocks_end;
+static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
+static bool blocks_may;
+
+static void block_free(struct translate_run *r)
+{
+    buf_done(&r->m.text);
+    buf_done(&r->m.scratch);
+    if (r->ready)
+        json_reader_done(&r->reader);
+    mem_free(r);
+}
+
+static void blocks_free(void *unused)
+{
+    (void)unused;
+    while (blocks.n > 0)
+        block_free(blocks.at[--blocks.n]);
+    blocks.watched = false;
+}
+
+static void blocks_make(void)
+{
+    blocks_may = pthread_key_create(&blocks_end, blocks_free) == 0;
+}
+
+/* Memory of at least `size` bytes; text buffers and, when it is ready, the reader may be used. NULL: no memory. */
+static struct translate_run *block_get(size_t size)
+{
+    struct translate_run *r;
+
+    if (size <= BLOCK && blocks.n > 0)
+        return blocks.at[--blocks.n];
+    r = mem_alloc(size <= BLOCK ? BLOCK : size);
+    if (r == NULL)
+        return NULL;
+    buf_init(&r->m.text, RECORD_MAX);
+    buf_init(&r->m.scratch, 2 * RECORD_MAX);
+    r->ready = false;
+    r->kept = size <= BLOCK;
+    return r;
+}
+
+static void trim(struct buf *b)
+{
+    if (b->room > KEPT_TEXT)
+        buf_done(b);
+    buf_clear(b);
+}
+
+static void block_put(struct translate_run *r)
+{
+    (void)pthread_once(&blocks_once, blocks_make);
+    if (!blocks.watched)
+        blocks.watched = blocks_may && pthread_setspecific(blocks_end, &blocks) == 0;
+    if (!r->kept || !blocks.watched || blocks.n >= KEPT_MAX) {
+        block_free(r);
+        return;
+    }
+    trim(&r->m.text);
+    trim(&r->m.scratch);
+    if (r->ready) {
+        trim(&r->reader.names);
+        if (r->reader.keys.room > KEPT_KEYS || r->reader.keys.size > KEPT_KEYS)
+            json_keys_done(&r->reader.keys);
+    }
+    blocks.at[blocks.n++] = r;
+}
+
+/* ---- answers ---- */
 
 static uint64_t run_offset(const struct mapper *m)
 {
-    const struct translate_run *r = (const struct translate_run *)m; /* its first member */
+    const struct translate_run *r = (const struct translate_run *)(const void *)m; /* its first member */
 
     return r->xml != NULL ? xml_reader_offset(r->xml) : r->json != NULL ? json_reader_offset(r->json) : 0;
 }
@@ -67,9 +152,14 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
         r->xml = xml_reader_new(&map_sink, r->m.docs[0], encoding);
         return r->xml != NULL ? ERR_OK : ERR_NOMEM;
     }
-    r->json = json_reader_new(&map_sink, r->m.docs[0]);
-    if (r->json == NULL)
-        return ERR_NOMEM;
+    r->json = &r->reader;
+    if (r->ready) {
+        json_reader_reset(r->json);
+        r->json->self = r->m.docs[0];
+    } else {
+        json_reader_init(r->json, &map_sink, r->m.docs[0]);
+    }
+    r->ready = true;
     if (xml_label_of(encoding) != XML_LABEL_GB18030)
         return ERR_OK;
     r->decode = mem_alloc(sizeof *r->decode);
@@ -85,12 +175,20 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     size_t doc = map_doc_size(resp), lists = resp->n_groups * sizeof(struct buf),
            values = resp->n_slots * sizeof(struct value);
     size_t head = (sizeof(struct translate_run) + 15) & ~(size_t)15;
-    char *block = mem_alloc(head + lists + ((doc + 15) & ~(size_t)15) + values);
+    struct translate_run *r = block_get(head + lists + ((doc + 15) & ~(size_t)15) + values);
+    char *block = (char *)r;
 
-    if (block == NULL)
+    if (r == NULL)
         return NULL;
-    struct translate_run *r = (struct translate_run *)(void *)block;
-    memset(r, 0, head + lists);
+    struct buf text = r->m.text, scratch = r->m.scratch;
+    memset(&r->m, 0, sizeof r->m);
+    r->m.text = text;
+    r->m.scratch = scratch;
+    r->json = NULL;
+    r->xml = NULL;
+    r->decode = NULL;
+    r->fed = 0;
+    r->over = false;
     r->m.plan = p;
     r->m.r = resp;
     r->m.want = *w;
@@ -100,8 +198,6 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     r->m.lists = (struct buf *)(void *)(block + head);
     for (unsigned i = 0; i < resp->n_groups; i++)
         buf_init(&r->m.lists[i], RECORD_MAX);
-    buf_init(&r->m.text, RECORD_MAX);
-    buf_init(&r->m.scratch, 2 * RECORD_MAX);
     r->m.docs[0] = (struct map_doc *)(void *)(block + head + lists);
     map_doc_init(r->m.docs[0], &r->m, 0);
     r->m.values = (struct value *)(void *)(block + head + lists + ((doc + 15) & ~(size_t)15));
@@ -180,10 +276,13 @@ struct translate_run *translate_close(struct translate_run *r)
         xml_decode_done(r->decode);
         r->decode = mem_free(r->decode);
     }
-    r->json = json_reader_free(r->json);
     r->xml = xml_reader_free(r->xml);
     mapper_done(&r->m);
-    return mem_free(r);
+    if (r->m.failed || !r->over)
+        block_free(r);
+    else
+        block_put(r);
+    return NULL;
 }
 
 const struct translate_outcome *translate_outcome(const struct translate_run *r)

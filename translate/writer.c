@@ -9,7 +9,7 @@
 /* ,"name": without the comma for the first member. */
 static struct slice json_key_of(const struct map_field *f, bool first)
 {
-    return first ? slice_sub(f->json_key, 1, f->json_key.n) : f->json_key;
+    return slice_make(f->json_key.p + first, f->json_key.n - first);
 }
 
 static void json_field(struct buf *out, const struct map_field *f, struct rendered *v, bool first)
@@ -116,9 +116,7 @@ static void xml_list(struct buf *out, const struct map_field *f, struct slice en
 
 static void json_begin(struct mapper *m)
 {
-    buf_put(m->out, SLICE("{\"resource\":\""));
-    json_escape(m->out, m->plan->resource);
-    buf_put(m->out, SLICE("\",\"records\":["));
+    buf_put(m->out, m->plan->json_head);
 }
 
 static void json_end(struct mapper *m)
