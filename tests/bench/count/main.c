@@ -48,16 +48,26 @@ static bool number_read(const char **text, int base, uint64_t max, uint64_t *ret
     return true;
 }
 
-static bool read_pids(struct step_options *o, const char *text)
+static bool read_ids(const char *text, struct id_list *ret)
 {
-    uint64_t pid = 0;
+    uint64_t id = 0;
 
     while (*text != '\0') {
-        if (o->pid_count == PIDS_MAX || !number_read(&text, 10, INT32_MAX, &pid) || pid == 0)
+        if (ret->count == IDS_MAX || !number_read(&text, 10, INT32_MAX, &id) || id == 0)
             return false;
-        o->pids[o->pid_count++] = (pid_t)pid;
+        ret->ids[ret->count++] = (pid_t)id;
     }
-    return o->pid_count > 0;
+    return ret->count > 0;
+}
+
+static bool read_pids(struct step_options *o, const char *text)
+{
+    return read_ids(text, &o->pids);
+}
+
+static bool read_tids(struct step_options *o, const char *text)
+{
+    return read_ids(text, &o->tids);
 }
 
 static bool read_skip(struct step_options *o, const char *text)
@@ -93,6 +103,7 @@ static const struct option_row {
     bool (*read)(struct step_options *o, const char *text);
 } rows[] = {
     { "--pids", "PID,...", "the processes; all their threads, and threads they make meanwhile", read_pids },
+    { "--tids", "TID,...", "single threads, and threads they make meanwhile", read_tids },
     { "--seconds", "SECONDS", "the longest time to step (default 60)", read_seconds },
     { "--skip", "0xADDRESS,...", "functions that run at full speed and are not counted, with all they call",
       read_skip },
@@ -102,7 +113,7 @@ static const struct option_row {
 static void help_print(void)
 {
     puts(
-        "Usage: sluice-count --pids PID,... [options]\n\n"
+        "Usage: sluice-count --pids PID,... | --tids TID,... [options]\n\n"
         "Counts the instructions that running processes execute in user space, by single-stepping every thread, and\n"
         "prints one line of JSON. Slow: 20 to 300 thousand steps a second. SIGINT or SIGTERM ends it early; never end\n"
         "it with SIGKILL, or the processes die too.\n\n"
@@ -143,9 +154,9 @@ static bool options_read(int argc, char **argv, struct step_options *o)
             return false;
         }
     }
-    if (o->pid_count == 0)
-        fputs("sluice-count: no --pids given; see --help\n", stderr);
-    return o->pid_count > 0;
+    if (o->pids.count + o->tids.count == 0)
+        fputs("sluice-count: neither --pids nor --tids given; see --help\n", stderr);
+    return o->pids.count + o->tids.count > 0;
 }
 
 /* ---- the result ---- */
@@ -169,7 +180,7 @@ static void report_print(const struct threads *ts, double seconds)
     for (size_t i = 0; i < ts->count; i++) {
         printf("%s{\"tid\":%ld,\"name\":\"", i > 0 ? "," : "", (long)ts->all[i].tid);
         name_print(ts->all[i].name);
-        printf("\",\"n\":%" PRIu64 "}", ts->all[i].n);
+        printf("\",\"n\":%" PRIu64 ",\"skips\":%" PRIu64 "}", ts->all[i].n, ts->all[i].skips);
     }
     puts("]}");
 }

@@ -178,15 +178,28 @@ static struct thread *status_take(const struct step_options *o, struct threads *
     return t;
 }
 
-bool step_begin(const struct step_options *o, struct threads *ts)
+static bool seize_all(const struct step_options *o, struct threads *ts)
 {
-    for (size_t i = 0; i < o->pid_count; i++) {
+    for (size_t i = 0; i < o->pids.count; i++) {
         size_t found;
         do {
-            if (!seize_pass(o, ts, o->pids[i], &found))
+            if (!seize_pass(o, ts, o->pids.ids[i], &found))
                 return false;
         } while (found > 0);
     }
+    for (size_t i = 0; i < o->tids.count; i++) {
+        if (thread_find(ts, o->tids.ids[i]) == NULL && !seize(o, ts, o->tids.ids[i]))
+            return false;
+    }
+    if (ts->count == 0)
+        fputs("sluice-count: none of the threads is there any more\n", stderr);
+    return ts->count > 0;
+}
+
+bool step_begin(const struct step_options *o, struct threads *ts)
+{
+    if (!seize_all(o, ts))
+        return false;
     size_t known = ts->count;
     for (size_t i = 0; i < known; i++) {
         int status;

@@ -6,11 +6,16 @@
 
 #include "thread.h"
 
-enum { PIDS_MAX = 64, SKIPS_MAX = 8 };
+enum { IDS_MAX = 64, SKIPS_MAX = 8 };
+
+struct id_list {
+    pid_t ids[IDS_MAX];
+    size_t count;
+};
 
 struct step_options {
-    pid_t pids[PIDS_MAX];
-    size_t pid_count;
+    struct id_list pids;       /* all their threads */
+    struct id_list tids;       /* single threads */
     uint64_t skips[SKIPS_MAX]; /* addresses of functions that run at full speed and are not counted */
     size_t skip_count;
     int64_t seconds_ns; /* the longest time to step */
@@ -18,7 +23,7 @@ struct step_options {
     bool announce;
 };
 
-/* Attach to every thread of the processes; each is stopped once and then steps. False after a line on stderr. */
+/* Attach to the threads; each is stopped once and then steps. False after a line on stderr. */
 bool step_begin(const struct step_options *o, struct threads *ts);
 
 /* Count until *stop is set by a signal handler, or no thread is left. A signal must interrupt this now and then: *stop

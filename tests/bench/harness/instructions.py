@@ -3,9 +3,10 @@
 The same load runs twice with different numbers of requests and the same number of connections; the difference divided
 by the difference of the numbers is the cost of an exchange. Start-up and handshakes cancel.
 
-perf counts user and kernel on the live target, where the machine's counters allow it. Otherwise callgrind counts user
-space only, in a target started for it; valgrind offers AES-NI and AVX2 but not AVX-512, so OpenSSL may choose other code
-than it does natively."""
+perf counts user and kernel on the live target, where the machine's counters allow it. The others count user space only.
+harness/stepping.py single-steps the live target. callgrind emulates a processor in a target started for it: it has
+AES-NI and AVX2 but neither AVX-512 nor the SHA instructions, so OpenSSL chooses other code than it does natively and
+SHA-256 counts about ten times."""
 import collections
 import re
 import shutil

@@ -44,22 +44,30 @@ def _scenario_lines(scenario, rounds, targets, base):
 
 
 def _instruction_lines(instructions, targets, base):
-    events = sorted({e for counts in instructions["targets"].values() for e in counts if e != "objects"})
     names = {"instructions:u": "user space", "instructions:k": "kernel"}
+    events = [e for e in names if any(e in counts for counts in instructions["targets"].values())]
     for event in events:
         counts = {t: instructions["targets"].get(t, {}).get(event) for t in targets}
         cells = [f"{counts[t]:,.0f}" if counts[t] else "failed" for t in targets]
         if base in targets:
             cells += [f"{counts[t] / counts[base]:.2f}" if counts[t] and counts[base] else "n/a"
                       for t in targets if t != base]
-        yield _line(f"instructions an exchange, {names.get(event, event)} ({instructions['method']})", cells)
+        yield _line(f"instructions an exchange, {names[event]} ({instructions['method']})", cells)
 
 
-def _objects(instructions, targets):
+PARTS = {"callgrind": ("objects", "by program and library"), "step": ("threads", "by thread, in the order they were made")}
+
+
+def _parts(instructions, targets):
+    """Where a counter says more than the sum."""
+    key, title = PARTS.get((instructions or {}).get("method"), (None, None))
+    if key is None:
+        return
+    yield from ("", f"User-space instructions of one exchange {title}:", "")
     for target in targets:
-        objects = instructions["targets"].get(target, {}).get("objects")
-        if objects:
-            yield f"* {target}: " + ", ".join(f"{name} {cost:,}" for name, cost in list(objects.items())[:6])
+        parts = instructions["targets"].get(target, {}).get(key)
+        if parts:
+            yield f"* {target}: " + ", ".join(f"{name} {cost:,}" for name, cost in list(parts.items())[:6])
 
 
 def markdown(result, scenarios, base="nginx"):
@@ -72,9 +80,7 @@ def markdown(result, scenarios, base="nginx"):
         out += _scenario_lines(scenario, result["rounds"], targets, base)
     starts = [f"{result['targets'][t]['start_ms']:.0f}" for t in targets]
     out.append(_line("start to first accept, ms", starts + [""] * (len(heads) - len(targets))))
-    if result["instructions"] and result["instructions"]["method"] == "callgrind":
-        out += ["", "User-space instructions of one exchange by program and library:", ""]
-        out += _objects(result["instructions"], targets)
+    out += _parts(result["instructions"], targets)
     m = result["machine"]
     versions = ", ".join(result["targets"][t]["version"] for t in targets)
     out += ["", f"{versions}; {m['cores']} × {m['cpu']}, Linux {m['kernel']}; load average before "

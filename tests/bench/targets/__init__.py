@@ -30,6 +30,7 @@ class Running:
     version: str
     requests: dict            # size -> arguments of sluice-load: the URL last, with method, headers, expected length
     credentials: list         # --cert --key --ca for sluice-load
+    clockwork: typing.Sequence[str] = ()   # functions that the clock calls, whatever the load: left out when stepping
 
 
 def plain_proxy(context, process, port, version):

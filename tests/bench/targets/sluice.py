@@ -33,7 +33,7 @@ connector:
   kind: http
   endpoint: http://127.0.0.1:{port}/{name}
   tls: {{mode: none, reason: loopback benchmark}}
-  timeout: 30s
+  timeout: {timeout}
   limits: {{in_flight: 4096}}
 request:
   safe: true
@@ -43,6 +43,10 @@ response:
   records: /records
   map: {{id: id, name: name, division: division, relation: relation, since: since, note: note}}
 """
+# Long enough for a target that is stepped or emulated; nothing waits so long otherwise.
+PATIENT = "{handshake: 600s, head: 600s, body_time: 600s, idle: 1h, write: 600s, connections: 20000, exchanges: 20000}"
+TIMEOUT = "10m"
+CLOCKWORK = ("tick", "checkpoint_make")   # alarms, 16 times a second; once a second while there is anything new
 ITEMS = "id,name,division,relation,since,note"
 
 
@@ -64,12 +68,12 @@ def city_of(context):
 
 
 def build_city(city, context):
-    node = city.Node(settings="limits: {handshake: 60s, connections: 20000, exchanges: 20000}\n", workers=context.workers, directory=str(context.directory / "node"))
+    node = city.Node(settings=f"limits: {PATIENT}\n", workers=context.workers, directory=str(context.directory / "node"))
     node.init()
     node.start()
     node.city()
     for number, name in enumerate(SIZES):
-        text = RESOURCE.format(name="n" + name, number=number, port=context.upstream).replace(f"/n{name}\n  tls", f"/{name}\n  tls")
+        text = RESOURCE.format(name="n" + name, number=number, port=context.upstream, timeout=TIMEOUT).replace(f"/n{name}\n  tls", f"/{name}\n  tls")
         node.publish(text, f"provider/n{name}")
         node.grant(f"provider/n{name}", ITEMS)
     node.stop()
@@ -109,5 +113,5 @@ def running(city, node, process, port):
         requests[name] = ["--method", "POST", "--header", "Content-Type: application/json", "--body", str(body_file), "--expect-length", str(len(want)),
                           f"https://127.0.0.1:{port}/x/provider/n{name}"]
     version = node.run("--version").stdout.strip()
-    return Running(process=process, port=port, version=version, requests=requests,
+    return Running(process=process, port=port, version=version, requests=requests, clockwork=CLOCKWORK,
                    credentials=["--cert", node.cert("consumer/app"), "--key", node.key("consumer/app"), "--ca", node.ca])
