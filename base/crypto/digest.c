@@ -95,7 +95,7 @@ struct sha256 hmac_with(const struct hmac_key *k, struct slice a, struct slice b
 
 struct sha256 hmac_sha256(struct slice key, struct slice a, struct slice b)
 {
-    struct hmac_key k;
+    struct hmac_key k = { 0 };
     struct sha256 out;
 
     hmac_key_init(&k, key);
