@@ -9,6 +9,11 @@ enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOL, SCALAR_NULL }; /* XML giv
 struct member_memo {
     const void *where, *what;
 };
+struct member_event {
+    struct slice name, value;
+    struct member_memo *memo;
+    enum scalar kind;
+};
 struct event_sink {
     enum err (*open)(void *self, struct slice ns, struct slice name);
     enum err (*attr)(void *self, struct slice ns, struct slice name, struct slice value); /* just after open */
@@ -18,10 +23,13 @@ struct event_sink {
      * closed between the two, so that an empty array is seen too. An array inside an array is an element whose own
      * elements have the empty name. */
     enum err (*list)(void *self, struct slice name, bool begins);
+    /* XML, may be NULL: as open. `memo` is the sink's own: empty at first, the same one whenever this name comes again;
+     * another name may take it over, and then it is empty again. */
+    enum err (*open_named)(void *self, struct slice ns, struct slice name, struct member_memo *memo);
     /* JSON only, may be NULL: open, one text and close of a scalar member in one call, when all of it was at hand. A
      * string has no escapes. `memo` is the sink's own: empty at first, the same one whenever this name comes again at
      * this depth. */
-    enum err (*member)(void *self, struct slice name, enum scalar kind, struct slice value, struct member_memo *memo);
+    enum err (*member)(void *self, const struct member_event *e);
 };
 enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
 

@@ -188,13 +188,13 @@ static uint32_t find_known(const struct json_known *known, uint32_t from, struct
 }
 
 /* A name that is written as it is read can be compared with the text of an object; others are not kept. */
-static bool keep_known(struct json_known *known, struct slice key)
+static bool keep_known(struct json_known *known, struct slice key, bool plain)
 {
     uint16_t at = known->at[known->n];
 
     if (known->n >= KNOWN_MAX || key.n >= KNOWN_BYTES - (size_t)at)
         return false;
-    if (plain_run(key.p, key.p + key.n, true) != key.p + key.n)
+    if (!plain && plain_run(key.p, key.p + key.n, true) != key.p + key.n)
         return false;
     copy_short(known->text + at, key.p, key.n);
     known->text[at + key.n] = '"';
@@ -224,7 +224,8 @@ void json_members_begin(struct json_keys *k, struct json_members *m, unsigned de
         m->known = &k->known[depth];
 }
 
-enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, struct member_memo **ret_memo)
+enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, bool plain,
+                          struct member_memo **ret_memo)
 {
     static const struct slice empty = SLICE("");
     struct json_known *known = m->known;
@@ -235,7 +236,7 @@ enum err json_members_add(struct json_keys *k, struct json_members *m, struct sl
     if (known != NULL) {
         uint32_t i = find_known(known, m->next, key);
 
-        if (i < known->n || keep_known(known, key)) {
+        if (i < known->n || keep_known(known, key, plain)) {
             *ret_memo = &known->memo[i];
             return json_members_add_known(k, m, i);
         }

@@ -46,7 +46,8 @@ void json_keys_reset(struct json_keys *k);
 /* An object begins, `depth` objects and arrays inside others. */
 void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth);
 /* Add a key to the newest object. ERR_INVALID: it has that key; ERR_TOO_LARGE: too many members. */
-enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key,
+/* `plain`: the key has nothing in it that JSON escapes, as far as is known. */
+enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, bool plain,
                           struct member_memo **ret_memo) MUST_CHECK;
 /* The same for the i-th known name of it. */
 static inline enum err json_members_add_known(struct json_keys *k, struct json_members *m, uint32_t i)

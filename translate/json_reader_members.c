@@ -8,10 +8,9 @@
 enum { KEY_MAX = 256 }; /* longer ones go the other way */
 
 struct member {
-    struct slice name, value;
-    enum scalar kind;
-    bool bracket;          /* value.p is at an opening one */
-    uint32_t known;        /* index of the name, or KNOWN_MAX */
+    struct member_event e;
+    bool bracket;          /* `from` is at an opening one */
+    bool is_known;         /* the name is the next of those known */
     const char *from, *to; /* where the value begins behind its quote, and the first byte behind all of it */
 };
 
@@ -29,6 +28,7 @@ static inline const char *string_run(const char *p, const char *end, bool *ret_b
         const char *at = plain_run_16(p);
         if (at < p + 16 && *at == '"')
             return at;
+        p = at;
     }
     return json_string_run(p, end, ret_bad);
 }
@@ -39,20 +39,20 @@ static inline const char *look_at_key(const struct json_members *o, const char *
     const struct json_known *known = o->known;
     bool bad;
 
-    m->known = KNOWN_MAX;
+    m->is_known = false;
     if (known != NULL && o->next < known->n) {
         const uint16_t *at = &known->at[o->next];
         size_t n = (size_t)(at[1] - at[0]);
         if ((size_t)(end - p) > n && same_bytes(p, known->text + at[0], n)) {
-            m->known = o->next;
-            m->name = slice_make(p, n - 1);
+            m->is_known = true;
+            m->e.name = slice_make(p, n - 1);
             return p + n;
         }
     }
     const char *quote = string_run(p, end, &bad);
     if (quote == end || *quote != '"' || quote - p > KEY_MAX)
         return NULL;
-    m->name = slice_make(p, (size_t)(quote - p));
+    m->e.name = slice_make(p, (size_t)(quote - p));
     return quote + 1;
 }
 
@@ -60,38 +60,38 @@ static inline bool look_at_value(const char *p, const char *end, struct member *
 {
     bool bad;
 
-    m->from = p;
-    m->bracket = *p == '{' || *p == '[';
-    m->kind = SCALAR_NUMBER;
-    if (m->bracket)
-        return true;
+    m->bracket = false;
     if (*p == '"') {
-        m->kind = SCALAR_TEXT;
         m->from = p + 1;
+        m->e.kind = SCALAR_TEXT;
         p = string_run(p + 1, end, &bad);
         if (p == end || *p != '"')
             return false;
         m->to = p + 1;
     } else {
-        p = *p >= 'a' ? json_literal_run(p, end, &m->kind) : json_number_run(p, end);
+        m->from = p;
+        m->bracket = *p == '{' || *p == '[';
+        if (m->bracket)
+            return true;
+        m->e.kind = SCALAR_NUMBER;
+        p = *p >= 'a' ? json_literal_run(p, end, &m->e.kind) : json_number_run(p, end);
         if (p == NULL)
             return false;
         m->to = p;
     }
-    m->value = slice_make(m->from, (size_t)(p - m->from));
-    return m->value.n <= TOKEN_MAX;
+    m->e.value = slice_make(m->from, (size_t)(p - m->from));
+    return m->e.value.n <= TOKEN_MAX;
 }
 
 /* The whole member whose key's opening quote is at p. False: the steps must see to it. */
 static inline bool look(const struct json_members *o, const char *p, const char *end, struct member *m)
 {
     p = look_at_key(o, p + 1, end, m);
-    if (p == NULL)
+    if (p == NULL || (p < end && *p != ':' && (p = skip_space(p, end)) < end && *p != ':') || p == end)
         return false;
-    p = skip_space(p, end);
-    if (p == end || *p != ':')
-        return false;
-    p = skip_space(p + 1, end);
+    p++;
+    if (p < end && *p != '"')
+        p = skip_space(p, end);
     return p < end && look_at_value(p, end, m);
 }
 
@@ -103,27 +103,26 @@ static enum err leave_bracket(struct json_reader *r, struct cursor *c, const str
     c->p = m->from;
     r->state = ST_VALUE;
     r->names.n = f->names_base;
-    buf_put(&r->names, m->name);
+    buf_put(&r->names, m->e.name);
     f->name_at = f->names_base;
-    f->name_n = (uint32_t)m->name.n;
+    f->name_n = (uint32_t)m->e.name.n;
     return r->names.failed;
 }
 
-static enum err tell(struct json_reader *r, struct cursor *c, const struct member *m, struct member_memo *memo)
+static enum err tell(struct json_reader *r, struct cursor *c, const struct member *m)
 {
     static const struct slice none;
-    struct member_memo nothing = { NULL, NULL };
     enum err e;
 
     if (r->sink.member != NULL) {
         c->p = m->to;
-        return r->sink.member(r->self, m->name, m->kind, m->value, memo != NULL ? memo : &nothing);
+        return r->sink.member(r->self, &m->e);
     }
     c->p = m->from;
-    e = r->sink.open(r->self, none, m->name);
+    e = r->sink.open(r->self, none, m->e.name);
     if (e == ERR_OK) {
-        c->p += m->value.n;
-        e = r->sink.text(r->self, m->kind, m->value);
+        c->p += m->e.value.n;
+        e = r->sink.text(r->self, m->e.kind, m->e.value);
     }
     if (e == ERR_OK) {
         c->p = m->to;
@@ -132,44 +131,59 @@ static enum err tell(struct json_reader *r, struct cursor *c, const struct membe
     return e;
 }
 
-static inline enum err add(struct json_reader *r, struct cursor *c, const struct member *m, struct member_memo **memo)
+static inline enum err add(struct json_reader *r, struct json_members *o, struct cursor *c, struct member *m)
 {
-    struct json_members *o = &r->frames[r->depth].members;
+    c->p = m->e.name.p + m->e.name.n + 1;
+    if (!m->is_known)
+        return json_members_add(&r->keys, o, m->e.name, true, &m->e.memo);
+    m->e.memo = &o->known->memo[o->next];
+    return json_members_add_known(&r->keys, o, o->next);
+}
 
-    c->p = m->name.p + m->name.n + 1;
-    if (m->known == KNOWN_MAX)
-        return json_members_add(&r->keys, o, m->name, memo);
-    *memo = &o->known->memo[m->known];
-    return json_members_add_known(&r->keys, o, m->known);
+/* Behind a member: the opening quote of the next key. False: state and cursor are for the steps. */
+static inline bool go_on(struct json_reader *r, struct cursor *c, const char *p)
+{
+    const char *end = c->end;
+
+    if (p < end && *p != ',')
+        p = skip_space(p, end);
+    r->state = ST_AFTER;
+    c->p = p;
+    if (p == end || *p != ',')
+        return false;
+    p++;
+    if (p < end && *p != '"')
+        p = skip_space(p, end);
+    r->state = ST_KEY;
+    c->p = p;
+    return p < end && *p == '"';
 }
 
 enum err json_members_step(struct json_reader *r, struct cursor *c)
 {
-    const struct frame *f = &r->frames[r->depth];
-    bool room = f->names_base + KEY_MAX <= TOKEN_MAX;
-    struct member_memo *memo;
+    struct json_members *o = &r->frames[r->depth].members;
+    bool room = r->frames[r->depth].names_base + KEY_MAX <= TOKEN_MAX;
+    struct member_memo nothing;
     struct member m;
 
-    for (;;) {
-        if (!room || !look(&f->members, c->p, c->end, &m)) {
+    do {
+        if (!room || !look(o, c->p, c->end, &m)) {
             c->p++;
             return json_string_begin(r, true);
         }
-        enum err e = add(r, c, &m, &memo);
+        enum err e = add(r, o, c, &m);
         if (e != ERR_OK || m.bracket)
             return e != ERR_OK ? e : leave_bracket(r, c, &m);
-        e = tell(r, c, &m, memo);
+        if (m.e.memo == NULL) {
+            nothing = (struct member_memo){ NULL, NULL };
+            m.e.memo = &nothing;
+        }
+        e = tell(r, c, &m);
         if (e != ERR_OK)
             return e;
-        c->p = skip_space(m.to, c->end);
-        r->state = ST_AFTER;
-        if (c->p == c->end || (*c->p != ',' && *c->p != '}'))
-            return ERR_OK;
-        if (*c->p++ == '}')
-            return json_close_object(r);
-        c->p = skip_space(c->p, c->end);
-        r->state = ST_KEY;
-        if (c->p == c->end || *c->p != '"')
-            return ERR_OK;
-    }
+    } while (go_on(r, c, m.to));
+    if (r->state != ST_AFTER || c->p == c->end || *c->p != '}')
+        return ERR_OK;
+    c->p++;
+    return json_close_object(r);
 }

@@ -28,7 +28,7 @@ static enum err end_key(struct json_reader *r)
     r->state = ST_COLON;
     f->name_at = f->names_base;
     f->name_n = (uint32_t)(r->names.n - f->names_base);
-    return json_members_add(&r->keys, &f->members, json_frame_name(r, f), &memo);
+    return json_members_add(&r->keys, &f->members, json_frame_name(r, f), false, &memo);
 }
 
 static enum err end_string(struct json_reader *r)

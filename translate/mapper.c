@@ -151,28 +151,34 @@ static enum err refuse_html(struct map_doc *d, struct slice name)
 /* Whether a child of the element on top can only be one thing, and nothing is under way. */
 static inline bool is_simple(const struct map_doc *d)
 {
-    return d->depth > 0 && d->depth + 1 < FRAMES_MAX && d->leaf == NULL && !d->pending && d->gather != d->depth &&
+    return d->depth > 0 && d->depth + 1 < FRAMES_MAX && !d->pending && d->gather != d->depth &&
            d->frames[d->depth].n == 1 && d->m->in_record;
 }
 
-/* A child that is unknown, or a leaf: no frame is made. False: it is neither. */
-static inline bool open_simple(struct map_doc *d, struct slice ns, struct slice name)
+/* The children of the element on top, of which `members` says that each can only be one thing. */
+static inline bool members_begin(struct map_doc *d)
 {
-    const struct map_level *level = d->active[d->frames[d->depth].first]->kids;
-    const struct map_node *node = level != NULL ? find(d, level, ns, name) : NULL;
+    if (!d->members && is_simple(d)) {
+        d->members = true;
+        d->members_of = d->active[d->frames[d->depth].first]->kids;
+    }
+    return d->members;
+}
 
-    if (node == NULL) {
-        d->skip = 1;
-        return true;
-    }
-    if (node->leaf == MAP_NO_SLOT) {
-        d->hints[level->id] = node;
-        return false;
-    }
-    d->leaf = node;
-    d->leaf_nil = d->filled = false;
-    d->at = (uint32_t)d->m->text.n;
-    return true;
+static __attribute__((noinline)) void remember(struct map_doc *d, const struct map_level *level, struct slice ns,
+                                               struct slice name, struct member_memo *memo)
+{
+    *memo = (struct member_memo){ level, level != NULL ? find(d, level, ns, name) : NULL };
+}
+
+static inline const struct map_node *member_node(struct map_doc *d, struct slice ns, struct slice name,
+                                                 struct member_memo *memo)
+{
+    const struct map_level *level = d->members_of;
+
+    if (memo->where != level || level == NULL)
+        remember(d, level, ns, name, memo);
+    return memo->what;
 }
 
 void map_leaf_frame(struct map_doc *d)
@@ -182,6 +188,7 @@ void map_leaf_frame(struct map_doc *d)
     if (node == NULL)
         return;
     d->leaf = NULL;
+    d->members = false;
     d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)d->used, .n = 1, .nil = d->leaf_nil };
     d->states[d->used] = MAP_ACTIVE;
     d->active[d->used++] = node;
@@ -189,23 +196,20 @@ void map_leaf_frame(struct map_doc *d)
         d->gather = d->depth;
 }
 
-static enum err on_open(void *self, struct slice ns, struct slice name)
+/* An element that is neither unknown nor a leaf, or not where these are all there is. */
+static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct slice ns, struct slice name)
 {
-    struct map_doc *d = self;
-    unsigned first = d->used;
+    unsigned first;
     enum err e = ERR_OK;
 
     d->members = false;
-    if (d->skip == 0 && d->leaf != NULL)
-        map_leaf_frame(d);
-    if (d->skip == 0 && d->pending)
+    map_leaf_frame(d);
+    if (d->pending)
         e = settle(d);
     if (d->skip > 0 || e != ERR_OK) {
         d->skip++;
         return e;
     }
-    if (is_simple(d) && open_simple(d, ns, name))
-        return ERR_OK;
     const struct map_frame *parent = &d->frames[d->depth];
     if (d->gather == d->depth && d->depth > 0)
         e = deliver(d, parent, VALUE_BAD); /* elements where a text should be */
@@ -228,11 +232,40 @@ static enum err on_open(void *self, struct slice ns, struct slice name)
     return e;
 }
 
-static inline char *map_text_room(struct mapper *m, size_t n)
+static enum err on_open_named(void *self, struct slice ns, struct slice name, struct member_memo *memo)
 {
-    if (m->text.failed == ERR_OK && m->text.p != NULL && n <= m->text.room - m->text.n)
-        return m->text.p + m->text.n;
-    return buf_reserve(&m->text, n);
+    struct map_doc *d = self;
+
+    if (d->skip > 0) {
+        d->skip++;
+        return ERR_OK;
+    }
+    if (d->leaf != NULL || !members_begin(d))
+        return open_slow(d, ns, name);
+    const struct map_node *node = member_node(d, ns, name, memo);
+    if (node == NULL) {
+        d->skip = 1;
+        return ERR_OK;
+    }
+    if (node->leaf == MAP_NO_SLOT)
+        return open_slow(d, ns, name);
+    d->leaf = node;
+    d->leaf_nil = d->filled = false;
+    d->at = (uint32_t)d->m->text.n;
+    return ERR_OK;
+}
+
+static enum err on_open(void *self, struct slice ns, struct slice name)
+{
+    struct member_memo nothing = { NULL, NULL };
+
+    return on_open_named(self, ns, name, &nothing);
+}
+
+/* Without looking for more; what there is never passes RECORD_MAX. */
+static inline bool text_has_room(const struct mapper *m, size_t n)
+{
+    return m->text.failed == ERR_OK && m->text.p != NULL && n <= m->text.room - m->text.n;
 }
 
 static enum err keep(struct mapper *m, struct slice s, uint32_t *at)
@@ -349,31 +382,23 @@ static inline bool leaf_text(struct map_doc *d, enum scalar kind, struct slice p
 
     if (!m->values[d->leaf->leaf].wanted)
         return true;
-    if (piece.n > RECORD_MAX - m->text.n)
-        return false;
-    char *to = map_text_room(m, piece.n);
-    if (to == NULL)
+    if (!text_has_room(m, piece.n) && (piece.n > RECORD_MAX - m->text.n || buf_reserve(&m->text, piece.n) == NULL))
         return false;
     if (!d->filled)
         d->at = (uint32_t)m->text.n;
     d->filled = true;
     d->leaf_nil |= kind == SCALAR_NULL;
-    copy_short(to, piece.p, piece.n);
+    copy_short(m->text.p + m->text.n, piece.p, piece.n);
     m->text.n += piece.n;
     return true;
 }
 
-static enum err on_text(void *self, enum scalar kind, struct slice piece)
+static __attribute__((noinline)) enum err text_slow(struct map_doc *d, enum scalar kind, struct slice piece)
 {
-    struct map_doc *d = self;
     struct mapper *m = d->m;
     uint32_t at;
 
-    if (d->leaf != NULL && d->skip == 0) {
-        if (leaf_text(d, kind, piece))
-            return ERR_OK;
-        map_leaf_frame(d);
-    }
+    map_leaf_frame(d);
     if (d->pending && d->skip == 0) {
         enum err e = settle(d);
         if (e != ERR_OK)
@@ -393,25 +418,26 @@ static enum err on_text(void *self, enum scalar kind, struct slice piece)
     return e;
 }
 
-static enum err on_close(void *self)
+static enum err on_text(void *self, enum scalar kind, struct slice piece)
 {
     struct map_doc *d = self;
+
+    if (d->skip > 0 || (d->leaf != NULL && leaf_text(d, kind, piece)))
+        return ERR_OK;
+    return text_slow(d, kind, piece);
+}
+
+static __attribute__((noinline)) enum err close_slow(struct map_doc *d)
+{
     enum err e = ERR_OK;
 
-    d->members = false;
-    if (d->leaf != NULL && d->skip == 0) {
-        if (d->m->values[d->leaf->leaf].wanted)
-            group_put(d->m, d->leaf->leaf, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
-                      d->filled ? (uint32_t)d->m->text.n - d->at : 0, false);
-        d->leaf = NULL;
-        return ERR_OK;
-    }
-    if (d->pending && d->skip == 0)
+    if (d->pending)
         e = settle(d);
     if (d->skip > 0 || e != ERR_OK) {
         d->skip -= d->skip > 0;
         return e;
     }
+    d->members = false;
     const struct map_frame *f = &d->frames[d->depth];
     if (d->stream == d->depth)
         e = nested_end(d);
@@ -427,6 +453,24 @@ static enum err on_close(void *self)
     d->used = f->first;
     d->depth--;
     return e;
+}
+
+static enum err on_close(void *self)
+{
+    struct map_doc *d = self;
+
+    if (d->skip > 0) {
+        d->skip--;
+        return ERR_OK;
+    }
+    if (d->leaf == NULL)
+        return close_slow(d);
+    uint16_t slot = d->leaf->leaf;
+    if (d->m->values[slot].wanted)
+        group_put(d->m, slot, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
+                  d->filled ? (uint32_t)d->m->text.n - d->at : 0, false);
+    d->leaf = NULL;
+    return ERR_OK;
 }
 
 /* JSON: an array of records was there, be it empty. */
@@ -449,44 +493,58 @@ static enum err on_list(void *self, struct slice name, bool begins)
     return ERR_OK;
 }
 
-/* JSON: a whole scalar. All that it can do quickly is to be unknown, or a leaf. */
-static enum err on_member(void *self, struct slice name, enum scalar kind, struct slice value, struct member_memo *memo)
+static __attribute__((noinline)) enum err member_slow(struct map_doc *d, const struct member_event *event)
 {
     static const struct slice none;
-    struct map_doc *d = self;
-    struct mapper *m = d->m;
+    enum err e = on_open_named(d, none, event->name, event->memo);
 
-    if (d->skip > 0)
-        return ERR_OK;
-    if (!d->members && is_simple(d)) {
-        d->members = true;
-        d->members_of = d->active[d->frames[d->depth].first]->kids;
-    }
-    if (d->members && value.n <= RECORD_MAX - m->text.n) {
-        const struct map_level *level = d->members_of;
-        if (level == NULL)
-            return ERR_OK;
-        if (memo->where != level)
-            *memo = (struct member_memo){ level, find(d, level, none, name) };
-        const struct map_node *node = memo->what;
-        if (node == NULL || (node->leaf != MAP_NO_SLOT && !m->values[node->leaf].wanted))
-            return ERR_OK;
-        char *to = node->leaf != MAP_NO_SLOT ? map_text_room(m, value.n) : NULL;
-        if (to != NULL) {
-            copy_short(to, value.p, value.n);
-            group_put(m, node->leaf, kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n,
-                      (uint32_t)value.n, true);
-            m->text.n += value.n;
-            return ERR_OK;
-        }
-    }
-    enum err e = on_open(d, none, name);
     if (e == ERR_OK)
-        e = on_text(d, kind, value);
+        e = on_text(d, event->kind, event->value);
     return e == ERR_OK ? on_close(d) : e;
 }
 
-const struct event_sink map_sink = { on_open, on_attr, on_text, on_close, on_list, on_member };
+/* The memo is that of the members now. False: there are none such. */
+static __attribute__((noinline)) bool member_prepare(struct map_doc *d, const struct member_event *event)
+{
+    static const struct slice none;
+
+    if (d->leaf != NULL || !members_begin(d))
+        return false;
+    if (event->memo->where != d->members_of)
+        remember(d, d->members_of, none, event->name, event->memo);
+    return true;
+}
+
+/* JSON: a whole scalar. Quick for what is unknown, or a leaf, and has come before. */
+static enum err on_member(void *self, const struct member_event *event)
+{
+    struct map_doc *d = self;
+    struct mapper *m = d->m;
+    struct slice value = event->value;
+
+    if (d->skip > 0)
+        return ERR_OK;
+    if ((!d->members || d->leaf != NULL || event->memo->where != d->members_of) && !member_prepare(d, event))
+        return member_slow(d, event);
+    const struct map_node *node = event->memo->what;
+    if (node == NULL || (node->leaf != MAP_NO_SLOT && !m->values[node->leaf].wanted))
+        return ERR_OK;
+    if (node->leaf == MAP_NO_SLOT || !text_has_room(m, value.n))
+        return member_slow(d, event);
+    copy_short(m->text.p + m->text.n, value.p, value.n);
+    group_put(m, node->leaf, event->kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n,
+              (uint32_t)value.n, true);
+    m->text.n += value.n;
+    return ERR_OK;
+}
+
+const struct event_sink map_sink = { .open = on_open,
+                                     .attr = on_attr,
+                                     .text = on_text,
+                                     .close = on_close,
+                                     .open_named = on_open_named,
+                                     .list = on_list,
+                                     .member = on_member };
 
 /* ---- life ---- */
 

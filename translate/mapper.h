@@ -32,7 +32,7 @@ struct map_doc {
     bool pending;         /* the frame on top holds nodes that are not MAP_ACTIVE */
     bool filled;          /* the gathered text has begun */
     bool leaf_nil;
-    bool members;                       /* since the last open or close is_simple has been seen to be true, */
+    bool members;                       /* since the last frame or its end is_simple has been seen to be true, */
     const struct map_level *members_of; /* of these children */
     const struct map_node *leaf; /* open above all frames: has map_node.leaf and needs no frame unless it surprises */
     unsigned gather, stream;     /* depth of the element whose text is gathered, or is a document; 0: none */

@@ -17,7 +17,7 @@ static inline const char *plain_bytes(const char *p, const char *end, bool wide)
 
 /* The high bit of each of eight bytes that ends such a run; above the lowest one there may be false ones, which come
  * of a borrow. */
-static inline uint64_t plain_ends(uint64_t w, bool wide)
+static inline __attribute__((always_inline)) uint64_t plain_ends(uint64_t w, bool wide)
 {
     const uint64_t ones = 0x0101010101010101U, highs = 0x8080808080808080U;
     uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
@@ -26,34 +26,44 @@ static inline uint64_t plain_ends(uint64_t w, bool wide)
     return (wide ? low : low | w) & highs;
 }
 
+#ifdef __SSE2__
+/* A bit for each of sixteen bytes that ends such a run. */
+static inline __attribute__((always_inline)) unsigned plain_marks(const char *p, bool wide)
+{
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+    const __m128i low = wide ? _mm_cmpeq_epi8(_mm_max_epu8(x, _mm_set1_epi8(0x1f)), _mm_set1_epi8(0x1f))
+                             : _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: those above ASCII too */
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, marks));
+}
+#endif
+
 /* plain_run of exactly sixteen bytes, not wide. */
 static inline const char *plain_run_16(const char *p)
 {
 #ifdef __SSE2__
-    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-    const __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: those above ASCII too */
-
-    return p + __builtin_ctz((unsigned)_mm_movemask_epi8(_mm_or_si128(low, marks)) | 0x10000);
+    return p + __builtin_ctz(plain_marks(p, false) | 0x10000);
 #else
     return plain_bytes(p, p + 16, false);
 #endif
 }
 
-static inline const char *plain_run(const char *p, const char *end, bool wide)
+static inline __attribute__((always_inline)) const char *plain_run(const char *p, const char *end, bool wide)
 {
     uint64_t w;
 
 #ifdef __SSE2__
-    for (; end - p >= 16; p += 16) {
-        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        const __m128i low = wide ? _mm_cmpeq_epi8(_mm_max_epu8(x, _mm_set1_epi8(0x1f)), _mm_set1_epi8(0x1f))
-                                 : _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)); /* signed: those above ASCII too */
-        const __m128i marks =
-            _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, marks));
+    for (; end - p >= 32; p += 32) {
+        unsigned mask = plain_marks(p, wide) | plain_marks(p + 16, wide) << 16;
         if (mask != 0)
             return p + __builtin_ctz(mask);
+    }
+    if (end - p >= 16) {
+        unsigned mask = plain_marks(p, wide);
+        if (mask != 0)
+            return p + __builtin_ctz(mask);
+        p += 16;
     }
 #endif
     for (; end - p >= 8; p += 8) {
@@ -66,7 +76,7 @@ static inline const char *plain_run(const char *p, const char *end, bool wide)
 }
 
 /* Short texts, mostly equal when as long: overlapping loads instead of a call. */
-static inline bool same_bytes(const char *a, const char *b, size_t n)
+static inline __attribute__((always_inline)) bool same_bytes(const char *a, const char *b, size_t n)
 {
     uint64_t x[2], y[2];
     uint32_t v[2], w[2];
@@ -91,7 +101,7 @@ static inline bool same_bytes(const char *a, const char *b, size_t n)
 }
 
 /* A copy of n bytes, mostly few. */
-static inline void copy_short(char *to, const char *from, size_t n)
+static inline __attribute__((always_inline)) void copy_short(char *to, const char *from, size_t n)
 {
     uint64_t x, y;
     uint32_t v, w;

@@ -160,7 +160,7 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
         json_reader_init(r->json, &map_sink, r->m.docs[0]);
     }
     r->ready = true;
-    if (xml_label_of(encoding) != XML_LABEL_GB18030)
+    if (encoding.n == 0 || xml_label_of(encoding) != XML_LABEL_GB18030)
         return ERR_OK;
     r->decode = mem_alloc(sizeof *r->decode);
     if (r->decode == NULL)

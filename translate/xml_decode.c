@@ -190,10 +190,10 @@ static size_t ascii_run(struct slice s)
 {
     size_t i = 0;
 
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t w;
-        memcpy(&w, s.p + i, 8);
-        if (w & 0x8080808080808080u)
+    for (; i + 32 <= s.n; i += 32) {
+        uint64_t w[4];
+        memcpy(w, s.p + i, 32);
+        if ((w[0] | w[1] | w[2] | w[3]) & 0x8080808080808080u)
             break;
     }
     while (i < s.n && !((unsigned char)s.p[i] & 0x80))

@@ -20,7 +20,14 @@ enum {
     ATTRS_MAX = 256,
     DICT_MAX = 1 << 20,
     LONG_TOKEN = 65536,
-    QUOTES_MAX = 8192
+    QUOTES_MAX = 8192,
+    KNOWN_NAMES = 32
+};
+
+struct known_name { /* libxml2 interns names: the pointers tell them apart */
+    const xmlChar *name, *uri;
+    size_t n;
+    struct member_memo memo;
 };
 
 struct xml_reader {
@@ -35,6 +42,7 @@ struct xml_reader {
     uint64_t quotes;    /* in a token that is long already */
     const xmlChar *uri; /* the last namespace seen and its length: libxml2 interns names */
     size_t uri_n;
+    struct known_name known[KNOWN_NAMES];
     struct xml_decode decode;
     struct xml_scan scan;
     uint8_t tail[4], tail_n; /* CDATA: a character cut off at the end of a piece */
@@ -86,6 +94,17 @@ static bool tell_attrs(struct xml_reader *r, int n, const xmlChar **attrs)
     return true;
 }
 
+static enum err tell_open(struct xml_reader *r, const xmlChar *name, const xmlChar *uri)
+{
+    struct known_name *k = &r->known[((uintptr_t)name ^ (uintptr_t)name >> 5) % KNOWN_NAMES];
+
+    if (k->name != name || k->uri != uri)
+        *k = (struct known_name){ name, uri, strlen((const char *)name), { NULL, NULL } };
+    if (r->sink->open_named != NULL)
+        return r->sink->open_named(r->self, uri_slice(r, uri), slice_make(name, k->n), &k->memo);
+    return r->sink->open(r->self, uri_slice(r, uri), slice_make(name, k->n));
+}
+
 static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_ns,
                      const xmlChar **ns, int n_attrs, int n_default, const xmlChar **attrs)
 {
@@ -103,8 +122,7 @@ static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, con
         return;
     }
     r->depth++;
-    e = prefix != NULL && uri == NULL ? ERR_SYNTAX
-                                      : r->sink->open(r->self, uri_slice(r, uri), slice_of((const char *)name));
+    e = prefix != NULL && uri == NULL ? ERR_SYNTAX : tell_open(r, name, uri);
     if (e != ERR_OK)
         (void)stop(r, e);
     else if (n_attrs > 0)
