@@ -6,11 +6,16 @@ bad=0 n=0
 while IFS= read -r file; do
     first=
     IFS= read -r first <"$file" || true
-    case $file:$first in
-    *.sh:* | *:'#!'*bash | *:'#!/bin/sh'*) check=(bash -n "$file") ;;
-    *.py:* | *:'#!'*python3) check=(python3 -c 'import sys; compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1], "exec")' "$file") ;;
-    *.php:* | *:'#!'*php) check=(php -l "$file") ;;
-    *) continue ;;
+    case $first in
+    '#!'*bash | '#!/bin/sh'*) language=bash ;;
+    '#!'*python3) language=python ;;
+    '#!'*php) language=php ;;
+    *) case $file in *.sh) language=bash ;; *.py) language=python ;; *.php) language=php ;; *) continue ;; esac ;;
+    esac
+    case $language in
+    bash) check=(bash -n "$file") ;;
+    python) check=(python3 -c 'import sys; compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1], "exec")' "$file") ;;
+    php) check=(php -l "$file") ;;
     esac
     n=$((n + 1))
     said=$("${check[@]}" 2>&1) || {
