@@ -111,12 +111,15 @@ static void pop_frame(struct json_reader *r)
     r->state = ST_AFTER;
 }
 
-static enum err open_object(struct json_reader *r)
+/* Behind the bracket; goes on to the first member when it is at hand. */
+static enum err open_object(struct json_reader *r, struct cursor *c)
 {
     enum err e = json_value_open(r);
 
     r->state = ST_KEY_FIRST;
-    return e != ERR_OK ? e : push_frame(r, true);
+    if (e == ERR_OK)
+        e = push_frame(r, true);
+    return e == ERR_OK && c->p < c->end && *c->p == '"' ? json_members_step(r, c) : e;
 }
 
 static enum err open_array(struct json_reader *r)
@@ -168,7 +171,7 @@ static enum err step_value(struct json_reader *r, struct cursor *c)
     switch (*c->p) {
     case '{':
         c->p++;
-        return open_object(r);
+        return open_object(r, c);
     case '[':
         c->p++;
         return open_array(r);
@@ -235,7 +238,10 @@ static enum err step_after(struct json_reader *r, struct cursor *c)
     if (*c->p == ',') {
         c->p++;
         r->state = object ? ST_KEY : ST_VALUE;
-        return ERR_OK;
+        if (object || c->p == c->end || *c->p != '{')
+            return ERR_OK;
+        c->p++;
+        return open_object(r, c);
     }
     if (*c->p != (object ? '}' : ']'))
         return ERR_SYNTAX;

@@ -17,6 +17,8 @@ void json_keys_init(struct json_keys *k)
 {
     pthread_once(&seed_once, draw_seed);
     memset(k, 0, offsetof(struct json_keys, known));
+    for (unsigned i = 0; i < KNOWN_DEEP; i++)
+        k->known[i].n = k->known[i].at[0] = 0;
     k->seed = process_seed;
     json_keys_reset(k);
 }
@@ -162,8 +164,11 @@ void json_keys_reset(struct json_keys *k)
     pop(k, 0);
     k->light = 0;
     for (unsigned i = 0; i < KNOWN_DEEP; i++) {
-        k->known[i].n = 0;
-        k->known[i].at[0] = 0;
+        struct json_known *known = &k->known[i];
+        if (known->n > KNOWN_KEPT)
+            known->n = 0;
+        if (known->n > 0)
+            memset(known->memo, 0, known->n * sizeof *known->memo);
     }
 }
 

@@ -10,7 +10,7 @@
 #include "translate/event.h"
 
 enum { KEYS_MEMBERS_MAX = 4096, KEYS_OPEN_MAX = 16384, KEYS_LINEAR = 12 };
-enum { KNOWN_MAX = 64, KNOWN_BYTES = 768, KNOWN_DEEP = 6 };
+enum { KNOWN_MAX = 64, KNOWN_KEPT = 32, KNOWN_BYTES = 768, KNOWN_DEEP = 6 };
 
 struct json_key_entry {
     uint64_t hash;
@@ -41,7 +41,7 @@ struct json_keys {
 
 void json_keys_init(struct json_keys *k);
 void json_keys_done(struct json_keys *k);
-/* Forget everything, keep the memory. */
+/* Forget everything but short lists of known names, which the next text may have too; keep the memory. */
 void json_keys_reset(struct json_keys *k);
 /* An object begins, `depth` objects and arrays inside others. */
 void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth);

@@ -9,6 +9,7 @@ enum { KEY_MAX = 256 }; /* longer ones go the other way */
 
 struct member {
     struct member_event e;
+    struct member_memo nothing;
     bool bracket;          /* `from` is at an opening one */
     bool is_known;         /* the name is the next of those known */
     const char *from, *to; /* where the value begins behind its quote, and the first byte behind all of it */
@@ -131,11 +132,23 @@ static enum err tell(struct json_reader *r, struct cursor *c, const struct membe
     return e;
 }
 
+/* A key that is not the next of those known: its memo is one that nobody keeps when its depth has none. */
+static __attribute__((noinline)) enum err add_other(struct json_reader *r, struct json_members *o, struct member *m)
+{
+    enum err e = json_members_add(&r->keys, o, m->e.name, true, &m->e.memo);
+
+    if (m->e.memo == NULL) {
+        m->nothing = (struct member_memo){ NULL, NULL };
+        m->e.memo = &m->nothing;
+    }
+    return e;
+}
+
 static inline enum err add(struct json_reader *r, struct json_members *o, struct cursor *c, struct member *m)
 {
     c->p = m->e.name.p + m->e.name.n + 1;
     if (!m->is_known)
-        return json_members_add(&r->keys, o, m->e.name, true, &m->e.memo);
+        return add_other(r, o, m);
     m->e.memo = &o->known->memo[o->next];
     return json_members_add_known(&r->keys, o, o->next);
 }
@@ -163,7 +176,6 @@ enum err json_members_step(struct json_reader *r, struct cursor *c)
 {
     struct json_members *o = &r->frames[r->depth].members;
     bool room = r->frames[r->depth].names_base + KEY_MAX <= TOKEN_MAX;
-    struct member_memo nothing;
     struct member m;
 
     do {
@@ -174,10 +186,6 @@ enum err json_members_step(struct json_reader *r, struct cursor *c)
         enum err e = add(r, o, c, &m);
         if (e != ERR_OK || m.bracket)
             return e != ERR_OK ? e : leave_bracket(r, c, &m);
-        if (m.e.memo == NULL) {
-            nothing = (struct member_memo){ NULL, NULL };
-            m.e.memo = &nothing;
-        }
         e = tell(r, c, &m);
         if (e != ERR_OK)
             return e;

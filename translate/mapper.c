@@ -165,20 +165,12 @@ static inline bool members_begin(struct map_doc *d)
     return d->members;
 }
 
-static __attribute__((noinline)) void remember(struct map_doc *d, const struct map_level *level, struct slice ns,
-                                               struct slice name, struct member_memo *memo)
-{
-    *memo = (struct member_memo){ level, level != NULL ? find(d, level, ns, name) : NULL };
-}
-
-static inline const struct map_node *member_node(struct map_doc *d, struct slice ns, struct slice name,
-                                                 struct member_memo *memo)
+static __attribute__((noinline)) void remember(struct map_doc *d, struct slice ns, struct slice name,
+                                               struct member_memo *memo)
 {
     const struct map_level *level = d->members_of;
 
-    if (memo->where != level || level == NULL)
-        remember(d, level, ns, name, memo);
-    return memo->what;
+    *memo = (struct member_memo){ level, level != NULL ? find(d, level, ns, name) : NULL };
 }
 
 void map_leaf_frame(struct map_doc *d)
@@ -232,17 +224,9 @@ static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct sl
     return e;
 }
 
-static enum err on_open_named(void *self, struct slice ns, struct slice name, struct member_memo *memo)
+/* A child that is unknown, or a leaf, gets no frame. */
+static enum err open_member(struct map_doc *d, struct slice ns, struct slice name, const struct map_node *node)
 {
-    struct map_doc *d = self;
-
-    if (d->skip > 0) {
-        d->skip++;
-        return ERR_OK;
-    }
-    if (d->leaf != NULL || !members_begin(d))
-        return open_slow(d, ns, name);
-    const struct map_node *node = member_node(d, ns, name, memo);
     if (node == NULL) {
         d->skip = 1;
         return ERR_OK;
@@ -253,6 +237,29 @@ static enum err on_open_named(void *self, struct slice ns, struct slice name, st
     d->leaf_nil = d->filled = false;
     d->at = (uint32_t)d->m->text.n;
     return ERR_OK;
+}
+
+static __attribute__((noinline)) enum err open_new(struct map_doc *d, struct slice ns, struct slice name,
+                                                   struct member_memo *memo)
+{
+    if (d->leaf != NULL || !members_begin(d))
+        return open_slow(d, ns, name);
+    if (memo->where != d->members_of)
+        remember(d, ns, name, memo);
+    return open_member(d, ns, name, memo->what);
+}
+
+static enum err on_open_named(void *self, struct slice ns, struct slice name, struct member_memo *memo)
+{
+    struct map_doc *d = self;
+
+    if (d->skip > 0) {
+        d->skip++;
+        return ERR_OK;
+    }
+    if (!d->members || d->leaf != NULL || memo->where != d->members_of)
+        return open_new(d, ns, name, memo);
+    return open_member(d, ns, name, memo->what);
 }
 
 static enum err on_open(void *self, struct slice ns, struct slice name)
@@ -375,14 +382,19 @@ static enum err misplaced(struct map_doc *d, enum scalar kind)
     return ERR_OK;
 }
 
+static __attribute__((noinline)) bool more_room(struct mapper *m, size_t n)
+{
+    return n <= RECORD_MAX - m->text.n && buf_reserve(&m->text, n) != NULL;
+}
+
 /* False: no room; nothing has happened. */
-static inline bool leaf_text(struct map_doc *d, enum scalar kind, struct slice piece)
+static inline __attribute__((always_inline)) bool leaf_text(struct map_doc *d, enum scalar kind, struct slice piece)
 {
     struct mapper *m = d->m;
 
     if (!m->values[d->leaf->leaf].wanted)
         return true;
-    if (!text_has_room(m, piece.n) && (piece.n > RECORD_MAX - m->text.n || buf_reserve(&m->text, piece.n) == NULL))
+    if (!text_has_room(m, piece.n) && !more_room(m, piece.n))
         return false;
     if (!d->filled)
         d->at = (uint32_t)m->text.n;
@@ -511,7 +523,7 @@ static __attribute__((noinline)) bool member_prepare(struct map_doc *d, const st
     if (d->leaf != NULL || !members_begin(d))
         return false;
     if (event->memo->where != d->members_of)
-        remember(d, d->members_of, none, event->name, event->memo);
+        remember(d, none, event->name, event->memo);
     return true;
 }
 

@@ -51,6 +51,7 @@ static inline const char *plain_run_16(const char *p)
 
 static inline __attribute__((always_inline)) const char *plain_run(const char *p, const char *end, bool wide)
 {
+    const char *from = p;
     uint64_t w;
 
 #ifdef __SSE2__
@@ -71,6 +72,20 @@ static inline __attribute__((always_inline)) const char *plain_run(const char *p
         w = plain_ends(w, wide);
         if (w != 0)
             return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? p + __builtin_ctzll(w) / 8 : plain_bytes(p, end, wide);
+    }
+    if (p == end)
+        return p;
+    if (end - from >= 8) { /* the rest, and some of what has been seen */
+        memcpy(&w, end - 8, sizeof w);
+        if (plain_ends(w, wide) == 0)
+            return end;
+    } else if (end - p >= 4) {
+        uint32_t half[2];
+        memcpy(&half[0], p, 4);
+        memcpy(&half[1], end - 4, 4);
+        memcpy(&w, half, sizeof w);
+        if (plain_ends(w, wide) == 0)
+            return end;
     }
     return plain_bytes(p, end, wide);
 }

@@ -50,7 +50,7 @@ struct map_field {
     const struct translate_item *item;
     enum map_easy easy;
     uint32_t limit;                             /* code points of an easy text; 0: any number */
-    struct slice json_key, xml_open, xml_close; /* ,"name": and <name> and </name>, prepared */
+    struct slice json_key, xml_open, xml_close; /* ,"name": (a quote follows it) and <name> and </name>, prepared */
     const struct slice *codes;                  /* sorted; NULL: any */
     size_t n_codes;
     uint16_t top; /* index of the top-level item: grants and masks go by it */

@@ -32,8 +32,9 @@ static bool prepare_texts(struct plan_build *b, struct map_field *f)
 
     buf_puts(&text, ",\"");
     json_escape(&text, f->item->name);
-    buf_puts(&text, "\":");
+    buf_puts(&text, "\":\"");
     f->json_key = in_arena(b, &text);
+    f->json_key.n -= f->json_key.n > 0;
     buf_printf(&text, "<%.*s>", SLICE_ARG(f->item->name));
     f->xml_open = in_arena(b, &text);
     buf_printf(&text, "</%.*s>", SLICE_ARG(f->item->name));

@@ -111,6 +111,8 @@ static uint64_t run_offset(const struct mapper *m)
 /* The charset parameter of a Content-Type (RFC 9110 section 8.3.1); empty: none. */
 static struct slice charset(struct slice type)
 {
+    if (slice_find(type, ';') == type.n)
+        return (struct slice){ NULL, 0 };
     while (type.n > 0) {
         struct slice part = slice_trim(slice_cut(&type, ';')), value = part;
         struct slice name = slice_trim(slice_cut(&value, '='));

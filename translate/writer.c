@@ -198,13 +198,11 @@ static inline bool easy_field(struct mapper *m, const struct map_field *f, const
     if (f->easy == MAP_EASY_DATE ? !time_is_date(text) : f->limit > 0 && text.n > f->limit)
         return false;
     size_t n = key.n + text.n + 4;
-    char *to =
-        out->failed == ERR_OK && out->p != NULL && n <= out->room - out->n ? out->p + out->n : buf_reserve(out, n);
+    char *to = out->failed == ERR_OK && n <= out->room - out->n ? out->p + out->n : buf_reserve(out, n);
     if (to == NULL)
-        return true; /* as sticky as any other failure */
-    copy_short(to, key.p, key.n);
-    to += key.n;
-    *to++ = '"';
+        return true;                  /* as sticky as any other failure */
+    copy_short(to, key.p, key.n + 1); /* with the quote */
+    to += key.n + 1;
     if (from->raw || plain_run(text.p, text.p + text.n, true) == text.p + text.n) {
         copy_short(to, text.p, text.n);
         to += text.n;
@@ -223,10 +221,10 @@ static void fields(struct mapper *m, const struct form *form, const struct map_g
 {
     bool first = true;
     struct rendered v;
+    const struct map_field *f = g->fields, *end = f + g->n;
+    const struct value *from = &m->values[g->slot0];
 
-    for (uint16_t i = 0; i < g->n; i++) {
-        const struct map_field *f = &g->fields[i];
-        const struct value *from = &m->values[f->slot];
+    for (; f < end; f++, from++) {
         if (!from->wanted)
             continue;
         if (form->json && from->kind == VALUE_TEXT && easy_field(m, f, from, out, first)) {

@@ -77,7 +77,7 @@ static struct slice uri_slice(struct xml_reader *r, const xmlChar *uri)
     return slice_make(uri, r->uri_n);
 }
 
-static bool tell_attrs(struct xml_reader *r, int n, const xmlChar **attrs)
+static __attribute__((noinline)) bool tell_attrs(struct xml_reader *r, int n, const xmlChar **attrs)
 {
     for (int i = 0; i < n; i++, attrs += 5) {
         enum err e;
@@ -94,12 +94,17 @@ static bool tell_attrs(struct xml_reader *r, int n, const xmlChar **attrs)
     return true;
 }
 
-static enum err tell_open(struct xml_reader *r, const xmlChar *name, const xmlChar *uri)
+static __attribute__((noinline)) void learn_name(struct known_name *k, const xmlChar *name, const xmlChar *uri)
+{
+    *k = (struct known_name){ name, uri, strlen((const char *)name), { NULL, NULL } };
+}
+
+static inline enum err tell_open(struct xml_reader *r, const xmlChar *name, const xmlChar *uri)
 {
     struct known_name *k = &r->known[((uintptr_t)name ^ (uintptr_t)name >> 5) % KNOWN_NAMES];
 
     if (k->name != name || k->uri != uri)
-        *k = (struct known_name){ name, uri, strlen((const char *)name), { NULL, NULL } };
+        learn_name(k, name, uri);
     if (r->sink->open_named != NULL)
         return r->sink->open_named(r->self, uri_slice(r, uri), slice_make(name, k->n), &k->memo);
     return r->sink->open(r->self, uri_slice(r, uri), slice_make(name, k->n));
