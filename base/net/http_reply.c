@@ -1,4 +1,4 @@
-/* Answering: heads are built from parts, bodies framed by length, by chunks, or by the close (HTTP/1.0). */
+/* Answering over HTTP/1: heads are built from parts, bodies framed by length, by chunks, or by the close (HTTP/1.0). */
 #include "base/net/internal.h"
 #include "base/net/http_server.h"
 
@@ -36,17 +36,7 @@ struct slice http_status_text(int status)
     return SLICE(""); /* RFC 9112 section 4: the phrase may be absent */
 }
 
-void http_call_set(struct http_call *call, void *state)
-{
-    call->state = state;
-}
-
-struct http_conn *http_call_conn(const struct http_call *call)
-{
-    return call->conn;
-}
-
-void http_call_read(struct http_call *call, bool on)
+static void read_body(struct http_call *call, bool on)
 {
     struct http_conn *c = call->conn;
 
@@ -102,7 +92,7 @@ static void put_framing(struct http_conn *c, const struct http_reply *r)
     }
 }
 
-void http_reply_head(struct http_call *call, const struct http_reply *r)
+static void reply_head(struct http_call *call, const struct http_reply *r)
 {
     struct http_conn *c = call->conn;
 
@@ -132,7 +122,7 @@ void http_reply_head(struct http_call *call, const struct http_reply *r)
     conn_output(c);
 }
 
-size_t http_reply_room(const struct http_call *call)
+static size_t reply_room(const struct http_call *call)
 {
     const struct http_conn *c = call->conn;
 
@@ -141,12 +131,12 @@ size_t http_reply_room(const struct http_call *call)
     return c->out.n >= c->limits.window ? 0 : c->limits.window - c->out.n;
 }
 
-size_t http_reply_body(struct http_call *call, struct slice bytes)
+static size_t reply_body(struct http_call *call, struct slice bytes)
 {
     struct http_conn *c = call->conn;
 
     if (!call->open || bytes.n == 0 || c->head_only)
-        return http_reply_room(call);
+        return reply_room(call);
     if (c->left >= 0 && (uint64_t)c->left < bytes.n) {
         conn_doom(c, REASON_INTERRUPTED);
         return 0;
@@ -164,10 +154,10 @@ size_t http_reply_body(struct http_call *call, struct slice bytes)
         bytes = slice_sub(bytes, now.n, bytes.n);
         conn_output(c);
     }
-    return http_reply_room(call);
+    return reply_room(call);
 }
 
-void http_reply_end(struct http_call *call, const struct http_header *trailers, size_t n)
+static void reply_end(struct http_call *call, const struct http_header *trailers, size_t n)
 {
     struct http_conn *c = call->conn;
 
@@ -188,8 +178,10 @@ void http_reply_end(struct http_call *call, const struct http_header *trailers, 
     conn_output(c);
 }
 
-void http_reply_abort(struct http_call *call)
+static void reply_abort(struct http_call *call)
 {
     if (call->open)
         conn_cut(call->conn);
 }
+
+const struct http_answers http1_answers = { reply_head, reply_body, reply_end, reply_abort, reply_room, read_body };

@@ -37,20 +37,25 @@ static void conn_bury(struct grave *g)
     mem_free(c);
 }
 
-/* The one place where a connection dies. `why` goes to a call that is still open. */
-static void conn_die(struct http_conn *c, enum reason why, bool cut)
+static void call_gone(struct http_conn *c, enum reason why)
 {
     void *call = c->call.state;
     bool telling = c->call.open && call != NULL;
 
+    c->call.open = false;
+    c->call.state = NULL;
+    if (telling)
+        c->service->gone(call, why);
+}
+
+/* The one place where a connection dies. `why` goes to a call that is still open. */
+static void conn_die(struct http_conn *c, enum reason why, bool cut)
+{
     if (c->state == CONN_DEAD)
         return;
     c->state = CONN_DEAD;
-    c->call.open = false;
-    c->call.state = NULL;
     alarm_clear(&c->alarm);
-    if (telling)
-        c->service->gone(call, why);
+    c->protocol->gone(c, why);
     if (c->owner && c->service->close)
         c->service->close(c->owner);
     c->owner = NULL;
@@ -76,10 +81,8 @@ static void arm(struct http_conn *c)
         alarm_clear(&c->alarm); /* the exchange has its own deadlines */
 }
 
-static void on_alarm(struct alarm *a)
+static void late(struct http_conn *c)
 {
-    struct http_conn *c = (struct http_conn *)((char *)a - offsetof(struct http_conn, alarm));
-
     if (c->out.n > 0)
         conn_die(c, REASON_CONSUMER_SLOW, true);
     else if (c->state == CONN_HEAD)
@@ -90,6 +93,13 @@ static void on_alarm(struct alarm *a)
         conn_die(c, REASON_REQUEST_TIMEOUT, true);
     else
         conn_die(c, REASON_REQUEST_TIMEOUT, false);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct http_conn *c = (struct http_conn *)((char *)a - offsetof(struct http_conn, alarm));
+
+    c->protocol->late(c);
 }
 
 /* ---- output ---- */
@@ -180,20 +190,24 @@ static void go_on(struct http_conn *c)
         arm(c);
 }
 
-static void on_turn_end(struct later *node)
+static void turn(struct http_conn *c)
 {
-    struct http_conn *c = (struct http_conn *)((char *)node - offsetof(struct http_conn, flush));
-    bool was_full;
+    bool was_full = c->out.n >= c->limits.window / 2;
 
-    c->flush_set = false;
-    if (c->state == CONN_DEAD)
-        return;
-    was_full = c->out.n >= c->limits.window / 2;
     if (!conn_flush(c))
         return;
     if (was_full)
         conn_room(c);
     go_on(c);
+}
+
+static void on_turn_end(struct later *node)
+{
+    struct http_conn *c = (struct http_conn *)((char *)node - offsetof(struct http_conn, flush));
+
+    c->flush_set = false;
+    if (c->state != CONN_DEAD)
+        c->protocol->turn(c);
 }
 
 void conn_room(struct http_conn *c)
@@ -388,10 +402,8 @@ static void conn_advance(struct http_conn *c)
         buf_done(&c->in);
 }
 
-static void on_readable(void *user)
+static void readable(struct http_conn *c)
 {
-    struct http_conn *c = user;
-
     for (unsigned i = 0; i < READS_A_TURN; i++) {
         size_t got = 0;
         enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
@@ -426,14 +438,28 @@ static void on_readable(void *user)
     stream_want_read(c->stream, true); /* more is there: take the next turn */
 }
 
+static void drain(struct http_conn *c)
+{
+    if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
+        conn_die(c, REASON_DRAINING, false);
+    else
+        c->closing = c->closing || c->state > CONN_IDLE;
+}
+
+static const struct http_protocol http1 = { readable, turn, late, call_gone, drain };
+
+static void on_readable(void *user)
+{
+    struct http_conn *c = user;
+
+    c->protocol->readable(c);
+}
+
 static void on_writable(void *user)
 {
     struct http_conn *c = user;
 
-    if (!conn_flush(c))
-        return;
-    conn_room(c);
-    go_on(c);
+    c->protocol->turn(c);
 }
 
 static void on_open(void *user)
@@ -484,6 +510,8 @@ enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struc
         return ERR_NOMEM;
     }
     c->loop = l;
+    c->protocol = &http1;
+    c->answers = &http1_answers;
     c->service = s;
     c->service_arg = arg;
     fill_limits(&c->limits, limits);
@@ -509,10 +537,7 @@ void http_conn_address(const struct http_conn *c, char *out, size_t n)
 void http_conn_drain(struct http_conn *c)
 {
     c->draining = true;
-    if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
-        conn_die(c, REASON_DRAINING, false);
-    else
-        c->closing = c->closing || c->state > CONN_IDLE;
+    c->protocol->drain(c);
 }
 
 void http_conn_abort(struct http_conn *c)

@@ -2,17 +2,38 @@
 /* The connection struct, shared by reading (http_server.c) and answering (http_reply.c); inside base/net only. */
 #include "base/net/http.h"
 
+/* What each protocol does in its own way: one constant table for the connection, one for answering its calls. A
+ * connection begins with HTTP/1's. */
+struct http_protocol {
+    void (*readable)(struct http_conn *c);
+    void (*turn)(struct http_conn *c);                  /* a turn with something to send ends, or the socket has room */
+    void (*late)(struct http_conn *c);                  /* its alarm */
+    void (*gone)(struct http_conn *c, enum reason why); /* it dies: tell the calls that are open */
+    void (*drain)(struct http_conn *c);
+};
+struct http_answers {
+    void (*head)(struct http_call *call, const struct http_reply *r);
+    size_t (*body)(struct http_call *call, struct slice bytes);
+    void (*end)(struct http_call *call, const struct http_header *trailers, size_t n);
+    void (*abort)(struct http_call *call);
+    size_t (*room)(const struct http_call *call);
+    void (*read)(struct http_call *call, bool on);
+};
+extern const struct http_answers http1_answers;
+
 enum conn_state { CONN_SHAKING, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_BAD, CONN_CLOSING, CONN_DEAD };
 enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024 };
 
 struct http_call {
-    struct http_conn *conn; /* the connection that embeds it */
+    struct http_conn *conn; /* its connection: HTTP/1's embeds it */
     void *state;            /* bor: the owner's */
     bool open;              /* head shown, answer not yet ended or cut */
 };
 struct http_conn {
     struct loop *loop;     /* bor */
     struct stream *stream; /* own */
+    const struct http_protocol *protocol;
+    const struct http_answers *answers;
     const struct http_service *service;
     void *service_arg, *owner;
     struct http_limits limits;
