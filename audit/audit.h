@@ -8,7 +8,7 @@
  *
  * Thread rule: each struct audit_queue belongs to one thread; the log's writer thread is the only other one that
  * touches it. Offline functions (verify, search) read files only and may run in any thread or process. */
-#include "base/crypto/crypto.h"
+#include "audit/witness.h"
 #include "base/sql/sql.h"
 
 /* ---- records; the last kind is the log's own: it opens a segment and lists the open intents ---- */

@@ -197,7 +197,7 @@ static enum err key_load(struct verify *v, struct slice vkey, struct buf *text, 
             return ERR_OK;
         vkey = buf_slice(text);
     }
-    if (note_vkey_read(vkey, &name, v->key) != ERR_OK)
+    if (note_vkey_read(vkey, NOTE_ED25519, &name, v->key) != ERR_OK)
         return diag_add(d, ERR_SYNTAX, 0, 0, "the log's public key is not of the form name+hash+base64",
                         "日志公钥格式应为 名称+哈希+base64");
     v->has_key = true;
