@@ -58,18 +58,24 @@ def _base(pid, program):
     raise Unavailable(f"{program} is not in the memory of {pid}")
 
 
+_FUNCTION = re.compile(r"^([0-9a-f]+) [tT] (\w+)(?:\.(?:lto_priv|isra|constprop)\.\d+)*$", re.M)
+
+
 def _addresses(pid, symbols):
-    """The functions' addresses in the process; all of them must exist, or the figure would hold what it should not."""
+    """The functions' addresses in the process. Link-time optimisation renames: `tick` becomes `tick.lto_priv.0`. Each must
+    exist exactly once (not inlined, no second of its name), or the figure would hold what it should not."""
     if not symbols:
         return []
     program = os.readlink(f"/proc/{pid}/exe")
     listed = subprocess.run(["nm", program], capture_output=True, text=True).stdout
-    found = {m[2]: int(m[1], 16) for m in re.finditer(r"^([0-9a-f]+) [tT] (\S+)$", listed, re.M)}
-    missing = [name for name in symbols if name not in found]
-    if missing:
-        raise Unavailable(f"{program} has no function {', '.join(missing)}")
+    found = {}
+    for match in _FUNCTION.finditer(listed):
+        found.setdefault(match[2], []).append(int(match[1], 16))
+    wrong = [f"{len(found.get(name, []))} functions {name}" for name in symbols if len(found.get(name, [])) != 1]
+    if wrong:
+        raise Unavailable(f"{program} has {', '.join(wrong)}: one each is needed")
     base = _base(pid, program)
-    return [f"{base + found[name]:#x}" for name in symbols]
+    return [f"{base + found[name][0]:#x}" for name in symbols]
 
 
 class _Counting:
