@@ -1,11 +1,11 @@
 /* The snapshot root and its objects. Invariant: a snapshot that a worker has seen never changes; only one made by
  * snapshot_next, not yet given away, is loaded into. */
-#include "gateway/snapshot.h"
+#include "gateway/snapshot_internal.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SHARDS_SMALL = 256, SHARDS_GRANTS = 4096 };
+enum { SHARDS_SMALL = 256 };
 
 struct snapshot *snapshot_new(void)
 {
@@ -17,9 +17,7 @@ struct snapshot *snapshot_new(void)
     s->generation = 1;
     s->resources = smap_new(SHARDS_SMALL);
     s->apps = smap_new(SHARDS_SMALL);
-    s->grants = smap_new(SHARDS_GRANTS);
-    s->pairs = smap_new(SHARDS_GRANTS);
-    if (s->resources && s->apps && s->grants && s->pairs)
+    if (snapshot_grants_size(s, 0) && s->resources && s->apps)
         return s;
     snapshot_unref(s);
     return NULL;
@@ -84,30 +82,6 @@ struct service *resource_version(const struct resource_head *h, uint64_t version
 const struct principal *snapshot_app(const struct snapshot *s, struct slice id)
 {
     return smap_find(s->apps, id);
-}
-
-const struct policy_grant *snapshot_grant(const struct snapshot *s, struct slice id)
-{
-    return smap_find(s->grants, id);
-}
-
-static bool pair_key(char *out, size_t room, struct slice app, struct slice resource, struct slice *key)
-{
-    if (app.n + resource.n + 1 > room)
-        return false;
-    memcpy(out, app.p, app.n);
-    out[app.n] = ' ';
-    memcpy(out + app.n + 1, resource.p, resource.n);
-    *key = (struct slice){ out, app.n + 1 + resource.n };
-    return true;
-}
-
-const struct grant_set *snapshot_pair(const struct snapshot *s, struct slice app, struct slice resource)
-{
-    char text[320];
-    struct slice key;
-
-    return pair_key(text, sizeof text, app, resource, &key) ? smap_find(s->pairs, key) : NULL;
 }
 
 /* ---- applications ---- */
@@ -287,85 +261,6 @@ static enum err reload_resource(struct snapshot *s, struct slice id, const struc
     return e;
 }
 
-/* ---- grants ---- */
-static int bit_of(void *arg, struct slice item)
-{
-    return catalog_item_index(arg, item);
-}
-
-static enum err compile_grant(const struct snapshot *s, const struct policy_grant_row *row, struct policy_grant **ret)
-{
-    const struct resource_head *h = snapshot_resource(s, row->resource);
-    struct service *v = h ? resource_version(h, row->resource_version) : NULL;
-    static const struct catalog_resource nothing;
-
-    return policy_grant_compile(row, bit_of, v ? (void *)v->resource : (void *)&nothing, ret);
-}
-
-static void set_free(struct counted *c)
-{
-    struct grant_set *set = (struct grant_set *)c;
-
-    for (size_t i = 0; i < set->n; i++)
-        counted_unref((void *)set->at[i]);
-    mem_free(set);
-}
-
-/* The pair's set with this grant in place of its older self. */
-static enum err put_in_pair(struct snapshot *s, const struct policy_grant *g)
-{
-    struct slice app = slice_of(g->app), resource = slice_of(g->resource), key;
-    const struct grant_set *old = snapshot_pair(s, app, resource);
-    size_t n = old ? old->n : 0, k = 0;
-    struct grant_set *set = mem_zalloc(sizeof *set + (n + 1) * sizeof set->at[0]);
-    char text[320];
-
-    if (set == NULL || !pair_key(text, sizeof text, app, resource, &key)) {
-        mem_free(set);
-        return ERR_NOMEM;
-    }
-    counted_init(&set->counted, set_free);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(old->at[i]->id, g->id) != 0)
-            set->at[k++] = counted_ref((void *)old->at[i]);
-    set->at[k++] = counted_ref((void *)g);
-    set->n = k;
-    return put_new(&s->pairs, key, set);
-}
-
-static enum err put_grant(struct snapshot *s, const struct policy_grant_row *row)
-{
-    struct policy_grant *g = NULL;
-    enum err e = compile_grant(s, row, &g);
-
-    if (e != ERR_OK)
-        return e;
-    e = smap_put(&s->grants, row->id, g);
-    if (e == ERR_OK)
-        e = put_in_pair(s, g);
-    counted_unref(g);
-    return e;
-}
-
-static enum err reload_grant(struct snapshot *s, struct slice id, const struct snapshot_source *from)
-{
-    struct policy_grant_row row;
-    struct arena a;
-    enum err e;
-
-    arena_init(&a, 1 << 20);
-    e = policy_grant_find(from->tx, id, &a, &row);
-    if (e == ERR_OK)
-        e = put_grant(s, &row);
-    arena_done(&a);
-    return e;
-}
-
-static enum err load_grant(void *arg, const struct policy_grant_row *row)
-{
-    return put_grant(arg, row);
-}
-
 /* ---- the two ways in ---- */
 enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct slice id,
                          const struct snapshot_source *from, struct diags *d)
@@ -374,7 +269,7 @@ enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct sli
     case SNAPSHOT_APP:
         return reload_app(s, id, from);
     case SNAPSHOT_GRANT:
-        return reload_grant(s, id, from);
+        return snapshot_reload_grant(s, id, from);
     case SNAPSHOT_RESOURCE:
         return reload_resource(s, id, from, d);
     }
@@ -405,7 +300,6 @@ enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *fro
 {
     struct load l = { s, from, d };
     struct catalog_filter all = { 0 };
-    struct policy_grant_filter grants = { 0 };
     struct arena a;
     enum err e;
 
@@ -414,6 +308,5 @@ enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *fro
     if (e == ERR_OK)
         e = catalog_each(from->tx, CATALOG_RESOURCE, &all, &a, load_resource, &l);
     arena_done(&a);
-    /* Without an arena the rows stream by: a million grants need no copy. */
-    return e == ERR_OK ? policy_grant_each(from->tx, &grants, NULL, load_grant, s) : e;
+    return e == ERR_OK ? snapshot_load_grants(s, from) : e;
 }

@@ -29,10 +29,11 @@ struct principal { /* an application */
     struct counted counted;
     bool active;
 };
-struct grant_set { /* the grants of one application for one resource */
-    struct counted counted;
+/* The grants of one application for one resource. Nearly always there is one, which then needs no list of its own. */
+struct grant_set {
     size_t n;
-    const struct policy_grant *at[]; /* ref */
+    const struct policy_grant *one;         /* n == 1 */
+    const struct policy_grant *const *many; /* n > 1 */
 };
 struct snapshot {
     _Atomic uint32_t refs;
@@ -40,7 +41,7 @@ struct snapshot {
     struct smap *resources;    /* "department/resource" -> struct resource_head */
     struct smap *apps;         /* "department/app" -> struct principal */
     struct smap *grants;       /* grant id -> struct policy_grant */
-    struct smap *pairs;        /* "department/app department/resource" -> struct grant_set */
+    struct smap *pairs;        /* "department/app department/resource" -> struct policy_grant, or a list of them */
     struct certs_trust *trust; /* ref */
     uint64_t trust_generation;
 };
@@ -55,7 +56,12 @@ const struct resource_head *snapshot_resource(const struct snapshot *s, struct s
 struct service *resource_version(const struct resource_head *h, uint64_t version);
 const struct principal *snapshot_app(const struct snapshot *s, struct slice id);
 const struct policy_grant *snapshot_grant(const struct snapshot *s, struct slice id);
-const struct grant_set *snapshot_pair(const struct snapshot *s, struct slice app, struct slice resource);
+/* None: n is 0. */
+struct grant_set snapshot_pair(const struct snapshot *s, struct slice app, struct slice resource);
+const struct policy_grant *const *grant_set_all(const struct grant_set *set); /* bor: as long as set; n of them */
+
+/* Put a compiled grant (a new reference is taken) in place of its older self. */
+enum err snapshot_put_grant(struct snapshot *s, struct policy_grant *g) MUST_CHECK;
 
 /* Changing one that nobody else has seen yet: reload one object from the state as it is there now. */
 enum snapshot_kind { SNAPSHOT_RESOURCE, SNAPSHOT_APP, SNAPSHOT_GRANT };

@@ -77,8 +77,8 @@ static uint64_t choose_version(const struct exchange *x, const struct resource_h
 {
     uint64_t v = 0;
 
-    for (size_t i = 0; set && i < set->n; i++) {
-        const struct policy_grant *g = set->at[i];
+    for (size_t i = 0; i < set->n; i++) {
+        const struct policy_grant *g = grant_set_all(set)[i];
         if (x->ask.grant.n > 0 && slice_is(x->ask.grant, g->id))
             return g->resource_version;
         if (is_live(x, g) && g->resource_version > v && resource_version(h, g->resource_version))
@@ -109,9 +109,8 @@ static void read_params(struct exchange *x)
 enum step stage_resolve(struct exchange *x)
 {
     const struct resource_head *h = snapshot_resource(x->w->snapshot, x->ask.resource);
-    const struct grant_set *set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
-
-    struct service *s = h ? resource_version(h, choose_version(x, h, set)) : NULL;
+    const struct grant_set set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
+    struct service *s = h ? resource_version(h, choose_version(x, h, &set)) : NULL;
 
     /* Chosen anew after each wait: what was there when the head came may have been retired before the body did. */
     counted_unref(x->service);
@@ -120,7 +119,7 @@ enum step stage_resolve(struct exchange *x)
         x->raw = x->ask.resource;
     if (s == NULL)
         return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
-    if (set == NULL || x->service->plan == NULL)
+    if (set.n == 0 || x->service->plan == NULL)
         return STEP_NEXT; /* the decision refuses; the body need not be looked at */
     if (!x->body_done)
         return STEP_WAIT;
@@ -142,12 +141,12 @@ static void name_items(struct exchange *x, struct policy_items *ret)
     }
 }
 
-static void fill_facts(struct exchange *x, struct policy_facts *f)
+/* `set` must live as long as the facts. */
+static void fill_facts(struct exchange *x, const struct grant_set *set, struct policy_facts *f)
 {
     const struct snapshot *s = x->w->snapshot;
     const struct principal *app = snapshot_app(s, slice_of(x->who));
     const struct resource_head *h = snapshot_resource(s, x->ask.resource);
-    const struct grant_set *set = snapshot_pair(s, slice_of(x->who), x->ask.resource);
     struct civil now = clock_civil(x->began_wall);
 
     f->app = slice_of(x->who);
@@ -163,16 +162,17 @@ static void fill_facts(struct exchange *x, struct policy_facts *f)
     f->day = clock_day_of(x->began_wall);
     f->minute = (int16_t)(now.hour * 60 + now.minute);
     f->weekday = (uint8_t)now.weekday;
-    f->grants = set ? set->at : NULL;
-    f->n_grants = set ? set->n : 0;
+    f->grants = grant_set_all(set);
+    f->n_grants = set->n;
     f->named = x->ask.grant.n > 0 ? snapshot_grant(s, x->ask.grant) : NULL;
 }
 
 enum step stage_decide(struct exchange *x)
 {
+    struct grant_set set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
     struct policy_facts f = { 0 };
 
-    fill_facts(x, &f);
+    fill_facts(x, &set, &f);
     x->generation = x->w->snapshot->generation;
     x->verdict = policy_decide(&f);
     /* A refusal must not tell one application of another's grant. */

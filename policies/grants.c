@@ -134,6 +134,52 @@ enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *
     return e;
 }
 
+static enum err terms_read(void *arg, const struct sql_row *row)
+{
+    struct reading *to = arg;
+    struct policy_reader r = { .row = row };
+    struct policy_grant_row g = { 0 };
+
+    g.id = policy_read_text(&r);
+    g.app = policy_read_text(&r);
+    g.resource = policy_read_text(&r);
+    g.purposes = policy_read_text(&r);
+    g.items = policy_read_text(&r);
+    g.clear = policy_read_text(&r);
+    g.state = policy_read_text(&r);
+    g.version = (uint64_t)policy_read_int(&r);
+    g.resource_version = (uint64_t)policy_read_int(&r);
+    g.max_rows = (uint64_t)policy_read_int(&r);
+    g.day_from = (int32_t)policy_read_int(&r);
+    g.day_to = (int32_t)policy_read_int(&r);
+    g.minute_from = (int16_t)policy_read_int(&r);
+    g.minute_to = (int16_t)policy_read_int(&r);
+    g.weekdays = (uint8_t)policy_read_int(&r);
+    g.expires = policy_read_int(&r);
+    return to->fn(to->arg, &g);
+}
+
+enum err policy_grant_load(struct sql_tx *tx, enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg)
+{
+    struct reading to = { .fn = fn, .arg = arg };
+
+    return sql_each(tx,
+                    "SELECT id, app, resource, purposes, items, clear, state, version, resource_version, max_rows, "
+                    "day_from, day_to, minute_from, minute_to, weekdays, expires FROM policy_grant ORDER BY number",
+                    NULL, 0, terms_read, &to);
+}
+
+static enum err number_read(void *arg, const struct sql_row *row)
+{
+    *(uint64_t *)arg = (uint64_t)sql_int(row, 0);
+    return ERR_OK;
+}
+
+enum err policy_grant_count(struct sql_tx *tx, uint64_t *ret)
+{
+    return sql_one(tx, "SELECT coalesce(max(number), 0) FROM policy_grant", NULL, 0, number_read, ret);
+}
+
 enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena *a,
                                enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg)
 {

@@ -148,10 +148,15 @@ enum err policy_grant_find(struct sql_tx *tx, struct slice id, struct arena *a,
 struct policy_grant_filter {
     struct slice app, resource, department, provider, state; /* empty: any */
 };
-/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call (millions of
- * grants at start). */
+/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call. */
 enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *f, struct arena *a,
                            enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
+/* Every grant, in the order of numbers, with no more of it than policy_grant_compile reads (the rest is empty):
+ * millions at start. The row's slices live until fn returns, and fn makes no SQL call. */
+enum err policy_grant_load(struct sql_tx *tx, enum err (*fn)(void *arg, const struct policy_grant_row *g),
+                           void *arg) MUST_CHECK;
+/* How many grants were ever made; none is ever deleted. */
+enum err policy_grant_count(struct sql_tx *tx, uint64_t *ret) MUST_CHECK;
 /* Every version of one grant, oldest first; `a` as above. */
 enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena *a,
                                enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;

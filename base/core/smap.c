@@ -3,8 +3,9 @@
  * Invariants: what more than one version can reach (refs > 1 on the way to it) is never written; a block is written
  * only by the one writer, and only when every count on the way from the root is 1. A root copies only page pointers and
  * one page, so the cost of a change grows with the square root of the number of shards, and with the size of one shard.
- * A page knows the sizes of its shards, so that a look-up touches cold memory twice: the entry and its key.
- * The hash is seeded once per process, because peers choose keys. */
+ * A page knows the sizes of its shards, so that a look-up touches cold memory twice: the entry and its key (or, in a
+ * map whose objects tell their keys, the object, which the caller wants next anyway). The hash is seeded once per
+ * process, because peers choose keys. */
 #include "base/core/smap.h"
 #include "base/core/mem.h"
 #include <assert.h>
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { PAGE = 64, SHARDS_MAX = 65536 };
+enum { PAGE = 64 };
 
 struct entry {
     uint64_t hash;
@@ -39,7 +40,8 @@ struct smap {
     _Atomic uint32_t refs;
     uint32_t shards, pages;
     size_t count;
-    struct page *page[]; /* ref */
+    bool (*is)(const void *object, struct slice key); /* NULL: keys are stored */
+    struct page *page[];                              /* ref */
 };
 
 void counted_init(struct counted *c, void (*destroy)(struct counted *))
@@ -99,7 +101,7 @@ static uint32_t slot_first(uint64_t hash, uint32_t slots)
 }
 
 /* NULL: not there. Does not read the head of the shard. */
-static struct entry *shard_find(struct shard *s, uint32_t slots, uint64_t hash, struct slice key)
+static struct entry *shard_find(const struct smap *m, struct shard *s, uint32_t slots, uint64_t hash, struct slice key)
 {
     if (s == NULL)
         return NULL;
@@ -110,7 +112,7 @@ static struct entry *shard_find(struct shard *s, uint32_t slots, uint64_t hash, 
         if (e->hash != hash)
             continue;
         __builtin_prefetch(e->object);
-        if (slice_eq((struct slice){ entry_key(s->entries, slots, e), e->key_n }, key))
+        if (m->is ? m->is(e->object, key) : slice_eq((struct slice){ entry_key(s->entries, slots, e), e->key_n }, key))
             return e;
     }
 }
@@ -215,6 +217,16 @@ static enum err shard_add(struct shard **at, uint64_t hash, struct slice key, vo
     return ERR_OK;
 }
 
+/* The entry of `fresh`, a copy, that was made from `e`. */
+static struct entry *entry_in_copy(struct shard *fresh, const struct entry *e)
+{
+    uint32_t i = slot_first(e->hash, fresh->slots);
+
+    while (fresh->entries[i].hash != e->hash || fresh->entries[i].object != e->object)
+        i = i + 1 < fresh->slots ? i + 1 : 0;
+    return &fresh->entries[i];
+}
+
 /* Puts another object under the key of `e`, an entry of *at. */
 static enum err shard_replace(struct shard **at, struct entry *e, void *object)
 {
@@ -225,7 +237,7 @@ static enum err shard_replace(struct shard **at, struct entry *e, void *object)
         if (fresh == NULL)
             return ERR_NOMEM;
         shard_fill(fresh, s, NULL);
-        e = shard_find(fresh, fresh->slots, e->hash, key_at(s, e));
+        e = entry_in_copy(fresh, e);
         shard_supersede(s, fresh, NULL);
         *at = fresh;
     }
@@ -284,11 +296,16 @@ static bool page_own(struct page **at)
 
 struct smap *smap_new(unsigned shards)
 {
+    return smap_new_by(shards, NULL);
+}
+
+struct smap *smap_new_by(unsigned shards, bool (*is)(const void *object, struct slice key))
+{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     uint32_t pages = (shards + PAGE - 1) / PAGE;
     struct smap *m;
 
-    assert(shards > 0 && shards <= SHARDS_MAX && (shards & (shards - 1)) == 0);
+    assert(shards > 0 && shards <= SMAP_SHARDS_MAX && (shards & (shards - 1)) == 0);
     pthread_once(&once, seed_make);
     m = mem_zalloc(sizeof *m + pages * sizeof m->page[0]);
     if (m == NULL)
@@ -296,6 +313,7 @@ struct smap *smap_new(unsigned shards)
     atomic_init(&m->refs, 1);
     m->shards = shards;
     m->pages = pages;
+    m->is = is;
     for (uint32_t i = 0; i < pages; i++) {
         m->page[i] = mem_zalloc(sizeof *m->page[i]);
         if (m->page[i] == NULL) {
@@ -332,7 +350,7 @@ void *smap_find(const struct smap *m, struct slice key)
     uint64_t hash = slice_hash(key, seed);
     uint32_t i = shard_number(m, hash);
     const struct page *p = m->page[i / PAGE];
-    const struct entry *e = shard_find(p->shards[i % PAGE], p->slots[i % PAGE], hash, key);
+    const struct entry *e = shard_find(m, p->shards[i % PAGE], p->slots[i % PAGE], hash, key);
 
     return e ? e->object : NULL;
 }
@@ -349,7 +367,7 @@ static enum err change(struct smap *m, struct slice key, void *object)
     uint32_t i = shard_number(m, hash);
     struct page **page = &m->page[i / PAGE];
     struct shard **at;
-    struct entry *e = shard_find((*page)->shards[i % PAGE], (*page)->slots[i % PAGE], hash, key);
+    struct entry *e = shard_find(m, (*page)->shards[i % PAGE], (*page)->slots[i % PAGE], hash, key);
     bool present = e != NULL;
     enum err err;
 
@@ -358,7 +376,9 @@ static enum err change(struct smap *m, struct slice key, void *object)
     if (!page_own(page))
         return ERR_NOMEM;
     at = &(*page)->shards[i % PAGE];
-    err = e == NULL ? shard_add(at, hash, key, object) : object ? shard_replace(at, e, object) : shard_remove(at, e);
+    err = e == NULL ? shard_add(at, hash, m->is ? (struct slice){ 0 } : key, object)
+          : object  ? shard_replace(at, e, object)
+                    : shard_remove(at, e);
     if (err != ERR_OK)
         return err;
     (*page)->slots[i % PAGE] = *at ? (*at)->slots : 0;
@@ -383,7 +403,7 @@ enum err smap_put(struct smap **m, struct slice key, void *object)
     fresh = mem_alloc(sizeof *fresh + old->pages * sizeof fresh->page[0]);
     if (fresh == NULL)
         return ERR_NOMEM;
-    *fresh = (struct smap){ .shards = old->shards, .pages = old->pages, .count = old->count };
+    *fresh = (struct smap){ .shards = old->shards, .pages = old->pages, .count = old->count, .is = old->is };
     atomic_init(&fresh->refs, 1);
     for (uint32_t i = 0; i < old->pages; i++) {
         fresh->page[i] = old->page[i];

@@ -17,7 +17,12 @@ void counted_init(struct counted *c, void (*free)(struct counted *)); /* refs = 
 void *counted_ref(void *object);  /* object begins with struct counted; returns it */
 void counted_unref(void *object); /* NULL is ok */
 
-struct smap *smap_new(unsigned shards); /* a power of two, 1..65536; refs = 1; NULL: no memory */
+enum { SMAP_SHARDS_MAX = 65536 };
+struct smap *smap_new(unsigned shards); /* a power of two, 1..SMAP_SHARDS_MAX; refs = 1; NULL: no memory */
+/* The same, but no key is stored: `is` says whether an object is the one of that key, which the object itself tells.
+ * Saves the bytes of the keys, and a look-up a line of cold memory. Any thread; it must not fail. smap_each then shows
+ * empty keys. */
+struct smap *smap_new_by(unsigned shards, bool (*is)(const void *object, struct slice key));
 struct smap *smap_ref(struct smap *m);
 void smap_unref(struct smap *m);
 /* The object under `key`, borrowed until the caller's reference on m ends; NULL: none. */

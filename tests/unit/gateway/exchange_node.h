@@ -80,15 +80,9 @@ static void put_grant(struct snapshot *s, const char *state, uint64_t version)
                                     .day_from = 0,
                                     .day_to = 100000 };
     struct policy_grant *g = NULL;
-    struct grant_set *set = mem_zalloc(sizeof *set + sizeof set->at[0]);
 
     assert_int_equal(policy_grant_compile(&row, bit_of_item, (void *)h->versions[0]->resource, &g), ERR_OK);
-    assert_int_equal(smap_put(&s->grants, SLICE("g1"), g), ERR_OK);
-    counted_init(&set->counted, plain_done); /* the grant itself is held by the other map */
-    set->n = 1;
-    set->at[0] = g;
-    assert_int_equal(smap_put(&s->pairs, SLICE("consumer/app provider/people"), set), ERR_OK);
-    counted_unref(set);
+    assert_int_equal(snapshot_put_grant(s, g), ERR_OK);
     counted_unref(g);
 }
 static struct snapshot *make_snapshot(bool safe)

@@ -8,7 +8,7 @@
 
 struct thing {
     struct counted counted;
-    unsigned value;
+    unsigned value, key;
 };
 
 static atomic_int alive;
@@ -36,6 +36,26 @@ static struct slice key_of(unsigned i, char out[32])
     return (struct slice){ out, (size_t)snprintf(out, 32, "key-%u", i) };
 }
 
+static bool thing_is(const void *object, struct slice key)
+{
+    char text[32];
+
+    return slice_eq(key, key_of(((const struct thing *)object)->key, text));
+}
+
+/* Both kinds of map do the same. */
+static struct smap *keys_stored(unsigned shards)
+{
+    return smap_new(shards);
+}
+
+static struct smap *keys_told(unsigned shards)
+{
+    return smap_new_by(shards, thing_is);
+}
+
+static struct smap *(*const kinds[])(unsigned) = { keys_stored, keys_told };
+
 /* Puts value (0: removes) and gives our reference away. */
 static enum err put(struct smap **m, unsigned key, unsigned value,
                     enum err (*how)(struct smap **, struct slice, void *))
@@ -46,6 +66,8 @@ static enum err put(struct smap **m, unsigned key, unsigned value,
 
     if (value && t == NULL)
         return ERR_NOMEM;
+    if (t != NULL)
+        t->key = key;
     e = how(m, key_of(key, text), t);
     counted_unref(t);
     return e;
@@ -70,8 +92,8 @@ static void old_versions_stay(void **state)
     static const unsigned shards[] = { 1, 2, 64, 256 };
 
     (void)state;
-    for (size_t s = 0; s < COUNT(shards); s++) {
-        struct smap *m = smap_new(shards[s]), *first, *second, *third;
+    for (size_t s = 0; s < COUNT(shards) * COUNT(kinds); s++) {
+        struct smap *m = kinds[s % COUNT(kinds)](shards[s / COUNT(kinds)]), *first, *second, *third;
 
         assert_null(smap_find(m, SLICE("key-1")));
         for (unsigned i = 1; i <= 500; i++)
@@ -108,14 +130,13 @@ static void old_versions_stay(void **state)
 }
 
 /* Random changes beside a plain array, with versions kept and dropped at random. */
-static void against_a_model(void **state)
+static void beside_a_model(struct smap *m)
 {
     enum { KEYS = 300, KEPT = 5 };
     unsigned model[KEPT + 1][KEYS] = { { 0 } };
-    struct smap *kept[KEPT] = { NULL }, *m = smap_new(4);
+    struct smap *kept[KEPT] = { NULL };
     uint64_t r = 88172645463325252u;
 
-    (void)state;
     for (unsigned step = 1; step < 20000; step++) {
         unsigned key, slot;
         r ^= r << 13, r ^= r >> 7, r ^= r << 17;
@@ -142,6 +163,13 @@ static void against_a_model(void **state)
         smap_unref(kept[v]);
     smap_unref(m);
     assert_int_equal(atomic_load(&alive), 0);
+}
+
+static void against_a_model(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        beside_a_model(kinds[i](4));
 }
 
 static bool add_up(void *arg, struct slice key, void *object)
