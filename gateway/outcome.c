@@ -56,6 +56,14 @@ static enum err queue_refusal(struct exchange *x)
     return record_refused(x);
 }
 
+static void cut(struct exchange *x)
+{
+    if (x->call)
+        x->ops->abort(x->call);
+    x->call = NULL;
+    x->conn = NULL;
+}
+
 static void conclude(struct exchange *x)
 {
     enum err e;
@@ -63,6 +71,9 @@ static void conclude(struct exchange *x)
     x->concluded = true;
     x->intended = x->owes_outcome = x->intent.pending || x->intent.durable;
     relay_stop(x);
+    /* What has begun ends here and now, with what the consumer has not read yet: only replies wait for a record. */
+    if (x->head_sent && x->reason != REASON_GRANTED)
+        cut(x);
     take_held_in(x);
     if (x->intended)
         return;
@@ -97,14 +108,6 @@ static void pay(struct exchange *x)
     }
     if (owes(x))
         alarm_set(w->loop, &x->deadline, FULL_MS);
-}
-
-static void cut(struct exchange *x)
-{
-    if (x->call)
-        x->ops->abort(x->call);
-    x->call = NULL;
-    x->conn = NULL;
 }
 
 /* The rest of a good answer, already counted and hashed. */
