@@ -75,14 +75,23 @@ static int64_t validity_left(const struct exchange *x)
     return by_wall < passed ? by_wall : passed;
 }
 
-/* Wake then, or in ten seconds to look again, for clocks are set forward too. */
+/* Wake a slot before, or in ten seconds to look again, for clocks are set forward too. The last slot's time is the
+ * worker's exact timer's. */
 void exchange_watch(struct exchange *x)
 {
     int64_t left = validity_left(x);
 
     if (x->verdict.valid_until <= 0)
         return;
-    alarm_set(x->w->loop, &x->deadline, left < 1 ? 1 : left > WATCH_MS ? WATCH_MS : left);
+    if (left <= ALARM_SLOT_MS)
+        worker_expire_in(x->w, left);
+    else
+        alarm_set(x->w->loop, &x->deadline, left - ALARM_SLOT_MS > WATCH_MS ? WATCH_MS : left - ALARM_SLOT_MS);
+}
+
+int64_t exchange_expires_in(const struct exchange *x)
+{
+    return x->verdict.valid_until > 0 ? validity_left(x) : INT64_MAX;
 }
 
 static void on_deadline(struct alarm *a)

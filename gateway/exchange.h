@@ -122,6 +122,7 @@ enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const
 void exchange_cut(struct exchange *x, enum reason r);
 /* Set the alarm for the end of the grant's validity. */
 void exchange_watch(struct exchange *x);
+int64_t exchange_expires_in(const struct exchange *x); /* ms; INT64_MAX: never */
 /* After an outcome that promised a whole answer: a record that it was not. */
 void exchange_owe_cut(struct exchange *x, enum reason r);
 void exchange_consumer_gone(struct exchange *x, enum reason r);

@@ -114,6 +114,40 @@ static void on_second(struct alarm *a)
     alarm_set(w->loop, a, SECOND_MS);
 }
 
+/* ---- grants that end ---- */
+static bool is_running(const struct exchange *x)
+{
+    return x->state >= EX_INTENT && (x->state < EX_OUTCOME || x->reason == REASON_GRANTED);
+}
+
+void worker_expire_in(struct worker *w, int64_t ms)
+{
+    int64_t at;
+
+    ms = ms < 0 ? 0 : ms;
+    at = loop_now(w->loop) + ms;
+    if (w->expiry_at != 0 && w->expiry_at <= at)
+        return;
+    w->expiry_at = at;
+    moment_set(w->expiry, ms);
+}
+
+static void on_expiry(void *arg)
+{
+    struct worker *w = arg;
+    struct exchange *next;
+
+    w->expiry_at = 0;
+    for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+        int64_t left = is_running(x) ? exchange_expires_in(x) : INT64_MAX;
+        next = x->next;
+        if (left <= 0)
+            exchange_cut(x, REASON_EXPIRED);
+        else if (left <= ALARM_SLOT_MS)
+            worker_expire_in(w, left);
+    }
+}
+
 /* ---- connections ---- */
 static void on_accept(void *arg, int fd)
 {
@@ -177,7 +211,7 @@ static void cut_exchanges(struct worker *w)
     for (struct exchange *x = w->exchanges; x != NULL; x = next) {
         enum reason r = REASON_GRANTED;
         next = x->next;
-        if (x->state >= EX_INTENT && (x->state < EX_OUTCOME || x->reason == REASON_GRANTED))
+        if (is_running(x))
             r = still_good(w, x);
         if (r != REASON_GRANTED)
             exchange_cut(x, r);
@@ -331,6 +365,7 @@ static void worker_done(struct worker *w)
 {
     w->pool = connector_pool_free(w->pool);
     w->acceptor = acceptor_free(w->acceptor);
+    w->expiry = moment_free(w->expiry);
     w->queue_watch = watch_free(w->queue_watch);
     w->queue = audit_queue_free(w->queue);
     tls_unref(w->tls);
@@ -384,7 +419,8 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->pool = connector_pool_new(w->loop, w->cfg.number);
     w->queue_watch = watch_new(w->loop, audit_queue_fd(w->queue), on_evidence, w);
     w->acceptor = acceptor_new(w->loop, w->cfg.data_fd, on_accept, w);
-    if (w->pool == NULL || w->queue_watch == NULL || w->acceptor == NULL)
+    w->expiry = moment_new(w->loop, on_expiry, w);
+    if (w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL || w->acceptor == NULL)
         return ERR_NOMEM;
     loop_on_turn(w->loop, on_turn, w);
     alarm_init(&w->nudge, on_nudge);

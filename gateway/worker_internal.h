@@ -35,6 +35,8 @@ struct worker {
     struct audit_queue *queue;
     struct watch *queue_watch;
     struct alarm nudge, second;
+    struct moment *expiry; /* of the grant that ends next, when that is within an alarm's slot */
+    int64_t expiry_at;     /* mono ms it is set for; 0: not set */
     struct connector_pool *pool;
     struct acceptor *acceptor;
     struct connection *connections;
@@ -60,6 +62,8 @@ void worker_digest_back(struct worker *w, struct digest *g); /* NULL is ok */
 struct exchange *worker_exchange_block(struct worker *w);
 void worker_exchange_block_back(struct worker *w, struct exchange *x);
 void worker_exchange_gone(struct worker *w); /* one less runs */
+/* An exchange's grant ends in so many ms: cut it then, exactly. */
+void worker_expire_in(struct worker *w, int64_t ms);
 /* A lazy record was queued: the writer is told of it soon, even if nothing else comes. */
 void worker_nudge_later(struct worker *w);
 extern const struct http_service consumer_service; /* consumer_http.c; its arg is the worker */

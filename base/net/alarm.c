@@ -6,7 +6,7 @@
 
 #include <event2/event.h>
 
-enum { SLOTS = 1024, SLOT_MS = 64 };
+enum { SLOTS = 1024, SLOT_MS = ALARM_SLOT_MS };
 
 struct alarm_wheel {
     struct loop *loop;  /* bor */
@@ -146,4 +146,46 @@ void alarm_set(struct loop *l, struct alarm *a, int64_t ms)
 void alarm_clear(struct alarm *a)
 {
     unlink_alarm(a);
+}
+
+/* ---- exact ones ---- */
+struct moment {
+    struct event *timer; /* own */
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct moment *m = arg;
+
+    (void)fd;
+    (void)what;
+    m->fn(m->arg);
+}
+
+struct moment *moment_new(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+    struct moment *m = mem_zalloc(sizeof *m);
+
+    if (m == NULL)
+        return NULL;
+    m->fn = fn;
+    m->arg = arg;
+    m->timer = event_new(loop_base(l), -1, 0, on_timer, m);
+    return m->timer ? m : mem_free(m);
+}
+
+void moment_set(struct moment *m, int64_t ms)
+{
+    struct timeval after = { ms / 1000, ms % 1000 * 1000 };
+
+    event_add(m->timer, &after);
+}
+
+struct moment *moment_free(struct moment *m)
+{
+    if (m)
+        event_free(m->timer);
+    return mem_free(m);
 }

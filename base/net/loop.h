@@ -47,6 +47,7 @@ struct watch *watch_free(struct watch *w);
 
 /* Alarms: cheap time-outs in a wheel of 64 ms slots; moving one later costs a store. Fires once, up to 64 ms late,
  * never early. */
+enum { ALARM_SLOT_MS = 64 };
 struct alarm {
     struct alarm *next, **pprev;
     int64_t when;
@@ -55,6 +56,12 @@ struct alarm {
 void alarm_init(struct alarm *a, void (*fn)(struct alarm *));
 void alarm_set(struct loop *l, struct alarm *a, int64_t ms); /* from now; replaces what was set */
 void alarm_clear(struct alarm *a);
+
+/* An exact alarm, for the few things that a slot's delay would matter to: a timer of its own, to the millisecond. */
+struct moment;
+struct moment *moment_new(struct loop *l, void (*fn)(void *arg), void *arg); /* not set; NULL: no memory */
+void moment_set(struct moment *m, int64_t ms);                               /* from now; replaces what was set */
+struct moment *moment_free(struct moment *m);
 
 /* Scratch of the loop's thread: one block for reading, valid until the callback returns. */
 enum { LOOP_SCRATCH = 64 * 1024 };

@@ -114,6 +114,7 @@ static void world_begin(bool safe)
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);
     alarm_init(&world.w->nudge, on_nudge);
+    world.w->expiry = moment_new(world.w->loop, on_expiry, world.w);
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
                                       .kind = CERTS_APP,
                                       .not_after = INT64_MAX,
@@ -130,6 +131,7 @@ static void world_end(void)
     tell_all(ERR_OK);
     assert_null(world.w->exchanges); /* nothing is left behind */
     alarm_clear(&world.w->nudge);
+    moment_free(world.w->expiry);
     snapshot_unref(world.w->snapshot);
     while (world.w->n_digests > 0)
         digest_free(world.w->digests[--world.w->n_digests]);

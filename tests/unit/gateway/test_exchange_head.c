@@ -163,13 +163,33 @@ static void clock_set_back(void **state)
     world_end();
 }
 
+/* The last stretch before a grant ends is timed exactly; before it, a slot's delay may come, but never beyond the end.
+ */
+static void ends_in_time(void **state)
+{
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    world.x->verdict.valid_until = world.x->began_wall + 10000;
+    exchange_watch(world.x);
+    assert_int_equal(world.w->expiry_at, 0);
+    assert_true(world.x->deadline.when <= loop_now(world.w->loop) + 10000 - ALARM_SLOT_MS);
+    world.x->verdict.valid_until = world.x->began_wall + 30;
+    exchange_watch(world.x);
+    assert_in_range(world.w->expiry_at, 1, (uint64_t)loop_now(world.w->loop) + 30);
+    let_pass(200);
+    assert_int_equal(world.x->reason, REASON_EXPIRED);
+    assert_int_equal(world.w->expiry_at, 0);
+    world_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
         cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
         cmocka_unit_test(retired_meanwhile), cmocka_unit_test(revoked_while_given),
-        cmocka_unit_test(clock_set_back),
+        cmocka_unit_test(clock_set_back),    cmocka_unit_test(ends_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
