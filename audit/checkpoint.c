@@ -26,6 +26,7 @@ enum err checkpoint_make(struct audit_log *l)
         l->note = note;
         note = old;
         pthread_mutex_unlock(&l->note_lock);
+        merkle_growth_begin(&l->growth, &l->tree);
         atomic_store(&l->checkpoint_size, l->tree.size);
         atomic_store(&l->checkpoint_at, clock_wall_ms());
         l->dirty = false;

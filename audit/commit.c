@@ -182,6 +182,7 @@ static void batch_publish(struct audit_log *l)
 static void batch_after(struct audit_log *l)
 {
     struct batch *b = &l->batch;
+    struct sha256 done[TILE_LEVELS];
     for (size_t i = 0; i < b->n; i++) {
         const struct batch_item *it = &b->items[i];
         if (it->n == 0) {
@@ -190,8 +191,7 @@ static void batch_after(struct audit_log *l)
             continue;
         }
         struct sha256 leaf = merkle_leaf(l->digest, slice_make(b->bytes.p + it->at, it->n - 1));
-        merkle_push(&l->tree, l->digest, &leaf);
-        tiles_push(&l->tiles, &leaf);
+        tiles_push(&l->tiles, done, merkle_push_noting(&l->tree, l->digest, &leaf, &l->growth, done));
         openset_apply(&l->open, (enum audit_kind)it->kind, it->exchange, it->part, it->number);
         if (it->kind == AUDIT_GAP) {
             memset(l->gap_counts, 0, sizeof l->gap_counts);

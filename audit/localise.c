@@ -14,7 +14,7 @@ struct tile_reader {
 static const struct sha256 *tile_leaf(struct tile_reader *t, uint64_t index)
 {
     uint64_t tile = index / TILE_HASHES, left = t->size - tile * TILE_HASHES;
-    if (tile != t->tile && !tile_read(t->dir, tile, left < TILE_HASHES ? (unsigned)left : TILE_HASHES, t->hash))
+    if (tile != t->tile && !tile_read(t->dir, 0, tile, left < TILE_HASHES ? (unsigned)left : TILE_HASHES, t->hash))
         return NULL;
     t->tile = tile;
     return &t->hash[index % TILE_HASHES];

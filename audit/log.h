@@ -60,6 +60,7 @@ struct audit_log {
     struct digest *digest;
     struct openset open;
     struct tiles tiles;
+    struct merkle_growth growth; /* since the last signed checkpoint */
     struct batch batch;
     unsigned turn;
     bool dirty;                          /* records since the last checkpoint */

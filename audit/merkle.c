@@ -32,6 +32,77 @@ void merkle_push(struct merkle *m, struct digest *g, const struct sha256 *leaf)
     m->size++;
 }
 
+static void growth_next(struct merkle_growth *w, uint64_t at)
+{
+    w->at = at;
+    w->level = at == 0 ? MERKLE_LEVELS : (unsigned)__builtin_ctzll(at);
+}
+
+void merkle_growth_begin(struct merkle_growth *w, const struct merkle *now)
+{
+    w->from = *now;
+    w->n = 0;
+    growth_next(w, now->size);
+}
+
+unsigned merkle_push_noting(struct merkle *m, struct digest *g, const struct sha256 *leaf, struct merkle_growth *w,
+                            struct sha256 done[MERKLE_TILE_LEVELS])
+{
+    struct sha256 h = *leaf;
+    uint64_t end = m->size + 1;
+    unsigned k = 0, tiles = 0;
+    for (;; k++) {
+        if (k % MERKLE_TILE_BITS == 0)
+            done[tiles++] = h;
+        if (w != NULL && k == w->level && end == w->at + (1ull << k)) {
+            w->right[w->n++] = h;
+            growth_next(w, end);
+        }
+        if (!((m->size >> k) & 1))
+            break;
+        h = merkle_node(g, &m->edge[k], &h);
+    }
+    m->edge[k] = h;
+    m->size = end;
+    return tiles;
+}
+
+/* Root of the entries [size with its low k bits cleared, size): those bits are its full subtrees. */
+static struct sha256 edge_below(const struct merkle *m, unsigned k, struct digest *g)
+{
+    struct merkle low = *m;
+    low.size &= (1ull << k) - 1;
+    return merkle_root(&low, g);
+}
+
+/* From the smallest full subtree that ends at the old size up to the new root: on the left stand old subtrees, on the
+ * right those that came since, the last of them perhaps not full yet. */
+size_t merkle_growth_proof(const struct merkle_growth *w, const struct merkle *now, struct digest *g,
+                           struct sha256 ret[MERKLE_PATH_MAX])
+{
+    uint64_t old = w->from.size, at = old;
+    size_t n = 0;
+    unsigned i = 0;
+    if (old == 0 || now->size <= old)
+        return 0;
+    unsigned k = (unsigned)__builtin_ctzll(old);
+    uint64_t place = (old >> k) - 1;
+    if (place > 0)
+        ret[n++] = w->from.edge[k];
+    for (; place > 0 || at < now->size; k++, place >>= 1) {
+        if (place & 1) {
+            ret[n++] = w->from.edge[k];
+        } else if (at < now->size && i < w->n) {
+            ret[n++] = w->right[i++];
+            at += 1ull << k;
+        } else if (at < now->size) {
+            ret[n++] = edge_below(now, k, g);
+            at = now->size;
+        }
+    }
+    return n;
+}
+
 struct sha256 merkle_root(const struct merkle *m, struct digest *g)
 {
     if (m->size == 0)

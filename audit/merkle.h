@@ -15,6 +15,26 @@ struct merkle {
 struct sha256 merkle_leaf(struct digest *g, struct slice entry);
 struct sha256 merkle_node(struct digest *g, const struct sha256 *left, const struct sha256 *right);
 void merkle_push(struct merkle *m, struct digest *g, const struct sha256 *leaf);
+
+/* How a tree grew since it was `from`: right[] are the full subtrees behind it, the first one beginning at from.size
+ * and each where the one before ended. It costs no hash, and proves at any later size that nothing before it changed.
+ */
+struct merkle_growth {
+    struct merkle from;
+    struct sha256 right[MERKLE_LEVELS];
+    unsigned n, level; /* level of the next subtree */
+    uint64_t at;       /* where it begins */
+};
+enum { MERKLE_TILE_BITS = 8, MERKLE_TILE_LEVELS = 7, MERKLE_PATH_MAX = MERKLE_LEVELS + 1 };
+void merkle_growth_begin(struct merkle_growth *w, const struct merkle *now);
+/* merkle_push, noting the growth (NULL: no), and what the leaf completed: done[i] is the root of the 256^i leaves that
+ * end with it, for each i below the number returned. */
+unsigned merkle_push_noting(struct merkle *m, struct digest *g, const struct sha256 *leaf, struct merkle_growth *w,
+                            struct sha256 done[MERKLE_TILE_LEVELS]);
+/* The consistency proof (RFC 9162 2.1.4.1) from w->from to `now`, which w has followed leaf by leaf; returns how many
+ * hashes: 0 when either is empty or nothing was added. */
+size_t merkle_growth_proof(const struct merkle_growth *w, const struct merkle *now, struct digest *g,
+                           struct sha256 ret[MERKLE_PATH_MAX]);
 struct sha256 merkle_root(const struct merkle *m, struct digest *g); /* of the empty tree: SHA-256 of nothing */
 
 struct merkle_proof {

@@ -63,6 +63,7 @@ static enum err checkpoint_pass(struct recovery *r)
         return corrupt(r, "the records before it do not have the root of the last checkpoint",
                        "之前的记录与最近检查点的根不符");
     r->at_cp = true;
+    merkle_growth_begin(&l->growth, &l->tree);
     r->rewrite_from = r->offset;
     return ERR_OK;
 }
@@ -110,9 +111,8 @@ static enum err line_take(struct recovery *r, struct slice line)
     }
     if (e != ERR_OK)
         return e;
-    struct sha256 leaf = merkle_leaf(l->digest, line);
-    merkle_push(&l->tree, l->digest, &leaf);
-    tiles_push(&l->tiles, &leaf);
+    struct sha256 done[TILE_LEVELS], leaf = merkle_leaf(l->digest, line);
+    tiles_push(&l->tiles, done, merkle_push_noting(&l->tree, l->digest, &leaf, &l->growth, done));
     return ERR_OK;
 }
 
@@ -293,7 +293,7 @@ static enum err recover_segments(struct recovery *r)
         e = segment_path(l->dir, r->first, l->seg.path, sizeof l->seg.path);
         if (e == ERR_OK && i == start) {
             e = start_tree(r, l->seg.path, r->first);
-            tiles_begin(&l->tiles, l->dir, l->tree.size);
+            tiles_begin(&l->tiles, l->dir, &l->tree, l->digest);
             l->tiles.check = true;
         }
         r->offset = 0;
@@ -340,7 +340,7 @@ enum err recover_log(struct audit_log *l, struct diags *d)
     else if (e == ERR_OK && r.has_cp)
         e = corrupt(&r, "the log ends before its own last checkpoint", "日志短于其最近的检查点");
     else if (e == ERR_OK)
-        tiles_begin(&l->tiles, l->dir, 0);
+        tiles_begin(&l->tiles, l->dir, &l->tree, l->digest);
     segment_list_done(&r.list);
     buf_done(&note);
     return e;

@@ -1,6 +1,7 @@
-/* Writing and reading level-0 tiles. Invariant: hash[0..n) are the leaves [tile * 256, tile * 256 + n). Failures are
- * counted and forgotten: tiles are a convenience, segments are the evidence. */
+/* Writing, reading and deriving hash tiles. Invariant: in each level that is not lost, hash[0..n) are what the tile
+ * `tile` holds so far. Failures are counted and forgotten: tiles are a convenience, segments are the evidence. */
 #include "audit/tile.h"
+#include "audit/entries.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,45 +9,169 @@
 #include <stdio.h>
 #include <unistd.h>
 
-void tile_path(uint64_t tile, unsigned width, char out[TILE_PATH])
+enum { TILE_GROUPS = 7 };
+
+void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH])
 {
-    unsigned group[7], n = 0; /* 2^53 / 256 needs five groups of three digits */
+    unsigned group[TILE_GROUPS], n = 0; /* 2^53 / 256 needs five groups of three digits */
     do {
         group[n++] = (unsigned)(tile % 1000);
         tile /= 1000;
-    } while (tile != 0 && n < 7);
-    int at = snprintf(out, TILE_PATH, "tile/0");
+    } while (tile != 0 && n < TILE_GROUPS);
+    int at = snprintf(out, TILE_PATH, "tile/%u", level);
     while (n-- > 0)
         at += snprintf(out + at, (size_t)(TILE_PATH - at), n > 0 ? "/x%03u" : "/%03u", group[n]);
     if (width < TILE_HASHES)
         snprintf(out + at, (size_t)(TILE_PATH - at), ".p/%u", width);
 }
 
-static bool full_path(const char *dir, uint64_t tile, unsigned width, char out[PATH_MAX])
+static bool name_number(struct slice text, uint64_t min, uint64_t max, uint64_t *ret)
+{
+    bool zeros = text.n > 1 && text.p[0] == '0';
+    return !zeros && slice_u64(text, min, max, ret);
+}
+
+static bool name_width(struct slice *path, unsigned *ret)
+{
+    size_t n = path->n < 6 ? 0 : path->n - 6, at = n + slice_find(slice_sub(*path, n, 6), '.');
+    uint64_t width;
+    *ret = TILE_HASHES;
+    if (at == path->n)
+        return true;
+    if (!slice_starts(slice_sub(*path, at, 3), SLICE(".p/")) ||
+        !name_number(slice_sub(*path, at + 3, path->n), 1, TILE_HASHES - 1, &width))
+        return false;
+    *ret = (unsigned)width;
+    path->n = at;
+    return true;
+}
+
+static bool name_index(struct slice path, uint64_t *ret)
+{
+    uint64_t tile = 0, digits;
+    for (unsigned n = 0; path.n > 0; n++) {
+        bool inner = slice_find(path, '/') < path.n;
+        struct slice group = slice_cut(&path, '/');
+        if (inner && (group.p[0] != 'x' || path.n == 0))
+            return false;
+        group = slice_sub(group, inner ? 1 : 0, group.n);
+        if (group.n != 3 || !slice_u64(group, 0, 999, &digits) || n == TILE_GROUPS - 1)
+            return false;
+        if (inner && n == 0 && digits == 0) /* one path for each tile */
+            return false;
+        tile = tile * 1000 + digits;
+    }
+    *ret = tile;
+    return true;
+}
+
+bool tile_name_read(struct slice path, struct tile_name *ret)
+{
+    uint64_t level = 0;
+    *ret = (struct tile_name){ .width = TILE_HASHES };
+    if (!slice_is(slice_cut(&path, '/'), "tile"))
+        return false;
+    struct slice first = slice_cut(&path, '/');
+    ret->entries = slice_is(first, "entries");
+    if (!ret->entries && !name_number(first, 0, 63, &level))
+        return false;
+    ret->level = (unsigned)level;
+    return path.n > 0 && name_width(&path, &ret->width) && path.n > 0 && name_index(path, &ret->tile);
+}
+
+unsigned tile_width(unsigned level, uint64_t tile, uint64_t size)
+{
+    uint64_t hashes = level < TILE_LEVELS ? size >> (MERKLE_TILE_BITS * level) : 0;
+    if (tile >= (1ull << 53) / TILE_HASHES || hashes <= tile * TILE_HASHES)
+        return 0;
+    hashes -= tile * TILE_HASHES;
+    return hashes < TILE_HASHES ? (unsigned)hashes : TILE_HASHES;
+}
+
+static bool full_path(const char *dir, unsigned level, uint64_t tile, unsigned width, char out[PATH_MAX])
 {
     char name[TILE_PATH];
-    tile_path(tile, width, name);
+    tile_path(level, tile, width, name);
     int n = snprintf(out, PATH_MAX, "%s/%s", dir, name);
     return n > 0 && n < PATH_MAX;
 }
 
-bool tile_read(const char *dir, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES])
+/* After a power cut a file may be there without its bytes: no hash is all zeros. */
+static bool hashes_whole(const struct sha256 *hash, unsigned n)
+{
+    static const struct sha256 zeros;
+    for (unsigned i = 0; i < n; i++)
+        if (memcmp(&hash[i], &zeros, sizeof zeros) == 0)
+            return false;
+    return true;
+}
+
+bool tile_read(const char *dir, unsigned level, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES])
 {
     char path[PATH_MAX];
     for (int full = 0; full < 2; full++) {
-        if (!full_path(dir, tile, full ? TILE_HASHES : width, path))
+        if (!full_path(dir, level, tile, full ? TILE_HASHES : width, path))
             return false;
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             continue;
         ssize_t n = read(fd, ret, TILE_BYTES);
         close(fd);
-        if (n >= (ssize_t)(width * SHA256_LEN))
+        if (n >= (ssize_t)(width * SHA256_LEN) && hashes_whole(ret, width))
             return true;
     }
     return false;
 }
 
+/* ---- deriving ---- */
+struct leaves {
+    struct digest *g;
+    struct sha256 *hash;
+    unsigned n;
+};
+
+static bool leaf_take(void *arg, uint64_t index, struct slice line)
+{
+    struct leaves *x = arg;
+    (void)index;
+    x->hash[x->n++] = merkle_leaf(x->g, line);
+    return true;
+}
+
+struct sha256 tile_fold(struct sha256 *hash, unsigned n, struct digest *g)
+{
+    for (; n > 1; n /= 2)
+        for (unsigned i = 0; i < n / 2; i++)
+            hash[i] = merkle_node(g, &hash[2 * i], &hash[2 * i + 1]);
+    return hash[0];
+}
+
+/* At most TILE_LEVELS deep: each level asks the one below. */
+static bool tile_derive(const char *dir, unsigned level, uint64_t tile, unsigned width, struct digest *g,
+                        struct sha256 ret[TILE_HASHES])
+{
+    struct leaves x = { g, ret, 0 };
+    uint64_t first = tile * TILE_HASHES;
+    if (level == 0)
+        return entries_each(dir, first, first + width, leaf_take, &x) == ERR_OK && x.n == width;
+    struct sha256 *below = mem_alloc(TILE_BYTES);
+    bool ok = below != NULL;
+    for (unsigned i = 0; ok && i < width; i++) {
+        ok = tile_get(dir, level - 1, first + i, TILE_HASHES, g, below);
+        if (ok)
+            ret[i] = tile_fold(below, TILE_HASHES, g);
+    }
+    mem_free(below);
+    return ok;
+}
+
+bool tile_get(const char *dir, unsigned level, uint64_t tile, unsigned width, struct digest *g,
+              struct sha256 ret[TILE_HASHES])
+{
+    return tile_read(dir, level, tile, width, ret) || tile_derive(dir, level, tile, width, g, ret);
+}
+
+/* ---- writing ---- */
 static bool tile_write(const char *path, const void *p, size_t n)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -63,38 +188,33 @@ static bool tile_write(const char *path, const void *p, size_t n)
         return false;
     bool ok = write(fd, p, n) == (ssize_t)n;
     close(fd);
+    if (!ok)
+        unlink(path);
     return ok;
 }
 
-static void tile_store(struct tiles *t, unsigned width)
+static bool tile_store(struct tiles *t, unsigned level, unsigned width)
 {
     char path[PATH_MAX];
     struct sha256 old[TILE_HASHES];
-    if (!full_path(t->dir, t->tile, width, path))
-        return;
-    if (t->check && tile_read(t->dir, t->tile, width, old) && memcmp(old, t->hash, width * SHA256_LEN) == 0)
-        return;
-    if (!tile_write(path, t->hash, width * SHA256_LEN))
-        t->failed++;
-}
-
-static void partial_drop(struct tiles *t)
-{
-    char path[PATH_MAX];
-    if (t->partial != 0 && full_path(t->dir, t->tile, t->partial, path))
-        unlink(path);
-    t->partial = 0;
+    struct tile_level *v = &t->level[level];
+    if (!full_path(t->dir, level, v->tile, width, path))
+        return false;
+    if (t->check && tile_read(t->dir, level, v->tile, width, old) && memcmp(old, v->hash, width * SHA256_LEN) == 0)
+        return true;
+    bool ok = tile_write(path, v->hash, width * SHA256_LEN);
+    t->failed += !ok;
+    return ok;
 }
 
 /* The partial files of a tile that is full now, those of an earlier process too. */
-static void partial_sweep(struct tiles *t)
+static void partial_sweep(struct tiles *t, unsigned level)
 {
     char path[PATH_MAX];
-    if (!full_path(t->dir, t->tile, 1, path))
+    if (!full_path(t->dir, level, t->level[level].tile, 1, path))
         return;
     *strrchr(path, '/') = '\0';
     DIR *folder = opendir(path);
-    t->partial = 0;
     if (folder == NULL)
         return;
     for (struct dirent *f; (f = readdir(folder)) != NULL;) {
@@ -105,27 +225,64 @@ static void partial_sweep(struct tiles *t)
     rmdir(path);
 }
 
-void tiles_begin(struct tiles *t, const char *dir, uint64_t size)
+/* The edge of the tree holds, for each bit of n, the root of that many hashes of this tile. */
+static bool edge_agrees(const struct merkle *m, unsigned level, const struct tile_level *v, struct digest *g)
 {
-    *t = (struct tiles){ .dir = dir, .tile = size / TILE_HASHES };
+    struct sha256 part[TILE_HASHES / 2];
+    unsigned at = 0;
+    for (unsigned bit = MERKLE_TILE_BITS; bit-- > 0;) {
+        unsigned n = 1u << bit;
+        if (!(v->n & n))
+            continue;
+        memcpy(part, v->hash + at, n * SHA256_LEN);
+        struct sha256 root = tile_fold(part, n, g);
+        if (memcmp(&root, &m->edge[MERKLE_TILE_BITS * level + bit], sizeof root) != 0)
+            return false;
+        at += n;
+    }
+    return true;
 }
 
-void tiles_push(struct tiles *t, const struct sha256 *leaf)
+void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, struct digest *g)
 {
-    t->hash[t->n++] = *leaf;
-    if (t->n < TILE_HASHES)
+    t->dir = dir;
+    t->check = false;
+    t->failed = 0;
+    for (unsigned l = 0; l < TILE_LEVELS; l++) {
+        struct tile_level *v = &t->level[l];
+        uint64_t hashes = tree->size >> (MERKLE_TILE_BITS * l);
+        v->tile = hashes / TILE_HASHES;
+        v->n = hashes % TILE_HASHES;
+        v->partial = 0;
+        v->lost = v->n > 0 && !(tile_read(dir, l, v->tile, v->n, v->hash) && edge_agrees(tree, l, v, g)) &&
+                  !(tile_derive(dir, l, v->tile, v->n, g, v->hash) && edge_agrees(tree, l, v, g));
+    }
+}
+
+static void level_push(struct tiles *t, unsigned level, const struct sha256 *hash)
+{
+    struct tile_level *v = &t->level[level];
+    v->hash[v->n++] = *hash;
+    if (v->n < TILE_HASHES)
         return;
-    tile_store(t, TILE_HASHES);
-    partial_sweep(t);
-    t->tile++;
-    t->n = 0;
+    if (!v->lost && tile_store(t, level, TILE_HASHES))
+        partial_sweep(t, level);
+    v->lost = false;
+    v->tile++;
+    v->n = v->partial = 0;
+}
+
+void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n)
+{
+    for (unsigned l = 0; l < n; l++)
+        level_push(t, l, &done[l]);
 }
 
 void tiles_partial(struct tiles *t)
 {
-    if (t->n == 0 || t->n == t->partial)
-        return;
-    tile_store(t, t->n);
-    partial_drop(t);
-    t->partial = t->n;
+    for (unsigned l = 0; l < TILE_LEVELS; l++) {
+        struct tile_level *v = &t->level[l];
+        if (v->n > 0 && v->n != v->partial && !v->lost && tile_store(t, l, v->n))
+            v->partial = v->n;
+    }
 }

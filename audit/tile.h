@@ -1,25 +1,52 @@
 #pragma once
-/* Level-0 hash tiles (C2SP tlog-tiles): 256 leaf hashes a file, under <dir>/tile/0/. Derived from the segments: they
- * are written off the commit path, never synced, and can be rebuilt; a reader trusts them only when they hash to a
- * signed root. */
+/* Hash tiles (C2SP tlog-tiles), 256 hashes a file, under <dir>/tile/<level>/: level 0 holds leaf hashes, each hash of a
+ * level above is the root of a full tile below. Derived from the segments: they are written off the commit path, never
+ * synced, and can be derived again; a reader trusts them only when they hash to a signed root. */
 #include "audit/merkle.h"
 
-enum { TILE_HASHES = 256, TILE_BYTES = TILE_HASHES * SHA256_LEN, TILE_PATH = 64 };
+enum {
+    TILE_HASHES = 256,
+    TILE_BYTES = TILE_HASHES * SHA256_LEN,
+    TILE_PATH = 64,
+    TILE_LEVELS = MERKLE_TILE_LEVELS /* 2^53 entries */
+};
 /* "tile/0/x001/x234/067", and with width < 256 the partial tile's ".p/<width>". */
-void tile_path(uint64_t tile, unsigned width, char out[TILE_PATH]);
+void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH]);
+/* What such a path names, "tile/entries/…" too (entries is then set). False: not one of the specification's. */
+struct tile_name {
+    bool entries;
+    unsigned level, width; /* width 1..256 */
+    uint64_t tile;
+};
+bool tile_name_read(struct slice path, struct tile_name *ret);
+/* Hashes that tile `tile` of `level` has in a tree of `size` entries: 0..256. */
+unsigned tile_width(unsigned level, uint64_t tile, uint64_t size);
 
-struct tiles {
-    const char *dir;  /* bor: the log's */
+struct tile_level {
     uint64_t tile;    /* the one being filled */
     unsigned n;       /* hashes in it */
-    unsigned partial; /* width of its partial file; 0: none */
-    bool check;       /* look at what is there and write only what differs: start-up */
-    uint64_t failed;  /* tiles that could not be written */
+    unsigned partial; /* width of its last partial file; 0: none */
+    bool lost;        /* its first hashes are not to be had: nothing is written before the next tile */
     struct sha256 hash[TILE_HASHES];
 };
-/* Begin at `size`, a multiple of 256. */
-void tiles_begin(struct tiles *t, const char *dir, uint64_t size);
-void tiles_push(struct tiles *t, const struct sha256 *leaf);
-void tiles_partial(struct tiles *t); /* the partial tile of the present size, in place of the last */
+struct tiles {
+    const char *dir; /* bor: the log's */
+    bool check;      /* look at what is there and write only what differs: start-up */
+    uint64_t failed; /* tiles that could not be written */
+    struct tile_level level[TILE_LEVELS];
+};
+/* Begin where the tree is, at a multiple of 256 entries. Partial tiles of the upper levels are taken up from the files,
+ * or derived, and must hash to the tree's own edge. */
+void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, struct digest *g);
+/* What merkle_push_noting said that a leaf completed. */
+void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n);
+/* The partial tiles of the present size; earlier ones stay until their tile is full. */
+void tiles_partial(struct tiles *t);
+
 /* Hashes of a stored tile: of width `width`, or of the full one. False: not there, or too short. */
-bool tile_read(const char *dir, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES]);
+bool tile_read(const char *dir, unsigned level, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES]);
+/* The same, and when there is no such file, derived from the level below, at last from the segments. */
+bool tile_get(const char *dir, unsigned level, uint64_t tile, unsigned width, struct digest *g,
+              struct sha256 ret[TILE_HASHES]);
+/* Root of n hashes of one level, n a power of two up to 256. Overwrites them. */
+struct sha256 tile_fold(struct sha256 *hash, unsigned n, struct digest *g);

@@ -297,14 +297,14 @@ static void tiles_again(void **state)
     assert_int_equal(world_open(&w), ERR_OK);
     world_fill(&w, 0, 200);
     world_close(&w);
-    assert_true(tile_read(w.dir, 0, TILE_HASHES, hash));
-    assert_true(tile_read(w.dir, 1, 401 - 256, hash));
+    assert_true(tile_read(w.dir, 0, 0, TILE_HASHES, hash));
+    assert_true(tile_read(w.dir, 0, 1, 401 - 256, hash));
     snprintf(command, sizeof command, "rm -rf %s/tile", w.dir);
     assert_int_equal(system(command), 0);
     assert_int_equal(world_open(&w), ERR_OK);
     world_close(&w);
-    assert_true(tile_read(w.dir, 0, TILE_HASHES, hash));
-    assert_true(tile_read(w.dir, 1, 401 - 256, hash));
+    assert_true(tile_read(w.dir, 0, 0, TILE_HASHES, hash));
+    assert_true(tile_read(w.dir, 0, 1, 401 - 256, hash));
 }
 
 static void tile_names(void **state)
@@ -320,7 +320,7 @@ static void tile_names(void **state)
                   { 1000, 5, "tile/0/x001/000.p/5" } };
     for (size_t i = 0; i < 4; i++) {
         char path[TILE_PATH];
-        tile_path(cases[i].tile, cases[i].width, path);
+        tile_path(0, cases[i].tile, cases[i].width, path);
         assert_string_equal(path, cases[i].want);
     }
 }
