@@ -10,6 +10,7 @@
  * touches it. Offline functions (verify, search) read files only and may run in any thread or process. */
 #include "audit/witness.h"
 #include "base/sql/sql.h"
+#include "audit/search.h"
 
 /* ---- records; the last kind is the log's own: it opens a segment and lists the open intents ---- */
 enum audit_kind {
@@ -163,7 +164,7 @@ enum err audit_outbox_replay(struct sql_tx *tx, const struct audit_log *l,
                              enum err (*fn)(void *arg, uint64_t act, struct slice line), void *arg,
                              struct diags *d) MUST_CHECK;
 
-/* ---- offline: verify and search ---- */
+/* ---- offline: verify; questions are in audit/search.h ---- */
 struct audit_report {
     uint64_t first, size; /* records looked at: [first, first + size) */
     uint64_t segments, bytes;
@@ -185,16 +186,5 @@ struct audit_report {
  * unreadable files. */
 enum err audit_verify(const char *dir, struct slice vkey, void (*progress)(void *arg, uint64_t done, uint64_t total),
                       void *arg, struct audit_report *ret, struct diags *d) MUST_CHECK;
-struct audit_filter { /* empty: any; all given must hold */
-    struct slice subject, resource, grant, reason, kind, operator_, case_, purpose, pseudonym, exchange;
-    int64_t from, to; /* wall ms, 0: open */
-    uint64_t after;   /* index to begin behind; UINT64_MAX: from the start */
-    bool newest_first;
-    uint32_t limit; /* 1..1000 */
-};
-/* fn gets each matching line, no LF, until it returns false; subject finds acts' authors too. *more: others exist. */
-enum err audit_search(const char *dir, const struct audit_filter *f,
-                      bool (*fn)(void *arg, uint64_t index, struct slice line), void *arg, bool *more,
-                      struct diags *d) MUST_CHECK;
 /* The signed-note verifier key "<origin>+<hex>+<base64>" of a public key. */
 enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], struct buf *out) MUST_CHECK;

@@ -1,0 +1,393 @@
+/* The index's thread: it takes in what is on disk, reads the segments from where the index ends, and follows the log,
+ * at most TICK_MS behind, at once when a question waits. It reads files and two atomics of the log, nothing else; it
+ * takes no lock that a worker or the log's writer takes. Invariant: records [first, next) are in parts and draft. */
+#include "audit/index.h"
+#include <errno.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { TICK_MS = 500, RETRY_MS = 5000, BATCH = 256, NICE = 5 };
+
+uint64_t index_log_size(const struct audit_index *x)
+{
+    struct audit_status s;
+    if (x->log == NULL)
+        return UINT64_MAX;
+    audit_status(x->log, &s);
+    return s.size;
+}
+
+/* ---- lists ---- */
+static bool room_for(void **list, size_t n, size_t *room, size_t size)
+{
+    if (n < *room)
+        return true;
+    size_t more = *room ? *room * 2 : 64;
+    void *p = mem_grow(*list, more * size);
+    if (p == NULL)
+        return false;
+    *list = p;
+    *room = more;
+    return true;
+}
+
+enum err index_add_part(struct audit_index *x, struct part *p)
+{
+    void *list = x->parts;
+    bool ok = room_for(&list, x->n_parts, &x->parts_room, sizeof *x->parts);
+    x->parts = list;
+    if (!ok) {
+        part_unref(p);
+        return ERR_NOMEM;
+    }
+    x->parts[x->n_parts++] = p;
+    x->bytes += p->map_n;
+    x->next = p->h.first + p->h.n;
+    x->segment = p->h.segment;
+    x->offset = p->h.to;
+    if (p->h.at_last != 0)
+        x->at_last = p->h.at_last;
+    return ERR_OK;
+}
+
+/* ---- records that belong to a sealed row ---- */
+static enum err late_add(struct audit_index *x, const struct part *p, uint16_t row, const struct term_facts *f)
+{
+    void *list = x->late;
+    bool ok = room_for(&list, x->n_late, &x->late_room, sizeof *x->late);
+    x->late = list;
+    if (!ok)
+        return ERR_NOMEM;
+    x->late[x->n_late++] = (struct part_late){
+        .first = p->h.first, .row = row, .cut = f->kind == AUDIT_CUT, .result = (uint8_t)f->result, .index = x->next
+    };
+    return ERR_OK;
+}
+
+static bool is_intent_of(const struct part *p, uint16_t row, const struct term_facts *f)
+{
+    return row < p->h.rows && p->rows[row].kind == AUDIT_INTENT && p->rows[row].part == (uint16_t)f->part;
+}
+
+/* Newest part first: most come moments after their part was sealed. Without an intent (it was pruned) a row of its own.
+ */
+static enum err take_late(struct audit_index *x, const struct term_facts *f)
+{
+    for (size_t i = x->n_parts; i-- > 0;) {
+        const struct part *p = x->parts[i];
+        struct part_list l = part_find(p, f->exchange);
+        uint16_t row = 0;
+        for (uint32_t n = 0; part_list_at(&l, n, &row); n++) {
+            if (is_intent_of(p, row, f))
+                return late_add(x, p, row, f);
+        }
+    }
+    return draft_own(&x->draft, f);
+}
+
+static enum err part_replace(struct audit_index *x, size_t i)
+{
+    char path[PATH_MAX];
+    struct part *p = NULL;
+    enum err e = part_rewrite(x->parts[i], x->dir, x->late, x->n_late);
+    if (e == ERR_OK)
+        e = index_part_path(x, x->parts[i]->h.first, path);
+    if (e == ERR_OK)
+        e = part_open(path, &p);
+    if (e != ERR_OK)
+        return e;
+    x->bytes += p->map_n - x->parts[i]->map_n;
+    part_unref(x->parts[i]);
+    x->parts[i] = p;
+    return ERR_OK;
+}
+
+/* Before the draft that knows of them is sealed: a crash in between brings them again, to the same effect. */
+static enum err late_write(struct audit_index *x)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < x->n_parts; i++) {
+        bool any = false;
+        for (size_t k = 0; k < x->n_late && !any; k++)
+            any = x->late[k].first == x->parts[i]->h.first;
+        if (any)
+            e = part_replace(x, i);
+    }
+    if (e == ERR_OK)
+        x->n_late = 0;
+    return e;
+}
+
+/* ---- building ---- */
+static enum err seal(struct audit_index *x)
+{
+    char path[PATH_MAX];
+    struct part *p = NULL;
+    uint64_t first = x->draft.h.first;
+    enum err e = late_write(x);
+    if (e == ERR_OK)
+        e = draft_seal(&x->draft, x->dir);
+    if (e == ERR_OK)
+        e = index_part_path(x, first, path);
+    if (e == ERR_OK)
+        e = part_open(path, &p);
+    if (e == ERR_OK)
+        e = index_add_part(x, p);
+    x->drafting = false;
+    if (e != ERR_OK)
+        index_drop_from(x, first); /* no room, most likely: once more later, from the segments */
+    return e;
+}
+
+static enum err take_record(struct audit_index *x, struct slice line, uint64_t offset)
+{
+    struct term_facts f;
+    if (!x->drafting)
+        draft_begin(&x->draft, x->segment, x->next, offset, x->seed, x->at_last);
+    x->drafting = true;
+    enum err e = draft_add(&x->draft, line, offset, &f);
+    if (e == ERR_NOT_FOUND)
+        e = take_late(x, &f);
+    if (e != ERR_OK)
+        return e;
+    x->next++;
+    x->offset = offset + line.n + 1;
+    if (x->draft.h.at_last != 0)
+        x->at_last = x->draft.h.at_last;
+    return ERR_OK;
+}
+
+/* Up to BATCH records below `limit`; *end: nothing further can be read here now. */
+static enum err take_batch(struct audit_index *x, struct logscan *s, uint64_t limit, bool *end)
+{
+    struct slice line;
+    uint64_t index, offset;
+    enum err e = ERR_OK;
+    for (unsigned i = 0; e == ERR_OK && i < BATCH && x->next < limit; i++) {
+        if (logscan_next(s, &line, &offset) != LOGSCAN_LINE || !logline_check(line, &index) || index != x->next) {
+            *end = true;
+            return ERR_OK;
+        }
+        e = take_record(x, line, offset);
+        if (e == ERR_OK && x->draft.h.n == PART_RECORDS)
+            e = seal(x);
+    }
+    return e;
+}
+
+static enum err take_segment(struct audit_index *x, uint64_t limit, bool closed)
+{
+    char path[PATH_MAX];
+    struct logscan s;
+    bool end = false;
+    enum err e = segment_path(x->dir, x->segment, path, sizeof path);
+    if (e == ERR_OK)
+        e = logscan_open(&s, path, x->offset);
+    if (e != ERR_OK)
+        return e;
+    while (e == ERR_OK && !end && x->next < limit && !x->stop && x->discard_from == UINT64_MAX) {
+        pthread_mutex_lock(&x->lock);
+        e = take_batch(x, &s, limit, &end);
+        pthread_cond_broadcast(&x->moved);
+        pthread_mutex_unlock(&x->lock);
+    }
+    logscan_close(&s);
+    pthread_mutex_lock(&x->lock);
+    if (e == ERR_OK && closed && x->next == limit && x->drafting)
+        e = seal(x);
+    x->failed = e != ERR_OK || (end && (closed || x->log != NULL)) ? x->next : UINT64_MAX;
+    pthread_mutex_unlock(&x->lock);
+    return e != ERR_OK ? e : end ? ERR_NOT_FOUND : ERR_OK;
+}
+
+/* Record `next` begins a segment: what the draft has is of the one before it. */
+static enum err next_segment(struct audit_index *x)
+{
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&x->lock);
+    if (x->drafting)
+        e = seal(x);
+    x->segment = x->next;
+    x->offset = 0;
+    pthread_mutex_unlock(&x->lock);
+    return e;
+}
+
+/* Read on, segment by segment, to the end of what may be read. */
+static enum err follow(struct audit_index *x)
+{
+    struct segment_list l;
+    uint64_t size = index_log_size(x);
+    if (x->next >= size)
+        return ERR_OK;
+    enum err e = segment_list_read(x->dir, &l, NULL);
+    for (size_t i = 0; e == ERR_OK && i < l.n && x->next < size && !x->stop && x->discard_from == UINT64_MAX; i++) {
+        bool closed = i + 1 < l.n && l.first[i + 1] <= size;
+        uint64_t limit = closed ? l.first[i + 1] : size;
+        if (l.first[i] > x->next || limit <= x->next)
+            continue;
+        if (l.first[i] == x->next)
+            e = next_segment(x);
+        if (e == ERR_OK)
+            e = take_segment(x, limit, closed);
+    }
+    segment_list_done(&l);
+    return e;
+}
+
+static void index_discard(struct audit_index *x)
+{
+    pthread_mutex_lock(&x->lock);
+    index_drop_from(x, x->discard_from);
+    x->discard_from = UINT64_MAX;
+    pthread_mutex_unlock(&x->lock);
+}
+
+static void index_sleep(struct audit_index *x, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&x->lock);
+    if (!x->stop && x->discard_from == UINT64_MAX)
+        pthread_cond_timedwait(&x->wake, &x->lock, &until);
+    pthread_mutex_unlock(&x->lock);
+}
+
+static void *index_main(void *arg)
+{
+    struct audit_index *x = arg;
+    (void)setpriority(PRIO_PROCESS, 0, NICE); /* this thread's alone: exchanges go first */
+    while (!x->stop && index_load(x) != ERR_OK)
+        index_sleep(x, RETRY_MS);
+    while (!x->stop) {
+        if (x->discard_from != UINT64_MAX)
+            index_discard(x);
+        enum err e = follow(x);
+        index_sleep(x, e == ERR_OK || x->log == NULL ? TICK_MS : RETRY_MS);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+static struct audit_index *index_free(struct audit_index *x)
+{
+    if (x == NULL)
+        return NULL;
+    for (size_t i = 0; i < x->n_parts; i++)
+        part_unref(x->parts[i]);
+    mem_free(x->parts);
+    mem_free(x->late);
+    draft_done(&x->draft);
+    pthread_cond_destroy(&x->wake);
+    pthread_cond_destroy(&x->moved);
+    pthread_mutex_destroy(&x->lock);
+    mem_free(x->dir);
+    return mem_free(x);
+}
+
+static void index_locks(struct audit_index *x)
+{
+    pthread_condattr_t a;
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(&x->wake, &a);
+    pthread_cond_init(&x->moved, &a);
+    pthread_condattr_destroy(&a);
+}
+
+static enum err index_folder(const struct audit_index *x, struct diags *d)
+{
+    struct arena a;
+    arena_init(&a, 2 * PATH_MAX);
+    char *path = path_join(&a, x->dir, "index");
+    enum err e = path == NULL ? ERR_NOMEM : dir_make(path, 0700, d);
+    arena_done(&a);
+    return e;
+}
+
+enum err audit_index_open(const char *dir, const struct audit_log *log, struct audit_index **ret, struct diags *d)
+{
+    struct audit_index *x = mem_zalloc(sizeof *x);
+    if (x == NULL)
+        return ERR_NOMEM;
+    index_locks(x);
+    x->log = log;
+    x->discard_from = x->failed = UINT64_MAX;
+    x->dir = mem_dup(slice_of(dir));
+    enum err e = x->dir == NULL ? ERR_NOMEM : draft_init(&x->draft);
+    if (e == ERR_OK)
+        e = index_folder(x, d);
+    if (e == ERR_OK)
+        e = random_bytes(&x->seed, sizeof x->seed);
+    if (e == ERR_OK && pthread_create(&x->thread, NULL, index_main, x) != 0)
+        e = diag_add(d, ERR_SYS, 0, 0, "cannot start the index's thread", "无法启动索引线程");
+    if (e != ERR_OK) {
+        index_free(x);
+        return e;
+    }
+    x->running = true;
+    *ret = x;
+    return ERR_OK;
+}
+
+struct audit_index *audit_index_close(struct audit_index *x)
+{
+    if (x == NULL)
+        return NULL;
+    pthread_mutex_lock(&x->lock);
+    x->stop = true;
+    pthread_cond_broadcast(&x->wake);
+    pthread_cond_broadcast(&x->moved);
+    pthread_mutex_unlock(&x->lock);
+    if (x->running)
+        pthread_join(x->thread, NULL);
+    return index_free(x);
+}
+
+void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
+{
+    uint64_t size = index_log_size(x);
+    pthread_mutex_lock(&x->lock);
+    *ret = (struct audit_index_status){ .first = x->first,
+                                        .indexed = x->next,
+                                        .size = x->log != NULL ? size : x->next,
+                                        .parts = x->n_parts,
+                                        .bytes = x->bytes,
+                                        .discarded = x->discarded,
+                                        .failed = x->failed };
+    for (size_t i = 0; i < x->n_parts; i++)
+        ret->elapsed_ms += x->parts[i]->h.elapsed_ms;
+    ret->elapsed_ms += x->drafting ? x->draft.h.elapsed_ms : 0;
+    pthread_mutex_unlock(&x->lock);
+}
+
+bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000 + 1;
+    pthread_mutex_lock(&x->lock);
+    while (x->next < size && !x->stop) {
+        pthread_cond_signal(&x->wake);
+        if (pthread_cond_timedwait(&x->moved, &x->lock, &until) == ETIMEDOUT)
+            break;
+    }
+    bool there = x->next >= size;
+    pthread_mutex_unlock(&x->lock);
+    return there;
+}
+
+void audit_index_rebuild(struct audit_index *x)
+{
+    pthread_mutex_lock(&x->lock);
+    x->discard_from = 0;
+    pthread_cond_signal(&x->wake);
+    pthread_mutex_unlock(&x->lock);
+}

@@ -1,0 +1,249 @@
+/* What a start finds in <dir>/index, and whether it is of this log. A part fits when its file is whole (digest), when
+ * it continues the part before it, and when its first and last record stand in the segment where it says, with the
+ * checksum that it says. audit_index_check reads everything. Invariant: parts[0..n_parts) cover [first, next) of the
+ * log without a hole; a file that does not fit is removed with all behind it. */
+#include "audit/index.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err index_part_path(const struct audit_index *x, uint64_t first, char out[PATH_MAX])
+{
+    char name[PART_NAME];
+    part_name(first, name);
+    int n = snprintf(out, PATH_MAX, "%s/index/%s", x->dir, name);
+    return n > 0 && n < PATH_MAX ? ERR_OK : ERR_TOO_LARGE;
+}
+
+static void part_remove(const struct audit_index *x, uint64_t first)
+{
+    char path[PATH_MAX];
+    if (index_part_path(x, first, path) == ERR_OK)
+        unlink(path);
+}
+
+void index_drop_from(struct audit_index *x, uint64_t first)
+{
+    while (x->n_parts > 0 && x->parts[x->n_parts - 1]->h.first >= first) {
+        struct part *p = x->parts[--x->n_parts];
+        part_remove(x, p->h.first);
+        x->bytes -= p->map_n;
+        x->discarded++;
+        part_unref(p);
+    }
+    const struct part *last = x->n_parts > 0 ? x->parts[x->n_parts - 1] : NULL;
+    x->next = last ? last->h.first + last->h.n : x->first;
+    x->segment = last ? last->h.segment : x->first;
+    x->offset = last ? last->h.to : 0;
+    x->at_last = last ? last->h.at_last != 0 ? last->h.at_last : last->h.at_before : 0;
+    x->drafting = false;
+    x->n_late = 0;
+}
+
+/* ---- the files ---- */
+struct names {
+    uint64_t *first; /* own */
+    size_t n, room;
+};
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static enum err names_read(const struct audit_index *x, struct names *ret)
+{
+    char path[PATH_MAX];
+    enum err e = ERR_OK;
+    int n = snprintf(path, sizeof path, "%s/index", x->dir);
+    DIR *folder = n > 0 && n < PATH_MAX ? opendir(path) : NULL;
+    if (folder == NULL)
+        return ERR_SYS;
+    for (struct dirent *f; e == ERR_OK && (f = readdir(folder)) != NULL;) {
+        struct slice name = slice_of(f->d_name);
+        uint64_t first;
+        if (name.n != PART_NAME - 1 || !slice_ends(name, SLICE(".part")) ||
+            !slice_u64(slice_sub(name, 0, 16), 0, (1ull << 53) - 1, &first))
+            continue;
+        if (ret->n == ret->room) {
+            size_t room = ret->room ? ret->room * 2 : 64;
+            uint64_t *more = mem_grow(ret->first, room * sizeof *more);
+            e = more == NULL ? ERR_NOMEM : ERR_OK;
+            ret->first = more != NULL ? more : ret->first;
+            ret->room = more != NULL ? room : ret->room;
+        }
+        if (e == ERR_OK)
+            ret->first[ret->n++] = first;
+    }
+    closedir(folder);
+    if (ret->n > 1)
+        qsort(ret->first, ret->n, sizeof *ret->first, ascending);
+    return e;
+}
+
+/* ---- does a part fit the log? ---- */
+/* Segments hold a part's records when one begins at h.segment and none begins inside the part. */
+static bool segments_fit(const struct segment_list *l, const struct part_head *h)
+{
+    bool found = false;
+    for (size_t i = 0; i < l->n; i++) {
+        found = found || l->first[i] == h->segment;
+        if (l->first[i] > h->first && l->first[i] < h->first + h->n)
+            return false;
+    }
+    return found;
+}
+
+/* The record `n` behind the part's first stands in the segment; its checksum and the offset behind it. */
+static bool record_fits(const struct audit_index *x, const struct part *p, uint64_t n, char sum[LOGLINE_CRC_N],
+                        uint64_t *end)
+{
+    char path[PATH_MAX];
+    struct logscan s;
+    struct slice line = { 0 };
+    uint64_t index = 0, offset = 0;
+    unsigned skip;
+    bool ok = segment_path(x->dir, p->h.segment, path, sizeof path) == ERR_OK &&
+              logscan_open(&s, path, part_mark(p, n, &skip)) == ERR_OK;
+    if (!ok)
+        return false;
+    for (unsigned i = 0; ok && i <= skip; i++)
+        ok = logscan_next(&s, &line, &offset) == LOGSCAN_LINE;
+    ok = ok && logline_check(line, &index) && index == p->h.first + n;
+    if (ok)
+        memcpy(sum, line.p + LOGLINE_CRC, LOGLINE_CRC_N);
+    *end = offset + line.n + 1;
+    logscan_close(&s);
+    return ok;
+}
+
+static bool part_fits(const struct audit_index *x, const struct segment_list *l, const struct part *p)
+{
+    const struct part *before = x->n_parts > 0 ? x->parts[x->n_parts - 1] : NULL;
+    char sum[LOGLINE_CRC_N];
+    uint64_t end;
+    bool begins = p->h.first == p->h.segment;
+    if (p->h.first != x->next || (before != NULL && p->h.seed != x->seed) || !segments_fit(l, &p->h))
+        return false;
+    if (begins ? p->h.from != 0 : before != NULL && (before->h.segment != p->h.segment || before->h.to != p->h.from))
+        return false;
+    return p->h.first + p->h.n <= index_log_size(x) && record_fits(x, p, 0, sum, &end) &&
+           record_fits(x, p, p->h.n - 1, sum, &end) && end == p->h.to && memcmp(sum, p->h.last_sum, sizeof sum) == 0;
+}
+
+static enum err load_one(struct audit_index *x, const struct segment_list *l, uint64_t first, bool *fits)
+{
+    char path[PATH_MAX];
+    struct part *p = NULL;
+    enum err e = index_part_path(x, first, path);
+    *fits = false;
+    if (e == ERR_OK)
+        e = part_open(path, &p);
+    if (e != ERR_OK)
+        return e == ERR_NOMEM ? e : ERR_OK;
+    pthread_mutex_lock(&x->lock);
+    *fits = part_fits(x, l, p);
+    if (*fits && x->n_parts == 0)
+        x->seed = p->h.seed;
+    e = *fits ? index_add_part(x, p) : ERR_OK;
+    pthread_mutex_unlock(&x->lock);
+    if (!*fits)
+        part_unref(p);
+    return e;
+}
+
+static enum err load_all(struct audit_index *x, const struct segment_list *l, const struct names *names)
+{
+    enum err e = ERR_OK;
+    bool fits = true;
+    for (size_t i = 0; e == ERR_OK && i < names->n; i++) {
+        bool pruned = names->first[i] < x->first;
+        if (!pruned && fits)
+            e = load_one(x, l, names->first[i], &fits);
+        if (e != ERR_OK || (fits && !pruned))
+            continue;
+        part_remove(x, names->first[i]);
+        x->discarded += !pruned;
+    }
+    return e;
+}
+
+enum err index_load(struct audit_index *x)
+{
+    struct segment_list list = { 0 };
+    struct names names = { 0 };
+    enum err e = segment_list_read(x->dir, &list, NULL);
+    if (e == ERR_OK)
+        e = names_read(x, &names);
+    if (e == ERR_OK) {
+        pthread_mutex_lock(&x->lock);
+        x->first = list.n > 0 ? list.first[0] : 0;
+        index_drop_from(x, 0);
+        pthread_mutex_unlock(&x->lock);
+        e = load_all(x, &list, &names);
+    }
+    mem_free(names.first);
+    segment_list_done(&list);
+    return e;
+}
+
+/* ---- the whole comparison ---- */
+static bool part_agrees(const struct audit_index *x, const struct part *p, struct digest *g)
+{
+    char path[PATH_MAX];
+    struct logscan s;
+    struct slice line;
+    uint64_t index, offset;
+    if (segment_path(x->dir, p->h.segment, path, sizeof path) != ERR_OK || logscan_open(&s, path, p->h.from) != ERR_OK)
+        return false;
+    bool ok = true;
+    digest_begin(g);
+    for (uint64_t i = 0; ok && i < p->h.n; i++) {
+        ok = logscan_next(&s, &line, &offset) == LOGSCAN_LINE && logline_check(line, &index) &&
+             index == p->h.first + i && (i % PART_MARK != 0 || p->marks[i / PART_MARK] == offset);
+        if (ok)
+            digest_add(g, slice_sub(line, LOGLINE_CRC, LOGLINE_CRC_N));
+    }
+    logscan_close(&s);
+    struct sha256 sums = digest_end(g);
+    return ok && memcmp(&sums, &p->h.sums, sizeof sums) == 0;
+}
+
+/* The part that begins at or behind `first`, counted; NULL: there is none. */
+static struct part *part_from(struct audit_index *x, uint64_t first)
+{
+    struct part *p = NULL;
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; p == NULL && i < x->n_parts; i++) {
+        if (x->parts[i]->h.first >= first)
+            p = part_ref(x->parts[i]);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return p;
+}
+
+enum err audit_index_check(struct audit_index *x, uint64_t *ret_bad, struct diags *d)
+{
+    struct digest *g = digest_new();
+    struct part *p;
+    if (g == NULL)
+        return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
+    *ret_bad = UINT64_MAX;
+    for (uint64_t at = 0; *ret_bad == UINT64_MAX && (p = part_from(x, at)) != NULL; part_unref(p)) {
+        at = p->h.first + p->h.n;
+        if (part_agrees(x, p, g))
+            continue;
+        *ret_bad = p->h.first;
+        pthread_mutex_lock(&x->lock);
+        if (x->discard_from > p->h.first)
+            x->discard_from = p->h.first;
+        pthread_cond_signal(&x->wake);
+        pthread_mutex_unlock(&x->lock);
+    }
+    digest_free(g);
+    return ERR_OK;
+}

@@ -1,0 +1,219 @@
+/* Sealed parts: mapping, checking, finding rows by term. Invariant: what part_open returned has all its sections inside
+ * the mapping, and no list reaches out of `lists`; row numbers in lists are checked where they are used. */
+#include "audit/part.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void part_name(uint64_t first, char out[PART_NAME])
+{
+    snprintf(out, PART_NAME, "%016llu.part", (unsigned long long)(first % 10000000000000000ull));
+}
+
+struct part *part_ref(struct part *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void part_unref(struct part *p)
+{
+    if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (p->map != NULL)
+        munmap(p->map, p->map_n);
+    mem_free(p);
+}
+
+static size_t bitmap_bytes(uint64_t rows)
+{
+    return (size_t)((rows + 15) / 16 * 2);
+}
+
+/* Bytes of a term's list; 0: the term names its row itself. */
+static size_t term_bytes(const struct part_term *t, uint64_t rows)
+{
+    if (t->n == 1)
+        return 0;
+    return t->n > rows / 16 ? bitmap_bytes(rows) : (size_t)t->n * 2;
+}
+
+static bool terms_check(const struct part *p)
+{
+    for (uint64_t i = 0; i < p->h.terms; i++) {
+        const struct part_term *t = &p->terms[i];
+        size_t bytes = term_bytes(t, p->h.rows);
+        if (t->n == 0 || t->n > p->h.rows || (i > 0 && t[-1].hash >= t->hash))
+            return false;
+        if (bytes == 0 ? t->at >= p->h.rows : t->at % 2 != 0 || t->at > p->h.lists || bytes > p->h.lists - t->at)
+            return false;
+    }
+    return true;
+}
+
+static bool rows_check(const struct part *p)
+{
+    for (uint64_t i = 0; i < p->h.rows; i++) {
+        if (p->rows[i].index >= p->h.n)
+            return false;
+    }
+    for (uint64_t i = 0; i < p->h.loose; i++) {
+        if (p->loose[i] >= p->h.rows)
+            return false;
+    }
+    return true;
+}
+
+/* Places the sections; false when they do not make up the file. */
+static bool part_lay(struct part *p)
+{
+    const struct part_head *h = &p->h;
+    if (memcmp(h->magic, PART_MAGIC, sizeof h->magic) != 0 || h->version != PART_VERSION || h->endian != PART_ENDIAN ||
+        h->n == 0 || h->n > PART_RECORDS || h->rows > h->n || h->marks != (h->n + PART_MARK - 1) / PART_MARK ||
+        h->terms > p->map_n || h->lists > p->map_n || h->lists % 2 != 0 || h->loose > h->rows)
+        return false;
+    const char *at = (const char *)p->map + sizeof *h;
+    p->rows = (const struct part_row *)(const void *)at;
+    at += h->rows * sizeof *p->rows;
+    p->marks = (const uint64_t *)(const void *)at;
+    at += h->marks * sizeof *p->marks;
+    p->terms = (const struct part_term *)(const void *)at;
+    at += h->terms * sizeof *p->terms;
+    p->lists = (const uint8_t *)at;
+    at += h->lists;
+    p->loose = (const uint16_t *)(const void *)at;
+    at += h->loose * sizeof *p->loose;
+    return at == (const char *)p->map + p->map_n;
+}
+
+struct sha256 part_digest(const struct part_head *h, struct slice rest, struct digest *g)
+{
+    struct part_head copy = *h;
+    memset(&copy.digest, 0, sizeof copy.digest);
+    digest_begin(g);
+    digest_add(g, slice_make(&copy, sizeof copy));
+    digest_add(g, rest);
+    return digest_end(g);
+}
+
+static bool digest_check(const struct part *p)
+{
+    struct digest *g = digest_new();
+    struct slice rest = slice_make((const char *)p->map + sizeof p->h, p->map_n - sizeof p->h);
+    if (g == NULL)
+        return false;
+    struct sha256 sum = part_digest(&p->h, rest, g);
+    digest_free(g);
+    return memcmp(&sum, &p->h.digest, sizeof sum) == 0;
+}
+
+static enum err part_map(struct part *p, const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYS;
+    enum err e = fstat(fd, &st) == 0 ? ERR_OK : ERR_SYS;
+    if (e == ERR_OK && (st.st_size < (off_t)sizeof p->h || st.st_size > UINT32_MAX))
+        e = ERR_CORRUPT;
+    if (e == ERR_OK) {
+        p->map_n = (size_t)st.st_size;
+        p->map = mmap(NULL, p->map_n, PROT_READ, MAP_SHARED, fd, 0);
+        if (p->map == MAP_FAILED) {
+            p->map = NULL;
+            e = ERR_SYS;
+        }
+    }
+    close(fd);
+    return e;
+}
+
+enum err part_open(const char *path, struct part **ret)
+{
+    struct part *p = mem_zalloc(sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    atomic_store(&p->refs, 1);
+    enum err e = part_map(p, path);
+    if (e == ERR_OK) {
+        memcpy(&p->h, p->map, sizeof p->h);
+        if (!part_lay(p) || !digest_check(p) || !terms_check(p) || !rows_check(p))
+            e = ERR_CORRUPT;
+    }
+    if (e != ERR_OK) {
+        part_unref(p);
+        return e;
+    }
+    *ret = p;
+    return ERR_OK;
+}
+
+uint64_t part_mark(const struct part *p, uint64_t n, unsigned *skip)
+{
+    *skip = (unsigned)(n % PART_MARK);
+    return p->marks[n / PART_MARK];
+}
+
+struct part_list part_find(const struct part *p, uint64_t hash)
+{
+    uint64_t low = 0, high = p->h.terms;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2;
+        if (p->terms[mid].hash < hash)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low == p->h.terms || p->terms[low].hash != hash)
+        return (struct part_list){ 0 };
+    const struct part_term *t = &p->terms[low];
+    struct part_list l = { .n = t->n };
+    if (t->n == 1)
+        l.one = (uint16_t)t->at;
+    else if (t->n > p->h.rows / 16)
+        l.bits = p->lists + t->at;
+    else
+        l.numbers = (const uint16_t *)(const void *)(p->lists + t->at);
+    return l;
+}
+
+static void mark(uint8_t bits[PART_BITS], uint64_t rows, uint16_t row)
+{
+    if (row < rows)
+        bits[row / 8] |= (uint8_t)(1u << (row % 8));
+}
+
+void part_list_mark(const struct part_list *l, uint64_t rows, uint8_t bits[PART_BITS])
+{
+    if (l->bits != NULL) {
+        for (size_t i = 0; i < (rows + 7) / 8; i++)
+            bits[i] |= l->bits[i];
+        return;
+    }
+    uint16_t row = 0;
+    for (uint32_t i = 0; part_list_at(l, i, &row); i++)
+        mark(bits, rows, row);
+}
+
+bool part_list_at(const struct part_list *l, uint32_t n, uint16_t *ret)
+{
+    if (n >= l->n || l->bits != NULL)
+        return false;
+    *ret = l->numbers != NULL ? l->numbers[n] : l->one;
+    return true;
+}
+
+void part_late_apply(struct part_row *r, uint64_t first, const struct part_late *l)
+{
+    uint64_t behind = l->index - (first + r->index);
+    uint32_t delta = behind < UINT32_MAX ? (uint32_t)behind : 0;
+    if (l->cut)
+        r->cut = delta;
+    else
+        r->outcome = delta;
+    if (l->cut || r->result != AUDIT_WAS_CUT)
+        r->result = l->result;
+}

@@ -1,0 +1,116 @@
+#pragma once
+/* Parts of the search index: rows and terms of at most PART_RECORDS records of one segment. The newest is a draft in
+ * memory; a whole one is sealed into the immutable file <dir>/index/<first>.part and read by mapping it.
+ *
+ *   head | rows | marks | terms | lists | loose
+ *
+ * rows: one for each exchange and for each record that belongs to none, in the order of their first records.
+ * marks: file offset of each 16th record. terms: sorted hashes; each names one row, or a list of rows (16-bit numbers,
+ * or a bitmap where that is shorter). loose: rows whose outcome or cut came after the part was sealed; their late terms
+ * are in no list, so a question about results looks at them one by one.
+ *
+ * Thread rule: a draft belongs to who holds the index's lock; a sealed part never changes and is counted. */
+#include "audit/terms.h"
+#include "base/crypto/crypto.h"
+#include <stdatomic.h>
+
+enum { PART_RECORDS = 65536, PART_MARK = 16, PART_NAME = 16 + 5 + 1 };
+struct part_row {
+    int64_t at;                   /* wall ms of the first record */
+    uint32_t index, outcome, cut; /* first record, less part.first; the others: so many behind it, 0: none */
+    uint16_t part;                /* of a composite */
+    uint8_t kind, result;
+};
+struct part_term {
+    uint64_t hash;
+    uint32_t n, at; /* n 1: `at` is the row; else offset in lists of n numbers, or of a bitmap when n > rows / 16 */
+};
+/* What the part was built from, and what retention asks. */
+struct part_head {
+    char magic[8];
+    uint32_t version, endian;
+    uint64_t segment, first, n;                /* segment's first index; records [first, first + n) */
+    uint64_t from, to;                         /* their bytes in the segment */
+    uint64_t seed;                             /* of the terms */
+    uint64_t rows, marks, terms, lists, loose; /* how many; lists: bytes */
+    int64_t at_before, at_last;                /* wall ms of the last record before it, and in it; 0: none */
+    int64_t elapsed_ms;            /* from at_before to at_last, each step counted up to PART_STEP_MS, none below 0 */
+    int64_t row_from, row_to;      /* least and greatest time of a row */
+    int64_t exchange_at, other_at; /* newest record of an exchange, and of any other kind; 0: none */
+    char last_sum[8];              /* checksum of its last record */
+    struct sha256 sums;            /* of the records' checksums in order, each of which covers its line */
+    struct sha256 digest;          /* of the whole file, with this as zeros */
+};
+enum { PART_STEP_MS = 2 * 86400000, PART_VERSION = 1, PART_ENDIAN = 0x01020304 };
+#define PART_MAGIC "sluiceix"
+
+struct part {
+    struct part_head h;
+    const struct part_row *rows;
+    const uint64_t *marks;
+    const struct part_term *terms;
+    const uint8_t *lists;
+    const uint16_t *loose;
+    void *map; /* own */
+    size_t map_n;
+    _Atomic unsigned refs;
+};
+struct part *part_ref(struct part *p);
+void part_unref(struct part *p); /* NULL is ok */
+struct sha256 part_digest(const struct part_head *h, struct slice rest, struct digest *g);
+void part_name(uint64_t first, char out[PART_NAME]);
+/* Maps and checks a file: shape, digest, bounds. ERR_CORRUPT: not one of ours, or damaged. */
+enum err part_open(const char *path, struct part **ret) MUST_CHECK;
+/* Where the record stands that is `n` behind part.first: the offset of the nearest mark at or before it. */
+uint64_t part_mark(const struct part *p, uint64_t n, unsigned *skip);
+
+/* The rows of one term: none, one, numbers or bits. */
+struct part_list {
+    uint32_t n;
+    uint16_t one;
+    const uint16_t *numbers; /* n of them, ascending */
+    const uint8_t *bits;
+};
+struct part_list part_find(const struct part *p, uint64_t hash);
+enum { PART_BITS = PART_RECORDS / 8 };
+void part_list_mark(const struct part_list *l, uint64_t rows, uint8_t bits[PART_BITS]);
+/* The n-th row of a list that is no bitmap; false: there are not so many. */
+bool part_list_at(const struct part_list *l, uint32_t n, uint16_t *ret);
+
+/* A record that came after the part of its exchange was sealed. */
+struct part_late {
+    uint64_t first; /* of the part */
+    uint16_t row;
+    bool cut;
+    uint8_t result;
+    uint64_t index; /* of the outcome or cut */
+};
+void part_late_apply(struct part_row *r, uint64_t first, const struct part_late *l);
+
+struct draft_pair { /* a term of a row; 12 bytes, for there are millions */
+    uint32_t low, high, row;
+};
+struct draft {
+    struct part_head h;
+    struct part_row *rows;    /* own; PART_RECORDS */
+    uint64_t *marks;          /* own */
+    struct draft_pair *pairs; /* own */
+    size_t pairs_n, pairs_room;
+    uint32_t *joins;      /* own: row + 1 by exchange, open addressing; */
+    uint64_t *join_terms; /* own: and the exchange's term */
+    struct digest *sums;  /* own */
+    struct terms terms;
+};
+enum { DRAFT_JOINS = 2 * PART_RECORDS };
+enum err draft_init(struct draft *d) MUST_CHECK; /* allocates; then draft_begin for each part */
+void draft_done(struct draft *d);
+void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t offset, uint64_t seed, int64_t at_before);
+/* The next record, its line and offset. ERR_NOT_FOUND: its intent is not in the draft (facts and terms are in
+ * d->terms): the caller looks elsewhere, then calls draft_late or draft_own. */
+enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct term_facts *f) MUST_CHECK;
+enum err draft_own(struct draft *d, const struct term_facts *f) MUST_CHECK; /* a row of its own for the last record */
+/* Writes <dir>/index/<first>.part, not synced: a torn one is found by its digest and built anew. */
+enum err draft_seal(struct draft *d, const char *dir) MUST_CHECK;
+/* The part again, with what came late. */
+enum err part_rewrite(const struct part *p, const char *dir, const struct part_late *late, size_t n) MUST_CHECK;
+void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS]); /* the rows of one term */

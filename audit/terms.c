@@ -1,0 +1,302 @@
+/* Terms of lines and of questions. Invariant: for each field both sides hash the same bytes: the raw JSON text as the
+ * renderer writes it, or a part of an identity's path for `who` and `department`. */
+#include "audit/terms.h"
+#include "audit/render.h"
+
+static const char *const result_names[AUDIT_RESULTS_] = {
+    [AUDIT_NO_RESULT] = "",  [AUDIT_GRANTED] = "granted", [AUDIT_DENIED] = "refused",         [AUDIT_FAILED] = "failed",
+    [AUDIT_WAS_CUT] = "cut", [AUDIT_OPEN] = "running",    [AUDIT_BROKEN_OFF] = "interrupted",
+};
+
+const char *audit_result_name(enum audit_result r)
+{
+    return (unsigned)r < AUDIT_RESULTS_ ? result_names[r] : "";
+}
+
+bool audit_result_find(struct slice name, enum audit_result *ret)
+{
+    for (unsigned r = AUDIT_GRANTED; r < AUDIT_RESULTS_; r++) {
+        if (slice_is(name, result_names[r])) {
+            *ret = (enum audit_result)r;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t term(uint64_t seed, enum term_field f, struct slice text)
+{
+    return slice_hash(text, seed + (uint64_t)f * 0x9e3779b97f4a7c15u);
+}
+
+static void add(struct terms *t, enum term_field f, struct slice text)
+{
+    if (text.n > 0 && t->n < TERMS_MAX)
+        t->hash[t->n++] = term(t->seed, f, text);
+}
+
+uint64_t term_result(uint64_t seed, enum audit_result r)
+{
+    return term(seed, TERM_RESULT, slice_of(audit_result_name(r)));
+}
+
+/* ---- lines ---- */
+static struct slice unquoted(struct slice raw)
+{
+    struct slice s;
+    return logline_plain(raw, &s) ? s : (struct slice){ 0 };
+}
+
+/* "spiffe://xinghe.example/dept/education/app/admission": department and, behind the class, the name. */
+static void add_identity(struct terms *t, struct slice raw)
+{
+    struct slice rest = unquoted(raw), department, name;
+    char who[256];
+    add(t, TERM_SUBJECT, raw);
+    if (!slice_starts(rest, SLICE("spiffe://")))
+        return;
+    for (int i = 0; i < 3; i++)
+        slice_cut(&rest, '/');
+    if (!slice_is(slice_cut(&rest, '/'), "dept"))
+        return;
+    department = slice_cut(&rest, '/');
+    slice_cut(&rest, '/');
+    name = rest;
+    add(t, TERM_DEPARTMENT, department);
+    if (name.n == 0 || department.n + 1 + name.n > sizeof who)
+        return;
+    memcpy(who, department.p, department.n);
+    who[department.n] = '/';
+    memcpy(who + department.n + 1, name.p, name.n);
+    add(t, TERM_WHO, slice_make(who, department.n + 1 + name.n));
+}
+
+static void add_resource(struct terms *t, struct slice raw)
+{
+    struct slice rest = unquoted(raw);
+    add(t, TERM_RESOURCE, raw);
+    if (slice_find(rest, '/') < rest.n)
+        add(t, TERM_DEPARTMENT, slice_cut(&rest, '/'));
+}
+
+static void add_items(struct terms *t, struct slice raw)
+{
+    struct logline_iter it = { .object = raw };
+    struct slice one;
+    while (logline_element(&it, &one))
+        add(t, TERM_ITEM, one);
+}
+
+/* {"id_no":{"hmac":"…"}}: the pseudonyms among the parameters. */
+static void add_params(struct terms *t, struct slice raw)
+{
+    struct logline_iter it = { .object = raw };
+    struct slice key, value, name, hex;
+    while (logline_next(&it, &key, &value)) {
+        struct logline_iter inner = { .object = value };
+        if (value.n > 0 && value.p[0] == '{' && logline_next(&inner, &name, &hex) && slice_is(name, "hmac"))
+            add(t, TERM_PERSON, unquoted(hex));
+    }
+}
+
+/* One line being taken apart. */
+struct taking {
+    struct terms *t;
+    struct term_facts *facts;
+    struct slice status, reason, verb, object, content;
+};
+
+static void take_exchange(struct taking *k, struct slice raw)
+{
+    k->facts->exchange = term(k->t->seed, TERM_EXCHANGE, raw);
+    add(k->t, TERM_EXCHANGE, raw);
+}
+
+static void take_part(struct taking *k, struct slice raw)
+{
+    uint64_t part;
+    if (slice_u64(raw, 0, UINT32_MAX, &part))
+        k->facts->part = (uint32_t)part;
+}
+
+static void take_at(struct taking *k, struct slice raw)
+{
+    if (!clock_parse(unquoted(raw), &k->facts->at))
+        k->facts->at = 0;
+}
+
+static void take_identity(struct taking *k, struct slice raw)
+{
+    add_identity(k->t, raw);
+}
+
+static void take_resource(struct taking *k, struct slice raw)
+{
+    add_resource(k->t, raw);
+}
+
+static void take_items(struct taking *k, struct slice raw)
+{
+    add_items(k->t, raw);
+}
+
+static void take_params(struct taking *k, struct slice raw)
+{
+    add_params(k->t, raw);
+}
+
+/* Fields by key: their term, what is kept of them until the line's end, a function for what is more than a value. */
+static const struct line_field {
+    struct slice key;
+    enum term_field field; /* 0: none */
+    size_t keep;           /* member of struct taking; 0: none */
+    void (*take)(struct taking *k, struct slice raw);
+} line_fields[] = {
+#define FIELD(name)  .key = { name, sizeof(name) - 1 }
+#define KEEP(member) .keep = offsetof(struct taking, member)
+    { FIELD("at"), .take = take_at },
+    { FIELD("exchange"), .take = take_exchange },
+    { FIELD("part"), .take = take_part },
+    { FIELD("subject"), .take = take_identity },
+    { FIELD("author"), .take = take_identity },
+    { FIELD("resource"), .take = take_resource },
+    { FIELD("items"), .take = take_items },
+    { FIELD("params"), .take = take_params },
+    { FIELD("reason"), .field = TERM_REASON, KEEP(reason) },
+    { FIELD("grant"), .field = TERM_GRANT },
+    { FIELD("purpose"), .field = TERM_PURPOSE },
+    { FIELD("operator"), .field = TERM_OPERATOR },
+    { FIELD("case"), .field = TERM_CASE },
+    { FIELD("verb"), .field = TERM_VERB, KEEP(verb) },
+    { FIELD("object"), .field = TERM_OBJECT, KEEP(object) },
+    { FIELD("status"), KEEP(status) },
+    { FIELD("content"), KEEP(content) },
+#undef FIELD
+#undef KEEP
+};
+
+static void take_field(struct taking *k, struct slice key, struct slice raw)
+{
+    for (size_t i = 0; i < sizeof line_fields / sizeof line_fields[0]; i++) {
+        const struct line_field *f = &line_fields[i];
+        if (!slice_eq(key, f->key))
+            continue;
+        if (f->field != 0)
+            add(k->t, f->field, raw);
+        if (f->keep != 0)
+            memcpy((char *)k + f->keep, &raw, sizeof raw);
+        if (f->take != NULL)
+            f->take(k, raw);
+        return;
+    }
+}
+
+/* What an act was about: its object is the resource or the grant itself, or its content names them. */
+static void take_act(struct taking *k)
+{
+    struct slice verb = unquoted(k->verb), v;
+    if (slice_starts(verb, SLICE("resource.")))
+        add_resource(k->t, k->object);
+    if (slice_starts(verb, SLICE("grant.")))
+        add(k->t, TERM_GRANT, k->object);
+    if (slice_starts(verb, SLICE("grant.")) && logline_field(k->content, "resource", &v))
+        add_resource(k->t, v);
+}
+
+/* An outcome that is no success, after its head had been told (status 200), ended an answer in the middle. */
+static enum audit_result result_of(enum audit_kind k, const struct taking *f)
+{
+    struct slice reason = unquoted(f->reason);
+    if (k == AUDIT_REFUSED)
+        return AUDIT_DENIED;
+    if (k == AUDIT_INTENT)
+        return AUDIT_OPEN;
+    if (k == AUDIT_CUT)
+        return AUDIT_WAS_CUT;
+    if (k != AUDIT_OUTCOME)
+        return AUDIT_NO_RESULT;
+    if (slice_is(reason, reason_info(REASON_GRANTED)->code))
+        return AUDIT_GRANTED;
+    if (slice_is(reason, reason_info(REASON_INTERRUPTED)->code))
+        return AUDIT_BROKEN_OFF;
+    return slice_is(f->status, "200") ? AUDIT_WAS_CUT : AUDIT_FAILED;
+}
+
+bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
+{
+    struct logline_iter it = { .object = line };
+    struct taking k = { .t = t, .facts = ret };
+    struct slice key, value;
+    *ret = (struct term_facts){ 0 };
+    t->n = 0;
+    if (!logline_kind(line, &ret->kind))
+        return false;
+    add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
+    while (logline_next(&it, &key, &value))
+        take_field(&k, key, value);
+    if (ret->kind == AUDIT_ACT)
+        take_act(&k);
+    ret->result = result_of(ret->kind, &k);
+    return true;
+}
+
+/* ---- questions ---- */
+static enum err add_rendered(struct terms *t, enum term_field f, const char *column, struct slice text)
+{
+    struct buf raw = BUF_INIT(4096);
+    struct json j;
+    if (text.n == 0)
+        return ERR_OK;
+    if (!render_as(column, text, &raw) && raw.failed == ERR_OK) {
+        json_init(&j, &raw); /* no text column of the table: exchange, reason, an item */
+        json_str(&j, text);
+    }
+    enum err e = raw.failed;
+    if (e == ERR_OK)
+        add(t, f, buf_slice(&raw));
+    buf_done(&raw);
+    return e;
+}
+
+enum err terms_of_question(struct terms *t, const struct audit_question *q)
+{
+    const struct {
+        enum term_field field;
+        const char *column; /* NULL: hashed as it is */
+        struct slice text;
+    } all[] = {
+        { TERM_SUBJECT, "subject", q->subject },
+        { TERM_WHO, NULL, q->who },
+        { TERM_DEPARTMENT, NULL, q->department },
+        { TERM_RESOURCE, "resource", q->resource },
+        { TERM_ITEM, "", q->item },
+        { TERM_GRANT, "grant", q->grant },
+        { TERM_PURPOSE, "purpose", q->purpose },
+        { TERM_OPERATOR, "operator", q->operator_ },
+        { TERM_CASE, "case", q->case_ },
+        { TERM_EXCHANGE, "", q->exchange },
+        { TERM_REASON, "", q->reason },
+        { TERM_KIND, NULL, q->kind },
+        { TERM_VERB, "verb", q->verb },
+        { TERM_OBJECT, "object", q->object },
+        { TERM_PERSON, NULL, q->pseudonym },
+    };
+    enum err e = ERR_OK;
+    t->n = 0;
+    for (size_t i = 0; e == ERR_OK && i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].column == NULL)
+            add(t, all[i].field, all[i].text);
+        else
+            e = add_rendered(t, all[i].field, all[i].column, all[i].text);
+    }
+    return e;
+}
+
+bool terms_hold(const struct terms *t, uint64_t hash)
+{
+    for (unsigned i = 0; i < t->n; i++) {
+        if (t->hash[i] == hash)
+            return true;
+    }
+    return false;
+}
