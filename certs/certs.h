@@ -7,6 +7,7 @@
  * counted and read by any thread. */
 #include "base/crypto/crypto.h"
 #include "base/doc/doc.h"
+#include "base/net/net.h"
 #include "base/sql/sql.h"
 
 struct x509_st;
@@ -34,6 +35,7 @@ struct certs_peer {
     char digest[65];                     /* SHA-256 of the leaf, hex; set also for refused ones */
     char serial[65];                     /* hex */
     int64_t not_after;                   /* wall ms */
+    int64_t path_until;                  /* the earliest not_after of leaf and path */
     struct sha256 path[CERTS_DEPTH_MAX]; /* what stands above the leaf: its issuer first, the anchor last */
     unsigned path_n;
 };
@@ -62,6 +64,24 @@ void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct
  * missing, the certificate expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these.
  * For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
+
+/* Until when this (verified) peer stays good by what is known now: the end of its path or of a revocation list; 0: it
+ * is not good. */
+int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
+
+/* ---- certificates that come again ---- */
+struct certs_shared { /* a peer as connections, kept sessions and threads share it: constant */
+    struct tls_peer head;
+    struct certs_peer peer;
+};
+struct certs_known;                               /* of one thread */
+struct certs_known *certs_known_new(size_t most); /* remembers at most so many, rounded up to eights; NULL: no memory */
+struct certs_known *certs_known_free(struct certs_known *k);
+/* certs_peer_verify, but the signatures above a certificate that was found good under the same trust are not verified
+ * again: it is known by its SHA-256, and only rechecked. *leaf becomes the copy that was kept, with a reference of its
+ * own. k NULL: remembers nothing; t NULL: nobody is known. NULL: no memory. The caller lets the peer go. */
+struct certs_shared *certs_known_verify(struct certs_known *k, struct certs_trust *t, struct x509_st **leaf,
+                                        struct stack_st_X509 *chain, int64_t now);
 
 /* The earliest end of the certificates in a PEM file, wall ms; nothing is verified. */
 enum err certs_file_expiry(const char *pem_file, int64_t *ret, struct diags *d) MUST_CHECK;

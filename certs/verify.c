@@ -94,6 +94,21 @@ static enum reason name_take(const struct certs_trust *t, X509 *leaf, struct cer
     return REASON_GRANTED;
 }
 
+/* The first end of a certificate on the path. */
+static bool path_ends(STACK_OF(X509) * path, int64_t *until)
+{
+    int64_t one;
+
+    *until = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(path); i++) {
+        if (!certs_time_read(X509_get0_notAfter(sk_X509_value(path, i)), &one))
+            return false;
+        if (one < *until)
+            *until = one;
+    }
+    return true;
+}
+
 static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path, int64_t now, struct certs_peer *p)
 {
     X509 *leaf = sk_X509_value(path, 0);
@@ -111,6 +126,8 @@ static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path
         !certs_time_read(X509_get0_notAfter(leaf), &p->not_after))
         return REASON_CERTIFICATE_INVALID;
     certs_hex(serial.b, serial.n, p->serial);
+    if (!path_ends(path, &p->path_until))
+        return REASON_CERTIFICATE_INVALID;
     return no_crl ? REASON_GRANTED : certs_path_revoked(t, p, &serial, now);
 }
 
@@ -165,7 +182,7 @@ enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_p
 
     if (p->verdict != REASON_GRANTED || p->path_n == 0 || !certs_name_read(slice_of(p->uri), &name))
         return REASON_CERTIFICATE_INVALID;
-    if (now > p->not_after)
+    if (now > p->not_after || now > p->path_until)
         return REASON_CERTIFICATE_EXPIRED;
     v = certs_vouch_find(t, &p->path[p->path_n - 1], &name);
     if (v == NULL)

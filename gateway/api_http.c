@@ -120,7 +120,7 @@ static void *on_open(void *arg, struct http_conn *http)
         return NULL;
     conn->control = c;
     conn->http = http;
-    conn->peer = http_conn_peer(http);
+    conn->peer = trust_peer(http_conn_peer(http));
     http_conn_address(http, conn->address, sizeof conn->address);
     conn->next = c->connections;
     conn->pprev = &c->connections;

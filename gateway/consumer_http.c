@@ -41,9 +41,8 @@ static void *on_open(void *arg, struct http_conn *http)
         return NULL;
     c->w = w;
     c->http = http;
-    c->peer = http_conn_peer(http);
-    c->trust_generation = w->snapshot->trust_generation;
-    c->checked = loop_now(w->loop);
+    c->peer = trust_peer(http_conn_peer(http));
+    c->trust_generation = 0; /* trust may have changed within the handshake: the first exchange looks again */
     http_conn_address(http, c->address, sizeof c->address);
     c->next = w->connections;
     c->pprev = &w->connections;

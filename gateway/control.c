@@ -180,8 +180,9 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     return ERR_OK;
 }
 
-void control_workers(struct control *c, struct worker *const *workers, unsigned n)
+void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions)
 {
+    c->sessions = sessions ? tls_sessions_ref(sessions) : NULL;
     c->n_workers = n < CONTROL_WORKERS_MAX ? n : CONTROL_WORKERS_MAX;
     memcpy(c->workers, workers, c->n_workers * sizeof *workers);
 }
@@ -297,6 +298,7 @@ struct control *control_free(struct control *c)
     c->queue_watch = watch_free(c->queue_watch);
     c->queue = audit_queue_free(c->queue);
     c->ca = c->ca ? certs_ca_free(c->ca) : NULL;
+    tls_sessions_unref(c->sessions);
     c->sql = c->sql ? sql_close(c->sql) : NULL;
     if (c->tls)
         tls_unref(c->tls);

@@ -22,8 +22,9 @@ struct control_config {
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold
  * yet (durable on return) and loads the first snapshot. */
 enum err control_new(const struct control_config *cfg, struct control **ret, struct diags *d) MUST_CHECK;
-/* The workers that get the snapshots. At the end: control_run returns, worker_stop each, control_free, audit_close. */
-void control_workers(struct control *c, struct worker *const *workers, unsigned n);
+/* The workers that get the snapshots, and the sessions that they share (a reference is taken; NULL: none). At the end:
+ * control_run returns, worker_stop each, control_free, audit_close. */
+void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions);
 /* Control listener (mutual TLS) and operations listener. */
 enum err control_listen(struct control *c, struct diags *d) MUST_CHECK;
 unsigned control_port(const struct control *c);

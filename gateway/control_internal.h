@@ -37,6 +37,7 @@ struct control {
     struct tls_context *tls;
     struct acceptor *control_acceptor, *operations_acceptor;
     struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
+    struct tls_sessions *sessions;               /* ref: of the workers, for /metrics */
     unsigned n_workers;
     /* acts under way, in the order of their numbers; act.c */
     struct act_job *jobs, **jobs_tail;

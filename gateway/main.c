@@ -108,6 +108,7 @@ struct daemon {
     struct audit_log *log;
     struct ed25519 *key;
     struct control *control;
+    struct tls_sessions *sessions;
     struct worker *workers[WORKERS_MAX];
     int fds[WORKERS_MAX];
     unsigned n, listening;
@@ -115,18 +116,21 @@ struct daemon {
 
 static enum err start_workers(struct daemon *m, struct diags *d)
 {
+    if (m->settings->limits.sessions > 0 && (m->sessions = tls_sessions_new(m->settings->limits.sessions)) == NULL)
+        return ERR_NOMEM;
     for (m->n = 0; m->n < m->listening; m->n++) {
         struct worker_config c = { .number = m->n,
                                    .workers = m->listening,
                                    .settings = m->settings,
                                    .log = m->log,
                                    .snapshot = control_snapshot(m->control),
-                                   .data_fd = m->fds[m->n] };
+                                   .data_fd = m->fds[m->n],
+                                   .sessions = m->sessions };
         enum err e = worker_start(&c, &m->workers[m->n], d);
         if (e != ERR_OK)
             return e;
     }
-    control_workers(m->control, m->workers, m->n);
+    control_workers(m->control, m->workers, m->n, m->sessions);
     return ERR_OK;
 }
 
@@ -158,6 +162,8 @@ static void stop(struct daemon *m)
 {
     for (unsigned i = 0; i < m->n; i++)
         m->workers[i] = worker_stop(m->workers[i]);
+    tls_sessions_unref(m->sessions);
+    m->sessions = NULL;
     m->control = control_free(m->control); /* after the workers: their last notes come home to its loop */
     for (unsigned i = 0; i < m->listening; i++)
         if (m->fds[i] >= 0)

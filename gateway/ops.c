@@ -88,6 +88,20 @@ static const struct summed {
       offsetof(struct worker_counters, counted) },
 };
 
+static void put_sessions(struct buf *out, const struct control *c)
+{
+    struct tls_sessions_count n;
+
+    if (c->sessions == NULL)
+        return;
+    n = tls_sessions_count(c->sessions);
+    one(out, "sluice_tls_sessions", "gauge", "TLS sessions kept for resumption.", n.kept);
+    one(out, "sluice_tls_sessions_found_total", "counter", "Sessions that were shown and known.", n.found);
+    one(out, "sluice_tls_sessions_missed_total", "counter", "Sessions that were shown and not known.", n.missed);
+    one(out, "sluice_tls_sessions_displaced_total", "counter", "Sessions dropped for want of room before their end.",
+        n.displaced);
+}
+
 static void put_evidence(struct buf *out, struct control *c)
 {
     struct audit_status s;
@@ -139,6 +153,7 @@ static void metrics(struct control *c, struct slice query, struct http_reply *r,
     put_durations(out, c);
     for (size_t i = 0; i < sizeof summed / sizeof summed[0]; i++)
         one(out, summed[i].name, summed[i].type, summed[i].help, sum(c, summed[i].offset));
+    put_sessions(out, c);
     put_evidence(out, c);
     put_node(out, c);
 }

@@ -36,7 +36,7 @@ struct settings {
         uint64_t segment_bytes, reserve_bytes, queue_bytes;
     } evidence;
     struct limit_settings {
-        uint64_t connections, exchanges, body, strangers_source, strangers_all, refusals;
+        uint64_t connections, exchanges, body, strangers_source, strangers_all, refusals, sessions;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
     } limits;
 };

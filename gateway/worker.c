@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-enum { NUDGE_MS = 64, SECOND_MS = 1000 };
+/* Certificates that a worker remembers: 5 KiB each at most. More only means that some are judged whole again. */
+enum { NUDGE_MS = 64, SECOND_MS = 1000, KNOWN_CERTIFICATES = 2048 };
 
 const uint32_t worker_duration_bounds_ms[11] = { 1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000, 30000 };
 
@@ -168,7 +169,9 @@ static enum err make_tls(struct worker *w, struct tls_context **ret, struct diag
                             .key_file = t->key.p,
                             .ca_file = t->ca.p,
                             .verify = trust_verify,
-                            .arg = &w->trust };
+                            .good_until = trust_good_until,
+                            .arg = &w->trust,
+                            .sessions = w->cfg.sessions };
 
     return tls_server_new(&s, ret, d);
 }
@@ -370,6 +373,7 @@ static void worker_done(struct worker *w)
     w->queue = audit_queue_free(w->queue);
     tls_unref(w->tls);
     trust_swap(&w->trust, NULL);
+    w->trust.known = certs_known_free(w->trust.known);
     snapshot_unref(w->snapshot);
     while (w->n_digests > 0)
         digest_free(w->digests[--w->n_digests]);
@@ -410,6 +414,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     if (w->loop == NULL)
         return ERR_NOMEM;
     trust_swap(&w->trust, w->snapshot->trust);
+    w->trust.known = certs_known_new(KNOWN_CERTIFICATES);
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
     e = make_tls(w, &w->tls, d);
     if (e == ERR_OK)

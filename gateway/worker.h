@@ -1,7 +1,7 @@
 #pragma once
 /* A worker: one thread, one loop, one listening socket, its own TLS context, evidence queue and provider pool. Workers
- * share with the control thread only what is listed here: the snapshot message, the evidence log's queues, and
- * counters. */
+ * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
+ * counters, and among themselves the TLS sessions (base/net/sessions.h). */
 #include "audit/audit.h"
 #include "gateway/settings.h"
 #include "gateway/snapshot.h"
@@ -13,6 +13,7 @@ struct worker_config {
     struct audit_log *log;           /* bor */
     struct snapshot *snapshot;       /* the worker takes a reference of its own */
     int data_fd;                     /* bor: its listening socket */
+    struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,
                       struct diags *d) MUST_CHECK; /* runs at once */

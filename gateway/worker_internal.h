@@ -13,7 +13,7 @@ struct connection { /* one consumer's connection */
     struct connection *next, **pprev;
     struct http_conn *http;
     const struct certs_peer *peer; /* bor: until the connection ends */
-    uint64_t trust_generation;     /* the peer was judged under */
+    uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
     char address[46];
 };

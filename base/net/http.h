@@ -71,7 +71,7 @@ struct http_limits {                            /* all ms or counts; zero takes 
 /* Take an accepted fd. tls NULL: plain. The connection frees itself. */
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
                     const struct http_service *s, void *arg) MUST_CHECK;
-void *http_conn_peer(const struct http_conn *c); /* stream_peer */
+struct tls_peer *http_conn_peer(const struct http_conn *c); /* stream_peer */
 void http_conn_address(const struct http_conn *c, char *out, size_t n);
 /* Ask a connection to end: after the answer under way, or at once when idle. */
 void http_conn_drain(struct http_conn *c);

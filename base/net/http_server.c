@@ -524,7 +524,7 @@ enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struc
     return ERR_OK;
 }
 
-void *http_conn_peer(const struct http_conn *c)
+struct tls_peer *http_conn_peer(const struct http_conn *c)
 {
     return stream_peer(c->stream);
 }

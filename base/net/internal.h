@@ -21,9 +21,25 @@ struct ssl_ctx_st;
 struct ssl_st;
 struct ssl_ctx_st *tls_ssl_ctx(const struct tls_context *t);
 bool tls_is_server(const struct tls_context *t);
-/* The peer object that the server's verify hook returned for this handshake; ownership leaves with it. False: there is
- * a hook, and it had no memory. */
-bool tls_take_peer(struct ssl_st *ssl, void **ret) MUST_CHECK;
-void tls_drop_peer(struct ssl_st *ssl);
+
+/* What a handshake settles; its stream embeds it and gives it to the SSL as its app data. */
+struct tls_shake {
+    struct tls_peer *shown, *resumed; /* ref: named by a certificate; by a kept session */
+    int64_t until;                    /* wall ms: a session with this peer ends; 0: none is kept */
+    uint8_t id[TLS_SESSION_ID];
+    bool kept;      /* `id` is that of a session in the store */
+    bool asks_anew; /* the client began to renegotiate */
+};
+void tls_shake_drop(struct tls_shake *k);
+/* The peer object that the server's hooks made for this handshake; the reference leaves with it. *ret NULL: there is no
+ * hook. False: there is one, and it had no memory. */
+bool tls_settle(struct ssl_st *ssl, struct tls_peer **ret) MUST_CHECK;
+/* tls_resume.c; for tls.c */
+struct tls_sessions *tls_sessions_of(const struct tls_context *t); /* NULL: nothing is resumed */
+int64_t tls_good_until(const struct tls_context *t, const struct tls_peer *p);
+void tls_resume_setup(struct ssl_ctx_st *ctx);
+void tls_shown(struct ssl_st *ssl, struct tls_peer *peer); /* takes the reference */
+struct tls_peer *tls_take_peer(struct ssl_st *ssl);
+void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
 /* "Name: value" and CRLF. */
 void http_header_put(struct buf *out, struct slice name, struct slice value);

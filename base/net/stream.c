@@ -32,7 +32,8 @@ struct stream {
     struct loop *loop;       /* bor */
     struct tls_context *tls; /* ref */
     SSL *ssl;                /* own */
-    void *peer;              /* own */
+    struct tls_peer *peer;   /* ref */
+    struct tls_shake shake;
     struct event on_read, on_write;
     struct grave grave;
     struct soon again; /* bytes inside the TLS layer are to be read in the next turn */
@@ -117,6 +118,9 @@ static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_
         s->fault = STREAM_RESET;
         break;
     default:
+        /* Many peers just end their connection: that says nothing about its keys. */
+        if (tls_is_server(s->tls) && ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+            tls_failed(s->ssl);
         s->fault = SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(s->ssl) != X509_V_OK
                        ? STREAM_UNTRUSTED
                        : STREAM_TLS;
@@ -133,6 +137,10 @@ static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
     forget_errors();
     r = SSL_read_ex(s->ssl, to, n, got);
     s->read_needs_write = false;
+    if (s->shake.asks_anew) {
+        s->fault = STREAM_TLS;
+        return IO_FAIL;
+    }
     if (r > 0)
         return IO_DONE;
     return tls_error(s, r, &needs_read, &s->read_needs_write);
@@ -172,7 +180,7 @@ static void read_again(struct soon *node)
  * readiness will announce them. */
 static void opened(struct stream *s)
 {
-    if (s->ssl && tls_is_server(s->tls) && !tls_take_peer(s->ssl, &s->peer)) {
+    if (s->ssl && tls_is_server(s->tls) && !tls_settle(s->ssl, &s->peer)) {
         s->fault = STREAM_TLS;
         broke(s);
         return;
@@ -290,6 +298,7 @@ static struct stream *stream_make(struct loop *l, int fd, struct tls_context *tl
         s->ssl = SSL_new(tls_ssl_ctx(tls));
         if (s->ssl == NULL || SSL_set_fd(s->ssl, fd) != 1)
             return stream_close(s);
+        SSL_set_app_data(s->ssl, &s->shake);
     }
     return s;
 }
@@ -355,7 +364,7 @@ static void stream_bury(struct grave *g)
 {
     struct stream *s = (struct stream *)((char *)g - offsetof(struct stream, grave));
 
-    mem_free(s->peer);
+    tls_peer_unref(s->peer);
     mem_free(s);
 }
 
@@ -366,7 +375,7 @@ static void release(struct stream *s)
     event_del(&s->on_read);
     event_del(&s->on_write);
     if (s->ssl) {
-        tls_drop_peer(s->ssl);
+        tls_shake_drop(&s->shake);
         SSL_free(s->ssl);
         s->ssl = NULL;
     }
@@ -460,7 +469,7 @@ bool stream_pending(const struct stream *s)
     return s->ssl != NULL && SSL_has_pending(s->ssl) == 1;
 }
 
-void *stream_peer(const struct stream *s)
+struct tls_peer *stream_peer(const struct stream *s)
 {
     return s->peer;
 }

@@ -43,8 +43,8 @@ void stream_want_read(struct stream *s, bool on);
 bool stream_is_open(const struct stream *s);
 /* TLS: bytes are left in the TLS layer that no readiness will announce; read on or come back. */
 bool stream_pending(const struct stream *s);
-void *stream_peer(
-    const struct stream *s); /* what tls_server.verify returned; NULL when plain. bor: until the stream is freed */
+/* What tls_server.verify returned; NULL when plain. bor: until the stream is freed */
+struct tls_peer *stream_peer(const struct stream *s);
 bool stream_http2(const struct stream *s); /* ALPN chose h2 */
 enum stream_fault stream_fault(const struct stream *s);
 /* Text of the peer's address without port. */

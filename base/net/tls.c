@@ -1,10 +1,9 @@
 /* TLS contexts: what is offered and asked, in one place. Invariants: no version below 1.2 but for `legacy` providers,
- * ECDHE and AEAD only, no renegotiation, no tickets, no early data; a server's handshake never fails because of who the
- * client is. */
+ * ECDHE and AEAD only, no renegotiation, no tickets that carry state, no early data; a server's handshake never fails
+ * because of who the client is. */
 #include "base/net/internal.h"
 
 #include <openssl/err.h>
-#include <pthread.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -12,17 +11,11 @@ struct tls_context {
     unsigned refs;
     SSL_CTX *ctx; /* own */
     bool server, http2;
-    void *(*verify)(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain);
+    struct tls_peer *(*verify)(void *arg, struct x509_st **leaf, struct stack_st_X509 *chain);
+    int64_t (*good_until)(void *arg, const struct tls_peer *p);
     void *arg;
+    struct tls_sessions *sessions; /* ref */
 };
-
-static int peer_slot = -1; /* SSL ex_data index of the verified peer */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void tls_once(void)
-{
-    peer_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-}
 
 struct tls_context *tls_ref(struct tls_context *t)
 {
@@ -35,6 +28,7 @@ void tls_unref(struct tls_context *t)
     if (t == NULL || --t->refs > 0)
         return;
     SSL_CTX_free(t->ctx);
+    tls_sessions_unref(t->sessions);
     mem_free(t);
 }
 
@@ -48,22 +42,37 @@ bool tls_is_server(const struct tls_context *t)
     return t->server;
 }
 
-void tls_drop_peer(SSL *ssl)
+struct tls_sessions *tls_sessions_of(const struct tls_context *t)
 {
-    mem_free(SSL_get_ex_data(ssl, peer_slot));
-    SSL_set_ex_data(ssl, peer_slot, NULL);
+    return t->sessions;
+}
+
+int64_t tls_good_until(const struct tls_context *t, const struct tls_peer *p)
+{
+    return t->good_until(t->arg, p);
 }
 
 /* A handshake without a client certificate never calls the verify hook: judge "none" here. */
-bool tls_take_peer(SSL *ssl, void **ret)
+bool tls_settle(SSL *ssl, struct tls_peer **ret)
 {
     const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
-    *ret = SSL_get_ex_data(ssl, peer_slot);
-    SSL_set_ex_data(ssl, peer_slot, NULL);
+    *ret = tls_take_peer(ssl);
     if (*ret == NULL && t->verify)
         *ret = t->verify(t->arg, NULL, NULL);
     return *ret != NULL || t->verify == NULL;
+}
+
+/* OpenSSL would keep what was sent, decoded, as long as the connection: several KiB. The leaf stays (it has to prove
+ * the possession of its key), in the copy that the hook has chosen; what came with it goes. */
+static void keep_only(STACK_OF(X509) * sent, X509 *leaf)
+{
+    while (sk_X509_num(sent) > 1)
+        X509_free(sk_X509_pop(sent));
+    if (sk_X509_num(sent) == 1 && sk_X509_value(sent, 0) != leaf) {
+        X509_free(sk_X509_value(sent, 0));
+        sk_X509_set(sent, 0, leaf);
+    }
 }
 
 /* Replaces OpenSSL's own path building: certs/ judges, the handshake goes on, and the first request is told the reason.
@@ -72,20 +81,31 @@ static int judge_client(X509_STORE_CTX *store, void *arg)
 {
     const struct tls_context *t = arg;
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    void *peer;
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(store);
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    struct tls_peer *peer;
 
     /* What the hook leaves in the error queue would end a handshake that goes on. */
     ERR_set_mark();
-    peer = t->verify(t->arg, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store));
+    peer = t->verify(t->arg, &leaf, sent);
     ERR_pop_to_mark();
     if (peer == NULL) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
         return 0;
     }
-    mem_free(SSL_get_ex_data(ssl, peer_slot));
-    SSL_set_ex_data(ssl, peer_slot, peer);
+    keep_only(sent, leaf);
+    tls_shown(ssl, peer);
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
+}
+
+/* SSL_OP_NO_RENEGOTIATION answers with a warning and lets the client try again for ever: the stream closes instead. */
+static void watch_alerts(const SSL *ssl, int where, int value)
+{
+    struct tls_shake *k = SSL_get_app_data(ssl);
+
+    if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && (value & 0xff) == SSL_AD_NO_RENEGOTIATION)
+        k->asks_anew = true;
 }
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
@@ -139,7 +159,6 @@ static struct tls_context *context_new(const SSL_METHOD *method)
 {
     struct tls_context *t = mem_zalloc(sizeof *t);
 
-    pthread_once(&once, tls_once);
     if (t == NULL)
         return NULL;
     t->refs = 1;
@@ -168,8 +187,14 @@ enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, st
     t->server = true;
     t->http2 = s->http2;
     t->verify = s->verify;
+    t->good_until = s->good_until;
     t->arg = s->arg;
     set_strict(t->ctx);
+    SSL_CTX_set_info_callback(t->ctx, watch_alerts);
+    if (s->sessions) {
+        t->sessions = tls_sessions_ref(s->sessions);
+        tls_resume_setup(t->ctx);
+    }
     if ((e = load_identity(t->ctx, s->cert_file, s->key_file, d)) != ERR_OK)
         goto out;
     if (s->ca_file) {

@@ -1,7 +1,7 @@
 #pragma once
 /* TLS contexts. TLS 1.3 and 1.2 with ECDHE and AEAD only, no renegotiation, no 0-RTT. A context is made on one thread
  * and then used by the one loop it was made for. */
-#include "base/core/core.h"
+#include "base/net/sessions.h"
 
 struct x509_st;
 struct stack_st_X509;
@@ -10,16 +10,21 @@ struct tls_context *tls_ref(struct tls_context *t);
 void tls_unref(struct tls_context *t);
 
 /* A server asks for the client's certificate and lets the handshake finish whatever it is: `verify` judges it and
- * returns an object that stays with the stream (stream_peer), freed with mem_free. So a stranger gets an answer that
- * names the reason. */
+ * returns a counted object that stays with the stream (stream_peer). So a stranger gets an answer that names the
+ * reason. With `sessions`, clients resume, statefully and without 0-RTT: a session keeps the peer, `good_until` is
+ * asked when it is made and again each time it is shown. */
 struct tls_server {
     const char *cert_file, *key_file; /* PEM chain, PKCS#8 PEM (refused when others can read it) */
     const char *ca_file;              /* names sent in the certificate request; NULL: none */
-    /* Leaf (NULL: none was sent) and what came with it, leaf included. NULL return: out of memory, the handshake fails.
-     */
-    void *(*verify)(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain);
+    /* Leaf (NULL: none was sent) and what came with it, leaf included. The hook may put the same certificate in another
+     * copy in the place of *leaf, with a reference, so that connections share one. NULL return: out of memory, the
+     * handshake fails. */
+    struct tls_peer *(*verify)(void *arg, struct x509_st **leaf, struct stack_st_X509 *chain);
+    /* Judge this peer by what holds now: until when (wall ms) may a session stand for it? 0: not at all. */
+    int64_t (*good_until)(void *arg, const struct tls_peer *p);
     void *arg;
-    bool http2; /* offer h2 by ALPN besides http/1.1 */
+    struct tls_sessions *sessions; /* the context takes a reference; NULL: each handshake is a full one */
+    bool http2;                    /* offer h2 by ALPN besides http/1.1 */
 };
 enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, struct diags *d) MUST_CHECK;
 

@@ -175,8 +175,11 @@ static void make_peer(struct node *n, enum who w)
     good(n, certs_request_make(in_dir(n, arena_printf(&n->a, "keys/p%d.key", (int)w)), id, &csr, &n->d));
     good(n,
          certs_sign(n->control->ca, buf_slice(&csr), buf_slice(&uri), id, 30, clock_wall_ms(), &n->a, &issued, &n->d));
-    *peer =
-        (struct certs_peer){ .verdict = REASON_GRANTED, .kind = p->kind, .not_after = issued.not_after, .path_n = 2 };
+    *peer = (struct certs_peer){ .verdict = REASON_GRANTED,
+                                 .kind = p->kind,
+                                 .not_after = issued.not_after,
+                                 .path_until = issued.not_after,
+                                 .path_n = 2 };
     snprintf(peer->uri, sizeof peer->uri, "%.*s", SLICE_ARG(buf_slice(&uri)));
     snprintf(peer->object, sizeof peer->object, "%s", p->object);
     snprintf(peer->serial, sizeof peer->serial, "%s", issued.serial);

@@ -118,6 +118,7 @@ static void world_begin(bool safe)
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
                                       .kind = CERTS_APP,
                                       .not_after = INT64_MAX,
+                                      .path_until = INT64_MAX,
                                       .uri = "spiffe://test.example/dept/consumer/app/app",
                                       .object = "consumer/app" };
     world.conn = (struct connection){ .w = world.w, .peer = &world.peer, .checked = loop_now(world.w->loop) };

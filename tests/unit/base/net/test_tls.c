@@ -75,23 +75,25 @@ static int drop_files(void **state)
 
 /* ---- a server that answers every request with "ok" ---- */
 struct judged {
+    struct tls_peer head;
     bool had_certificate;
 };
 
-static void *judge(void *arg, struct x509_st *leaf, struct stack_st_X509 *chain)
+static struct tls_peer *judge(void *arg, struct x509_st **leaf, struct stack_st_X509 *chain)
 {
     struct judged *j = mem_zalloc(sizeof *j);
 
     (void)chain;
     (void)arg;
-    if (j)
-        j->had_certificate = leaf != NULL;
-    return j;
+    assert_non_null(j);
+    atomic_init(&j->head.refs, 1);
+    j->had_certificate = leaf != NULL;
+    return &j->head;
 }
 
 static void *on_open(void *arg, struct http_conn *c)
 {
-    struct judged *j = http_conn_peer(c);
+    struct judged *j = (struct judged *)http_conn_peer(c);
 
     *(int *)arg = j->had_certificate ? 2 : 1;
     return arg;
