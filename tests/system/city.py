@@ -60,6 +60,7 @@ class Node:
         self.wrapper = wrapper or []
         self.process = None
         self.env = dict(os.environ, HOME=self.top, LC_ALL="C.UTF-8")
+        self.daemon_env = {}  # of the daemon alone, besides
         self.log_path = os.path.join(self.top, "sluiced.log")
 
     def __enter__(self):
@@ -99,7 +100,7 @@ class Node:
             os.unlink(self.ready)
         log = open(self.log_path, "a", encoding="utf-8")
         self.process = subprocess.Popen([*self.wrapper, SLUICED, "-c", os.path.join(self.dir, "sluice.yaml"), "--ready-file", self.ready],
-                                        stdout=log, stderr=log, env=self.env)
+                                        stdout=log, stderr=log, env={**self.env, **self.daemon_env})
         log.close()
         if wait:
             wait_for(lambda: os.path.exists(self.ready) or self.process.poll() is not None, 60)
@@ -233,14 +234,17 @@ class Node:
         r = self.run("audit", "verify", directory or os.path.join(self.dir, "log"), check=False)
         return r.returncode, r.stdout + r.stderr
 
-    def records(self):
-        """Every record of the log, read from its segments."""
+    def records(self, directory=None):
+        """Every record of the log, read from its segments: from where one begins, what the one before it holds is void."""
         found = []
-        folder = os.path.join(self.dir, "log")
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".seg"):
-                with open(os.path.join(folder, name), "rb") as f:
-                    found += [json.loads(line) for line in f.read().split(b"\n") if line.strip(b"\0 ")]
+        folder = directory or os.path.join(self.dir, "log")
+        names = sorted(n for n in os.listdir(folder) if n.endswith(".seg"))
+        for name, following in zip(names, names[1:] + [None]):
+            with open(os.path.join(folder, name), "rb") as f:
+                lines = [line for line in f.read().split(b"\n") if line.strip(b"\0 ")]
+            if following:
+                lines = lines[:int(following[:-4]) - int(name[:-4])]
+            found += [json.loads(line) for line in lines]
         return found
 
     # ---- consumers ----
