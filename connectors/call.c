@@ -7,21 +7,7 @@
 #include "connectors/internal.h"
 
 enum call_state { CALL_WAITING, CALL_RUNNING, CALL_OVER };
-enum { POLL_MS = 20, HEADERS_MAX = 32, TEXT_KEPT = 256 * 1024 };
-
-struct connector_call {
-    struct entry *entry; /* bor: outlives it */
-    struct conn *conn;   /* while RUNNING */
-    const struct connector_events *events;
-    void *user;
-    TAILQ_ENTRY(connector_call) link; /* entry->waiting, while WAITING */
-    struct grave grave;
-    int64_t due; /* WAITING: when it gives up; RUNNING: when the head must be there */
-    uint8_t state;
-    bool safe, head_method, retried, answered;
-    size_t n;
-    char text[]; /* the request; wiped, for it holds credentials */
-};
+enum { POLL_MS = 2, HEADERS_MAX = 32, TEXT_KEPT = 256 * 1024 };
 
 /* ---- rendering ---- */
 static bool may_set(const struct connector_target *t, struct slice name)
@@ -103,18 +89,13 @@ static void bury_call(struct grave *g)
     mem_free(c);
 }
 
-static void unlink_waiting(struct connector_call *c)
-{
-    TAILQ_REMOVE(&c->entry->waiting, c, link);
-    c->entry->n_waiting--;
-}
-
 /* Give back what it holds. The memory stays until the turn is over. */
 static void call_over(struct connector_call *c)
 {
     if (c->state == CALL_WAITING) {
-        unlink_waiting(c);
+        queue_remove(c->entry, c);
     } else {
+        share_leave(c->entry->target, c->slot);
         health_leave(c->entry->target);
         calls_wake(c->entry);
     }
@@ -171,21 +152,22 @@ static enum err send_any(struct connector_call *c)
     return send_fresh(c);
 }
 
-/* ERR_BUSY: no place, or ahead of the rate. Never calls back. */
+/* ERR_BUSY: no place, or ahead of the rate; ERR_DENIED: the places left are kept for others. Never calls back. */
 static enum err launch(struct connector_call *c)
 {
     struct connector_target *t = c->entry->target;
     int64_t now = loop_now(c->entry->pool->loop), before = c->due;
+    enum health h = health_admit(t, c->entry->pool->worker, c->slot, now);
     enum err e;
 
-    if (!health_admit(t, now))
-        return ERR_BUSY;
+    if (h != HEALTH_OK)
+        return h == HEALTH_FULL ? ERR_BUSY : ERR_DENIED;
     c->due = now + t->timeout;
     e = send_any(c);
     if (e == ERR_OK) {
-        if (c->state == CALL_WAITING && before != 0)
-            unlink_waiting(c);
+        share_enter(t, c->slot);
         c->state = CALL_RUNNING;
+        c->launched = clock_mono_ns();
         return ERR_OK;
     }
     c->due = before;
@@ -194,36 +176,76 @@ static enum err launch(struct connector_call *c)
 }
 
 /* ---- waiting ---- */
-static enum err enqueue(struct connector_call *c)
+static enum err enqueue(struct connector_call *c, struct slice party)
 {
     struct entry *e = c->entry;
+    enum err err;
 
-    if (e->target->queue == 0 || e->n_waiting >= WAITING_MAX)
+    if (e->target->queue == 0)
         return ERR_BUSY;
+    if (e->poll == NULL && (e->poll = moment_new(e->pool->loop, calls_poll, e)) == NULL)
+        return ERR_NOMEM;
     c->due = loop_now(e->pool->loop) + e->target->queue;
-    TAILQ_INSERT_TAIL(&e->waiting, c, link);
-    if (e->n_waiting++ == 0)
-        alarm_set(e->pool->loop, &e->poll, POLL_MS);
-    return ERR_OK;
+    err = queue_add(e, c, party);
+    if (err == ERR_OK && e->queue.n == 1)
+        moment_set(e->poll, POLL_MS);
+    return err;
 }
 
-void calls_poll(struct alarm *a)
+static void give_up(struct entry *e)
 {
-    struct entry *e = (struct entry *)((char *)a - offsetof(struct entry, poll));
     struct connector_call *c;
 
-    while ((c = TAILQ_FIRST(&e->waiting)) != NULL) {
-        enum err err = ERR_BUSY;
+    while ((c = queue_late(&e->queue, loop_now(e->pool->loop))) != NULL)
+        call_fail(c, REASON_PROVIDER_BUSY, REACHED_NO);
+}
 
-        if (loop_now(e->pool->loop) < c->due && (err = launch(c)) == ERR_BUSY)
+/* The first party in turn that may have a place has its oldest call started. False: nobody may. */
+static bool launch_next(struct entry *e)
+{
+    struct party *p;
+    struct connector_call *c;
+    enum err err = ERR_BUSY;
+
+    TAILQ_FOREACH(p, &e->queue.ring, link)
+    {
+        c = TAILQ_FIRST(&p->calls);
+        err = launch(c);
+        if (err != ERR_DENIED)
             break;
-        if (err == ERR_BUSY)
-            call_fail(c, REASON_PROVIDER_BUSY, REACHED_NO);
-        else if (err != ERR_OK)
-            call_fail(c, err == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
     }
-    if (c != NULL)
-        alarm_set(e->pool->loop, &e->poll, POLL_MS);
+    if (p == NULL || err == ERR_BUSY)
+        return false;
+    if (err != ERR_OK) {
+        call_fail(c, err == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
+        return true;
+    }
+    queue_turn(&e->queue, p);
+    queue_remove(e, c);
+    return true;
+}
+
+void calls_poll(void *entry)
+{
+    struct entry *e = entry;
+
+    give_up(e);
+    while (launch_next(e))
+        continue;
+    if (e->queue.n > 0)
+        moment_set(e->poll, POLL_MS);
+}
+
+/* At once, unless others wait: then only who has less than is kept for it. */
+static enum err launch_fresh(struct connector_call *c, struct slice party)
+{
+    struct entry *e = c->entry;
+    int64_t now = loop_now(e->pool->loop);
+
+    share_want(e->target, c->slot, now, share_present(e->target, c->slot) + 1);
+    if (queue_waiting(&e->queue, party) > 0 || (health_waiting(e->target) > 0 && e->target->rate_us > 0))
+        return ERR_BUSY;
+    return launch(c);
 }
 
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
@@ -240,9 +262,10 @@ enum err connector_start(struct connector_pool *p, struct connector_target *t, c
         return err;
     c->events = events;
     c->user = user;
-    err = TAILQ_EMPTY(&e->waiting) ? launch(c) : ERR_BUSY;
-    if (err == ERR_BUSY)
-        err = enqueue(c);
+    c->slot = (uint8_t)share_slot(q->party);
+    err = launch_fresh(c, q->party);
+    if (err == ERR_BUSY || err == ERR_DENIED)
+        err = enqueue(c, q->party);
     if (err == ERR_OK)
         *ret = c;
     else
@@ -296,6 +319,8 @@ static void on_end(void *user, bool reusable)
         pool_keep(k);
     else
         pool_close(k);
+    if (c->launched != 0)
+        health_served(c->entry->target, (clock_mono_ns() - c->launched) / 1000);
     call_over(c);
     c->events->end(c->user);
 }
@@ -348,8 +373,10 @@ const struct http_client_events call_events = {
 /* ---- what the owner says ---- */
 void connector_read(struct connector_call *c, bool on)
 {
-    if (c->state == CALL_RUNNING)
-        http_client_read(c->conn->http, on);
+    if (c->state != CALL_RUNNING)
+        return;
+    c->launched = 0; /* from here on the consumer's pace counts too */
+    http_client_read(c->conn->http, on);
 }
 
 struct connector_call *connector_abort(struct connector_call *c)
@@ -364,8 +391,8 @@ struct connector_call *connector_abort(struct connector_call *c)
 
 void calls_drop(struct entry *e)
 {
-    while (!TAILQ_EMPTY(&e->waiting))
-        connector_abort(TAILQ_FIRST(&e->waiting));
+    while (!TAILQ_EMPTY(&e->queue.ring))
+        connector_abort(TAILQ_FIRST(&TAILQ_FIRST(&e->queue.ring)->calls));
     while (!LIST_EMPTY(&e->busy))
         connector_abort(LIST_FIRST(&e->busy)->call);
 }

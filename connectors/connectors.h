@@ -12,7 +12,7 @@ struct connector_world {
     const char *secrets_dir;          /* one file a credential, 0600: <dir>/<name> */
     const char *trust_dir;            /* <dir>/<name>.pem: anchors named by `trust:` */
     const char *cert_file, *key_file; /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
-    unsigned workers;                 /* limits hold over all of them together: targets count with atomics */
+    unsigned workers; /* 1..256, numbered from 0: limits hold over all of them together, targets count with atomics */
 };
 struct connector_target;
 /* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth,
@@ -38,7 +38,8 @@ struct connector_request { /* borrowed for the call */
     struct slice method, target, content_type, body;
     const struct http_header *headers;
     size_t n_headers;
-    bool safe; /* may be sent again once when a kept connection turns out stale before any byte of an answer */
+    struct slice party; /* for whom: at a busy provider the parties take turns */
+    bool safe;          /* may be sent again once when a kept connection turns out stale before any byte of an answer */
 };
 struct connector_events { /* each call ends with exactly one of end and fail, unless connector_abort comes first */
     void (*head)(void *user, int status, struct slice content_type);

@@ -24,6 +24,7 @@ struct kind {
 };
 extern const struct kind kind_http, kind_soap;
 
+enum { TARGET_WORKERS = 256, TARGET_PARTIES = 64 };
 /* ---- target: immutable but for the atomics at its end, which all workers share ---- */
 struct connector_target {
     _Atomic uint32_t held; /* references of snapshots; 0: pools let go of it */
@@ -47,7 +48,17 @@ struct connector_target {
     uint64_t in_flight;
     int64_t rate_us, burst_us; /* between two requests; how far ahead of that one may be; 0: no rate */
 
-    _Atomic uint64_t running;   /* over all workers */
+    _Atomic uint64_t running;                      /* over all workers */
+    _Atomic int64_t service_us;                    /* smoothed: how long an answer takes; 0: not known yet */
+    _Atomic uint64_t waiting[TARGET_WORKERS / 64]; /* a bit for each worker in which calls wait */
+    struct worker_side {
+        _Atomic uint32_t handed; /* places handed to this worker and not yet taken */
+        _Atomic int64_t since;   /* ms: the oldest call that waits in it */
+    } * side;                    /* own: one for each worker */
+    struct {
+        _Atomic uint64_t running, waiting, demand;
+    } share[TARGET_PARTIES]; /* share.c */
+    unsigned workers;
     _Atomic int64_t next_us;    /* rate: when the next request is due */
     _Atomic uint32_t failures;  /* connects in a row */
     _Atomic int64_t open_until; /* ms; while failures is at its limit */
@@ -71,14 +82,39 @@ bool header_reserved(struct slice name); /* made by the connector; nobody else m
 
 /* health.c: what workers share about one provider. Any thread. */
 enum { CIRCUIT_FAILURES = 5, CIRCUIT_OPEN_MS = 2000 };
-bool health_admit(struct connector_target *t, int64_t now); /* takes a place and a unit of the rate */
-void health_leave(struct connector_target *t);              /* gives the place back */
+enum health {
+    HEALTH_OK,
+    HEALTH_FULL /* no place, or ahead of the rate */,
+    HEALTH_KEPT /* the place is kept for others */
+};
+/* Takes a place and a unit of the rate for this worker: a place that was handed to it, else a free one. */
+enum health health_admit(struct connector_target *t, unsigned worker, unsigned slot, int64_t now);
+void health_leave(
+    struct connector_target *t); /* hands the place to the worker that has waited longest, else frees it */
+/* Calls wait in this worker, the oldest since then; 0: none any more. */
+void health_wait(struct connector_target *t, unsigned worker, int64_t since);
+unsigned health_waiting(const struct connector_target *t);  /* how many workers wait */
+void health_served(struct connector_target *t, int64_t us); /* an answer took so long */
+int64_t health_service_us(const struct connector_target *t);
 bool health_may_connect(struct connector_target *t, int64_t now);
 void health_connected(struct connector_target *t);
 void health_unreachable(struct connector_target *t, int64_t now);
 
+/* share.c: whose places. A party's slot; what it wants at once just now; may it take one more place, which t->running
+ * counts already; how many it may hold. */
+unsigned share_slot(struct slice party);
+void share_want(struct connector_target *t, unsigned slot, int64_t now, uint64_t n);
+bool share_may(const struct connector_target *t, unsigned slot, int64_t now);
+uint64_t share_of(const struct connector_target *t, unsigned slot, int64_t now);
+uint64_t share_present(const struct connector_target *t,
+                       unsigned slot); /* how many calls it has, those that wait too */
+uint64_t share_waiting(const struct connector_target *t, unsigned slot); /* of these */
+void share_wait(struct connector_target *t, unsigned slot, bool waits);
+void share_enter(struct connector_target *t, unsigned slot);
+void share_leave(struct connector_target *t, unsigned slot);
+
 /* ---- pool: one worker's connections; lists are states ---- */
-enum { IDLE_MS = 15000, IDLE_MAX = 64, CONNECT_MS = 5000, WAITING_MAX = 256, BUCKETS = 1024 };
+enum { IDLE_MS = 15000, IDLE_MAX = 64, CONNECT_MS = 5000, WAITING_MAX = 4096, BUCKETS = 1024 };
 
 struct conn {
     struct http_client *http;    /* own */
@@ -91,21 +127,32 @@ struct conn {
 };
 LIST_HEAD(conns, conn);
 TAILQ_HEAD(calls, connector_call);
+struct party { /* those of one consumer that wait */
+    TAILQ_ENTRY(party) link;
+    struct calls calls;
+    unsigned n;
+    char name[];
+};
+struct queue {
+    TAILQ_HEAD(, party) ring; /* whose turn it is stands first */
+    unsigned n, parties;
+};
 struct entry { /* one target in one worker */
     struct connector_pool *pool;
     struct connector_target *target; /* ref, as a pool */
     struct entry *next;              /* of the bucket */
     struct tls_context *tls;         /* ref: of this loop; made when first needed */
     struct conns idle, busy;         /* idle: the last used first */
-    unsigned n_idle, n_waiting;
-    struct calls waiting; /* the oldest first */
-    struct alarm poll;    /* while some wait: places and rate may be freed by other workers */
+    unsigned n_idle;
+    struct queue queue;
+    struct moment *poll; /* own: while some wait, for places and rate are freed by other workers too */
     struct later wake;
     bool wake_set;
     struct grave grave;
 };
 struct connector_pool {
     struct loop *loop; /* bor */
+    unsigned worker;   /* its number */
     struct buf text;   /* own: a request being rendered */
     struct entry *bucket[BUCKETS];
 };
@@ -115,8 +162,31 @@ enum err pool_connect(struct entry *e, struct conn **ret) MUST_CHECK;           
 void pool_keep(struct conn *k);                                                 /* idle from now on, or closed */
 void pool_close(struct conn *k);
 
+/* queue.c; the ring's order is that of turns. A waiting call's time-out stands in c->due. ERR_BUSY: it could not be
+ * served in time. */
+enum err queue_add(struct entry *e, struct connector_call *c, struct slice party) MUST_CHECK;
+void queue_remove(struct entry *e, struct connector_call *c);
+unsigned queue_waiting(const struct queue *q, struct slice party);
+struct connector_call *queue_late(const struct queue *q, int64_t now); /* one whose time is over; NULL: none */
+void queue_turn(struct queue *q, struct party *p); /* it was this one's turn: the others come first */
+
 /* call.c */
+struct connector_call {
+    struct entry *entry; /* bor: outlives it */
+    struct conn *conn;   /* while RUNNING */
+    const struct connector_events *events;
+    void *user;
+    struct party *party;              /* while WAITING */
+    TAILQ_ENTRY(connector_call) link; /* party->calls, while WAITING */
+    struct grave grave;
+    int64_t due;         /* WAITING: when it gives up; RUNNING: when the head must be there */
+    int64_t launched;    /* ns; 0: its time says nothing of the provider's */
+    uint8_t state, slot; /* slot: its party's, of share.c */
+    bool safe, head_method, retried, answered;
+    size_t n;
+    char text[]; /* the request; wiped, for it holds credentials */
+};
 extern const struct http_client_events call_events; /* user: struct conn */
 void calls_wake(struct entry *e);                   /* at the end of this turn, look whether waiting ones may start */
-void calls_poll(struct alarm *a);
+void calls_poll(void *entry);
 void calls_drop(struct entry *e); /* all of the entry, without a callback */

@@ -8,10 +8,10 @@ struct connector_pool *connector_pool_new(struct loop *l, unsigned worker)
 {
     struct connector_pool *p = mem_zalloc(sizeof *p);
 
-    (void)worker;
     if (p == NULL)
         return NULL;
     p->loop = l;
+    p->worker = worker;
     buf_init(&p->text, (size_t)8 << 20);
     return p;
 }
@@ -27,12 +27,12 @@ static void run_wake(struct later *node)
     struct entry *e = (struct entry *)((char *)node - offsetof(struct entry, wake));
 
     e->wake_set = false;
-    calls_poll(&e->poll);
+    calls_poll(e);
 }
 
 void calls_wake(struct entry *e)
 {
-    if (e->wake_set || TAILQ_EMPTY(&e->waiting))
+    if (e->wake_set || e->queue.n == 0)
         return;
     e->wake_set = true;
     loop_later(e->pool->loop, &e->wake, run_wake);
@@ -53,8 +53,7 @@ struct entry *pool_entry(struct connector_pool *p, struct connector_target *t)
     target_keep(t);
     LIST_INIT(&e->idle);
     LIST_INIT(&e->busy);
-    TAILQ_INIT(&e->waiting);
-    alarm_init(&e->poll, calls_poll);
+    TAILQ_INIT(&e->queue.ring);
     e->next = *head;
     *head = e;
     return e;
@@ -77,7 +76,7 @@ static void entry_free(struct entry **at)
     struct entry *e = *at;
 
     *at = e->next;
-    alarm_clear(&e->poll);
+    e->poll = moment_free(e->poll);
     tls_unref(e->tls);
     target_drop(e->target);
     loop_bury(e->pool->loop, &e->grave, bury_entry);
@@ -90,7 +89,7 @@ void connector_pool_trim(struct connector_pool *p)
             struct entry *e = *at;
             if (target_orphan(e->target))
                 close_idle(e);
-            if (target_orphan(e->target) && LIST_EMPTY(&e->busy) && TAILQ_EMPTY(&e->waiting))
+            if (target_orphan(e->target) && LIST_EMPTY(&e->busy) && e->queue.n == 0)
                 entry_free(at);
             else
                 at = &e->next;

@@ -161,6 +161,9 @@ enum err connector_compile(const struct doc *manifest, const struct connector_wo
     atomic_init(&t->held, 1);
     atomic_init(&t->refs, 1);
     t->weakness = "";
+    t->workers = w && w->workers > 0 && w->workers <= TARGET_WORKERS ? w->workers : 1;
+    t->side = mem_zalloc(t->workers * sizeof *t->side);
+    c.nomem = t->side == NULL;
     c.scratch = &scratch;
     c.map = doc_get(manifest, "connector");
     if (c.map == NULL || c.map->type != DOC_MAP)
@@ -189,6 +192,7 @@ void target_drop(struct connector_target *t)
     if (t->auth)
         mem_wipe(t->auth, strlen(t->auth));
     mem_free(t->auth);
+    mem_free(t->side);
     arena_done(&t->arena);
     mem_free(t);
 }

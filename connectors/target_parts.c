@@ -223,7 +223,8 @@ static const struct doc_key limit_keys[] = {
       .min = 0,
       .max = 60000,
       .otherwise = "2s",
-      .help = { "how long a request may wait for its turn", "请求排队的最长时间" } },
+      .help = { "how long a request may wait for its turn; consumers' departments take turns",
+                "请求排队的最长时间；各使用部门轮流" } },
     { .name = NULL },
 };
 #undef AT

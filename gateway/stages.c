@@ -223,6 +223,11 @@ enum step stage_intent(struct exchange *x)
 }
 
 /* ---- open ---- */
+static struct slice department_of(struct slice app)
+{
+    return slice_sub(app, 0, slice_find(app, '/'));
+}
+
 static enum err render(struct exchange *x, struct translate_request *out, struct translate_refusal *why)
 {
     char *now = arena_alloc(&x->arena, CLOCK_TEXT);
@@ -236,7 +241,7 @@ static enum err render(struct exchange *x, struct translate_request *out, struct
         return ERR_NOMEM;
     clock_text(x->began_wall, now);
     c.now = slice_of(now);
-    c.department = slice_sub(c.app, 0, slice_find(c.app, '/'));
+    c.department = department_of(c.app);
     return translate_render(x->service->plan, &x->params, &c, &x->arena, out, why);
 }
 
@@ -249,6 +254,7 @@ static enum err start(struct exchange *x, const struct translate_request *r)
                                    .body = r->body,
                                    .headers = headers,
                                    .n_headers = r->n_headers,
+                                   .party = department_of(slice_of(x->who)),
                                    .safe = translate_safe(x->service->plan) };
 
     for (size_t i = 0; i < r->n_headers; i++)

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 
 struct heard { /* what one call was told */
+    const char *party;
+    unsigned *order, place; /* *order counts ends; place: this one's */
     int status;
     struct buf body;
     struct loop *loop;
@@ -52,6 +54,8 @@ static void on_end(void *user)
     struct heard *h = user;
 
     h->ended++;
+    if (h->order)
+        h->place = ++*h->order;
     over(h);
 }
 
@@ -92,7 +96,9 @@ static void scene_end(struct scene *s)
 
 static enum err begin(struct scene *s, struct heard *h, const char *target, bool safe)
 {
-    struct connector_request q = { .method = SLICE("GET"), .target = slice_of(target), .safe = safe };
+    struct connector_request q = {
+        .method = SLICE("GET"), .target = slice_of(target), .party = slice_of(h->party), .safe = safe
+    };
     enum err e;
 
     buf_done(&h->body);
@@ -285,6 +291,120 @@ static void queue_gives_up(void **state)
     assert_int_equal(h[0].failed + h[0].ended, 0);
 }
 
+/* One that has many calls waiting makes another wait for one of them, not for all. */
+static void parties_take_turns(void **state)
+{
+    struct heard h[8] = { 0 };
+    unsigned order = 0;
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 20s}");
+    for (unsigned i = 0; i < 8; i++) {
+        h[i].party = i < 6 ? "noisy" : i == 6 ? "quiet" : "other";
+        h[i].order = &order;
+        h[i].stop = i == 5;
+        assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
+    }
+    loop_run(s.loop);
+    assert_int_equal(h[0].place, 1);
+    assert_int_equal(h[1].place, 2);
+    assert_int_equal(h[6].place, 3);
+    assert_int_equal(h[7].place, 4);
+    assert_int_equal(h[5].place, 8);
+    assert_int_equal(health_waiting(s.t.target), 0);
+    for (unsigned i = 0; i < 8; i++)
+        buf_done(&h[i].body);
+    scene_end(&s);
+}
+
+/* What would wait longer than an answer takes is refused at once, so that those let in are served in twice the time. */
+static void too_long_a_wait_is_refused(void **state)
+{
+    static struct heard h[4] = { { .party = "a" }, { .party = "a" }, { .party = "a" }, { .party = "b" } };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 20s}");
+    ask(&s, &h[0], "/slow", true); /* now it is known how long that takes */
+    assert_in_range(health_service_us(s.t.target), 100000, 2000000);
+    h[0].stop = false;
+    assert_int_equal(begin(&s, &h[0], "/slow", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[1], "/slow", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[2], "/slow", true), ERR_BUSY);
+    assert_int_equal(begin(&s, &h[3], "/slow", true), ERR_OK); /* another party takes turns with the first */
+    h[3].stop = true;
+    loop_run(s.loop);
+    assert_int_equal(h[0].ended + h[3].ended, 2);
+    h[1].stop = h[1].ended == 0;
+    if (h[1].stop)
+        loop_run(s.loop);
+    for (unsigned i = 0; i < 4; i++)
+        buf_done(&h[i].body);
+    scene_end(&s);
+}
+
+/* A place that is given back goes to the worker where a call has waited longest, and to nobody else. */
+static void places_are_handed_round(void **state)
+{
+    static const struct connector_world three = { .workers = 3 };
+    struct text_target t;
+
+    (void)state;
+    compile_text(&t, &three, false,
+                 "{kind: http, endpoint: 'http://127.0.0.1:9', tls: {mode: none, reason: t}, limits: {in_flight: 2}}",
+                 NULL);
+    assert_int_equal(t.err, ERR_OK);
+    assert_true(health_admit(t.target, 0, 0, 0) == HEALTH_OK && health_admit(t.target, 0, 0, 0) == HEALTH_OK);
+    assert_false(health_admit(t.target, 1, 0, 0) == HEALTH_OK);
+    health_wait(t.target, 1, 100);
+    health_wait(t.target, 2, 200);
+    assert_int_equal(health_waiting(t.target), 2);
+    health_leave(t.target);
+    assert_false(health_admit(t.target, 0, 0, 0) == HEALTH_OK); /* not who gave it */
+    assert_false(health_admit(t.target, 2, 0, 0) == HEALTH_OK);
+    assert_true(health_admit(t.target, 1, 0, 0) == HEALTH_OK);
+    health_wait(t.target, 1, 300); /* its oldest has gone */
+    health_leave(t.target);
+    assert_false(health_admit(t.target, 1, 0, 0) == HEALTH_OK);
+    health_wait(t.target, 2, 0); /* it waits no more: its place goes on to the next */
+    assert_true(health_admit(t.target, 1, 0, 0) == HEALTH_OK);
+    health_wait(t.target, 1, 0);
+    assert_int_equal(health_waiting(t.target), 0);
+    health_leave(t.target);
+    health_leave(t.target);
+    assert_int_equal(atomic_load(&t.target->running), 0);
+    compile_done(&t);
+}
+
+/* What a party used of late is kept free for it, up to an even share; one that nobody else wants is anybody's. */
+static void places_are_kept(void **state)
+{
+    enum { A, B, C };
+    struct text_target t;
+
+    (void)state;
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h', limits: {in_flight: 8}}", NULL);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_OK); /* alone: all of it */
+    assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_FULL);
+    for (unsigned i = 0; i < 3; i++)
+        health_leave(t.target);
+    share_want(t.target, B, 10000, 3);
+    assert_int_equal(share_of(t.target, A, 10000), 5);
+    assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_KEPT);
+    assert_int_equal(health_admit(t.target, 0, B, 10000), HEALTH_OK);
+    share_enter(t.target, B);
+    assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_KEPT); /* two are kept still */
+    share_want(t.target, B, 10000, 100);
+    share_want(t.target, A, 10000, 100);
+    assert_int_equal(share_of(t.target, A, 10000), 4); /* an even share, whatever it wants */
+    assert_int_equal(share_of(t.target, C, 10000), 4); /* 8 / 3 for each of the two others */
+    assert_int_equal(share_of(t.target, A, 20000), 8); /* some seconds later B has not asked again */
+    assert_int_equal(health_admit(t.target, 0, A, 20000), HEALTH_OK);
+    compile_done(&t);
+}
+
 /* Another worker holds the only place and gives it back: nobody tells, yet the queue moves. */
 static void place_freed_elsewhere(void **state)
 {
@@ -293,7 +413,7 @@ static void place_freed_elsewhere(void **state)
 
     (void)state;
     scene_begin(&s, ", limits: {in_flight: 1, queue: 2s}");
-    assert_true(health_admit(s.t.target, 0));
+    assert_true(health_admit(s.t.target, 0, 0, 0) == HEALTH_OK);
     assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
     run_for(s.loop, 150);
     assert_int_equal(h.ended, 0);
@@ -413,6 +533,10 @@ int main(void)
         cmocka_unit_test(unreachable_then_circuit),
         cmocka_unit_test(queue_keeps_the_limit),
         cmocka_unit_test(queue_gives_up),
+        cmocka_unit_test(parties_take_turns),
+        cmocka_unit_test(too_long_a_wait_is_refused),
+        cmocka_unit_test(places_are_handed_round),
+        cmocka_unit_test(places_are_kept),
         cmocka_unit_test(place_freed_elsewhere),
         cmocka_unit_test(back_pressure),
         cmocka_unit_test(aborted_inside_a_callback),

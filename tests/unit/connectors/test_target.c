@@ -190,12 +190,12 @@ static void limits_hold(void **state)
 
     (void)state;
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h', limits: {in_flight: 2, rate: 20/s}}", NULL);
-    assert_true(health_admit(t.target, 1000) && health_admit(t.target, 1000));
-    assert_false(health_admit(t.target, 1000)); /* two are under way */
+    assert_true(health_admit(t.target, 0, 0, 1000) == HEALTH_OK && health_admit(t.target, 0, 0, 1000) == HEALTH_OK);
+    assert_false(health_admit(t.target, 0, 0, 1000) == HEALTH_OK); /* two are under way */
     health_leave(t.target);
     health_leave(t.target);
     for (int64_t now = 2000; now < 3000; now += 10)
-        if (health_admit(t.target, now)) {
+        if (health_admit(t.target, 0, 0, now) == HEALTH_OK) {
             n++;
             health_leave(t.target);
         }

@@ -1,0 +1,121 @@
+"""A provider as the bottleneck: departments take turns at it, and under more load than it bears those let in are still served soon."""
+import json
+import threading
+import time
+
+import city
+from city import Node, Provider, json_resource, PERSON
+
+NODE = None
+SERVICE = 0.1          # seconds the provider takes
+PLACES = 8             # at once: 80 answers a second
+
+
+def slow(head, body, s):
+    time.sleep(SERVICE)
+    Provider.one_person(head, body, s)
+
+
+PROVIDER = Provider(slow)
+
+
+def test_00_setup():
+    global NODE
+    NODE = Node()
+    NODE.__enter__()
+    NODE.city()
+    manifest = json_resource(PROVIDER.port).replace("  timeout: 5s\n", f"  timeout: 5s\n  limits: {{in_flight: {PLACES}, queue: 2s}}\n")
+    NODE.publish(manifest, "provider/people")
+    NODE.department("noisy")
+    NODE.enrol("person", "noisy/ned")
+    NODE.sluice("bureau/security", "person", "grant-role", "noisy/ned", "consumer-officer")
+    NODE.enrol("app", "noisy/app", contact="{person: noisy/ned}")
+    NODE.grant("provider/people", "name", purposes="check")
+    rid = NODE.json("noisy/ned", "request", "create", "--app", "noisy/app", "--resource", "provider/people:name", "--purpose", "check", "--basis", "Test Act art. 1",
+                    "--scenario", "a test", "--from", time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600)), "--to",
+                    time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400)))["id"]
+    NODE.sluice("provider/pat", "request", "approve", rid)
+    NODE.sluice("bureau/ann", "request", "approve", rid)
+
+
+class Asker(threading.Thread):
+    """Asks again and again on one connection, with a pause in between, until told to stop."""
+
+    def __init__(self, who, pause=0.0):
+        super().__init__(daemon=True)
+        self.who, self.pause = who, pause
+        self.times, self.refused, self.stopped = [], [], False
+        self.start()
+
+    def run(self):
+        connection = NODE.connect(self.who)
+        while not self.stopped:
+            began = time.monotonic()
+            status, head, body = NODE.ask("provider/people", {"id_no": PERSON}, connection=connection)
+            if status == 200:
+                self.times.append(time.monotonic() - began)
+            else:
+                self.refused.append((status, json.loads(body)["code"], head.get("Retry-After"), time.monotonic() - began))
+                time.sleep(0.1)   # a client that hears no asks again soon, but not at once
+            time.sleep(self.pause)
+
+
+def watch(who, askers, seconds, pause=0.0):
+    """So many askers for a while; all their times and refusals."""
+    running = [Asker(who, pause) for _ in range(askers)]
+    time.sleep(seconds)
+    return running
+
+
+def end(running):
+    for a in running:
+        a.stopped = True
+    for a in running:
+        a.join()
+    return [t for a in running for t in a.times], [r for a in running for r in a.refused]
+
+
+def p99(times):
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+def test_01_one_noisy_department_does_not_slow_another():
+    alone, refused = end(watch("consumer/app", 3, 4, pause=0.02))
+    assert not refused, refused[:3]
+    loud = watch("noisy/app", 24, 1)
+    beside, refused = end(watch("consumer/app", 3, 5, pause=0.02))
+    theirs, theirs_refused = end(loud)
+    print(f"       alone p99 {p99(alone) * 1000:.0f} ms ({len(alone)}), beside the noisy one {p99(beside) * 1000:.0f} ms ({len(beside)}); "
+          f"noisy {len(theirs)} answers, {len(theirs_refused)} refused")
+    assert not refused, refused[:3]
+    assert len(theirs) > 100, "the noisy one was not noisy"
+    assert p99(beside) <= 1.5 * p99(alone) + 0.02, (p99(alone), p99(beside))
+
+
+def test_02_at_three_times_the_capacity_those_let_in_are_served_soon():
+    normal, _ = end(watch("noisy/app", PLACES // 2, 3))
+    times, refused = end(watch("noisy/app", PLACES * 4, 5))
+    print(f"       normal p99 {p99(normal) * 1000:.0f} ms; under overload {len(times)} answers with p99 {p99(times) * 1000:.0f} ms, {len(refused)} refused")
+    assert len(times) > 0.7 * 5 * PLACES / SERVICE, f"the provider was idle: {len(times)} answers"
+    assert p99(times) <= 2 * p99(normal) + 0.03, (p99(normal), p99(times))
+    assert len(refused) > 20, "that was no overload"
+    assert {r[:2] for r in refused} == {(503, "provider-busy")} and all(r[2] for r in refused), refused[:3]
+    assert sorted(r[3] for r in refused)[len(refused) // 2] < 0.05, "a refusal comes early"
+
+
+def test_03_it_is_over_when_it_is_over():
+    """The next one asks a provider at rest."""
+    status, _, _ = NODE.ask("provider/people", {"id_no": PERSON})
+    assert status == 200
+    assert PROVIDER.seen > 0
+
+
+def test_99_teardown():
+    NODE.stop()
+    code, text = NODE.verify()
+    assert code == 0, text
+    NODE.__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    city.main(globals())
