@@ -154,9 +154,15 @@ static void on_accept(void *arg, int fd)
 {
     struct worker *w = arg;
     const struct limit_settings *l = &w->cfg.settings->limits;
-    struct http_limits limits = {
-        .handshake = l->handshake_ms, .head = l->head_ms, .body = l->body_ms, .idle = l->idle_ms, .write = l->write_ms
-    };
+    struct http_limits limits = { .handshake = l->handshake_ms,
+                                  .head = l->head_ms,
+                                  .body = l->body_ms,
+                                  .idle = l->idle_ms,
+                                  .write = l->write_ms,
+                                  .rate = (uint32_t)l->rate,
+                                  .streams = (uint32_t)l->http2_streams,
+                                  .resets = (uint32_t)l->http2_resets,
+                                  .frames = (uint32_t)l->http2_frames };
 
     if (http_serve(w->loop, fd, w->tls, &limits, &consumer_service, w) != ERR_OK)
         log_event(LOG_WARN, "accept-failed", NULL);
@@ -171,7 +177,8 @@ static enum err make_tls(struct worker *w, struct tls_context **ret, struct diag
                             .verify = trust_verify,
                             .good_until = trust_good_until,
                             .arg = &w->trust,
-                            .sessions = w->cfg.sessions };
+                            .sessions = w->cfg.sessions,
+                            .http2 = w->cfg.settings->limits.http2_streams > 0 };
 
     return tls_server_new(&s, ret, d);
 }

@@ -1,7 +1,8 @@
 #pragma once
-/* HTTP/1.1 (RFC 9112) on both sides. Heads are parsed once, when they are whole, by llhttp in strict mode behind guards
- * of our own; messages are rebuilt from their parsed form and never forwarded raw. A server call and a client call are
- * message endpoints: HTTP/2 will be a second implementation of the same tables. */
+/* HTTP/1.1 (RFC 9112) on both sides, and HTTP/2 (RFC 9113) for servers whose TLS context offers it. Heads of HTTP/1 are
+ * parsed once, when they are whole, by llhttp in strict mode behind guards of our own; messages are rebuilt from their
+ * parsed form and never forwarded raw. A call is one request and its answer: over HTTP/1 a connection has one at a
+ * time, over HTTP/2 many; its owner need not know which. */
 #include "base/net/stream.h"
 
 enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_HEADERS_MAX = 64, HTTP_TARGET_MAX = 8192 };
@@ -16,8 +17,8 @@ struct http_head {               /* bor: until the callback that shows it return
     uint8_t minor;               /* HTTP/1.minor */
     struct http_header at[HTTP_HEADERS_MAX];
     size_t n;
-    bool has_length, chunked, keep_alive, expect_continue;
-    uint64_t length; /* when has_length */
+    bool has_length, chunked, keep_alive, expect_continue; /* chunked: a body follows whose length is not told */
+    uint64_t length;                                       /* when has_length */
 };
 /* The one value of a header, or the empty slice; names compare without case. *count (may be NULL): how often it is
  * there. */
@@ -63,10 +64,16 @@ struct http_service { /* constant table; arg is the listener's owner */
      */
     void (*malformed)(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw);
 };
-struct http_limits {                            /* all ms or counts; zero takes the default in parentheses */
-    int64_t handshake, head, body, idle, write; /* (10 s, 10 s, 30 s, 75 s, 60 s) write: no progress for so long */
-    uint32_t requests;                          /* on one connection (100 000) */
-    size_t window;                              /* bytes of output held for one connection (64 KiB) */
+struct http_limits {                            /* ms, counts or bytes; zero takes the default in parentheses */
+    int64_t handshake, head, body, idle, write; /* (10 s, 10 s, 30 s, 75 s, 60 s) body, write: see rate */
+    uint32_t rate;     /* bytes a second that a peer must send of a body, or take of an answer, over `body` or `write`
+                        * (240) */
+    uint32_t requests; /* on one connection (100 000) */
+    size_t window;     /* bytes of output held for one connection (64 KiB) */
+    uint32_t streams;  /* HTTP/2: requests at once on one connection (100) */
+    uint32_t resets;   /* HTTP/2: streams that the peer resets, or makes us reset, within 10 s (200) */
+    uint32_t frames;   /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */
+    bool http2;        /* plain connections speak HTTP/2 from the first byte (RFC 9113 section 3.3) */
 };
 /* Take an accepted fd. tls NULL: plain. The connection frees itself. */
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,

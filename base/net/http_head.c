@@ -209,6 +209,13 @@ static const char *check_request(struct http_head *h)
     return check_target(h, host);
 }
 
+const char *http_head_check(struct http_head *h)
+{
+    const char *why = check_framing(h);
+
+    return why ? why : check_request(h);
+}
+
 static const llhttp_settings_t *settings(void)
 {
     static const llhttp_settings_t table = {

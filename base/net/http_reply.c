@@ -48,11 +48,12 @@ static void read_body(struct http_call *call, bool on)
         conn_wake(c);
 }
 
-static void put_date(struct buf *out)
+struct slice http_date(void)
 {
-    /* RFC 9110 section 5.6.7; rewritten once a second for each thread. */
-    static _Thread_local char text[48];
+    /* RFC 9110 section 5.6.7 */
+    static _Thread_local char text[40];
     static _Thread_local int64_t at;
+    static _Thread_local size_t n;
     static const char *const days[] = { "", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" };
     static const char *const months[] = { "",    "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
@@ -60,14 +61,14 @@ static void put_date(struct buf *out)
 
     if (now != at) {
         struct civil c = clock_civil(now * 1000 - (int64_t)clock_zone() * 60000);
-        snprintf(text, sizeof text, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[c.weekday], c.day,
-                 months[c.month], c.year, c.hour, c.minute, c.second);
+        n = (size_t)snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[c.weekday], c.day,
+                             months[c.month], c.year, c.hour, c.minute, c.second);
         at = now;
     }
-    buf_puts(out, text);
+    return (struct slice){ text, n };
 }
 
-static bool status_has_body(int status)
+bool http_status_has_body(int status)
 {
     return status >= 200 && status != 204 && status != 304;
 }
@@ -75,7 +76,7 @@ static bool status_has_body(int status)
 static void put_framing(struct http_conn *c, const struct http_reply *r)
 {
     c->left = -1;
-    if (!status_has_body(r->status)) {
+    if (!http_status_has_body(r->status)) {
         c->head_only = true;
         return;
     }
@@ -108,7 +109,7 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
     buf_putc(&c->out, ' ');
     buf_put(&c->out, http_status_text(r->status));
     buf_put(&c->out, SLICE("\r\n"));
-    put_date(&c->out);
+    http_header_put(&c->out, SLICE("Date"), http_date());
     for (size_t i = 0; i < r->n_headers; i++)
         http_header_put(&c->out, r->headers[i].name, r->headers[i].value);
     put_framing(c, r);

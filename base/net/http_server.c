@@ -9,20 +9,24 @@
  *   - output never exceeds the window plus one reply head; a cut answer never ends cleanly;
  *   - answering (http_reply_*) never calls back: a connection that fails meanwhile dies at the end of the turn;
  *   - after gone() or sent() the call's owner hears nothing more of it. */
+#include "base/net/h2.h"
 #include "base/net/internal.h"
-#include "base/net/http_server.h"
 
 #include <unistd.h>
 
-enum { DISCARD_MAX = 256 * 1024, DISCARD_MS = 2000, READS_A_TURN = 8 };
+enum { DISCARD_MAX = 256 * 1024, READS_A_TURN = 8 };
 
 static const struct http_limits defaults = { .handshake = 10000,
                                              .head = 10000,
                                              .body = 30000,
                                              .idle = 75000,
                                              .write = 60000,
+                                             .rate = 240,
                                              .requests = 100000,
-                                             .window = 64 * 1024 };
+                                             .window = 64 * 1024,
+                                             .streams = 100,
+                                             .resets = 200,
+                                             .frames = 2000 };
 
 static void conn_advance(struct http_conn *c);
 static void conn_feed_body(struct http_conn *c);
@@ -34,6 +38,7 @@ static void conn_bury(struct grave *g)
 
     buf_done(&c->in);
     buf_done(&c->out);
+    c->h2 = h2_free(c->h2);
     mem_free(c);
 }
 
@@ -48,8 +53,7 @@ static void call_gone(struct http_conn *c, enum reason why)
         c->service->gone(call, why);
 }
 
-/* The one place where a connection dies. `why` goes to a call that is still open. */
-static void conn_die(struct http_conn *c, enum reason why, bool cut)
+void conn_die(struct http_conn *c, enum reason why, bool cut)
 {
     if (c->state == CONN_DEAD)
         return;
@@ -67,28 +71,38 @@ static void arm(struct http_conn *c)
 {
     const struct http_limits *l = &c->limits;
 
-    if (c->out.n > 0)
-        alarm_set(c->loop, &c->alarm, l->write);
-    else if (c->state == CONN_IDLE)
+    c->got = 0;
+    if (c->state == CONN_IDLE)
         alarm_set(c->loop, &c->alarm, l->idle);
     else if (c->state == CONN_HEAD)
         alarm_set(c->loop, &c->alarm, l->head);
     else if (c->state == CONN_BODY || c->state == CONN_BAD)
         alarm_set(c->loop, &c->alarm, l->body);
     else if (c->state == CONN_CLOSING)
-        alarm_set(c->loop, &c->alarm, DISCARD_MS);
+        alarm_set(c->loop, &c->alarm, CONN_LINGER_MS);
     else
         alarm_clear(&c->alarm); /* the exchange has its own deadlines */
 }
 
+/* Output comes first, and progress does not move its alarm: a byte now and then would keep the connection for ever. */
+void conn_arm(struct http_conn *c)
+{
+    if (c->out.n == 0) {
+        c->writing = false;
+        c->protocol->arm(c);
+    } else if (!c->writing) {
+        c->writing = true;
+        c->moved = 0;
+        alarm_set(c->loop, &c->alarm, c->limits.write);
+    }
+}
+
 static void late(struct http_conn *c)
 {
-    if (c->out.n > 0)
-        conn_die(c, REASON_CONSUMER_SLOW, true);
-    else if (c->state == CONN_HEAD)
+    if (c->state == CONN_HEAD)
         conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
-    else if (c->state == CONN_BODY && c->paused)
-        arm(c); /* it is the owner who waits */
+    else if (c->state == CONN_BODY && (c->paused || c->got >= (uint64_t)c->limits.body * c->limits.rate / 1000))
+        conn_arm(c); /* it is the owner who waits, or the peer keeps up */
     else if (c->state == CONN_BODY || c->state == CONN_BAD)
         conn_die(c, REASON_REQUEST_TIMEOUT, true);
     else
@@ -99,10 +113,35 @@ static void on_alarm(struct alarm *a)
 {
     struct http_conn *c = (struct http_conn *)((char *)a - offsetof(struct http_conn, alarm));
 
-    c->protocol->late(c);
+    if (!c->writing) {
+        c->protocol->late(c);
+    } else if (c->moved >= (uint64_t)c->limits.write * c->limits.rate / 1000) {
+        c->writing = false;
+        conn_arm(c);
+    } else {
+        conn_die(c, REASON_CONSUMER_SLOW, true);
+    }
 }
 
 /* ---- output ---- */
+void conn_linger(struct http_conn *c)
+{
+    c->state = CONN_CLOSING;
+    buf_done(&c->in);
+    stream_finish(c->stream);
+    stream_want_read(c->stream, true);
+    conn_arm(c);
+}
+
+bool conn_discard(struct http_conn *c, size_t n)
+{
+    c->discarded += (uint32_t)n;
+    if (c->discarded <= DISCARD_MAX)
+        return true;
+    conn_die(c, REASON_GRANTED, false);
+    return false;
+}
+
 static void after_answer(struct http_conn *c)
 {
     void *state = c->call.state;
@@ -121,20 +160,15 @@ static void after_answer(struct http_conn *c)
             conn_die(c, REASON_GRANTED, false);
             return;
         }
-        c->state = CONN_CLOSING;
-        buf_done(&c->in);
-        stream_finish(c->stream);
-        stream_want_read(c->stream, true);
-        arm(c);
+        conn_linger(c);
         return;
     }
     c->state = CONN_IDLE;
     stream_want_read(c->stream, true);
-    arm(c);
+    conn_arm(c);
 }
 
-/* Give the kernel what is gathered. False: the peer is gone. */
-static bool push(struct http_conn *c)
+bool conn_push(struct http_conn *c)
 {
     size_t before = c->out.n, at = 0;
 
@@ -148,15 +182,16 @@ static bool push(struct http_conn *c)
             return false;
     }
     buf_drop(&c->out, at);
+    c->moved += at;
     if (at > 0 || before > 0)
-        arm(c);
+        conn_arm(c);
     return true;
 }
 
 /* Send what is gathered, and end what thereby ends. Returns false when the connection died. */
 static bool conn_flush(struct http_conn *c)
 {
-    if (c->doom != REASON_INTERNAL || !push(c)) {
+    if (c->doom != REASON_INTERNAL || !conn_push(c)) {
         conn_die(c, c->doom != REASON_INTERNAL ? c->doom : REASON_CONSUMER_GONE, true);
         return false;
     }
@@ -187,7 +222,7 @@ static void go_on(struct http_conn *c)
     else if (c->state == CONN_BODY && !c->paused && c->in.n > 0)
         conn_feed_body(c);
     else if (c->state == CONN_BODY && !c->paused)
-        arm(c);
+        conn_arm(c);
 }
 
 static void turn(struct http_conn *c)
@@ -234,7 +269,7 @@ void conn_output(struct http_conn *c)
         conn_doom(c, REASON_OVERLOADED);
     else if (c->out.n < CONN_FLUSH || c->answer_ended)
         flush_later(c);
-    else if (!push(c))
+    else if (!conn_push(c))
         conn_doom(c, REASON_CONSUMER_GONE);
 }
 
@@ -261,7 +296,7 @@ void conn_malformed(struct http_conn *c, enum reason why, const char *what)
     c->service->malformed(c->owner, &c->call, why, what, raw);
     if (c->state != CONN_DEAD) {
         buf_done(&c->in);
-        arm(c);
+        conn_arm(c);
     }
 }
 
@@ -289,7 +324,7 @@ static void request_complete(struct http_conn *c)
     c->request_done = true;
     if (c->state == CONN_BODY)
         c->state = CONN_ANSWER;
-    arm(c);
+    conn_arm(c);
     stream_want_read(c->stream, false);
     if (c->call.open && c->call.state && !c->answer_ended)
         c->service->end(c->call.state);
@@ -335,7 +370,7 @@ static void conn_head(struct http_conn *c, size_t n)
             buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
             flush_later(c);
         }
-        arm(c);
+        conn_arm(c);
         stream_want_read(c->stream, !c->paused);
     }
 }
@@ -350,7 +385,7 @@ static void broken_body(struct http_conn *c)
     c->closing = true;
     c->state = CONN_BAD;
     stream_want_read(c->stream, false);
-    arm(c);
+    conn_arm(c);
 }
 
 static void conn_feed_body(struct http_conn *c)
@@ -362,11 +397,11 @@ static void conn_feed_body(struct http_conn *c)
     if (c->state == CONN_DEAD)
         return;
     buf_drop(&c->in, used);
+    c->got += used;
     if (e != ERR_OK) {
         broken_body(c);
         return;
     }
-    arm(c);
     if (c->body.done)
         request_complete(c);
 }
@@ -389,7 +424,7 @@ static void conn_advance(struct http_conn *c)
         } else if (n == 0) {
             if (c->state == CONN_IDLE) {
                 c->state = CONN_HEAD;
-                arm(c);
+                conn_arm(c);
             }
             return;
         } else {
@@ -414,11 +449,8 @@ static void readable(struct http_conn *c)
             return;
         }
         if (c->state == CONN_CLOSING) {
-            c->discarded += (uint32_t)got;
-            if (c->discarded > DISCARD_MAX) {
-                conn_die(c, REASON_GRANTED, false);
+            if (!conn_discard(c, got))
                 return;
-            }
             continue;
         }
         buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
@@ -446,7 +478,7 @@ static void drain(struct http_conn *c)
         c->closing = c->closing || c->state > CONN_IDLE;
 }
 
-static const struct http_protocol http1 = { readable, turn, late, call_gone, drain };
+static const struct http_protocol http1 = { readable, turn, late, call_gone, drain, arm };
 
 static void on_readable(void *user)
 {
@@ -467,13 +499,17 @@ static void on_open(void *user)
     struct http_conn *c = user;
 
     c->state = CONN_IDLE;
+    if ((c->limits.http2 || stream_http2(c->stream)) && h2_begin(c) != ERR_OK) {
+        conn_die(c, REASON_OVERLOADED, true);
+        return;
+    }
     c->owner = c->service->open(c->service_arg, c);
     if (c->owner == NULL)
         conn_die(c, REASON_OVERLOADED, true);
     else if (c->draining)
         conn_die(c, REASON_DRAINING, false);
     else
-        arm(c);
+        conn_arm(c);
 }
 
 static void on_broken(void *user, enum stream_fault f)
@@ -492,8 +528,12 @@ static void fill_limits(struct http_limits *l, const struct http_limits *given)
     l->body = l->body ? l->body : defaults.body;
     l->idle = l->idle ? l->idle : defaults.idle;
     l->write = l->write ? l->write : defaults.write;
+    l->rate = l->rate ? l->rate : defaults.rate;
     l->requests = l->requests ? l->requests : defaults.requests;
     l->window = l->window ? l->window : defaults.window;
+    l->streams = l->streams ? l->streams : defaults.streams;
+    l->resets = l->resets ? l->resets : defaults.resets;
+    l->frames = l->frames ? l->frames : defaults.frames;
 }
 
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,

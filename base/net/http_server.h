@@ -10,6 +10,7 @@ struct http_protocol {
     void (*late)(struct http_conn *c);                  /* its alarm */
     void (*gone)(struct http_conn *c, enum reason why); /* it dies: tell the calls that are open */
     void (*drain)(struct http_conn *c);
+    void (*arm)(struct http_conn *c); /* set its alarm for what it waits for, but for output */
 };
 struct http_answers {
     void (*head)(struct http_call *call, const struct http_reply *r);
@@ -22,7 +23,7 @@ struct http_answers {
 extern const struct http_answers http1_answers;
 
 enum conn_state { CONN_SHAKING, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_BAD, CONN_CLOSING, CONN_DEAD };
-enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024 };
+enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024, CONN_LINGER_MS = 2000 };
 
 struct http_call {
     struct http_conn *conn; /* its connection: HTTP/1's embeds it */
@@ -38,7 +39,9 @@ struct http_conn {
     void *service_arg, *owner;
     struct http_limits limits;
     struct http_call call;
+    struct h2 *h2;      /* own: NULL when it speaks HTTP/1 */
     struct buf in, out; /* own: not yet understood; not yet sent */
+    size_t moved, got;  /* since the alarm was set: given to the kernel; taken of a body */
     size_t looked;      /* in: no empty line before this offset */
     struct http_body body;
     struct alarm alarm;
@@ -52,6 +55,7 @@ struct http_conn {
     bool paused;      /* the owner does not want the body now */
     bool peer_closes; /* said by the request's head */
     bool request_done, replied, answer_ended, closing, draining, head_only, expect, chunking, flush_set;
+    bool writing; /* the alarm is for output that the peer does not take */
 };
 void conn_malformed(struct http_conn *c, enum reason why, const char *what);
 void conn_room(struct http_conn *c);
@@ -59,3 +63,10 @@ void conn_output(struct http_conn *c);                /* something was appended 
 void conn_wake(struct http_conn *c);                  /* go on at the end of this turn */
 void conn_doom(struct http_conn *c, enum reason why); /* dies at the end of this turn; the call gets gone(why) */
 void conn_cut(struct http_conn *c);
+void conn_die(struct http_conn *c, enum reason why, bool cut); /* the one place where a connection dies */
+bool conn_push(struct http_conn *c); /* give the kernel what is gathered; false: the peer is gone */
+void conn_arm(struct http_conn *c);
+/* Say that nothing more comes, and discard what still arrives: unread bytes would turn the close into a reset that eats
+ * the last answer. */
+void conn_linger(struct http_conn *c);
+bool conn_discard(struct http_conn *c, size_t n); /* n bytes more of it; false: that was enough, it died */

@@ -43,3 +43,9 @@ struct tls_peer *tls_take_peer(struct ssl_st *ssl);
 void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
 /* "Name: value" and CRLF. */
 void http_header_put(struct buf *out, struct slice name, struct slice value);
+/* The guards for a request's head that do not depend on how it was written: framing, Host, Expect, target. NULL, or why
+ * it is refused. */
+const char *http_head_check(struct http_head *h);
+/* A Date header's value, rewritten once a second for each thread. */
+struct slice http_date(void);
+bool http_status_has_body(int status);

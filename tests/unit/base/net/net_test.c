@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 static void stop(void *arg)
@@ -206,10 +207,11 @@ static void tcp_pair(int fd[2])
 
 void bench_begin(struct bench *b)
 {
-    int fd[2], small = 128 * 1024;
+    int fd[2], small = 128 * 1024, one = 1;
 
     tcp_pair(fd);
     setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(fd[0], F_SETFL, O_NONBLOCK);
     b->fd = fd[0];
     buf_init(&b->log, 1 << 20);
@@ -217,7 +219,9 @@ void bench_begin(struct bench *b)
     b->limits.window = b->limits.window ? b->limits.window : 64 * 1024;
     b->loop = loop_new();
     assert_non_null(b->loop);
-    assert_int_equal(http_serve(b->loop, fd[1], NULL, &b->limits, &service, b), ERR_OK);
+    assert_int_equal(
+        http_serve(b->loop, fd[1], NULL, &b->limits, b->service ? b->service : &service, b->service ? b->arg : b),
+        ERR_OK);
     turns(b->loop, 2);
 }
 

@@ -28,7 +28,9 @@ struct bench {
     struct buf log, body; /* log: "open head body end …", words */
     size_t big, given, most_held;
     struct http_limits limits;
-    bool reset; /* the peer's end saw an error */
+    bool reset;                         /* the peer's end saw an error */
+    const struct http_service *service; /* another service than the one above, and its arg */
+    void *arg;
 };
 void bench_begin(struct bench *b); /* b->limits may be set before */
 void bench_end(struct bench *b);
