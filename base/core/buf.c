@@ -56,7 +56,7 @@ char *buf_reserve(struct buf *b, size_t n)
     return grow(b, n);
 }
 
-void buf_put(struct buf *b, struct slice s)
+void buf_put_grow(struct buf *b, struct slice s)
 {
     char *at = s.n ? buf_reserve(b, s.n) : NULL;
 
@@ -69,16 +69,6 @@ void buf_put(struct buf *b, struct slice s)
 void buf_puts(struct buf *b, const char *cstr)
 {
     buf_put(b, slice_of(cstr));
-}
-
-void buf_putc(struct buf *b, char c)
-{
-    char *at = buf_reserve(b, 1);
-
-    if (at == NULL)
-        return;
-    *at = c;
-    b->n++;
 }
 
 void buf_put_u64(struct buf *b, uint64_t v)

@@ -2,7 +2,17 @@
  * length, missing padding or non-zero spare bits refuse the whole input, and the output is then as it was before. */
 #include "base/core/text.h"
 
-static const char hex_digits[] = "0123456789abcdef";
+/* Two digits for each byte, without NUL. */
+#define HEX_ROW(h)                                                                                                     \
+    { h, '0' }, { h, '1' }, { h, '2' }, { h, '3' }, { h, '4' }, { h, '5' }, { h, '6' }, { h, '7' }, { h, '8' },        \
+        { h, '9' }, { h, 'a' }, { h, 'b' }, { h, 'c' }, { h, 'd' }, { h, 'e' },                                        \
+    {                                                                                                                  \
+        h, 'f'                                                                                                         \
+    }
+const char hex_pairs[256][2] = { HEX_ROW('0'), HEX_ROW('1'), HEX_ROW('2'), HEX_ROW('3'), HEX_ROW('4'), HEX_ROW('5'),
+                                 HEX_ROW('6'), HEX_ROW('7'), HEX_ROW('8'), HEX_ROW('9'), HEX_ROW('a'), HEX_ROW('b'),
+                                 HEX_ROW('c'), HEX_ROW('d'), HEX_ROW('e'), HEX_ROW('f') };
+#undef HEX_ROW
 
 /* 0..15, or -1. */
 static int hex_value(char c)
@@ -22,11 +32,8 @@ void hex_put(struct buf *b, struct slice bytes)
             b->failed = ERR_TOO_LARGE;
         return;
     }
-    for (size_t i = 0; i < bytes.n; i++) {
-        unsigned char c = (unsigned char)bytes.p[i];
-        *out++ = hex_digits[c >> 4];
-        *out++ = hex_digits[c & 15];
-    }
+    for (size_t i = 0; i < bytes.n; i++)
+        memcpy(out + 2 * i, hex_pairs[(unsigned char)bytes.p[i]], 2);
     b->n += 2 * bytes.n;
 }
 

@@ -60,7 +60,7 @@ static void draw(uint8_t *out, size_t n)
 }
 
 /* Advances mine.ms and mine.counter. */
-static void tick(int64_t wall_ms, uint8_t r0, uint8_t r1)
+static void advance(int64_t wall_ms, uint8_t r0, uint8_t r1)
 {
     if (wall_ms > mine.ms || wall_ms < mine.ms - BACK_MAX) {
         mine.ms = wall_ms;
@@ -77,7 +77,7 @@ struct uuid uuid_v7(int64_t wall_ms)
     uint8_t r[10];
 
     draw(r, sizeof r);
-    tick(wall_ms < 0 ? 0 : wall_ms, r[8], r[9]);
+    advance(wall_ms < 0 ? 0 : wall_ms, r[8], r[9]);
     for (int i = 0; i < 6; i++)
         u.b[i] = (uint8_t)((uint64_t)mine.ms >> (40 - 8 * i));
     u.b[6] = (uint8_t)(0x70 | mine.counter >> 8);
@@ -89,15 +89,12 @@ struct uuid uuid_v7(int64_t wall_ms)
 
 void uuid_text(struct uuid u, char out[UUID_TEXT])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const uint8_t at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
 
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *out++ = '-';
-        *out++ = digits[u.b[i] >> 4];
-        *out++ = digits[u.b[i] & 15];
-    }
-    *out = '\0';
+    for (int i = 0; i < 16; i++)
+        memcpy(out + at[i], hex_pairs[u.b[i]], 2);
+    out[8] = out[13] = out[18] = out[23] = '-';
+    out[UUID_TEXT - 1] = '\0';
 }
 
 bool uuid_read(struct slice s, struct uuid *ret)

@@ -7,11 +7,30 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+/* Eight characters at once: bit 7 of `upper` is set where a byte is one of A to Z; shifted it is the 32 in between. */
+static uint64_t lower8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+    uint64_t w, low, upper;
+
+    memcpy(&w, p, sizeof w);
+    low = w & ~high;
+    upper = (low + (0x80 - 'A') * ones) & ~(low + (0x7f - 'Z') * ones) & ~w & high;
+    return w | upper >> 2;
+}
+
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
+    size_t i = 0;
+
     if (a.n != b.n)
         return false;
-    for (size_t i = 0; i < a.n; i++)
+    for (; i + 8 <= a.n; i += 8)
+        if (lower8(a.p + i) != lower8(b.p + i))
+            return false;
+    if (i > 0 && i < a.n) /* the rest, and some of what has been seen */
+        return lower8(a.p + a.n - 8) == lower8(b.p + a.n - 8);
+    for (; i < a.n; i++)
         if (lower(a.p[i]) != lower(b.p[i]))
             return false;
     return true;
@@ -113,6 +132,21 @@ static inline void sip_word(struct sip *v, uint64_t w)
     v->a ^= w;
 }
 
+/* The bytes from `at` on, fewer than eight, the first one lowest. */
+static inline uint64_t sip_rest(struct slice s, size_t at)
+{
+    size_t n = s.n - at;
+    uint64_t w = 0;
+
+    if (at >= 8 && n > 0 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) { /* with what stands before them */
+        memcpy(&w, s.p + s.n - 8, 8);
+        return w >> (64 - 8 * n);
+    }
+    for (size_t k = 0; k < n; k++)
+        w |= (uint64_t)(unsigned char)s.p[at + k] << (8 * k);
+    return w;
+}
+
 uint64_t slice_hash(struct slice s, uint64_t seed)
 {
     uint64_t other = rotl(seed, 29) ^ 0x9e3779b97f4a7c15u, w = 0;
@@ -124,10 +158,7 @@ uint64_t slice_hash(struct slice s, uint64_t seed)
         memcpy(&w, s.p + i, 8);
         sip_word(&v, w);
     }
-    w = (uint64_t)s.n << 56;
-    for (size_t k = 0; i + k < s.n; k++)
-        w |= (uint64_t)(unsigned char)s.p[i + k] << (8 * k);
-    sip_word(&v, w);
+    sip_word(&v, sip_rest(s, i) | (uint64_t)s.n << 56);
     v.c ^= 0xff;
     sip_round(&v);
     sip_round(&v);

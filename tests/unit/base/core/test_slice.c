@@ -30,6 +30,25 @@ static void comparing(void **state)
     assert_int_equal(slice_cmp(slice_of(NULL), SLICE("")), 0);
 }
 
+/* Texts of any length, so that every byte meets every other at every place of a word. */
+static void nocase(void **state)
+{
+    char a[24], b[24];
+
+    (void)state;
+    for (size_t n = 1; n <= sizeof a; n++)
+        for (int x = 0; x < 256; x++)
+            for (int y = 0; y < 256; y++) {
+                int lower_x = x >= 'A' && x <= 'Z' ? x + 32 : x, lower_y = y >= 'A' && y <= 'Z' ? y + 32 : y;
+                memset(a, 'M', n);
+                memset(b, 'm', n);
+                a[(size_t)x % n] = (char)x;
+                b[(size_t)x % n] = (char)y;
+                if (slice_eq_nocase(slice_make(a, n), slice_make(b, n)) != (lower_x == lower_y))
+                    fail_msg("%d and %d of %zu", x, y, n);
+            }
+}
+
 static void pieces(void **state)
 {
     struct slice s = SLICE("a,b,,c");
@@ -104,7 +123,7 @@ static void hashes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(comparing), cmocka_unit_test(pieces),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(comparing), cmocka_unit_test(nocase), cmocka_unit_test(pieces),
                                         cmocka_unit_test(numbers), cmocka_unit_test(hashes) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
