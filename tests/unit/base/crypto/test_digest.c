@@ -55,6 +55,32 @@ static void test_sha256(void **state)
     assert_null(digest_free(g));
 }
 
+/* Every length around the ends of blocks, in two pieces: the digest of the digests of 0 to 300 times 'a', as Python's
+ * hashlib has it. */
+static void test_lengths(void **state)
+{
+    static const char want[] = "e8e4a8cfe049153f6f930f2156161a5b19bb9b3dc4b698c20e4d44a29d7f9526";
+    static const size_t steps[] = { 1, 7, 63, 64, 65, 300 };
+    struct digest *all = digest_new(), *one = digest_new();
+    char a[300];
+
+    (void)state;
+    assert_non_null(all);
+    assert_non_null(one);
+    memset(a, 'a', sizeof a);
+    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+        for (size_t n = 0; n <= sizeof a; n++) {
+            for (size_t at = 0; at < n; at += steps[k])
+                digest_add(one, slice_sub(slice_make(a, n), at, steps[k]));
+            struct sha256 got = digest_end(one);
+            digest_add(all, slice_make(got.b, sizeof got.b));
+        }
+        assert_hex(digest_end(all), want);
+    }
+    all = digest_free(all);
+    one = digest_free(one);
+}
+
 static void test_million(void **state)
 {
     static char a[1000];
@@ -148,8 +174,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256), cmocka_unit_test(test_million), cmocka_unit_test(test_hmac),
-        cmocka_unit_test(test_random), cmocka_unit_test(test_equal),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_sha256),    cmocka_unit_test(test_lengths), cmocka_unit_test(test_million),
+        cmocka_unit_test(test_hmac),      cmocka_unit_test(test_random),  cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
