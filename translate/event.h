@@ -7,12 +7,8 @@
 
 enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOL, SCALAR_NULL }; /* XML gives SCALAR_TEXT only */
 struct member_memo {
-    const void *where, *what;
-};
-struct member_event {
-    struct slice name, value;
-    struct member_memo *memo;
-    enum scalar kind;
+    const void *where, *what; /* the sink's own: empty at first */
+    struct slice name;        /* JSON: of the member */
 };
 struct event_sink {
     enum err (*open)(void *self, struct slice ns, struct slice name);
@@ -27,9 +23,8 @@ struct event_sink {
      * another name may take it over, and then it is empty again. */
     enum err (*open_named)(void *self, struct slice ns, struct slice name, struct member_memo *memo);
     /* JSON only, may be NULL: open, one text and close of a scalar member in one call, when all of it was at hand. A
-     * string has no escapes. `memo` is the sink's own: empty at first, the same one whenever this name comes again at
-     * this depth. */
-    enum err (*member)(void *self, const struct member_event *e);
+     * string has no escapes. `memo` is the same one whenever this name comes again at this depth. */
+    enum err (*member)(void *self, struct member_memo *memo, enum scalar kind, struct slice value);
 };
 enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
 
@@ -41,7 +36,8 @@ enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
  */
 struct json_reader;
 struct json_reader *json_reader_new(const struct event_sink *sink, void *self);
-void json_reader_reset(struct json_reader *r); /* as new, memory kept: for readers that are reused */
+/* As new, memory kept: for readers that are reused. With `memos`, what the sink remembers of names stays too. */
+void json_reader_reset(struct json_reader *r, bool memos);
 struct json_reader *json_reader_free(struct json_reader *r);
 enum err json_reader_feed(struct json_reader *r, struct slice bytes) MUST_CHECK;
 enum err json_reader_finish(struct json_reader *r) MUST_CHECK; /* ERR_SYNTAX when the text is not one whole value */

@@ -22,10 +22,10 @@ void json_reader_init(struct json_reader *r, const struct event_sink *sink, void
     r->self = self;
     buf_init(&r->names, TOKEN_MAX);
     json_keys_init(&r->keys);
-    json_reader_reset(r);
+    json_reader_reset(r, false);
 }
 
-void json_reader_reset(struct json_reader *r)
+void json_reader_reset(struct json_reader *r, bool memos)
 {
     r->failed = ERR_OK;
     r->state = ST_VALUE;
@@ -35,7 +35,7 @@ void json_reader_reset(struct json_reader *r)
     r->offset = 0;
     r->frames[0] = (struct frame){ 0 };
     buf_clear(&r->names);
-    json_keys_reset(&r->keys);
+    json_keys_reset(&r->keys, memos);
 }
 
 struct json_reader *json_reader_free(struct json_reader *r)

@@ -18,15 +18,16 @@ void json_keys_init(struct json_keys *k)
     pthread_once(&seed_once, draw_seed);
     memset(k, 0, offsetof(struct json_keys, known));
     for (unsigned i = 0; i < KNOWN_DEEP; i++)
-        k->known[i].n = k->known[i].at[0] = 0;
+        k->known[i].n = k->known[i].used = 0;
     k->seed = process_seed;
-    json_keys_reset(k);
 }
 
 void json_keys_done(struct json_keys *k)
 {
-    mem_free(k->stack);
-    mem_free(k->table);
+    if (k->stack != NULL)
+        mem_free(k->stack);
+    if (k->table != NULL)
+        mem_free(k->table);
     json_keys_init(k);
 }
 
@@ -159,25 +160,20 @@ static enum err add_hashed(struct json_keys *k, uint32_t base, struct slice key)
     return ERR_OK;
 }
 
-void json_keys_reset(struct json_keys *k)
+void json_keys_reset(struct json_keys *k, bool memos)
 {
     pop(k, 0);
     k->light = 0;
     for (unsigned i = 0; i < KNOWN_DEEP; i++) {
         struct json_known *known = &k->known[i];
         if (known->n > KNOWN_KEPT)
-            known->n = 0;
-        if (known->n > 0)
-            memset(known->memo, 0, known->n * sizeof *known->memo);
+            known->n = known->used = 0;
+        for (uint32_t j = 0; j < known->n && !memos; j++)
+            known->memo[j].where = known->memo[j].what = NULL;
     }
 }
 
 /* ---- known names ---- */
-
-static struct slice known_name(const struct json_known *k, uint32_t i)
-{
-    return slice_make(k->text + k->at[i], (size_t)(k->at[i + 1] - k->at[i] - 1));
-}
 
 /* Index of the name, from the likely one on and around; known->n: not there. */
 static uint32_t find_known(const struct json_known *known, uint32_t from, struct slice key)
@@ -185,7 +181,9 @@ static uint32_t find_known(const struct json_known *known, uint32_t from, struct
     uint32_t i = from < known->n ? from : 0;
 
     for (uint32_t k = 0; k < known->n; k++) {
-        if (known->at[i + 1] - known->at[i] - 1u == key.n && same_bytes(known->text + known->at[i], key.p, key.n))
+        struct slice name = known->memo[i].name;
+
+        if (name.n == key.n && same_bytes(name.p, key.p, key.n))
             return i;
         i = i + 1 < known->n ? i + 1 : 0;
     }
@@ -195,16 +193,16 @@ static uint32_t find_known(const struct json_known *known, uint32_t from, struct
 /* A name that is written as it is read can be compared with the text of an object; others are not kept. */
 static bool keep_known(struct json_known *known, struct slice key, bool plain)
 {
-    uint16_t at = known->at[known->n];
+    char *at = known->text + known->used;
 
-    if (known->n >= KNOWN_MAX || key.n >= KNOWN_BYTES - (size_t)at)
+    if (known->n >= KNOWN_MAX || key.n + KNOWN_BEHIND_N > KNOWN_BYTES - known->used)
         return false;
     if (!plain && plain_run(key.p, key.p + key.n, true) != key.p + key.n)
         return false;
-    copy_short(known->text + at, key.p, key.n);
-    known->text[at + key.n] = '"';
-    known->memo[known->n] = (struct member_memo){ NULL, NULL };
-    known->at[++known->n] = (uint16_t)(at + key.n + 1);
+    copy_short(at, key.p, key.n);
+    memcpy(at + key.n, KNOWN_BEHIND, KNOWN_BEHIND_N);
+    known->memo[known->n++] = (struct member_memo){ .name = slice_make(at, key.n) };
+    known->used += (uint32_t)key.n + KNOWN_BEHIND_N;
     return true;
 }
 
@@ -218,7 +216,7 @@ static enum err fall_back(struct json_keys *k, struct json_members *m)
     m->known = NULL;
     for (uint32_t i = 0; i < known->n && e == ERR_OK; i++)
         if (m->seen >> i & 1)
-            e = add_hashed(k, m->base, known_name(known, i));
+            e = add_hashed(k, m->base, known->memo[i].name);
     return e;
 }
 

@@ -16,12 +16,16 @@ struct json_key_entry {
     uint64_t hash;
     uint32_t slot; /* in the table, from 1; 0: not there */
 };
-struct json_known { /* names of one depth: name and closing quote, one behind the other */
+struct json_known { /* names of one depth */
     uint32_t n;
-    uint16_t at[KNOWN_MAX + 1];
-    struct member_memo memo[KNOWN_MAX];
-    char text[KNOWN_BYTES + 8]; /* the last eight are there to be read only */
+    uint32_t used;                      /* of text */
+    struct member_memo memo[KNOWN_MAX]; /* their names lie in `text`, each followed by KNOWN_BEHIND */
+    char text[KNOWN_BYTES + 16];        /* the last sixteen are there to be read only */
 };
+/* What mostly follows a name: where it is compared, so are these. */
+#define KNOWN_BEHIND "\":\""
+enum { KNOWN_BEHIND_N = sizeof KNOWN_BEHIND - 1 };
+
 struct json_members {         /* of one open object */
     uint64_t seen;            /* bit i: has the i-th known name */
     struct json_known *known; /* bor: of its depth; NULL: its keys are hashed */
@@ -41,8 +45,8 @@ struct json_keys {
 
 void json_keys_init(struct json_keys *k);
 void json_keys_done(struct json_keys *k);
-/* Forget everything but short lists of known names, which the next text may have too; keep the memory. */
-void json_keys_reset(struct json_keys *k);
+/* Forget everything but short lists of known names, which the next text may have too; keep the memory, and `memos`. */
+void json_keys_reset(struct json_keys *k, bool memos);
 /* An object begins, `depth` objects and arrays inside others. */
 void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth);
 /* Add a key to the newest object. ERR_INVALID: it has that key; ERR_TOO_LARGE: too many members. */

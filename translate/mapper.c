@@ -1,8 +1,7 @@
 /* Matching of events to the trie. The hot path (open, text, close of an element without predicates) makes no allocation
  * and looks for a name where the last one was found; predicates take the slower way through `pending`. */
 #include "translate/mapper.h"
-#include "translate/plain.h"
-#include "translate/xml_reader.h"
+#include "translate/mapper_line.h"
 
 #define XSI_NS "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -158,11 +157,9 @@ static inline bool is_simple(const struct map_doc *d)
 /* The children of the element on top, of which `members` says that each can only be one thing. */
 static inline bool members_begin(struct map_doc *d)
 {
-    if (!d->members && is_simple(d)) {
-        d->members = true;
+    if (d->members_of == &map_nowhere && is_simple(d))
         d->members_of = d->active[d->frames[d->depth].first]->kids;
-    }
-    return d->members;
+    return d->members_of != &map_nowhere;
 }
 
 static __attribute__((noinline)) void remember(struct map_doc *d, struct slice ns, struct slice name,
@@ -170,7 +167,8 @@ static __attribute__((noinline)) void remember(struct map_doc *d, struct slice n
 {
     const struct map_level *level = d->members_of;
 
-    *memo = (struct member_memo){ level, level != NULL ? find(d, level, ns, name) : NULL };
+    memo->where = level;
+    memo->what = level != NULL ? find(d, level, ns, name) : NULL;
 }
 
 void map_leaf_frame(struct map_doc *d)
@@ -180,7 +178,7 @@ void map_leaf_frame(struct map_doc *d)
     if (node == NULL)
         return;
     d->leaf = NULL;
-    d->members = false;
+    d->members_of = &map_nowhere;
     d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)d->used, .n = 1, .nil = d->leaf_nil };
     d->states[d->used] = MAP_ACTIVE;
     d->active[d->used++] = node;
@@ -194,7 +192,7 @@ static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct sl
     unsigned first;
     enum err e = ERR_OK;
 
-    d->members = false;
+    d->members_of = &map_nowhere;
     map_leaf_frame(d);
     if (d->pending)
         e = settle(d);
@@ -218,9 +216,38 @@ static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct sl
     if (d->depth + 1 >= FRAMES_MAX)
         return mapper_fail(d->m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
     d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)first, .n = (uint16_t)(d->used - first) };
+    if (d->used == first + 1 && d->active[first]->bare && parent->n == 1 && d->depth > 1) {
+        d->again = d->active[first];
+        d->again_of = d->active[parent->first]->kids;
+    }
     for (unsigned i = first; i < d->used && e == ERR_OK; i++)
         if (d->states[i] == MAP_ACTIVE)
             e = activate(d, d->active[i]);
+    return e;
+}
+
+/* Whether the element matches what the one before it in this place did, and nothing is under way. */
+static inline bool is_again(const struct map_doc *d, struct slice ns, struct slice name)
+{
+    const struct map_frame *f = &d->frames[d->depth];
+
+    return d->again != NULL && d->leaf == NULL && d->depth > 0 && f->n == 1 && !d->pending &&
+           d->active[f->first]->kids == d->again_of && d->gather != d->depth && d->depth + 1 < FRAMES_MAX &&
+           is_name(d->again, ns, name);
+}
+
+/* What open_slow comes to for it. */
+static enum err open_again(struct map_doc *d)
+{
+    const struct map_node *node = d->again;
+    enum err e = ERR_OK;
+
+    d->frames[++d->depth] = (struct map_frame){ .first = (uint16_t)d->used, .n = 1, .bare = true };
+    d->states[d->used] = MAP_ACTIVE;
+    d->active[d->used++] = node;
+    if (node->group != MAP_NO_GROUP)
+        e = group_begin(d, node->group);
+    d->members_of = d->m->in_record ? node->kids : &map_nowhere;
     return e;
 }
 
@@ -242,6 +269,8 @@ static enum err open_member(struct map_doc *d, struct slice ns, struct slice nam
 static __attribute__((noinline)) enum err open_new(struct map_doc *d, struct slice ns, struct slice name,
                                                    struct member_memo *memo)
 {
+    if (is_again(d, ns, name))
+        return open_again(d);
     if (d->leaf != NULL || !members_begin(d))
         return open_slow(d, ns, name);
     if (memo->where != d->members_of)
@@ -257,22 +286,16 @@ static enum err on_open_named(void *self, struct slice ns, struct slice name, st
         d->skip++;
         return ERR_OK;
     }
-    if (!d->members || d->leaf != NULL || memo->where != d->members_of)
+    if (memo->where != d->members_of || d->leaf != NULL)
         return open_new(d, ns, name, memo);
     return open_member(d, ns, name, memo->what);
 }
 
 static enum err on_open(void *self, struct slice ns, struct slice name)
 {
-    struct member_memo nothing = { NULL, NULL };
+    struct member_memo nothing = { .where = NULL };
 
     return on_open_named(self, ns, name, &nothing);
-}
-
-/* Without looking for more; what there is never passes RECORD_MAX. */
-static inline bool text_has_room(const struct mapper *m, size_t n)
-{
-    return m->text.failed == ERR_OK && m->text.p != NULL && n <= m->text.room - m->text.n;
 }
 
 static enum err keep(struct mapper *m, struct slice s, uint32_t *at)
@@ -331,45 +354,6 @@ static enum err on_attr(void *self, struct slice ns, struct slice name, struct s
     return e;
 }
 
-static enum err nested_text(struct map_doc *d, struct slice piece)
-{
-    struct mapper *m = d->m;
-    enum err e;
-
-    if (d->inner == NULL) {
-        size_t blank = 0;
-        while (blank < piece.n && (unsigned char)piece.p[blank] <= ' ')
-            blank++;
-        if (blank == piece.n)
-            return ERR_OK;
-        unsigned level = d->level + 1;
-        if (level > MAP_NESTED_MAX)
-            return mapper_fail(m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
-        if (m->docs[level] == NULL && (m->docs[level] = mem_zalloc(map_doc_size(m->r))) == NULL)
-            return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
-        map_doc_init(m->docs[level], m, level);
-        d->inner = xml_reader_new_text(&map_sink, m->docs[level]);
-        if (d->inner == NULL)
-            return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
-    }
-    e = xml_reader_feed(d->inner, piece);
-    return e == ERR_OK ? e : mapper_reader_failed(m, e);
-}
-
-static enum err nested_end(struct map_doc *d)
-{
-    enum err e = ERR_OK;
-
-    if (d->inner != NULL) {
-        e = xml_reader_finish(d->inner);
-        if (e != ERR_OK)
-            (void)mapper_reader_failed(d->m, e);
-        d->inner = xml_reader_free(d->inner);
-    }
-    d->stream = 0;
-    return e;
-}
-
 /* JSON: a scalar where a record or an entry of a list should stand. */
 static enum err misplaced(struct map_doc *d, enum scalar kind)
 {
@@ -419,7 +403,7 @@ static __attribute__((noinline)) enum err text_slow(struct map_doc *d, enum scal
     if (d->skip > 0 || d->depth == 0)
         return ERR_OK;
     if (d->stream == d->depth)
-        return nested_text(d, piece);
+        return map_nested_text(d, piece);
     if (d->gather != d->depth)
         return misplaced(d, kind);
     enum err e = keep(m, piece, &at);
@@ -449,10 +433,10 @@ static __attribute__((noinline)) enum err close_slow(struct map_doc *d)
         d->skip -= d->skip > 0;
         return e;
     }
-    d->members = false;
+    d->members_of = &map_nowhere;
     const struct map_frame *f = &d->frames[d->depth];
     if (d->stream == d->depth)
-        e = nested_end(d);
+        e = map_nested_end(d);
     if (d->gather == d->depth && e == ERR_OK)
         e = deliver(d, f, f->nil ? VALUE_NIL : VALUE_TEXT);
     for (unsigned i = f->first; i < f->first + (unsigned)f->n && e == ERR_OK; i++) {
@@ -467,6 +451,18 @@ static __attribute__((noinline)) enum err close_slow(struct map_doc *d)
     return e;
 }
 
+/* What close_slow comes to for a frame of open_again. */
+static enum err close_bare(struct map_doc *d, const struct map_frame *f)
+{
+    uint16_t group = d->active[f->first]->group;
+    enum err e = group != MAP_NO_GROUP ? group_end(d, group, f) : ERR_OK;
+
+    d->members_of = &map_nowhere;
+    d->used = f->first;
+    d->depth--;
+    return e;
+}
+
 static enum err on_close(void *self)
 {
     struct map_doc *d = self;
@@ -476,7 +472,7 @@ static enum err on_close(void *self)
         return ERR_OK;
     }
     if (d->leaf == NULL)
-        return close_slow(d);
+        return d->frames[d->depth].bare ? close_bare(d, &d->frames[d->depth]) : close_slow(d);
     uint16_t slot = d->leaf->leaf;
     if (d->m->values[slot].wanted)
         group_put(d->m, slot, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
@@ -505,48 +501,61 @@ static enum err on_list(void *self, struct slice name, bool begins)
     return ERR_OK;
 }
 
-static __attribute__((noinline)) enum err member_slow(struct map_doc *d, const struct member_event *event)
+static __attribute__((noinline)) enum err member_slow(struct map_doc *d, struct member_memo *memo, enum scalar kind,
+                                                      struct slice value)
 {
     static const struct slice none;
-    enum err e = on_open_named(d, none, event->name, event->memo);
+    enum err e = on_open_named(d, none, memo->name, memo);
 
     if (e == ERR_OK)
-        e = on_text(d, event->kind, event->value);
+        e = on_text(d, kind, value);
     return e == ERR_OK ? on_close(d) : e;
 }
 
 /* The memo is that of the members now. False: there are none such. */
-static __attribute__((noinline)) bool member_prepare(struct map_doc *d, const struct member_event *event)
+static __attribute__((noinline)) bool member_prepare(struct map_doc *d, struct member_memo *memo)
 {
     static const struct slice none;
 
     if (d->leaf != NULL || !members_begin(d))
         return false;
-    if (event->memo->where != d->members_of)
-        remember(d, none, event->name, event->memo);
+    if (memo->where != d->members_of)
+        remember(d, none, memo->name, memo);
     return true;
 }
 
+/* A scalar that does not go on with the line. */
+static __attribute__((noinline)) enum err member_other(struct map_doc *d, struct member_memo *memo, enum scalar kind,
+                                                       struct slice value)
+{
+    const struct map_node *node = memo->what;
+    struct mapper *m = d->m;
+
+    if (node != NULL && node->field == NULL)
+        return member_slow(d, memo, kind, value);
+    if (node == NULL || !m->values[node->leaf].wanted)
+        return ERR_OK;
+    if (!text_has_room(m, value.n))
+        return member_slow(d, memo, kind, value);
+    copy_short(m->text.p + m->text.n, value.p, value.n);
+    group_put(m, node->leaf, kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n, (uint32_t)value.n,
+              true);
+    m->text.n += value.n;
+    return ERR_OK;
+}
+
 /* JSON: a whole scalar. Quick for what is unknown, or a leaf, and has come before. */
-static enum err on_member(void *self, const struct member_event *event)
+static enum err on_member(void *self, struct member_memo *memo, enum scalar kind, struct slice value)
 {
     struct map_doc *d = self;
-    struct mapper *m = d->m;
-    struct slice value = event->value;
 
     if (d->skip > 0)
         return ERR_OK;
-    if ((!d->members || d->leaf != NULL || event->memo->where != d->members_of) && !member_prepare(d, event))
-        return member_slow(d, event);
-    const struct map_node *node = event->memo->what;
-    if (node == NULL || (node->leaf != MAP_NO_SLOT && !m->values[node->leaf].wanted))
-        return ERR_OK;
-    if (node->leaf == MAP_NO_SLOT || !text_has_room(m, value.n))
-        return member_slow(d, event);
-    copy_short(m->text.p + m->text.n, value.p, value.n);
-    group_put(m, node->leaf, event->kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n,
-              (uint32_t)value.n, true);
-    m->text.n += value.n;
+    if ((memo->where != d->members_of || d->leaf != NULL) && !member_prepare(d, memo))
+        return member_slow(d, memo, kind, value);
+    const struct map_node *node = memo->what;
+    if (node == NULL || node->field == NULL || kind == SCALAR_NULL || !line_put(d->m, node->field, value))
+        return member_other(d, memo, kind, value);
     return ERR_OK;
 }
 
@@ -557,40 +566,3 @@ const struct event_sink map_sink = { .open = on_open,
                                      .open_named = on_open_named,
                                      .list = on_list,
                                      .member = on_member };
-
-/* ---- life ---- */
-
-size_t map_doc_size(const struct plan_response *r)
-{
-    return sizeof(struct map_doc) + r->n_nodes * (sizeof(void *) + sizeof(uint32_t) + sizeof(uint8_t)) +
-           r->n_levels * sizeof(void *) + (r->n_slots + 4u) * sizeof(struct map_stash);
-}
-
-/* The arrays lie behind the struct, widest first. Memory is cleared. */
-void map_doc_init(struct map_doc *d, struct mapper *m, unsigned level)
-{
-    char *at = (char *)(d + 1);
-
-    memset(d, 0, map_doc_size(m->r));
-    d->m = m;
-    d->level = level;
-    d->root = level == 0 ? m->r->root : m->r->doc;
-    d->active = (const struct map_node **)(void *)at;
-    d->hints = d->active + m->r->n_nodes;
-    d->stash = (struct map_stash *)(void *)(d->hints + m->r->n_levels);
-    d->counts = (uint32_t *)(void *)(d->stash + m->r->n_slots + 4);
-    d->states = (uint8_t *)(d->counts + m->r->n_nodes);
-}
-
-void mapper_done(struct mapper *m)
-{
-    for (unsigned i = 0; i <= MAP_NESTED_MAX; i++) {
-        if (m->docs[i] != NULL && m->docs[i]->inner != NULL)
-            m->docs[i]->inner = xml_reader_free(m->docs[i]->inner);
-        if (i > 0 && m->docs[i] != NULL)
-            m->docs[i] = mem_free(m->docs[i]);
-    }
-    for (unsigned i = 0; i < m->r->n_groups; i++)
-        if (m->lists[i].p != NULL)
-            buf_done(&m->lists[i]);
-}

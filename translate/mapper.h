@@ -12,6 +12,7 @@ enum { RECORD_MAX = 1 << 20, FRAMES_MAX = READER_DEPTH_MAX + 4 };
 
 struct map_frame {
     uint16_t first, n; /* in `active` */
+    bool bare;         /* one node that is bare, active */
     bool nil;          /* xsi:nil, or JSON null where a record or an entry stands */
     bool scalar;       /* JSON: a text where a record or an entry stands */
 };
@@ -32,18 +33,28 @@ struct map_doc {
     bool pending;         /* the frame on top holds nodes that are not MAP_ACTIVE */
     bool filled;          /* the gathered text has begun */
     bool leaf_nil;
-    bool members;                       /* since the last frame or its end is_simple has been seen to be true, */
-    const struct map_level *members_of; /* of these children */
-    const struct map_node *leaf; /* open above all frames: has map_node.leaf and needs no frame unless it surprises */
-    unsigned gather, stream;     /* depth of the element whose text is gathered, or is a document; 0: none */
-    uint32_t at;                 /* of the gathered text */
-    struct xml_reader *inner;    /* own; reads the text at `stream` */
+    const struct map_level *members_of; /* is_simple is true, of these children; &map_nowhere: not known */
+    const struct map_node *leaf;  /* open above all frames: has map_node.leaf and needs no frame unless it surprises */
+    const struct map_node *again; /* bare, was the only match of a child of a frame of one node with these children: */
+    const struct map_level *again_of;
+    unsigned gather, stream;  /* depth of the element whose text is gathered, or is a document; 0: none */
+    uint32_t at;              /* of the gathered text */
+    struct xml_reader *inner; /* own; reads the text at `stream` */
     struct map_frame frames[FRAMES_MAX];
     const struct map_node **active, **hints;
     uint8_t *states;
     uint32_t *counts;
     struct map_stash *stash;
     unsigned n_stash;
+};
+
+/* A record whose values come in the order of its fields, and all go out as they came, is written in the record's text
+ * as they come: ,"name":"value" for each. Whatever else happens to that text or to a value breaks the line, and the
+ * record is written from its values when it is over. */
+enum { LINE_BROKEN = UINT32_MAX };
+struct map_line {
+    uint32_t n;    /* bytes that it has put into the text: all there are, or something else came in */
+    uint32_t next; /* the first slot that may come; LINE_BROKEN: none */
 };
 
 struct mapper {
@@ -53,6 +64,8 @@ struct mapper {
     struct translate_outcome outcome;
     struct buf *out; /* bor: until translate_close */
     struct buf text, scratch;
+    struct map_line line;
+    bool may_line;        /* in this run there is nothing against it */
     struct value *values; /* by slot */
     struct buf *lists;    /* by group: finished entries of the open record */
     size_t listed;        /* bytes in all of them */
@@ -64,6 +77,7 @@ struct mapper {
 };
 
 extern const struct event_sink map_sink; /* self: struct map_doc */
+extern const struct map_level map_nowhere;
 
 size_t map_doc_size(const struct plan_response *r);
 void map_doc_init(struct map_doc *d, struct mapper *m, unsigned level);
@@ -78,6 +92,10 @@ enum err mapper_reader_failed(struct mapper *m, enum err e); /* the same for wha
 
 /* A leaf that is open gets its frame after all. */
 void map_leaf_frame(struct map_doc *d);
+
+/* mapper_doc.c: the text at `stream` is a document */
+enum err map_nested_text(struct map_doc *d, struct slice piece) MUST_CHECK;
+enum err map_nested_end(struct map_doc *d) MUST_CHECK;
 
 /* mapper_group.c: records and entries of list items */
 enum err group_begin(struct map_doc *d, uint16_t group) MUST_CHECK;
@@ -95,11 +113,13 @@ static inline void group_put(struct mapper *m, uint16_t slot, enum value_kind ki
     v->n = n;
     v->kind = (uint8_t)kind;
     v->raw = raw;
+    m->line.next = LINE_BROKEN;
 }
 /* mapper_result.c: result codes and faults */
 enum err result_code(struct mapper *m, struct slice text, bool fault) MUST_CHECK;
 
 /* writer.c: one record, one entry, begin and end of an answer in the form wanted */
+bool writer_may_line(const struct mapper *m); /* its form and its fields let records be written as they come */
 void writer_begin(struct mapper *m);
 void writer_record(struct mapper *m);
 void writer_entry(struct mapper *m, const struct map_group *g, struct buf *out, bool first);

@@ -11,6 +11,8 @@ enum err group_begin(struct map_doc *d, uint16_t group)
     if (group == 0 && m->in_record) /* a record inside a record, by way of a nested document */
         return mapper_fail(m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
     m->in_record |= group == 0;
+    if (group == 0)
+        m->line = (struct map_line){ .next = m->may_line ? g->slot0 : (uint32_t)LINE_BROKEN };
     for (uint16_t i = 0; i < g->n; i++)
         m->values[g->slot0 + i].kind = VALUE_ABSENT;
     for (uint16_t i = 0; g->lists && i < g->n; i++)

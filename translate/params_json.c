@@ -1,6 +1,7 @@
 /* Parameters from the body of a POST: one JSON object of strings, numbers and booleans. A sink of the JSON reader that
  * knows where it is by two flags: inside the root object, inside the list of `_items`. Decoded values are gathered in
  * one arena run as long as the body, for none grows by decoding. */
+#include "translate/json_reader_state.h"
 #include "translate/params.h"
 
 struct body_read {
@@ -102,14 +103,16 @@ static enum err refuse_text(struct body_read *b, enum err e, uint64_t offset)
 /* Reads the whole body; a refusal by the sink stands, one by the reader is put into words. */
 static enum err read_body(struct body_read *b, struct slice body)
 {
-    struct json_reader *r = json_reader_new(&sink, b);
-    enum err e = r != NULL ? json_reader_feed(r, body) : ERR_NOMEM;
+    struct json_reader r; /* 20 KiB of stack, of which a flat body touches few */
+    enum err e;
 
+    json_reader_init(&r, &sink, b);
+    e = json_reader_feed(&r, body);
     if (e == ERR_OK)
-        e = json_reader_finish(r);
+        e = json_reader_finish(&r);
     if (e != ERR_OK && e != ERR_NOMEM && b->d.why->detail[LANG_EN] == NULL)
-        e = refuse_text(b, e, json_reader_offset(r));
-    json_reader_free(r);
+        e = refuse_text(b, e, json_reader_offset(&r));
+    json_reader_done(&r);
     return e;
 }
 

@@ -115,14 +115,43 @@ static inline __attribute__((always_inline)) bool same_bytes(const char *a, cons
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
-/* A copy of n bytes, mostly few. */
+/* Whether the n bytes at `a`, at most 16, are those at `b`; sixteen may be read at either. */
+static inline bool begins_16(const char *a, const char *b, unsigned n)
+{
+#ifdef __SSE2__
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+    const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+
+    return ((unsigned)~_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) & ((1u << n) - 1)) == 0;
+#else
+    return same_bytes(a, b, n);
+#endif
+}
+
+/* A copy in steps of sixteen: up to fifteen bytes behind the n may be read and written. */
+static inline void copy_padded(char *to, const char *from, size_t n)
+{
+    size_t at = 0;
+
+    do {
+        memcpy(to + at, from + at, 16);
+        at += 16;
+    } while (at < n);
+}
+
+enum { COPY_SHORT = 128 }; /* from here on a call is cheaper */
+/* A copy of n bytes, mostly few; no call below COPY_SHORT. */
 static inline __attribute__((always_inline)) void copy_short(char *to, const char *from, size_t n)
 {
     uint64_t x, y;
     uint32_t v, w;
 
-    if (n > 16) {
+    if (n > COPY_SHORT) {
         memcpy(to, from, n);
+    } else if (n > 16) {
+        for (size_t at = 0; at + 16 < n; at += 16)
+            memcpy(to + at, from + at, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
     } else if (n >= 8) {
         memcpy(&x, from, 8);
         memcpy(&y, from + n - 8, 8);

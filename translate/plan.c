@@ -1,6 +1,7 @@
 /* A manifest into a plan: the request by request.c, the response by plan_response.c, and what both share. Both are
  * compiled even when the first is wrong, so that a person sees everything at once. */
 #include "translate/plan.h"
+#include <stdatomic.h>
 
 static struct slice answer_ns(struct arena *a, struct slice resource, uint64_t version)
 {
@@ -27,6 +28,7 @@ enum err translate_compile(const struct doc *manifest, const struct translate_it
                            struct slice resource, uint64_t version, struct arena *a, struct diags *d,
                            const struct translate_plan **ret)
 {
+    static atomic_uint_fast64_t compiled;
     struct translate_plan *p = arena_zalloc(a, sizeof *p);
 
     if (p == NULL)
@@ -35,6 +37,7 @@ enum err translate_compile(const struct doc *manifest, const struct translate_it
     p->xmlns = answer_ns(a, resource, version);
     p->json_head = json_head(a, p->resource);
     p->version = version;
+    p->serial = atomic_fetch_add(&compiled, 1) + 1;
     p->items = items;
     p->n_items = n;
     enum err request = request_compile(manifest, items, n, a, d, &p->request);

@@ -27,12 +27,15 @@ struct map_level {
 
 enum { MAP_PARENT = 1 /* holds the records */, MAP_NESTED = 2 /* text is a document */, MAP_FAULT = 4 };
 enum { MAP_NO_GROUP = 0xffff, MAP_NO_SLOT = 0xffff };
+struct map_field;
 struct map_node {
     struct slice ns, name;
     struct slice pred_ns, pred, pred_value; /* [@a='v']; empty pred: none */
     uint32_t nth;                           /* [n] among those that match the rest; 0: all */
     uint16_t id, flags, group;              /* group: an instance of it begins here */
     uint16_t leaf; /* slot, when all there is to the node is that its text goes there; else MAP_NO_SLOT */
+    const struct map_field *field; /* of the leaf's slot; else NULL */
+    bool bare;                     /* all there is to the node are its children, and a group that begins */
     struct map_bind *texts, *attrs;
     struct map_level *kids;
     struct map_node *next, *same;
@@ -43,15 +46,16 @@ struct map_node {
 enum map_easy { /* what needs none of codes, texts for empty, and formats of its own */
                 MAP_NOT_EASY,
                 MAP_EASY_TEXT,   /* C and M */
-                MAP_EASY_MASKED, /* the same, when it is given clear */
+                MAP_EASY_MASKED, /* the same, when it is given clear; in a run one of the others */
                 MAP_EASY_DATE
 };
 struct map_field {
     const struct translate_item *item;
     enum map_easy easy;
-    uint32_t limit;                             /* code points of an easy text; 0: any number */
-    struct slice json_key, xml_open, xml_close; /* ,"name": (a quote follows it) and <name> and </name>, prepared */
-    const struct slice *codes;                  /* sorted; NULL: any */
+    uint32_t limit;        /* code points of an easy text; UINT32_MAX: any number */
+    struct slice json_key; /* ,"name": and behind it a quote, and what fills up to a multiple of sixteen bytes */
+    struct slice xml_open, xml_close; /* <name> and </name> */
+    const struct slice *codes;        /* sorted; NULL: any */
     size_t n_codes;
     uint16_t top; /* index of the top-level item: grants and masks go by it */
     uint16_t slot;
@@ -85,6 +89,7 @@ struct translate_plan {
     struct slice xmlns;     /* urn:sluice:public-security:household:1 */
     struct slice json_head; /* {"resource":"…","records":[ */
     uint64_t version;
+    uint64_t serial; /* another one for every plan that this process compiles; not 0 */
     const struct translate_item *items;
     size_t n_items;
     const struct plan_request *request;   /* compiled by request.c */

@@ -32,9 +32,13 @@ static bool prepare_texts(struct plan_build *b, struct map_field *f)
 
     buf_puts(&text, ",\"");
     json_escape(&text, f->item->name);
-    buf_puts(&text, "\":\"");
+    buf_puts(&text, "\":");
+    size_t n = text.n;
+    do
+        buf_putc(&text, '"');
+    while (text.failed == ERR_OK && text.n % 16 != 0);
     f->json_key = in_arena(b, &text);
-    f->json_key.n -= f->json_key.n > 0;
+    f->json_key.n = f->json_key.p != NULL ? n : 0;
     buf_printf(&text, "<%.*s>", SLICE_ARG(f->item->name));
     f->xml_open = in_arena(b, &text);
     buf_printf(&text, "</%.*s>", SLICE_ARG(f->item->name));
@@ -221,7 +225,7 @@ uint16_t plan_group(struct plan_build *b, const struct translate_item *items, si
         const struct doc *entry = doc_get_slice(map, items[i].name);
         *f = (struct map_field){ .item = &items[i],
                                  .easy = easiness(&items[i]),
-                                 .limit = items[i].type == 'C' ? items[i].length : 0,
+                                 .limit = items[i].type == 'C' && items[i].length > 0 ? items[i].length : UINT32_MAX,
                                  .top = top == MAP_NO_GROUP ? i : top,
                                  .slot = (uint16_t)(g->slot0 + i),
                                  .group = MAP_NO_GROUP };

@@ -287,7 +287,7 @@ static enum err build(struct plan_build *b, const struct response_keys *k, const
         e = ERR_INVALID;
     if (e == ERR_OK)
         e = trie_check(&b->trie, b->r->root);
-    trie_mark_leaves(b->r->root);
+    trie_mark(b->r->root, b->slots);
     return e;
 }
 

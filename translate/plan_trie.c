@@ -129,13 +129,22 @@ static bool is_leaf(const struct map_level *level, const struct map_node *n)
            n->texts->next == NULL && n->texts->target == MAP_TO_SLOT;
 }
 
-void trie_mark_leaves(struct map_level *level)
+static bool is_bare(const struct map_level *level, const struct map_node *n)
+{
+    return !level->counted && n->same == NULL && n->pred.n == 0 && n->nth == 0 && n->flags == 0 && n->attrs == NULL &&
+           n->texts == NULL && (n->kids == NULL || !n->kids->counted);
+}
+
+void trie_mark(struct map_level *level, const struct map_field *const *slots)
 {
     for (struct map_node *n = level->first; n != NULL; n = n->next) {
-        if (is_leaf(level, n))
+        if (is_leaf(level, n)) {
             n->leaf = n->texts->slot;
+            n->field = slots[n->leaf];
+        }
+        n->bare = is_bare(level, n);
         for (struct map_node *v = n; v != NULL; v = v->same)
             if (v->kids != NULL)
-                trie_mark_leaves(v->kids);
+                trie_mark(v->kids, slots);
     }
 }

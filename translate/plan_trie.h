@@ -22,5 +22,5 @@ enum err trie_bind(struct plan_trie *t, struct map_level *level, struct map_node
                    enum map_target target, uint16_t slot) MUST_CHECK;
 /* Reports nodes whose uses exclude each other: text with children below it, a document inside with anything else. */
 enum err trie_check(const struct plan_trie *t, const struct map_level *level) MUST_CHECK;
-/* When all is bound: fills map_node.leaf. */
-void trie_mark_leaves(struct map_level *level);
+/* When all is bound: fills map_node.leaf, .field and .bare. */
+void trie_mark(struct map_level *level, const struct map_field *const *slots);

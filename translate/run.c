@@ -1,7 +1,8 @@
 /* One answer: a provider's bytes in, a consumer's bytes out. One block holds the run, its values, the outer document
  * and the JSON reader; text buffers and the XML reader are their own. The mapper owns the outcome; this file joins it
  * to the right reader. Blocks of runs that ended well are kept by their thread for the next ones, at most KEPT_MAX of
- * them, with text buffers of at most KEPT_TEXT bytes each. */
+ * them and KEPT_BYTES in all, with text buffers of at most KEPT_TEXT bytes each. A block that serves the same plan
+ * again still knows the names of its members. */
 #include "translate/json_reader_state.h"
 #include "translate/mapper.h"
 #include "translate/xml_decode.h"
@@ -9,7 +10,7 @@
 #include <pthread.h>
 
 enum { REFUSED_MAX = 65536 }; /* of the body of an HTTP error, read only for its code */
-enum { BLOCK = 24 << 10, KEPT_MAX = 8, KEPT_TEXT = 32768, KEPT_KEYS = 1024 };
+enum { BLOCK = 32 << 10, KEPT_MAX = 128, KEPT_BYTES = 4 << 20, KEPT_TEXT = 32768, KEPT_KEYS = 1024 };
 
 struct translate_run {
     struct mapper m;
@@ -17,9 +18,10 @@ struct translate_run {
     struct xml_reader *xml;
     struct xml_decode *decode; /* own; JSON that is not UTF-8 */
     uint64_t fed;
-    bool over;  /* failed or finished: nothing more is read or written */
-    bool kept;  /* the block has the size of those that are kept */
-    bool ready; /* `reader` has been initialised */
+    bool over;       /* failed or finished: nothing more is read or written */
+    bool kept;       /* the block has the size of those that are kept */
+    bool ready;      /* `reader` has been initialised */
+    uint64_t serial; /* of the plan whose nodes the reader's memos hold; 0: none */
     struct json_reader reader;
 };
 
@@ -28,6 +30,7 @@ struct translate_run {
 static _Thread_local struct {
     struct translate_run *at[KEPT_MAX]; /* own */
     unsigned n;
+    size_t bytes; /* that they hold */
     bool watched; /* the end of the thread is */
 } blocks;
 static pthread_key_t blocks_end;
@@ -48,7 +51,13 @@ static void blocks_free(void *unused)
     (void)unused;
     while (blocks.n > 0)
         block_free(blocks.at[--blocks.n]);
+    blocks.bytes = 0;
     blocks.watched = false;
+}
+
+static size_t block_bytes(const struct translate_run *r)
+{
+    return BLOCK + r->m.text.room + r->m.scratch.room + (r->ready ? r->reader.names.room : 0);
 }
 
 static void blocks_make(void)
@@ -61,14 +70,18 @@ static struct translate_run *block_get(size_t size)
 {
     struct translate_run *r;
 
-    if (size <= BLOCK && blocks.n > 0)
-        return blocks.at[--blocks.n];
+    if (size <= BLOCK && blocks.n > 0) {
+        r = blocks.at[--blocks.n];
+        blocks.bytes -= block_bytes(r);
+        return r;
+    }
     r = mem_alloc(size <= BLOCK ? BLOCK : size);
     if (r == NULL)
         return NULL;
     buf_init(&r->m.text, RECORD_MAX);
     buf_init(&r->m.scratch, 2 * RECORD_MAX);
     r->ready = false;
+    r->serial = 0;
     r->kept = size <= BLOCK;
     return r;
 }
@@ -85,7 +98,7 @@ static void block_put(struct translate_run *r)
     (void)pthread_once(&blocks_once, blocks_make);
     if (!blocks.watched)
         blocks.watched = blocks_may && pthread_setspecific(blocks_end, &blocks) == 0;
-    if (!r->kept || !blocks.watched || blocks.n >= KEPT_MAX) {
+    if (!r->kept || !blocks.watched || blocks.n >= KEPT_MAX || blocks.bytes >= KEPT_BYTES) {
         block_free(r);
         return;
     }
@@ -96,6 +109,7 @@ static void block_put(struct translate_run *r)
         if (r->reader.keys.room > KEPT_KEYS || r->reader.keys.size > KEPT_KEYS)
             json_keys_done(&r->reader.keys);
     }
+    blocks.bytes += block_bytes(r);
     blocks.at[blocks.n++] = r;
 }
 
@@ -156,12 +170,13 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
     }
     r->json = &r->reader;
     if (r->ready) {
-        json_reader_reset(r->json);
+        json_reader_reset(r->json, r->serial == r->m.plan->serial);
         r->json->self = r->m.docs[0];
     } else {
         json_reader_init(r->json, &map_sink, r->m.docs[0]);
     }
     r->ready = true;
+    r->serial = r->m.plan->serial;
     if (encoding.n == 0 || xml_label_of(encoding) != XML_LABEL_GB18030)
         return ERR_OK;
     r->decode = mem_alloc(sizeof *r->decode);
@@ -169,6 +184,26 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
         return ERR_NOMEM;
     xml_decode_init(r->decode, encoding, false, feed_json, r);
     return ERR_OK;
+}
+
+static bool has(const uint64_t *bits, uint16_t i)
+{
+    return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* What is constant for a run. */
+static void values_init(struct mapper *m)
+{
+    m->may_line = writer_may_line(m);
+    for (unsigned i = 0; i < m->r->n_slots; i++) {
+        const struct map_field *f = m->r->slot_fields[i];
+        bool wanted = has(m->want.items, f->top);
+        enum map_easy easy = wanted ? f->easy : MAP_NOT_EASY;
+
+        if (easy == MAP_EASY_MASKED)
+            easy = has(m->want.clear, f->top) ? MAP_EASY_TEXT : MAP_NOT_EASY;
+        m->values[i] = (struct value){ .wanted = wanted, .easy = (uint8_t)easy };
+    }
 }
 
 static struct translate_run *run_new(const struct translate_plan *p, const struct translate_want *w, struct buf *out)
@@ -203,11 +238,7 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     r->m.docs[0] = (struct map_doc *)(void *)(block + head + lists);
     map_doc_init(r->m.docs[0], &r->m, 0);
     r->m.values = (struct value *)(void *)(block + head + lists + ((doc + 15) & ~(size_t)15));
-    memset(r->m.values, 0, values);
-    for (unsigned i = 0; i < resp->n_slots; i++) {
-        uint16_t top = resp->slot_fields[i]->top;
-        r->m.values[i].wanted = w->items[top / 64] >> (top % 64) & 1;
-    }
+    values_init(&r->m);
     return r;
 }
 

@@ -7,8 +7,9 @@ enum value_kind { VALUE_ABSENT, VALUE_TEXT, VALUE_NIL, VALUE_BAD /* repeated, or
 struct value {
     uint32_t at, n; /* in the record's text buffer */
     uint8_t kind;
-    bool wanted; /* its top-level item is given out; constant for a run */
-    bool raw;    /* JSON writes it as it is: it came so */
+    bool wanted;  /* its top-level item is given out; constant for a run */
+    bool raw;     /* JSON writes it as it is: it came so */
+    uint8_t easy; /* enum map_easy of its field, as this run has it: MAP_NOT_EASY when not wanted; constant for a run */
 };
 enum value_state { VALUE_NONE /* write nothing */, VALUE_NULL, VALUE_WRITTEN };
 

@@ -4,6 +4,8 @@
 #include "translate/plain.h"
 #include "translate/value_time.h"
 
+enum { OUT_FIRST = 2048 }; /* of output: most answers then need no more memory than they begin with */
+
 /* ---- JSON ---- */
 
 /* ,"name": without the comma for the first member. */
@@ -193,9 +195,9 @@ static inline bool easy_field(struct mapper *m, const struct map_field *f, const
 {
     struct slice key = json_key_of(f, first), text = text_of(m, from);
 
-    if (f->easy == MAP_NOT_EASY || (f->easy == MAP_EASY_MASKED && !has(m->want.clear, f->top)))
+    if (from->easy == MAP_NOT_EASY)
         return false;
-    if (f->easy == MAP_EASY_DATE ? !time_is_date(text) : f->limit > 0 && text.n > f->limit)
+    if (from->easy == MAP_EASY_DATE ? !time_is_date(text) : text.n > f->limit)
         return false;
     size_t n = key.n + text.n + 4;
     char *to = out->failed == ERR_OK && n <= out->room - out->n ? out->p + out->n : buf_reserve(out, n);
@@ -245,16 +247,41 @@ static void fields(struct mapper *m, const struct form *form, const struct map_g
     }
 }
 
+bool writer_may_line(const struct mapper *m)
+{
+    return forms[m->want.form].json && !m->r->groups[0].lists;
+}
+
 void writer_begin(struct mapper *m)
 {
+    (void)buf_reserve(m->out, OUT_FIRST);
     forms[m->want.form].begin(m);
+}
+
+/* The record that lies written in its text, but for the comma in front. */
+static void line_record(struct mapper *m, struct slice open, struct slice close)
+{
+    size_t n = m->line.n - 1;
+    char *to = buf_reserve(m->out, open.n + n + close.n);
+
+    if (to == NULL)
+        return;
+    copy_short(to, open.p, open.n);
+    memcpy(to + open.n, m->text.p + 1, n);
+    copy_short(to + open.n + n, close.p, close.n);
+    m->out->n += open.n + n + close.n;
 }
 
 void writer_record(struct mapper *m)
 {
     const struct form *form = &forms[m->want.form];
+    struct slice open = m->outcome.rows > 1 ? form->next : form->open;
 
-    buf_put(m->out, m->outcome.rows > 1 ? form->next : form->open);
+    if (m->line.next != (uint32_t)LINE_BROKEN && m->line.n == m->text.n && m->line.n > 0) {
+        line_record(m, open, form->close);
+        return;
+    }
+    buf_put(m->out, open);
     fields(m, form, &m->r->groups[0], m->out);
     buf_put(m->out, form->close);
 }

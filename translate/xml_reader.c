@@ -96,7 +96,7 @@ static __attribute__((noinline)) bool tell_attrs(struct xml_reader *r, int n, co
 
 static __attribute__((noinline)) void learn_name(struct known_name *k, const xmlChar *name, const xmlChar *uri)
 {
-    *k = (struct known_name){ name, uri, strlen((const char *)name), { NULL, NULL } };
+    *k = (struct known_name){ name, uri, strlen((const char *)name), { .where = NULL } };
 }
 
 static inline enum err tell_open(struct xml_reader *r, const xmlChar *name, const xmlChar *uri)

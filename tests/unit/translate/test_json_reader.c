@@ -66,7 +66,7 @@ static enum err read_by(struct json_reader *r, struct trace *t, struct slice tex
 {
     enum err e = ERR_OK;
 
-    json_reader_reset(r);
+    json_reader_reset(r, false);
     buf_clear(&t->out);
     t->in_text = false;
     for (size_t i = 0; i < text.n && e == ERR_OK; i += step)
