@@ -8,6 +8,7 @@
  *
  * Thread rule: each struct audit_queue belongs to one thread; the log's writer thread is the only other one that
  * touches it. Offline functions (verify, search) read files only and may run in any thread or process. */
+#include "audit/proof.h"
 #include "audit/witness.h"
 #include "base/sql/sql.h"
 #include "audit/search.h"
@@ -164,27 +165,6 @@ enum err audit_outbox_replay(struct sql_tx *tx, const struct audit_log *l,
                              enum err (*fn)(void *arg, uint64_t act, struct slice line), void *arg,
                              struct diags *d) MUST_CHECK;
 
-/* ---- offline: verify; questions are in audit/search.h ---- */
-struct audit_report {
-    uint64_t first, size; /* records looked at: [first, first + size) */
-    uint64_t segments, bytes;
-    struct sha256 root;
-    uint64_t checkpoint_size;
-    bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
-    bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
-    /* when it does not verify */
-    bool failed;
-    uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
-    uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
-    const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature" */
-    char bad_file[256];
-    uint64_t bad_offset;
-};
-/* Check the segments under `dir` against its checkpoint. `vkey`: the log's public key in signed-note form
- * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by
- * signature_ok). progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for
- * unreadable files. */
-enum err audit_verify(const char *dir, struct slice vkey, void (*progress)(void *arg, uint64_t done, uint64_t total),
-                      void *arg, struct audit_report *ret, struct diags *d) MUST_CHECK;
+/* ---- offline: questions are in audit/search.h, proofs and the verifier in audit/proof.h ---- */
 /* The signed-note verifier key "<origin>+<hex>+<base64>" of a public key. */
 enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], struct buf *out) MUST_CHECK;

@@ -67,19 +67,64 @@ static enum err scan_to(struct logscan *s, late_fn *late, void *arg, struct slic
     }
 }
 
-enum err entries_first(const char *path, late_fn *late, void *arg, uint64_t *offset)
+static bool at_time(void *arg, uint64_t index, struct slice line)
 {
+    struct slice v;
+    int64_t at;
+    (void)index;
+    return logline_field(line, "at", &v) && logline_plain(v, &v) && clock_parse(v, &at) && at >= *(const int64_t *)arg;
+}
+
+static enum err since_in(const char *dir, uint64_t first, int64_t *wall_ms, uint64_t *index)
+{
+    char path[PATH_MAX];
     struct logscan s;
     struct slice line;
-    uint64_t from = 0;
-    enum err e = halve(path, late, arg, &from);
+    uint64_t from = 0, offset;
+    enum err e = segment_path(dir, first, path, sizeof path);
+    if (e == ERR_OK)
+        e = halve(path, at_time, wall_ms, &from);
     if (e == ERR_OK)
         e = logscan_open(&s, path, from);
     if (e != ERR_OK)
         return e;
-    e = scan_to(&s, late, arg, &line, offset);
+    e = scan_to(&s, at_time, wall_ms, &line, &offset);
+    if (e == ERR_OK && !logline_check(line, index))
+        e = ERR_CORRUPT;
     logscan_close(&s);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return e;
+}
+
+/* Was the first record of this segment written before that time? */
+static bool begins_before(const char *dir, uint64_t first, int64_t *wall_ms)
+{
+    char path[PATH_MAX];
+    struct logscan s;
+    struct slice line;
+    uint64_t index, offset;
+    if (segment_path(dir, first, path, sizeof path) != ERR_OK || logscan_open(&s, path, 0) != ERR_OK)
+        return false;
+    bool before = logscan_next(&s, &line, &offset) == LOGSCAN_LINE && logline_check(line, &index) &&
+                  !at_time(wall_ms, index, line);
+    logscan_close(&s);
+    return before;
+}
+
+enum err entries_since(const char *dir, int64_t wall_ms, uint64_t *index)
+{
+    struct segment_list list;
+    enum err e = segment_list_read(dir, &list, NULL);
+    if (e != ERR_OK)
+        return e;
+    size_t i = list.n;
+    while (i > 0 && !begins_before(dir, list.first[i - 1], &wall_ms))
+        i--;
+    if (i > 0)
+        i--;
+    for (e = ERR_NOT_FOUND; e == ERR_NOT_FOUND && i < list.n; i++)
+        e = since_in(dir, list.first[i], &wall_ms, index);
+    segment_list_done(&list);
+    return e;
 }
 
 static bool at_index(void *arg, uint64_t index, struct slice line)

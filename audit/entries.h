@@ -12,7 +12,6 @@ enum err entries_each(const char *dir, uint64_t from, uint64_t to,
 enum err entries_line(const char *dir, uint64_t index, struct buf *out) MUST_CHECK;
 /* An entry bundle (C2SP tlog-tiles): `width` entries of bundle `tile`, each behind its length as big-endian uint16. */
 enum err entries_bundle(const char *dir, uint64_t tile, unsigned width, struct buf *out) MUST_CHECK;
-/* Place of the first record of a segment file that fn says is late enough; fn must be false up to some record and true
- * from there. *offset is the file's used end when there is none. */
-enum err entries_first(const char *path, bool (*late)(void *arg, uint64_t index, struct slice line), void *arg,
-                       uint64_t *offset) MUST_CHECK;
+/* Index of the first record that was written at or after this wall time, as far as clocks went forwards. ERR_NOT_FOUND:
+ * none. */
+enum err entries_since(const char *dir, int64_t wall_ms, uint64_t *index) MUST_CHECK;

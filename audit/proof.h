@@ -1,0 +1,70 @@
+#pragma once
+/* What outsiders check, and how: proofs for one exchange, the log's resources (C2SP tlog-tiles), the verifier. Part of
+ * audit.h. Checking needs files, or a text, and the log's public key: no log, no daemon, no secret.
+ * Thread rule: every function may be called by any thread at once; they read files, so never from an event loop. */
+#include "base/core/core.h"
+#include "base/crypto/crypto.h"
+
+struct audit_log;
+
+/* ---- proofs for one exchange ---- */
+enum { AUDIT_PROOF_MAX = 1 << 20, AUDIT_PROOF_RECORDS = 8 };
+struct audit_proof_ask {
+    struct uuid exchange;
+    uint64_t intent, outcome; /* indexes that Sluice-Receipt told; AUDIT_UNKNOWN: found by the time in the id */
+    /* Who asks. Any one is enough; an exchange that is not theirs is answered like one that never was. */
+    struct slice subject;    /* its requester */
+    struct slice department; /* an application of the department that provides its resource */
+    bool any;                /* an auditor */
+};
+#define AUDIT_UNKNOWN UINT64_MAX
+/* Appends
+ * {"v":1,"origin":…,"exchange":…,"salts":{…},"records":[{"index":…,"line":"…","proof":"c2sp.org/tlog-proof…"},…]}
+ * (docs/EVIDENCE.md) for the refusal, or for intent, outcome and cut. The salt of what was handed out is for the
+ * requester and the provider, that of what the provider sent for the provider only: with it a consumer could guess what
+ * it was not given. ERR_AGAIN: not complete, or not under a signed checkpoint yet; ERR_NOT_FOUND; ERR_TOO_LARGE: the
+ * outcome is too far behind its intent to be looked for: its index is needed; ERR_CORRUPT: the files do not have the
+ * signed root. */
+enum err audit_prove_exchange(const struct audit_log *l, const struct audit_proof_ask *a, struct buf *out) MUST_CHECK;
+
+/* One C2SP tlog-proof. `bad` is "", or what does not hold: "shape", "origin", "signature", "line" (no record, or its
+ * own index is another), "path". */
+struct audit_inclusion {
+    uint64_t index, size; /* of the record; of the tree it is proved to be in */
+    struct slice note;    /* bor: of the text given; the checkpoint */
+    const char *bad;
+};
+/* Is `line` (no LF) the entry that the proof says, in a tree signed by `vkey`? ERR_SYNTAX: vkey is none. */
+enum err audit_proof_check(struct slice proof, struct slice line, struct slice vkey,
+                           struct audit_inclusion *ret) MUST_CHECK;
+/* Does a checkpoint note hold under vkey? Size and root as it says. */
+bool audit_note_check(struct slice note, struct slice vkey, uint64_t *size, struct sha256 *root);
+
+/* ---- the log as C2SP tlog-tiles ---- */
+/* "checkpoint", "tile/<level>/…" or "tile/entries/…" (ERR_DENIED unless `entries`), appended to out. ERR_NOT_FOUND: no
+ * such path, or not part of the tree that was signed last. */
+enum { AUDIT_RESOURCE_MAX = 4 << 20 };
+enum err audit_resource(const struct audit_log *l, struct slice path, bool entries, struct buf *out) MUST_CHECK;
+
+/* ---- the verifier ---- */
+struct audit_report {
+    uint64_t first, size; /* records looked at: [first, first + size) */
+    uint64_t segments, bytes;
+    struct sha256 root;
+    uint64_t checkpoint_size;
+    bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
+    bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
+    /* when it does not verify */
+    bool failed;
+    uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
+    uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
+    const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature" */
+    char bad_file[256];
+    uint64_t bad_offset;
+};
+/* Check the segments under `dir` against its checkpoint. `vkey`: the log's public key in signed-note form
+ * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by
+ * signature_ok). progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for
+ * unreadable files. */
+enum err audit_verify(const char *dir, struct slice vkey, void (*progress)(void *arg, uint64_t done, uint64_t total),
+                      void *arg, struct audit_report *ret, struct diags *d) MUST_CHECK;
