@@ -51,11 +51,11 @@ static struct slice grant_header(struct exchange *x)
     return buf_slice(&b);
 }
 
-static void add_common(struct exchange *x, struct headers *h)
+static void add_common(struct exchange *x, struct headers *h, bool cached)
 {
     add(h, SLICE("Sluice-Exchange"), slice_of(x->id_text));
     add(h, SLICE("Sluice-Receipt"), receipt(x));
-    add(h, SLICE("Cache-Control"), SLICE("no-store"));
+    add(h, SLICE("Cache-Control"), cached ? SLICE("private, max-age=31536000, immutable") : SLICE("no-store"));
 }
 
 void answer_head(struct exchange *x, int64_t length)
@@ -63,9 +63,13 @@ void answer_head(struct exchange *x, int64_t length)
     struct headers h = { 0 };
     struct http_reply r = { .status = 200, .length = length };
 
-    add(&h, SLICE("Content-Type"), slice_of(translate_form_type(x->ask.form)));
-    add(&h, SLICE("Sluice-Grant"), grant_header(x));
-    add_common(x, &h);
+    if (x->log) {
+        add(&h, SLICE("Content-Type"), slice_of(log_ask_type(x)));
+    } else {
+        add(&h, SLICE("Content-Type"), slice_of(translate_form_type(x->ask.form)));
+        add(&h, SLICE("Sluice-Grant"), grant_header(x));
+    }
+    add_common(x, &h, x->log && slice_is(log_ask_resource(x), "/log/tile"));
     x->trailer = length < 0;
     if (x->trailer)
         add(&h, SLICE("Trailer"), SLICE("Sluice-Receipt"));
@@ -113,9 +117,9 @@ void answer_problem(struct exchange *x, enum reason r)
     problem_put(&p, x->ask.problem, x->ask.lang, &body);
     add(&h, SLICE("Content-Type"), slice_of(problem_type(x->ask.problem)));
     add(&h, SLICE("Content-Language"), x->ask.lang == LANG_ZH ? SLICE("zh") : SLICE("en"));
-    add_common(x, &h);
+    add_common(x, &h, false);
     if (info->status == 405)
-        add(&h, SLICE("Allow"), SLICE("GET, POST"));
+        add(&h, SLICE("Allow"), x->log ? SLICE("GET") : SLICE("GET, POST"));
     if (info->status == 503 || info->status == 429)
         add(&h, SLICE("Retry-After"), SLICE("2"));
     reply.headers = h.at;

@@ -5,7 +5,7 @@
 
 static const struct api_route *const tables[] = {
     api_catalog_routes, api_apply_routes, api_move_routes,  api_request_routes, api_decide_routes,
-    api_grant_routes,   api_cert_routes,  api_audit_routes, api_status_routes,
+    api_grant_routes,   api_cert_routes,  api_audit_routes, api_log_routes,     api_status_routes,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -239,6 +239,8 @@ static bool path_fits(const struct api_request *q, const char *pattern)
 
     while (rest.n > 0) {
         struct slice part = slice_cut(&rest, '/');
+        if (slice_is(part, "*") && rest.n == 0)
+            return i < q->n_path;
         if (i == q->n_path || q->path[i].n == 0 || (!slice_is(part, "{}") && !slice_eq(part, q->path[i])))
             return false;
         i++;

@@ -183,7 +183,7 @@ static void split_path(struct api_request *q, struct slice path)
     size_t room = sizeof q->path / sizeof q->path[0];
 
     slice_cut(&path, '/');
-    if (!slice_is(slice_cut(&path, '/'), "v1"))
+    if (!slice_starts(path, SLICE("log/")) && !slice_is(slice_cut(&path, '/'), "v1"))
         return;
     while (path.n > 0 && q->n_path < room) {
         struct slice part = slice_cut(&path, '/');

@@ -44,6 +44,21 @@ static void read_path(struct exchange *x, struct slice path)
     x->ask.department = slice_sub(x->ask.resource, 0, department.n);
 }
 
+static void read_log(struct exchange *x, const struct http_head *h)
+{
+    struct slice path = keep(x, slice_sub(h->path, 5, h->path.n));
+
+    if (!x->ask.get)
+        fault(x, REASON_METHOD_NOT_ALLOWED, "the log is read by GET", "存证日志只能以 GET 读取");
+    if (path.p == NULL || log_ask_read(x, path, keep(x, h->query)))
+        return;
+    x->log = NULL;
+    x->raw = keep(x, h->target);
+    fault(x, REASON_NOT_FOUND,
+          "the log is at /log/checkpoint, /log/tile/{level}/{tile} and /log/proof/{exchange}?intent=…&outcome=…",
+          "存证日志位于 /log/checkpoint、/log/tile/{层}/{块} 与 /log/proof/{交换编号}?intent=…&outcome=…");
+}
+
 static void read_method(struct exchange *x, struct slice method)
 {
     x->ask.get = slice_is(method, "GET");
@@ -146,6 +161,11 @@ void ask_read(struct exchange *x, const struct http_head *h)
     x->ask.problem = problem_form_of(accept);
     x->ask.lang = lang_of_accept(http_get(h, "Accept-Language", NULL), (enum lang)x->w->cfg.settings->language);
     read_method(x, h->method);
+    if (slice_starts(h->path, SLICE("/log/"))) {
+        read_content_type(x, h);
+        read_log(x, h);
+        return;
+    }
     read_path(x, h->path);
     read_sluice_headers(x, h);
     read_trace(x, http_get(h, "traceparent", NULL));

@@ -164,6 +164,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->settings_path = cfg->settings_path;
     c->settings = cfg->settings;
     c->log = cfg->log;
+    c->reader = cfg->reader;
     c->signal_fd = c->control_fd = c->operations_fd = -1;
     c->started = clock_wall_ms();
     snprintf(c->state_dir, sizeof c->state_dir, "%.*s", SLICE_ARG(cfg->settings->state.dir));

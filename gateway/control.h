@@ -18,6 +18,7 @@ struct control_config {
     const char *settings_path;       /* read again on SIGHUP */
     const struct settings *settings; /* bor: for the life of the process */
     struct audit_log *log;           /* bor: open and started */
+    struct log_reader *reader;       /* bor */
 };
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold
  * yet (durable on return) and loads the first snapshot. */
@@ -56,7 +57,7 @@ struct api_request {
     struct actor actor;
     struct arena arena; /* own: freed with the request */
     struct slice method;
-    struct slice path[8]; /* decoded segments behind /v1/ */
+    struct slice path[12]; /* decoded segments behind /v1/, or from /log on */
     size_t n_path;
     struct slice query; /* raw */
     struct slice body;
@@ -120,14 +121,15 @@ void api_read_end(struct api_request *q, struct sql_tx *tx);
 /* ---- routes: one table ---- */
 struct api_route {
     const char *method;
-    const char *path; /* "requests/{}/approve"; {} is one segment; ids with a slash are two */
+    const char *path; /* "requests/{}/approve"; {} is one segment, a last * is one or more; ids with a slash are two */
     void (*run)(struct api_request *q);
     unsigned roles; /* one of these is needed; 0: any active person */
     bool apps;      /* applications registered for administration too */
 };
 /* Each api_<noun>.c has one, ended by a row of NULLs. */
 extern const struct api_route api_catalog_routes[], api_apply_routes[], api_move_routes[], api_request_routes[],
-    api_decide_routes[], api_grant_routes[], api_cert_routes[], api_audit_routes[], api_status_routes[];
+    api_decide_routes[], api_grant_routes[], api_cert_routes[], api_audit_routes[], api_log_routes[],
+    api_status_routes[];
 
 /* What handlers may reach. */
 struct certs_ca *control_ca(struct control *c); /* NULL: the authority is not on this node */

@@ -22,6 +22,7 @@ struct control {
     const struct settings *settings; /* the ones in force */
     struct settings *reloaded;       /* own: when they came with a reload */
     struct audit_log *log;           /* bor */
+    struct log_reader *reader;       /* bor */
     struct loop *loop;
     struct sql *sql;
     struct audit_queue *queue;
@@ -49,6 +50,7 @@ struct control {
     struct control_note reload_notes[CONTROL_WORKERS_MAX], drain_notes[CONTROL_WORKERS_MAX];
     unsigned reloads_out, drains_out;
     int64_t drain_until;   /* mono ms */
+    unsigned log_reads;    /* jobs with the reading thread; api_log.c */
     unsigned searches;     /* threads that read the log; api_audit.c */
     unsigned refusals_out; /* refusals whose record is on its way */
     bool draining, in_tx;

@@ -107,7 +107,7 @@ static void on_drain_check(struct alarm *a)
     struct control *c = (struct control *)((char *)a - offsetof(struct control, drain));
     bool late = loop_now(c->loop) >= c->drain_until;
 
-    if (c->searches == 0 && c->refusals_out == 0 &&
+    if (c->searches == 0 && c->log_reads == 0 && c->refusals_out == 0 &&
         (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0)))
         loop_stop(c->loop);
     else

@@ -12,7 +12,8 @@ static const struct stage {
     unsigned next; /* states it may move to */
 } stages[EX_COUNT_] = {
     [EX_READ_HEAD] = { "read-head", stage_read_head, TO(EX_IDENTIFY) | TO(EX_OUTCOME) },
-    [EX_IDENTIFY] = { "identify", stage_identify, TO(EX_RESOLVE) | TO(EX_OUTCOME) },
+    [EX_IDENTIFY] = { "identify", stage_identify, TO(EX_LOG) | TO(EX_OUTCOME) },
+    [EX_LOG] = { "log", stage_log, TO(EX_RESOLVE) | TO(EX_OUTCOME) },
     [EX_RESOLVE] = { "resolve", stage_resolve, TO(EX_DECIDE) | TO(EX_OUTCOME) },
     [EX_DECIDE] = { "decide", stage_decide, TO(EX_ADMIT) | TO(EX_OUTCOME) },
     [EX_ADMIT] = { "admit", stage_admit, TO(EX_INTENT) | TO(EX_OUTCOME) },
@@ -54,6 +55,7 @@ static void exchange_release(struct exchange *x)
     struct worker *w = x->w;
 
     alarm_clear(&x->deadline);
+    log_ask_drop(x);
     counted_unref(x->service);
     counted_unref(x->grant);
     worker_digest_back(w, x->digest_in);
@@ -98,9 +100,11 @@ static void on_deadline(struct alarm *a)
 {
     struct exchange *x = (struct exchange *)((char *)a - offsetof(struct exchange, deadline));
 
-    if (validity_left(x) > 0)
+    if (x->state == EX_LOG)
+        log_ask_alarm(x);
+    else if (x->log == NULL && validity_left(x) > 0)
         exchange_watch(x);
-    else
+    else if (x->log == NULL)
         exchange_cut(x, REASON_EXPIRED);
     if (x->state == EX_OUTCOME && (x->owes_outcome || x->owes_cut))
         exchange_resume(x);

@@ -12,6 +12,7 @@
 enum ex_state {
     EX_READ_HEAD,
     EX_IDENTIFY,
+    EX_LOG,
     EX_RESOLVE,
     EX_DECIDE,
     EX_ADMIT,
@@ -67,6 +68,7 @@ struct exchange {
     char uri[256], digest[65], address[46];
 
     struct ex_ask ask;              /* READ_HEAD */
+    struct log_ask *log;            /* READ_HEAD: evidence is asked for, not data; in the arena */
     struct service *service;        /* ref, RESOLVE */
     struct translate_params params; /* RESOLVE */
     struct slice items_named;       /* RESOLVE */
@@ -135,6 +137,7 @@ bool exchange_name(struct exchange *x, const struct certs_peer *peer);
 /* Stages, by file. */
 enum step stage_read_head(struct exchange *x);
 enum step stage_identify(struct exchange *x);
+enum step stage_log(struct exchange *x);
 enum step stage_resolve(struct exchange *x);
 enum step stage_decide(struct exchange *x);
 enum step stage_admit(struct exchange *x);
@@ -145,6 +148,14 @@ enum step stage_outcome(struct exchange *x);
 
 /* ask.c: the head's parts, copied and checked, into x->ask. A fault is kept in x->reason for the read-head stage. */
 void ask_read(struct exchange *x, const struct http_head *h);
+/* stage_log.c: `path` is behind "/log/" and in the arena. False: it is no such path. */
+bool log_ask_read(struct exchange *x, struct slice path, struct slice query);
+bool log_ask_is_proof(const struct exchange *x);
+struct slice log_ask_resource(const struct exchange *x); /* "/log/proof" and the like: as it is recorded */
+struct uuid log_ask_exchange(const struct exchange *x);  /* that a proof is asked for */
+const char *log_ask_type(const struct exchange *x);      /* Content-Type */
+void log_ask_alarm(struct exchange *x);
+void log_ask_drop(struct exchange *x); /* what nobody waits for any more */
 /* relay.c */
 extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */

@@ -38,6 +38,16 @@ static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
     return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now);
 }
 
+void flood_reads(struct flood *f, uint64_t rate, unsigned share)
+{
+    f->read_rate = (float)rate / (float)share;
+}
+
+bool flood_may_read(struct flood *f, struct slice identity, int64_t mono_ms)
+{
+    return take(&f->read[slice_hash(identity, f->seed) % FLOOD_SLOTS], f->read_rate, mono_ms);
+}
+
 void flood_count(struct flood *f, enum reason r, int64_t wall_ms)
 {
     if (f->total++ == 0)

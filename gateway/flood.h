@@ -11,8 +11,8 @@ struct flood_bucket {
     int64_t at;
 };
 struct flood {
-    float source_rate, all_rate, identity_rate; /* a second */
-    struct flood_bucket source[FLOOD_SLOTS], identity[FLOOD_SLOTS], all;
+    float source_rate, all_rate, identity_rate, read_rate; /* a second */
+    struct flood_bucket source[FLOOD_SLOTS], identity[FLOOD_SLOTS], read[FLOOD_SLOTS], all;
     uint64_t seed;
     uint32_t counts[REASON_COUNT_];
     uint32_t sent[REASON_COUNT_]; /* of counts: in a record that is not durable yet */
@@ -23,6 +23,9 @@ void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identit
 /* May this refusal have a record of its own? False: it was counted, and its connection is to be closed without a reply.
  */
 bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms);
+/* May this identity read from the log once more? The rate is nothing until flood_reads has set it. */
+void flood_reads(struct flood *f, uint64_t rate, unsigned share);
+bool flood_may_read(struct flood *f, struct slice identity, int64_t mono_ms);
 /* Count one that cannot have a record of its own for another cause. */
 void flood_count(struct flood *f, enum reason r, int64_t wall_ms);
 /* The count record for what gathered, if any. Once it is queued the caller says flood_sent, and when it knows what

@@ -1,6 +1,7 @@
 /* sluiced: reads its settings, opens the log, then the state, then the listeners; serves until told to stop; ends in
  * the reverse order. */
 #include "gateway/control.h"
+#include "gateway/log_reader.h"
 #include "gateway/start.h"
 #include "gateway/worker.h"
 
@@ -106,6 +107,7 @@ static int check(const struct options *o, const struct settings *s, struct diags
 struct daemon {
     const struct settings *settings;
     struct audit_log *log;
+    struct log_reader *reader;
     struct ed25519 *key;
     struct control *control;
     struct tls_sessions *sessions;
@@ -123,6 +125,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .workers = m->listening,
                                    .settings = m->settings,
                                    .log = m->log,
+                                   .reader = m->reader,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],
                                    .sessions = m->sessions };
@@ -140,6 +143,8 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
     enum err e = start_log(m->settings, &m->log, &m->key, d);
 
     c.log = m->log;
+    if (e == ERR_OK && (c.reader = m->reader = log_reader_new()) == NULL)
+        e = ERR_NOMEM;
     if (e == ERR_OK)
         e = control_new(&c, &m->control, d);
     if (e != ERR_OK)
@@ -164,7 +169,8 @@ static void stop(struct daemon *m)
         m->workers[i] = worker_stop(m->workers[i]);
     tls_sessions_unref(m->sessions);
     m->sessions = NULL;
-    m->control = control_free(m->control); /* after the workers: their last notes come home to its loop */
+    m->reader = log_reader_free(m->reader); /* its last jobs come home to the control loop */
+    m->control = control_free(m->control);  /* after the workers: their last notes come home to its loop */
     for (unsigned i = 0; i < m->listening; i++)
         if (m->fds[i] >= 0)
             close(m->fds[i]);

@@ -13,7 +13,7 @@ static void count(struct exchange *x)
 
     while (i < 11 && ms > worker_duration_bounds_ms[i])
         i++;
-    COUNT(w, exchanges[x->reason], 1);
+    COUNT(w, exchanges[x->log && x->reason == REASON_GRANTED ? REASON_LOG_READ : x->reason], 1);
     COUNT(w, duration_bucket[i], 1);
     COUNT(w, duration_sum_ms, ms);
     COUNT(w, bytes_in, x->bytes_in);
@@ -77,6 +77,10 @@ static void conclude(struct exchange *x)
     take_held_in(x);
     if (x->intended)
         return;
+    if (x->reason == REASON_GRANTED) { /* hashes of the log: counted, exactly */
+        flood_count(&x->w->flood, REASON_LOG_READ, x->began_wall);
+        return;
+    }
     e = queue_refusal(x);
     if (e == ERR_AGAIN)
         flood_count(&x->w->flood, x->reason, x->began_wall);

@@ -13,7 +13,9 @@ static void fill_who(const struct exchange *x, struct audit_record *r)
     r->peer = slice_of(x->address);
     r->certificate = slice_of(x->digest);
     /* A name that the catalog does not know could be anything, so it is recorded like other raw bytes. */
-    if (x->service || snapshot_resource(x->w->snapshot, x->ask.resource))
+    if (x->log)
+        r->resource = log_ask_resource(x);
+    else if (x->service || snapshot_resource(x->w->snapshot, x->ask.resource))
         r->resource = x->ask.resource;
     r->purpose = x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose;
     r->operator_ = x->ask.operator_;
@@ -84,11 +86,28 @@ static enum err put(struct exchange *x, const struct audit_record *r, unsigned f
     return ERR_OK;
 }
 
+/* Who asked for which proof. */
+static enum err record_log_intent(struct exchange *x)
+{
+    struct audit_record r;
+    char id[UUID_TEXT];
+    struct audit_param param = { .name = SLICE("exchange"), .value = { id, UUID_TEXT - 1 } };
+
+    uuid_text(log_ask_exchange(x), id);
+    fill_common(x, &r, AUDIT_INTENT);
+    fill_who(x, &r);
+    r.params = &param;
+    r.n_params = 1;
+    return put(x, &r, 0, &x->intent);
+}
+
 enum err record_intent(struct exchange *x)
 {
     struct audit_record r;
     struct intent_text text;
 
+    if (x->log)
+        return record_log_intent(x);
     fill_common(x, &r, AUDIT_INTENT);
     fill_who(x, &r);
     r.items = granted_items(x, &text);

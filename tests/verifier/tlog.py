@@ -1,0 +1,276 @@
+"""Transparency logs from their texts: Ed25519 (RFC 8032), Merkle trees (RFC 6962 2.1, RFC 9162 2.1), signed notes, checkpoints,
+proofs and tiles (C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-tiles). Python's standard library only; nothing here was taken
+from the gateway's own code. Every check answers None, or a word for what does not hold."""
+import base64
+import binascii
+import hashlib
+import re
+
+# ---- Ed25519, RFC 8032 section 5.1: verification only ----
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+
+
+def _recover_x(y, sign):
+    if y >= P:
+        return None
+    xx = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    if xx == 0:
+        return None if sign else 0
+    x = pow(xx, (P + 3) // 8, P)
+    if (x * x - xx) % P:
+        x = x * SQRT_M1 % P
+    if (x * x - xx) % P:
+        return None
+    return P - x if (x & 1) != sign else x
+
+
+def _point(data):
+    number = int.from_bytes(data, "little")
+    y = number & ((1 << 255) - 1)
+    x = _recover_x(y, number >> 255)
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+def _add(p, q):
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _times(n, p):
+    q = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            q = _add(q, p)
+        p = _add(p, p)
+        n >>= 1
+    return q
+
+
+_G_Y = 4 * pow(5, P - 2, P) % P
+_G_X = _recover_x(_G_Y, 0)
+G = (_G_X, _G_Y, 1, _G_X * _G_Y % P)
+
+
+def ed25519_verify(public_key, message, signature):
+    if len(public_key) != 32 or len(signature) != 64:
+        return False
+    a, r = _point(public_key), _point(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public_key + message).digest(), "little") % L
+    left, right = _times(s, G), _add(r, _times(k, a))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+# ---- RFC 6962 section 2.1, RFC 9162 sections 2.1.3.2 and 2.1.4.2 ----
+def leaf_hash(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node_hash(left, right):
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Tree:
+    """Grows leaf by leaf; keeps the roots of its full subtrees, largest first, as (size, hash)."""
+
+    def __init__(self):
+        self.size = 0
+        self.parts = []
+
+    def push(self, leaf):
+        part = (1, leaf)
+        while self.parts and self.parts[-1][0] == part[0]:
+            part = (2 * part[0], node_hash(self.parts.pop()[1], part[1]))
+        self.parts.append(part)
+        self.size += 1
+
+    def root(self):
+        if not self.parts:
+            return hashlib.sha256(b"").digest()
+        value = self.parts[-1][1]
+        for _, left in reversed(self.parts[:-1]):
+            value = node_hash(left, value)
+        return value
+
+
+def root_of(leaves):
+    tree = Tree()
+    for leaf in leaves:
+        tree.push(leaf)
+    return tree.root()
+
+
+def inclusion_holds(leaf, index, size, path, root):
+    if index >= size:
+        return False
+    fn, sn, value = index, size - 1, leaf
+    for sibling in path:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            value = node_hash(sibling, value)
+            while not fn & 1 and fn:
+                fn >>= 1
+                sn >>= 1
+        else:
+            value = node_hash(value, sibling)
+        fn >>= 1
+        sn >>= 1
+    return sn == 0 and value == root
+
+
+def consistency_holds(size1, root1, size2, root2, path):
+    if size1 == size2:
+        return not path and root1 == root2
+    if not 0 < size1 < size2 or not path:
+        return False
+    if size1 & (size1 - 1) == 0:
+        path = [root1, *path]
+    fn, sn = size1 - 1, size2 - 1
+    while fn & 1:
+        fn >>= 1
+        sn >>= 1
+    fr = sr = path[0]
+    for c in path[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = node_hash(c, fr), node_hash(c, sr)
+            while not fn & 1 and fn:
+                fn >>= 1
+                sn >>= 1
+        else:
+            sr = node_hash(sr, c)
+        fn >>= 1
+        sn >>= 1
+    return fr == root1 and sr == root2 and sn == 0
+
+
+# ---- C2SP signed-note, tlog-checkpoint ----
+def b64(text, size=None):
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if (size is None or len(raw) == size) and base64.b64encode(raw) == (text if isinstance(text, bytes) else text.encode()) else None
+
+
+class Key:
+    """A verifier key, "<name>+<hash>+<base64 of type and key>"."""
+
+    def __init__(self, vkey):
+        name, number, key = vkey.strip().split("+", 2)
+        raw = b64(key, 33)
+        if raw is None or raw[0] != 1:
+            raise ValueError("not an Ed25519 verifier key")
+        self.name, self.public = name.encode(), raw[1:]
+        self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
+        if self.hash.hex() != number:
+            raise ValueError("the key's hash does not fit")
+
+
+class Checkpoint:
+    def __init__(self, note):
+        text, blank, signatures = note.rpartition(b"\n\n")
+        lines = text.split(b"\n")
+        if not blank or len(lines) < 3 or not lines[0] or not re.fullmatch(rb"0|[1-9][0-9]{0,15}", lines[1]) or b64(lines[2], 32) is None:
+            raise ValueError("no checkpoint")
+        if not signatures.endswith(b"\n"):
+            raise ValueError("the note does not end in a line end")
+        self.origin, self.size, self.root = lines[0], int(lines[1]), b64(lines[2])
+        self.text = text + b"\n"
+        self.lines = signatures[:-1].split(b"\n")
+
+    def fault(self, key):
+        """None when the key's own line holds."""
+        if self.origin != key.name:
+            return "origin"
+        for line in self.lines:
+            parts = line.split(b" ")
+            if len(parts) != 3 or parts[0] != "\u2014".encode() or parts[1] != key.name:
+                continue
+            raw = b64(parts[2], 68)
+            if raw and raw[:4] == key.hash and ed25519_verify(key.public, self.text, raw[4:]):
+                return None
+        return "signature"
+
+
+# ---- C2SP tlog-proof ----
+def proof_fault(text, entry, key):
+    """None when `text` proves that `entry` is in the log of `key`; (fault, index) otherwise."""
+    head, blank, note = text.partition(b"\n\n")
+    lines = head.split(b"\n")
+    if not blank or lines[0] != b"c2sp.org/tlog-proof@v1":
+        return "shape"
+    rest = lines[2:] if len(lines) > 1 and lines[1].startswith(b"extra ") else lines[1:]
+    if not rest or not re.fullmatch(rb"index (0|[1-9][0-9]{0,15})", rest[0]):
+        return "shape"
+    path = [b64(line, 32) for line in rest[1:]]
+    if None in path:
+        return "shape"
+    try:
+        checkpoint = Checkpoint(note)
+    except ValueError:
+        return "shape"
+    fault = checkpoint.fault(key)
+    if fault:
+        return fault
+    return None if inclusion_holds(leaf_hash(entry), int(rest[0][6:]), checkpoint.size, path, checkpoint.root) else "path"
+
+
+# ---- C2SP tlog-tiles ----
+def tile_path(level, index, width=256):
+    groups = [f"{index % 1000:03d}"]
+    while index >= 1000:
+        index //= 1000
+        groups.insert(0, f"x{index % 1000:03d}")
+    return f"tile/{level}/" + "/".join(groups) + (f".p/{width}" if width < 256 else "")
+
+
+def signed_leaves(read, checkpoint):
+    """The leaf hashes of the checkpoint's tree from level-0 tiles, when they hash to its root; else None. read(path) gives bytes or None."""
+    leaves = []
+    for index in range((checkpoint.size + 255) // 256):
+        width = min(256, checkpoint.size - index * 256)
+        raw = read(tile_path(0, index, width)) or read(tile_path(0, index))
+        if raw is None or len(raw) < 32 * width:
+            return None
+        leaves += [raw[i * 32:i * 32 + 32] for i in range(width)]
+    return leaves if root_of(leaves) == checkpoint.root else None
+
+
+def tiles_fault(read, checkpoint):
+    """Every tile of every level against the one below, the lowest against the signed root: None, or the path of one that is wrong."""
+    level, hashes = 0, signed_leaves(read, checkpoint)
+    if hashes is None:
+        return tile_path(0, 0)
+    while hashes:
+        for index in range((len(hashes) + 255) // 256):
+            part = hashes[index * 256:index * 256 + 256]
+            raw = read(tile_path(level, index, len(part))) or read(tile_path(level, index))
+            if raw is None or raw[:32 * len(part)] != b"".join(part):
+                return tile_path(level, index, len(part))
+        hashes = [root_of(hashes[i:i + 256]) for i in range(0, len(hashes) - 255, 256)]
+        level += 1
+    return None
+
+
+def bundle_entries(raw):
+    """The entries of an entry bundle: each behind its big-endian uint16 length."""
+    entries, at = [], 0
+    while at < len(raw):
+        size = int.from_bytes(raw[at:at + 2], "big")
+        entries.append(raw[at + 2:at + 2 + size])
+        at += 2 + size
+    if at != len(raw):
+        raise ValueError("a bundle that ends inside an entry")
+    return entries
