@@ -133,15 +133,6 @@ static void read_sluice_headers(struct exchange *x, const struct http_head *h)
                                   "Sluice-Case 须百分号编码：案 写作 %E6%A1%88");
 }
 
-/* W3C Trace Context level 1: 00-<32 hex>-<16 hex>-<2 hex>; anything else is ignored, as the standard says. */
-static void read_trace(struct exchange *x, struct slice v)
-{
-    uint8_t id[16];
-
-    if (v.n >= 55 && v.p[2] == '-' && v.p[35] == '-' && hex_read(slice_sub(v, 3, 32), id, sizeof id))
-        x->ask.trace = keep(x, slice_sub(v, 3, 32));
-}
-
 static void read_content_type(struct exchange *x, const struct http_head *h)
 {
     struct slice type = http_get(h, "Content-Type", NULL), kind = slice_trim(slice_sub(type, 0, slice_find(type, ';')));
@@ -168,7 +159,7 @@ void ask_read(struct exchange *x, const struct http_head *h)
     }
     read_path(x, h->path);
     read_sluice_headers(x, h);
-    read_trace(x, http_get(h, "traceparent", NULL));
+    trace_read(x, h);
     read_content_type(x, h);
     if (!translate_form_of(accept, &x->ask.form))
         fault(x, REASON_NOT_ACCEPTABLE, NULL, NULL);

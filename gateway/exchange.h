@@ -45,7 +45,9 @@ struct consumer_ops {
 struct ex_ask {                        /* READ_HEAD: what was said; slices in the arena */
     bool get;                          /* GET; else POST */
     struct slice department, resource; /* of the path; resource is "department/resource" */
-    struct slice query, purpose, grant, operator_, case_, trace;
+    struct slice query, purpose, grant, operator_, case_;
+    struct slice trace; /* the consumer's trace id; empty: the trace begins here */
+    bool sampled;
     enum translate_form form;
     enum problem_form problem;
     enum lang lang;
@@ -156,6 +158,10 @@ struct uuid log_ask_exchange(const struct exchange *x);  /* that a proof is aske
 const char *log_ask_type(const struct exchange *x);      /* Content-Type */
 void log_ask_alarm(struct exchange *x);
 void log_ask_drop(struct exchange *x); /* what nobody waits for any more */
+/* trace.c: the consumer's trace context; the traceparent for the provider. */
+enum { TRACE_TEXT = 56 };
+void trace_read(struct exchange *x, const struct http_head *h);
+struct slice trace_parent(const struct exchange *x, char out[TRACE_TEXT]);
 /* relay.c */
 extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */

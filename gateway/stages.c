@@ -247,7 +247,8 @@ static enum err render(struct exchange *x, struct translate_request *out, struct
 
 static enum err start(struct exchange *x, const struct translate_request *r)
 {
-    struct http_header headers[sizeof r->headers / sizeof r->headers[0]];
+    struct http_header headers[sizeof r->headers / sizeof r->headers[0] + 1];
+    char trace[TRACE_TEXT];
     struct connector_request q = { .method = r->method,
                                    .target = r->target,
                                    .content_type = r->content_type,
@@ -259,6 +260,7 @@ static enum err start(struct exchange *x, const struct translate_request *r)
 
     for (size_t i = 0; i < r->n_headers; i++)
         headers[i] = (struct http_header){ r->headers[i].name, r->headers[i].value };
+    headers[q.n_headers++] = (struct http_header){ SLICE("traceparent"), trace_parent(x, trace) };
     return connector_start(x->w->pool, x->service->target, &q, &relay_events, x, &x->provider);
 }
 
