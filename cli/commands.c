@@ -200,6 +200,12 @@ const struct command cli_commands[] = {
       { "Check a copy of the log offline; names the first record that does not hold (exit code 7)",
         "离线核验日志副本，指出首条不成立的记录（退出码 7）" },
       { "audit verify /var/lib/sluice/log --vkey log.vkey", "audit verify ./copy -o json" } },
+    { "audit", "proof", "EXCHANGE|FILE", 1, 1, options_proof, run_audit_proof,
+      { "Fetch the proof of an exchange, or read a saved one, and check it offline with the log's public key "
+        "(exit code 7 when it does not hold)",
+        "获取一次交换的证明或读取已保存的证明，并仅凭日志公钥离线核验（不成立时退出码 7）" },
+      { "audit proof 01a20182-3fd7-70a2-83e9-820b1bfab81a --vkey log.vkey --out admission.proof",
+        "audit proof admission.proof --vkey log.vkey --answer answer.json" } },
     { "audit", "checkpoint", "", 0, 0, options_out, run_audit_checkpoint,
       { "Fetch the last signed checkpoint; keep it elsewhere", "获取最新的已签名检查点，请另行保存" },
       { "audit checkpoint", "audit checkpoint --out checkpoint-2026-11-22" } },

@@ -18,6 +18,7 @@ int run_audit_search(struct cli *c);
 int run_audit_export(struct cli *c);
 int run_audit_verify(struct cli *c);
 int run_audit_checkpoint(struct cli *c);
+int run_audit_proof(struct cli *c);
 int run_exchange_get(struct cli *c);
 int run_exchange_post(struct cli *c);
 int run_init(struct cli *c);
@@ -26,5 +27,7 @@ int run_me(struct cli *c);
 
 /* "education/zhao", or "education" where `two` is false; else it has told. */
 int id_check(struct cli *c, const char *id, bool two);
+/* --vkey: the log's public key itself, or a file that holds it; empty when not given. In the arena. */
+int vkey_read(struct cli *c, struct slice *ret);
 /* Writes to --out (0644, or `mode`), or to the output when it is not given. */
 int out_put(struct cli *c, struct slice text, unsigned mode);

@@ -25,8 +25,7 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     fflush(p->cli->err);
 }
 
-/* --key: the verifier key itself, or a file that holds it. */
-static int vkey_read(struct cli *c, struct slice *ret)
+int vkey_read(struct cli *c, struct slice *ret)
 {
     const char *v = cli_value(c, "vkey");
     struct buf text = BUF_INIT(VKEY_MAX);

@@ -146,5 +146,57 @@ def test_04_reads_of_one_identity_are_bounded():
         assert get(node, "/log/checkpoint", "consumer/app")[0] == 200, "another identity is not concerned"
 
 
+def test_05_the_command_line_fetches_and_checks():
+    with Node() as node:
+        make(node)
+        status, head, answer = node.ask("provider/people", {"id_no": PERSON})
+        assert status == 200
+        exchange, told = head["Sluice-Exchange"], receipt(head)
+
+        def path(name, content=None):
+            full = os.path.join(node.top, name)
+            if content is not None:
+                with open(full, "wb") as f:
+                    f.write(content)
+            return full
+
+        def sluice(*args, who="consumer/app", check=False):
+            return node.run("--data-server", f"https://{node.data}", "--ca", node.ca, "--cert", node.cert(who), "--key", node.key(who),
+                            "audit", "proof", *args, check=check)
+
+        vkey, saved, body = os.path.join(node.dir, "log", "log.vkey"), path("a.proof"), path("answer.json", answer)
+        r = sluice(exchange, "--vkey", vkey, "--out", saved, "--answer", body, "--receipt", head["Sluice-Receipt"])
+        assert r.returncode == 0 and "holds: signed by test.example/log/n1" in r.stdout and "purpose check" in r.stdout, (r.stdout, r.stderr)
+        assert "does not prove" in r.stdout and "byte for byte, what was handed out" in r.stdout, r.stdout
+        r = sluice(exchange, "--vkey", vkey, who="third/app")
+        assert r.returncode == 3 and "[no-proof]" in r.stderr, (r.returncode, r.stderr)
+        # later, elsewhere, with the key alone
+        node.stop()
+        offline = lambda *args: node.run("audit", "proof", *args, check=False)  # noqa: E731
+        assert offline(saved, "--vkey", vkey).returncode == 0
+        zh = offline(saved, "--vkey", vkey, "--answer", body, "--lang", "zh")
+        assert zh.returncode == 0 and "证明成立" in zh.stdout and "它不证明" in zh.stdout, zh.stdout
+        assert offline(saved).returncode == 2, "a key must be named"
+        r = offline(saved, "--vkey", vkey, "--answer", path("other.json", answer.replace(b"1", b"2")))
+        assert r.returncode == 7 and "[answer]" in r.stdout, r.stdout
+        r = offline(saved, "--vkey", vkey, "--sent", body)
+        assert r.returncode == 2 and "salt" in r.stderr, r.stderr
+        whole = open(saved, "rb").read()
+        for old, new, word in ((b'\\"rows\\":1', b'\\"rows\\":2', "line"), (f'index {told["intent"]}'.encode(), b"index 0", "line"),
+                               (b"test.example/log/n1", b"test.example/log/n2", "origin"), (exchange.encode(), exchange.encode()[:-1] + b"g", "")):
+            assert old in whole, old
+            r = offline(path("forged.proof", whole.replace(old, new)), "--vkey", vkey)
+            assert r.returncode == 7 and (not word or f"[{word}]" in r.stdout), (old, r.stdout)
+        proof = json.loads(whole)
+        for change, word in ((lambda p: p["records"].pop(), "order"), (lambda p: p["records"].reverse(), "order"), (lambda p: p["records"].pop(0), "order"),
+                             (lambda p: p.update(exchange="01a00000-0000-7000-8000-000000000000"), "exchange"),
+                             (lambda p: p["records"][0].update(proof=p["records"][1]["proof"]), "line"), (lambda p: p.update(records=[]), "shape")):
+            p = json.loads(whole)
+            change(p)
+            r = offline(path("forged.proof", json.dumps(p).encode()), "--vkey", vkey)
+            assert r.returncode == 7 and f"[{word}]" in r.stdout, (word, r.stdout)
+        assert proof["exchange"] == exchange
+
+
 if __name__ == "__main__":
-    city.main(globals())
+    city.main({k: v for k, v in globals().items() if not sys.argv[1:] or k in sys.argv[1:]} if sys.argv[1:] else globals())
