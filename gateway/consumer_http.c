@@ -31,6 +31,13 @@ static size_t http_room(void *call)
 static const struct consumer_ops http_ops = { http_head, http_body, http_end, http_abort, http_room };
 
 /* ---- connections ---- */
+
+/* A stranger's name is anybody's choice; its address is not. */
+static struct slice whose(const struct connection *c)
+{
+    return slice_of(c->peer && c->peer->verdict == REASON_GRANTED ? c->peer->uri : c->address);
+}
+
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct worker *w = arg;
@@ -44,6 +51,8 @@ static void *on_open(void *arg, struct http_conn *http)
     c->peer = trust_peer(http_conn_peer(http));
     c->trust_generation = 0; /* trust may have changed within the handshake: the first exchange looks again */
     http_conn_address(http, c->address, sizeof c->address);
+    if (!tally_enter(&w->connections_each, whose(c), &c->slot))
+        return mem_free(c);
     c->next = w->connections;
     c->pprev = &w->connections;
     if (c->next)
@@ -62,6 +71,7 @@ static void on_close(void *conn_state)
     if (c->next)
         c->next->pprev = c->pprev;
     c->w->n_connections--;
+    tally_leave(&c->w->connections_each, c->slot);
     COUNT(c->w, connections_closed, 1);
     mem_free(c);
 }

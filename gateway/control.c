@@ -176,9 +176,15 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
         control_free(c);
         return e;
     }
+    pressure_init(&c->pressure, c->loop, cfg->settings->limits.memory);
     loop_on_turn(c->loop, on_turn, c);
     *ret = c;
     return ERR_OK;
+}
+
+const _Atomic bool *control_memory_short(const struct control *c)
+{
+    return &c->pressure.high;
 }
 
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions)
@@ -305,6 +311,7 @@ struct control *control_free(struct control *c)
         tls_unref(c->tls);
     trust_swap(&c->trust, NULL);
     snapshot_unref(c->snapshot);
+    pressure_done(&c->pressure);
     c->loop = c->loop ? loop_free(c->loop) : NULL;
     if (c->reloaded) {
         settings_done(c->reloaded);

@@ -28,6 +28,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions);
 /* Control listener (mutual TLS) and operations listener. */
 enum err control_listen(struct control *c, struct diags *d) MUST_CHECK;
+const _Atomic bool *control_memory_short(const struct control *c); /* bor: for the life of c; any thread reads it */
 unsigned control_port(const struct control *c);
 unsigned control_operations_port(const struct control *c);
 /* Block SIGHUP, SIGTERM and SIGINT: before any thread is made, so that only control_run's signalfd gets them. */

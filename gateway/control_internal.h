@@ -2,6 +2,7 @@
 /* The control thread's inside, shared by control*.c, act.c, api.c and ops.c; nobody else. */
 #include "gateway/control.h"
 #include "gateway/flood.h"
+#include "gateway/pressure.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"
@@ -49,7 +50,8 @@ struct control {
     struct flood flood; /* refusals of the control listener */
     struct control_note reload_notes[CONTROL_WORKERS_MAX], drain_notes[CONTROL_WORKERS_MAX];
     unsigned reloads_out, drains_out;
-    int64_t drain_until;   /* mono ms */
+    int64_t drain_until; /* mono ms */
+    struct pressure pressure;
     unsigned log_reads;    /* jobs with the reading thread; api_log.c */
     unsigned searches;     /* threads that read the log; api_audit.c */
     unsigned refusals_out; /* refusals whose record is on its way */
@@ -102,7 +104,7 @@ enum { OPS_WINDOW = 2 << 20 };
 extern const struct http_service ops_service;
 void ops_connections_abort(struct control *c);
 /* health.c: what api_status and ops both say */
-enum { CHECKS_MAX = 8 };
+enum { CHECKS_MAX = 12 };
 struct health {
     const char *name;
     bool ok;

@@ -55,6 +55,8 @@ static void exchange_release(struct exchange *x)
     struct worker *w = x->w;
 
     alarm_clear(&x->deadline);
+    if (x->tallied)
+        tally_leave(&w->exchanges_each, x->slot);
     log_ask_drop(x);
     counted_unref(x->service);
     counted_unref(x->grant);

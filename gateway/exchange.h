@@ -89,9 +89,11 @@ struct exchange {
     bool asked_items;  /* _items was given */
     bool unknown_item; /* and names something that the resource does not have */
     bool concluded, answered,
-        ended;     /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
-    bool counted;  /* beyond the recorded rate: in a count record, no reply */
-    bool gapped;   /* the log counted the attempt for its gap record */
+        ended;    /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
+    bool counted; /* beyond the recorded rate: in a count record, no reply */
+    bool gapped;  /* the log counted the attempt for its gap record */
+    bool tallied; /* ADMIT: counts among its department's, in this slot */
+    uint32_t slot;
     bool intended; /* there was an intent when it concluded: an outcome is owed */
     bool owes_outcome, owes_cut;
     bool withheld;          /* what the outcome said was handed out was not, for want of evidence */

@@ -1,6 +1,7 @@
 /* Is this node fit to serve? One table of checks for /readyz and for the status of the API. */
 #include "gateway/control_internal.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { DISK_WANTED = 64 << 20 };
@@ -89,6 +90,17 @@ static void check_acts(struct control *c, struct health *h)
     h->ok = !c->held;
 }
 
+static void check_memory(struct control *c, struct health *h)
+{
+    unsigned long long mib = atomic_load(&c->pressure.resident) >> 20, cap = c->pressure.cap >> 20;
+
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu of %llu MiB in use", mib, cap);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "已用 %llu MiB，上限 %llu MiB", mib, cap);
+    if (cap == 0)
+        say(h, true, "no cap is set", "未设内存上限");
+    h->ok = !atomic_load(&c->pressure.high);
+}
+
 static const struct check_row {
     const char *name;
     void (*check)(struct control *c, struct health *h);
@@ -100,6 +112,7 @@ static const struct check_row {
     { "revocation-list", check_crl },
     { "certificate", check_certificate },
     { "acts", check_acts },
+    { "memory", check_memory },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 

@@ -3,6 +3,7 @@
 #include "gateway/control_internal.h"
 
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 enum { METRICS_CAP = 1 << 20, CONNECTIONS_MAX = 64 };
 
@@ -102,6 +103,19 @@ static void put_sessions(struct buf *out, const struct control *c)
         n.displaced);
 }
 
+/* Names that Prometheus's client libraries use for every process. */
+static void put_process(struct buf *out, struct control *c)
+{
+    struct rlimit files = { 0 };
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    one(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
+        pressure_resident(&c->pressure));
+    one(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.", (uint64_t)files.rlim_cur);
+    one(out, "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.",
+        (uint64_t)(c->started / 1000));
+}
+
 static void put_evidence(struct buf *out, struct control *c)
 {
     struct audit_status s;
@@ -126,7 +140,6 @@ static void put_node(struct buf *out, struct control *c)
 
     head(out, "sluice_build_info", "gauge", "Version of the daemon.");
     buf_puts(out, "sluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n");
-    one(out, "sluice_start_timestamp_seconds", "gauge", "When the daemon started.", (uint64_t)(c->started / 1000));
     head(out, "sluice_api_answers_total", "counter", "Answers of the administration API, by class of status.");
     for (unsigned i = 2; i < 6; i++)
         buf_printf(out, "sluice_api_answers_total{class=\"%s\"} %llu\n", classes[i],
@@ -154,6 +167,7 @@ static void metrics(struct control *c, struct slice query, struct http_reply *r,
     for (size_t i = 0; i < sizeof summed / sizeof summed[0]; i++)
         one(out, summed[i].name, summed[i].type, summed[i].help, sum(c, summed[i].offset));
     put_sessions(out, c);
+    put_process(out, c);
     put_evidence(out, c);
     put_node(out, c);
 }

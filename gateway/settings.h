@@ -36,7 +36,8 @@ struct settings {
         uint64_t segment_bytes, reserve_bytes, queue_bytes;
     } evidence;
     struct limit_settings {
-        uint64_t connections, exchanges, body, strangers_source, strangers_all, refusals, sessions;
+        uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, strangers_source,
+            strangers_all, refusals, sessions;
         uint64_t rate, http2_streams, http2_resets, http2_frames, log_reads;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
     } limits;

@@ -193,6 +193,11 @@ enum step stage_decide(struct exchange *x)
 }
 
 /* ---- admit ---- */
+static struct slice department_of(struct slice app)
+{
+    return slice_sub(app, 0, slice_find(app, '/'));
+}
+
 enum step stage_admit(struct exchange *x)
 {
     struct worker *w = x->w;
@@ -203,6 +208,12 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, REASON_DRAINING, NULL, NULL);
     if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    if (w->cfg.memory_short && atomic_load_explicit(w->cfg.memory_short, memory_order_relaxed))
+        return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
+    x->tallied = tally_enter(&w->exchanges_each, department_of(slice_of(x->who)), &x->slot);
+    if (!x->tallied)
+        return exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
+                             "本部门同时进行的交换过多");
     exchange_watch(x);
     return STEP_NEXT;
 }
@@ -223,11 +234,6 @@ enum step stage_intent(struct exchange *x)
 }
 
 /* ---- open ---- */
-static struct slice department_of(struct slice app)
-{
-    return slice_sub(app, 0, slice_find(app, '/'));
-}
-
 static enum err render(struct exchange *x, struct translate_request *out, struct translate_refusal *why)
 {
     char *now = arena_alloc(&x->arena, CLOCK_TEXT);

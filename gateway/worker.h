@@ -1,7 +1,7 @@
 #pragma once
 /* A worker: one thread, one loop, one listening socket, its own TLS context, evidence queue and provider pool. Workers
  * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
- * counters, and among themselves the TLS sessions (base/net/sessions.h). */
+ * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h). */
 #include "audit/audit.h"
 #include "gateway/settings.h"
 #include "gateway/snapshot.h"
@@ -10,12 +10,13 @@ struct worker;
 struct log_reader;
 struct worker_config {
     unsigned number, workers;
-    const struct settings *settings; /* bor: constant for the life of the process */
-    struct audit_log *log;           /* bor */
-    struct log_reader *reader;       /* bor */
-    struct snapshot *snapshot;       /* the worker takes a reference of its own */
-    int data_fd;                     /* bor: its listening socket */
-    struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
+    const struct settings *settings;  /* bor: constant for the life of the process */
+    struct audit_log *log;            /* bor */
+    struct log_reader *reader;        /* bor */
+    struct snapshot *snapshot;        /* the worker takes a reference of its own */
+    int data_fd;                      /* bor: its listening socket */
+    const _Atomic bool *memory_short; /* bor: no new exchange now; NULL: never */
+    struct tls_sessions *sessions;    /* bor: of all workers; NULL: nobody resumes */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,
                       struct diags *d) MUST_CHECK; /* runs at once */

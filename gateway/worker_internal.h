@@ -2,6 +2,7 @@
 /* A worker's inside, shared by worker.c, consumer_http.c, the exchange and the flood guard; nobody else. One thread
  * touches all of it. */
 #include "gateway/flood.h"
+#include "gateway/tally.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"
 
@@ -15,6 +16,7 @@ struct connection { /* one consumer's connection */
     const struct certs_peer *peer; /* bor: until the connection ends */
     uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
+    uint32_t slot;                 /* of its identity, in the worker's tally of connections */
     char address[46];
 };
 
@@ -47,8 +49,9 @@ struct worker {
     struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */
     unsigned n_spare;
     struct flood flood;
-    struct evidence count;     /* of the flood */
-    struct worker_note *drain; /* waits for the last exchange */
+    struct tally connections_each, exchanges_each; /* by identity; by department */
+    struct evidence count;                         /* of the flood */
+    struct worker_note *drain;                     /* waits for the last exchange */
     bool draining, stopping;
     struct loop_msg stop;
     struct worker_counters counters;

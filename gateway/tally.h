@@ -1,0 +1,17 @@
+#pragma once
+/* How many of something each name has in one worker: connections of an identity, running exchanges of a department.
+ * Fixed memory, whatever names come; those that share a slot share its count, and so its limit. Belongs to one worker,
+ * whose share of each limit it holds. */
+#include "base/core/core.h"
+
+enum { TALLY_SLOTS = 8192 };
+struct tally {
+    uint64_t seed;
+    uint32_t most; /* of one name */
+    uint32_t n[TALLY_SLOTS];
+};
+/* `most` over all workers; `share` of them. */
+void tally_init(struct tally *t, uint64_t seed, uint64_t most, unsigned share);
+/* One more of this name: *slot for tally_leave. False: it has as many as it may, and nothing was counted. */
+bool tally_enter(struct tally *t, struct slice name, uint32_t *slot);
+void tally_leave(struct tally *t, uint32_t slot);

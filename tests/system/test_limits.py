@@ -1,0 +1,149 @@
+"""What one peer can take from the others is bounded: connections of an identity, exchanges of a department, descriptors, memory."""
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+
+import city
+from city import Node, Provider, json_resource, PERSON
+
+
+def rss(node):
+    with open(f"/proc/{node.pid}/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def readyz(node):
+    c = http.client.HTTPConnection(node.operations, timeout=10)
+    c.request("GET", "/readyz?verbose")
+    r = c.getresponse()
+    return r.status, r.read().decode()
+
+
+def held(node, who="consumer/app"):
+    """An open connection, or None when the gateway closed it at once."""
+    s = node.tls(who).wrap_socket(socket.create_connection(("127.0.0.1", node.data_port), timeout=10), server_hostname="127.0.0.1")
+    s.settimeout(0.5)
+    try:
+        return None if s.recv(1) == b"" else s
+    except TimeoutError:
+        return s
+    except (ssl.SSLError, OSError):
+        return None
+
+
+def other_department(node):
+    node.department("other")
+    node.enrol("person", "other/olga")
+    node.enrol("app", "other/app", contact="{person: other/olga}")
+
+
+def test_01_connections_of_one_identity():
+    with Node(workers=1, settings="limits: {connections_each: 5}\n") as node:
+        node.city()
+        other_department(node)
+        mine = [held(node) for _ in range(9)]
+        assert sum(s is not None for s in mine) == 6, mine    # its share is rounded up
+        theirs = held(node, "other/app")
+        assert theirs is not None, "another identity was refused"
+        for s in mine:
+            if s is not None:
+                s.close()
+        city.wait_for(lambda: held(node) is not None, 10)
+
+
+def test_02_exchanges_of_one_department():
+    slow = Provider(lambda h, b, s: (time.sleep(1.5), Provider.one_person(h, b, s))[1])
+    quick = Provider()
+    with Node(workers=1, settings="limits: {exchanges_each: 3}\n") as node:
+        node.city()
+        node.publish(json_resource(slow.port), "provider/people")
+        node.publish(json_resource(quick.port, "quick"), "provider/quick")
+        node.grant("provider/people", "name")
+        node.grant("provider/quick", "name")
+        waiting = []
+        for _ in range(4):
+            c = node.connect()
+            c.request("POST", "/x/provider/people", body=json.dumps({"id_no": PERSON}), headers={"Content-Type": "application/json"})
+            waiting.append(c)
+        time.sleep(0.5)
+        status, head, body = node.ask("provider/quick", {"id_no": PERSON})
+        assert (status, json.loads(body)["code"], head["Retry-After"]) == (429, "rate-limited", "2"), (status, body)
+        assert [c.getresponse().status for c in waiting] == [200] * 4
+        assert node.ask("provider/quick", {"id_no": PERSON})[0] == 200
+        assert [r["reason"] for r in node.records() if r["kind"] == "refused"] == ["rate-limited"]
+
+
+def test_03_descriptors_run_out():
+    """Connections that came first go on, nothing crashes or spins, and it is over when descriptors are free again."""
+    provider = Provider()
+    with Node(workers=1, wrapper=["prlimit", "--nofile=96:96"]) as node:
+        node.city()
+        node.publish(json_resource(provider.port), "provider/people")
+        node.grant("provider/people", "name")
+        first = node.connect()
+        assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
+        many = []
+        for _ in range(150):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", node.data_port))
+            many.append(s)
+        time.sleep(1)
+        for _ in range(5):
+            assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
+        with open(f"/proc/{node.pid}/stat", encoding="ascii") as f:
+            before = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        time.sleep(1)
+        with open(f"/proc/{node.pid}/stat", encoding="ascii") as f:
+            spent = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) - before
+        assert spent < 50, f"{spent} ticks of processor time in a second: it spins"
+        for s in many:
+            s.close()
+        city.wait_for(lambda: node.ask("provider/people", {"id_no": PERSON})[0] == 200, 15)
+
+
+def test_04_memory_is_short():
+    """Near its cap the process refuses new exchanges, says so, and serves again when there is room."""
+    provider = Provider()
+    node = Node(workers=1)
+    node.env["ASAN_OPTIONS"] = node.env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    with node:
+        node.city()
+        node.publish(json_resource(provider.port), "provider/people")
+        node.grant("provider/people", "name")
+        node.stop()
+        with open(os.path.join(node.dir, "sluice.yaml"), "a", encoding="utf-8") as f:
+            f.write("limits: {memory: 1m}\n")     # less than any process needs: it is short from the start
+        node.start()
+        status, head, body = node.ask("provider/people", {"id_no": PERSON})
+        assert (status, json.loads(body)["code"], head["Retry-After"]) == (503, "overloaded", "2"), (status, body)
+        status, text = readyz(node)
+        assert status == 503 and "[-] memory: " in text, text
+        node.stop()
+        with open(os.path.join(node.dir, "sluice.yaml"), encoding="utf-8") as f:
+            text = f.read().replace("limits: {memory: 1m}", f"limits: {{memory: {(rss_of_a_run(node) >> 20) * 2 + 64}m}}")
+        with open(os.path.join(node.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
+            f.write(text)
+        node.start()
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+        assert readyz(node)[0] == 200
+
+
+def rss_of_a_run(node):
+    with open(os.path.join(node.dir, "sluice.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    with open(os.path.join(node.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
+        f.write(text.replace("limits: {memory: 1m}", "limits: {memory: 0}"))
+    node.start()
+    used = rss(node)
+    node.stop()
+    with open(os.path.join(node.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
+        f.write(text)
+    return used
+
+
+if __name__ == "__main__":
+    city.main(globals())

@@ -1,0 +1,37 @@
+/* Counts by name: each up to its limit, nobody at another's cost, nothing left when all have gone. */
+#include "gateway/tally.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static void each_up_to_its_limit(void **state)
+{
+    struct tally *t = malloc(sizeof *t);
+    uint32_t slot, loud[8], quiet;
+
+    (void)state;
+    assert_non_null(t);
+    tally_init(t, 7, 10, 2); /* half of ten, and one: shares are rounded up */
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(tally_enter(t, SLICE("loud"), &loud[i]));
+    assert_false(tally_enter(t, SLICE("loud"), &slot));
+    assert_true(tally_enter(t, SLICE("quiet"), &quiet));
+    tally_leave(t, loud[0]);
+    assert_true(tally_enter(t, SLICE("loud"), &loud[0]));
+    assert_false(tally_enter(t, SLICE("loud"), &slot));
+    for (unsigned i = 0; i < 6; i++)
+        tally_leave(t, loud[i]);
+    tally_leave(t, quiet);
+    for (unsigned i = 0; i < TALLY_SLOTS; i++)
+        assert_int_equal(t->n[i], 0);
+    free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(each_up_to_its_limit) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
