@@ -113,6 +113,7 @@ static void world_begin(bool safe)
     world.w->loop = loop_new();
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);
+    tally_init(&world.w->exchanges_each, 1, 1000, 1);
     alarm_init(&world.w->nudge, on_nudge);
     world.w->expiry = moment_new(world.w->loop, on_expiry, world.w);
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
