@@ -9,6 +9,7 @@
  * Thread rule: each struct audit_queue belongs to one thread; the log's writer thread is the only other one that
  * touches it. Offline functions (verify, search) read files only and may run in any thread or process. */
 #include "audit/proof.h"
+#include "audit/notary.h"
 #include "audit/witness.h"
 #include "base/sql/sql.h"
 #include "audit/search.h"
@@ -81,11 +82,12 @@ enum err audit_render(const struct audit_record *r, struct buf *out) MUST_CHECK;
 /* ---- the log ---- */
 struct audit_log;
 struct audit_config {
-    const char *dir;           /* the folder of segments; one log, one process (locked) */
-    struct slice origin;       /* "<trust domain>/log/<node>" */
-    struct signer signer;      /* checkpoints; used by the writer thread only */
-    uint8_t salt_key[KEY_LEN]; /* epoch key of the salts of digests */
-    uint8_t name_key[KEY_LEN]; /* epoch key of pseudonyms */
+    const char *dir;            /* the folder of segments; one log, one process (locked) */
+    struct slice origin;        /* "<trust domain>/log/<node>" */
+    struct signer signer;       /* checkpoints; used by the writer thread only */
+    struct audit_notary notary; /* signs instead, where it is set: then only the public key of `signer` is used */
+    uint8_t salt_key[KEY_LEN];  /* epoch key of the salts of digests */
+    uint8_t name_key[KEY_LEN];  /* epoch key of pseudonyms */
     uint32_t epoch;
     uint64_t segment_bytes; /* roll after this many, at a multiple of 256 entries; default 256 MiB */
     uint64_t reserve_bytes; /* freed for outcomes and narrowing acts when the disk is full; default 4 MiB */

@@ -60,7 +60,7 @@ struct audit_log {
     struct digest *digest;
     struct openset open;
     struct tiles tiles;
-    struct merkle_growth growth; /* since the last signed checkpoint */
+    struct merkle_growth growth; /* since what the notary signed last */
     struct batch batch;
     unsigned turn;
     bool dirty;                          /* records since the last checkpoint */
@@ -103,7 +103,7 @@ void segment_fill(struct audit_log *l);   /* zeros ahead of the records; off the
 void segment_finish(struct audit_log *l); /* cuts the zeros off and closes */
 void segment_abandon(struct audit_log *l);
 enum err log_sys(int sys); /* ERR_FULL for a full disk, else ERR_SYS */
-/* checkpoint.c */
+/* checkpoint.c. ERR_CONFLICT: the notary holds that this log does not continue what it signed. */
 enum err checkpoint_make(struct audit_log *l) MUST_CHECK;
 enum err log_path(const struct audit_log *l, const char *name, char out[PATH_MAX]) MUST_CHECK;
 /* recover.c: everything up to the end of the log as it is found. */

@@ -16,6 +16,7 @@ struct recovery {
     struct segment_list list;
     struct note_checkpoint cp;
     bool has_cp, at_cp; /* at_cp: the tree passed through the checkpoint's root */
+    bool at_seal;       /* and through what the notary signed last */
     uint64_t head_open, head_total, rewrite_from;
     size_t segment;         /* place in list */
     uint64_t first, offset; /* of the segment being read */
@@ -52,10 +53,29 @@ static enum err checkpoint_load(struct recovery *r, struct buf *note)
     return ERR_OK;
 }
 
+/* The same for what the notary signed last: a key that is kept apart, with a memory of its own. */
+static enum err seal_pass(struct recovery *r)
+{
+    struct audit_log *l = r->l;
+    const struct audit_notary *o = &l->c.notary;
+    if (o->size == 0 || l->tree.size != o->size)
+        return ERR_OK;
+    struct sha256 root = merkle_root(&l->tree, l->digest);
+    if (memcmp(&root, &o->root, sizeof root) != 0)
+        return corrupt(r, "the records before it are not those that the log's key signed last",
+                       "之前的记录不是日志密钥最近签名的记录");
+    r->at_seal = true;
+    merkle_growth_begin(&l->growth, &l->tree);
+    return ERR_OK;
+}
+
 /* Does the tree, at the checkpoint's size, have the checkpoint's root? Called whenever the tree may be there. */
 static enum err checkpoint_pass(struct recovery *r)
 {
     struct audit_log *l = r->l;
+    enum err e = seal_pass(r);
+    if (e != ERR_OK)
+        return e;
     if (!r->has_cp || l->tree.size != r->cp.size)
         return ERR_OK;
     struct sha256 root = merkle_root(&l->tree, l->digest);
@@ -63,7 +83,6 @@ static enum err checkpoint_pass(struct recovery *r)
         return corrupt(r, "the records before it do not have the root of the last checkpoint",
                        "之前的记录与最近检查点的根不符");
     r->at_cp = true;
-    merkle_growth_begin(&l->growth, &l->tree);
     r->rewrite_from = r->offset;
     return ERR_OK;
 }
@@ -194,10 +213,13 @@ static enum err drop_unborn(struct recovery *r)
     return ERR_OK;
 }
 
-/* The last segment that begins on a tile, at or before the tile of the checkpoint. */
+/* The last segment that begins on a tile, at or before the tile of the checkpoint and of what the notary signed last.
+ */
 static size_t start_segment(const struct recovery *r)
 {
-    uint64_t reach = r->has_cp ? r->cp.size & ~(uint64_t)(TILE_HASHES - 1) : 0;
+    const struct audit_notary *o = &r->l->c.notary;
+    uint64_t size = r->has_cp && o->size > 0 && o->size < r->cp.size ? o->size : r->cp.size;
+    uint64_t reach = r->has_cp ? size & ~(uint64_t)(TILE_HASHES - 1) : 0;
     for (size_t i = r->list.n; i-- > 0;) {
         if (r->list.first[i] <= reach && r->list.first[i] % TILE_HASHES == 0)
             return i;
@@ -319,6 +341,9 @@ static enum err recover_found(struct recovery *r)
     if (r->has_cp && !r->at_cp)
         return corrupt(r, "the log ends before its own last checkpoint, or is damaged there",
                        "日志短于其最近的检查点，或在此处损坏");
+    if (l->c.notary.size > 0 && !r->at_seal)
+        return corrupt(r, "the log ends before what its own key signed last: it was cut, or is an older copy",
+                       "日志短于其密钥最近签名的大小：日志被截短，或是较旧的副本");
     if (!r->has_cp && l->tree.size > 1)
         return corrupt(r, "the checkpoint file is missing", "检查点文件缺失");
     e = tail_take(r);
@@ -339,6 +364,8 @@ enum err recover_log(struct audit_log *l, struct diags *d)
         e = recover_found(&r);
     else if (e == ERR_OK && r.has_cp)
         e = corrupt(&r, "the log ends before its own last checkpoint", "日志短于其最近的检查点");
+    else if (e == ERR_OK && l->c.notary.size > 0)
+        e = corrupt(&r, "the log is gone, and its key has signed it before", "日志不见了，而其密钥曾为它签名");
     else if (e == ERR_OK)
         tiles_begin(&l->tiles, l->dir, &l->tree, l->digest);
     segment_list_done(&r.list);

@@ -223,6 +223,7 @@ static enum err cert_load(struct certs_ca *ca, const char *path, struct diags *d
     return e;
 }
 
+/* NULL key: it is in other hands. */
 static enum err ca_check(struct certs_ca *ca, const char *path, struct diags *d)
 {
     char uri[CERTS_URI_MAX + 1];
@@ -233,7 +234,7 @@ static enum err ca_check(struct certs_ca *ca, const char *path, struct diags *d)
         !certs_time_read(X509_get0_notAfter(ca->cert), &ca->not_after))
         return diag_add(d, ERR_INVALID, 0, 0, "%s is no certificate of a usable authority", "%s 不是可用的机构证书",
                         path);
-    if (X509_check_private_key(ca->cert, ca->key) != 1)
+    if (ca->key != NULL && X509_check_private_key(ca->cert, ca->key) != 1)
         return diag_add(d, ERR_CONFLICT, 0, 0, "the key beside %s belongs to another certificate",
                         "%s 旁的密钥属于另一证书", path);
     if (!certs_uri_read(ca->cert, uri))
@@ -258,13 +259,16 @@ static enum err ca_load(struct certs_ca *ca, const char *dir, const char *domain
     ca->domain = arena_str(&ca->arena, slice_of(domain));
     if (key == NULL || cert == NULL || ca->list_path == NULL || ca->domain == NULL)
         return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
-    e = key_load(key, &ca->key, d);
+    e = ca->hand == NULL ? key_load(key, &ca->key, d) : ERR_OK;
     if (e == ERR_OK)
         e = cert_load(ca, cert, d);
-    return e == ERR_OK ? ca_check(ca, cert, d) : e;
+    if (e == ERR_OK)
+        e = ca_check(ca, cert, d);
+    return e == ERR_OK && ca->hand == NULL ? certs_listed_load(ca, d) : e;
 }
 
-enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_ca **ret, struct diags *d)
+static enum err ca_open(const char *dir, const char *trust_domain, const struct certs_hand *hand, struct certs_ca **ret,
+                        struct diags *d)
 {
     struct certs_ca *ca = mem_zalloc(sizeof *ca);
     enum err e;
@@ -272,6 +276,7 @@ enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_c
     if (ca == NULL)
         return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
     arena_init(&ca->arena, 65536);
+    ca->hand = hand;
     e = ca_load(ca, dir, trust_domain, d);
     ERR_clear_error();
     if (e == ERR_OK)
@@ -281,12 +286,24 @@ enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_c
     return e;
 }
 
+enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_ca **ret, struct diags *d)
+{
+    return ca_open(dir, trust_domain, NULL, ret, d);
+}
+
+enum err certs_ca_open_without_key(const char *dir, const char *trust_domain, const struct certs_hand *hand,
+                                   struct certs_ca **ret, struct diags *d)
+{
+    return ca_open(dir, trust_domain, hand, ret, d);
+}
+
 struct certs_ca *certs_ca_free(struct certs_ca *ca)
 {
     if (ca == NULL)
         return NULL;
     X509_free(ca->cert);
     EVP_PKEY_free(ca->key); /* OpenSSL clears the private part */
+    mem_free(ca->listed);
     arena_done(&ca->arena);
     return mem_free(ca);
 }

@@ -93,6 +93,19 @@ struct certs_ca;
 enum err certs_ca_create(const char *dir, const char *trust_domain, int64_t now, struct diags *d) MUST_CHECK;
 enum err certs_ca_open(const char *dir, const char *trust_domain, struct certs_ca **ret, struct diags *d) MUST_CHECK;
 struct certs_ca *certs_ca_free(struct certs_ca *ca);
+struct certs_issued;
+struct certs_revoked;
+/* The key in other hands: whoever holds it is asked what the public functions below ask, never to sign given bytes. */
+struct certs_hand {
+    void *self;
+    enum err (*leaf)(void *self, struct slice csr_pem, struct slice uri, struct slice common_name, unsigned days,
+                     struct arena *a, struct certs_issued *ret, struct diags *d);
+    enum err (*list)(void *self, uint64_t number, unsigned hours, const struct certs_revoked *at, size_t n,
+                     struct buf *out, struct diags *d);
+};
+/* The authority of <dir>/ca without its key; times are then the hand's. certs_sign_gateway is ERR_UNSUPPORTED. */
+enum err certs_ca_open_without_key(const char *dir, const char *trust_domain, const struct certs_hand *hand,
+                                   struct certs_ca **ret, struct diags *d) MUST_CHECK;
 
 struct certs_issued {
     struct slice pem; /* leaf and issuing CA, in the arena */
@@ -128,6 +141,14 @@ enum err certs_each(struct sql_tx *tx, struct slice uri /* empty: all */, int64_
                     enum err (*fn)(void *arg, const struct certs_row *row), void *arg) MUST_CHECK;
 enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason,
                       int64_t now) MUST_CHECK; /* ERR_CONFLICT: is revoked */
+struct certs_revoked {
+    uint8_t n, serial[20]; /* magnitude, big endian */
+    int64_t at;            /* wall ms */
+};
+/* Sign a list of these under `number` and append it as PEM. ERR_CONFLICT: one that this authority's last list holds is
+ * missing, or the number is not a later one: nothing is ever un-revoked. */
+enum err certs_list_sign(struct certs_ca *ca, uint64_t number, unsigned hours, const struct certs_revoked *at, size_t n,
+                         int64_t now, struct buf *out, struct diags *d) MUST_CHECK;
 /* Sign the list of all revoked certificates and write it to <dir>/ca/crl.pem; nextUpdate is `hours` ahead (1..168). */
 enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now,
                          struct diags *d) MUST_CHECK;

@@ -64,6 +64,9 @@ enum err certs_key_store(const char *path, EVP_PKEY *key, struct diags *d) MUST_
 /* ---- revocation lists (list.c) ---- */
 enum err certs_list_new(X509 *issuer, uint64_t number, int64_t from, int64_t to, X509_CRL **ret) MUST_CHECK;
 enum err certs_list_add(X509_CRL *list, struct slice serial_hex, int64_t at) MUST_CHECK;
+uint64_t certs_list_number(const X509_CRL *list); /* 0: it has none */
+/* What the last list of this authority holds: read once, when its key is opened. No such file: nothing. */
+enum err certs_listed_load(struct certs_ca *ca, struct diags *d) MUST_CHECK;
 /* Sign and append as PEM. */
 enum err certs_list_put(X509_CRL *list, EVP_PKEY *key, struct buf *out) MUST_CHECK;
 
@@ -71,8 +74,12 @@ enum err certs_list_put(X509_CRL *list, EVP_PKEY *key, struct buf *out) MUST_CHE
 struct certs_ca {
     struct arena arena;
     const char *domain, *list_path; /* in the arena */
-    EVP_PKEY *key;                  /* own */
+    EVP_PKEY *key;                  /* own; NULL: in other hands */
+    const struct certs_hand *hand;  /* bor: whose they are */
     X509 *cert;                     /* own; the issuing CA */
+    struct certs_serial *listed;    /* own: what its last list holds, sorted */
+    size_t n_listed;
+    uint64_t list_number; /* of that list; 0: none yet */
     int64_t not_before, not_after;
 };
 

@@ -235,6 +235,7 @@ enum err certs_key_store(const char *path, EVP_PKEY *key, struct diags *d)
 {
     BIO *out = BIO_new(BIO_s_secmem()); /* clears itself */
     char *text = NULL;
+    long n;
     enum err e;
 
     if (access(path, F_OK) == 0)
@@ -242,8 +243,10 @@ enum err certs_key_store(const char *path, EVP_PKEY *key, struct diags *d)
                      "密钥 %s 已存在，不予覆盖", path);
     else if (out == NULL || PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) != 1)
         e = diag_add(d, ERR_CRYPTO, 0, 0, "cannot write a key (%s)", "无法写出密钥（%s）", certs_why());
-    else
-        e = text_store(path, slice_make(text, (size_t)BIO_get_mem_data(out, &text)), d);
+    else {
+        n = BIO_get_mem_data(out, &text);
+        e = text_store(path, slice_make(text, (size_t)n), d);
+    }
     BIO_free(out);
     return e;
 }

@@ -103,17 +103,6 @@ enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reaso
 
 /* ---- the list ---- */
 
-static uint64_t number_of(const X509_CRL *list)
-{
-    ASN1_INTEGER *n = X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
-    uint64_t value = 0;
-
-    if (n == NULL || !ASN1_INTEGER_get_uint64(&value, n))
-        value = 0;
-    ASN1_INTEGER_free(n);
-    return value;
-}
-
 static bool list_copy(X509_CRL *list, struct buf *out)
 {
     BIO *mem = BIO_new(BIO_s_mem());
@@ -139,7 +128,7 @@ static enum err others_keep(const struct certs_ca *ca, struct slice old, struct 
 
     while (e == ERR_OK && (e = certs_list_next(in, ca->list_path, &list, d)) == ERR_OK && list) {
         if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(ca->cert)) == 0) {
-            uint64_t n = number_of(list);
+            uint64_t n = certs_list_number(list);
 
             *number = n >= *number ? n + 1 : *number;
         } else if (!list_copy(list, out)) {
@@ -151,24 +140,49 @@ static enum err others_keep(const struct certs_ca *ca, struct slice old, struct 
     return e;
 }
 
+struct revoked_rows {
+    struct certs_revoked *at; /* own */
+    size_t n, room;
+};
+
 static enum err entry_add(void *arg, const struct sql_row *row)
 {
-    return certs_list_add(arg, sql_text(row, 0), sql_int(row, 1));
+    struct revoked_rows *l = arg;
+    struct slice serial = sql_text(row, 0);
+    struct certs_revoked *to;
+
+    if (l->n == l->room) {
+        size_t room = l->room ? l->room * 2 : 256;
+        struct certs_revoked *more = mem_grow(l->at, room * sizeof *more);
+
+        if (more == NULL)
+            return ERR_NOMEM;
+        l->at = more;
+        l->room = room;
+    }
+    to = &l->at[l->n];
+    if (serial.n / 2 > sizeof to->serial || !hex_read(serial, to->serial, serial.n / 2))
+        return ERR_CORRUPT;
+    to->n = (uint8_t)(serial.n / 2);
+    to->at = sql_int(row, 1);
+    l->n++;
+    return ERR_OK;
 }
 
-static enum err own_put(struct certs_ca *ca, struct sql_tx *tx, uint64_t number, int64_t from, int64_t to,
+static enum err own_put(struct certs_ca *ca, struct sql_tx *tx, uint64_t number, unsigned hours, int64_t now,
                         struct buf *out, struct diags *d)
 {
-    X509_CRL *list = NULL;
-    enum err e = certs_list_new(ca->cert, number, from, to, &list);
+    struct revoked_rows l = { 0 };
+    enum err e =
+        sql_each(tx, "SELECT serial, revoked_at FROM certs_leaf WHERE revoked_at <> 0", NULL, 0, entry_add, &l);
 
-    if (e == ERR_OK)
-        e = sql_each(tx, "SELECT serial, revoked_at FROM certs_leaf WHERE revoked_at <> 0", NULL, 0, entry_add, list);
-    if (e == ERR_OK)
-        e = certs_list_put(list, ca->key, out);
     if (e != ERR_OK)
-        diag_add(d, e, 0, 0, "cannot sign the revocation list (%s)", "无法签发吊销列表（%s）", certs_why());
-    X509_CRL_free(list);
+        diag_add(d, e, 0, 0, "cannot read what was revoked", "无法读取已吊销的证书");
+    else if (ca->hand != NULL)
+        e = ca->hand->list(ca->hand->self, number, hours, l.at, l.n, out, d);
+    else
+        e = certs_list_sign(ca, number, hours, l.at, l.n, now, out, d);
+    mem_free(l.at);
     return e;
 }
 
@@ -178,14 +192,11 @@ enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours,
     uint64_t number = (uint64_t)(now / 1000);
     enum err e;
 
-    if (hours < 1 || hours > 168)
-        return diag_add(d, ERR_INVALID, 0, 0, "a revocation list lasts 1 to 168 hours, not %u",
-                        "吊销列表有效期须为 1 至 168 小时，不能为 %u 小时", hours);
     e = file_read(ca->list_path, &old, d);
     if (e == ERR_OK)
         e = others_keep(ca, buf_slice(&old), &text, &number, d);
     if (e == ERR_OK)
-        e = own_put(ca, tx, number, now, now + (int64_t)hours * 3600000, &text, d);
+        e = own_put(ca, tx, number, hours, now, &text, d);
     if (e == ERR_OK)
         e = file_write(ca->list_path, buf_slice(&text), 0644, d);
     ERR_clear_error();

@@ -163,6 +163,8 @@ enum err certs_sign(struct certs_ca *ca, struct slice csr_pem, struct slice uri,
     struct wish w = { csr_pem, uri, common_name, { NULL, 0 }, days, now, client_extensions };
     enum err e = uri_check(ca, uri, false, d);
 
+    if (e == ERR_OK && ca->hand != NULL)
+        return ca->hand->leaf(ca->hand->self, csr_pem, uri, common_name, days, a, ret, d);
     return e == ERR_OK ? sign(ca, &w, a, ret, d) : e;
 }
 
@@ -192,6 +194,9 @@ enum err certs_sign_gateway(struct certs_ca *ca, struct slice csr_pem, struct sl
     struct wish w = { csr_pem, uri, names, names, days, now, gateway_extensions };
     enum err e = uri_check(ca, uri, true, d);
 
+    if (ca->hand != NULL)
+        return diag_add(d, ERR_UNSUPPORTED, 0, 0, "a gateway's certificate is signed where the authority's key is",
+                        "网关证书须在签发机构私钥所在处签发");
     if (e == ERR_OK)
         e = hosts_check(names, d);
     if (e != ERR_OK)

@@ -97,9 +97,13 @@ static enum err sign_in(struct api_request *q, struct act *a, const struct sign_
 
 static bool have_authority(struct api_request *q)
 {
-    if (control_ca(q->control))
+    if (control_ca(q->control) && !control_keeper_gone(q->control))
         return true;
-    api_problem(q, REASON_CONFLICT, "the authority's key is not on this node", "本节点没有签发机构私钥");
+    if (control_ca(q->control))
+        api_problem(q, REASON_EVIDENCE_UNSIGNED, "the keeper process has ended: start sluiced again",
+                    "保管进程已结束：请重新启动 sluiced");
+    else
+        api_problem(q, REASON_CONFLICT, "the authority's key is not on this node", "本节点没有签发机构私钥");
     return false;
 }
 

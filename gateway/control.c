@@ -11,6 +11,11 @@ struct certs_ca *control_ca(struct control *c)
     return c->ca;
 }
 
+bool control_keeper_gone(const struct control *c)
+{
+    return c->keeper && keeper_state(c->keeper) == KEEPER_GONE;
+}
+
 struct audit_log *control_log(struct control *c)
 {
     return c->log;
@@ -63,16 +68,21 @@ static enum err open_state(struct control *c, struct diags *d)
     return e;
 }
 
-/* A node without the authority's key serves; it only cannot sign. */
-static enum err open_authority(struct control *c, struct diags *d)
+static void on_keeper(void *arg)
 {
-    char key[4200], domain[256];
+    struct control *c = arg;
 
-    snprintf(key, sizeof key, "%s/ca/ca.key", c->state_dir);
-    if (access(key, F_OK) != 0)
+    keeper_look(c->keeper);
+    if (keeper_state(c->keeper) == KEEPER_GONE)
+        c->keeper_watch = watch_free(c->keeper_watch); /* its end would be readable for ever */
+}
+
+static enum err watch_keeper(struct control *c)
+{
+    if (c->keeper == NULL)
         return ERR_OK;
-    snprintf(domain, sizeof domain, "%.*s", SLICE_ARG(c->settings->trust_domain));
-    return certs_ca_open(c->state_dir, domain, &c->ca, d);
+    c->keeper_watch = watch_new(c->loop, keeper_fd(c->keeper), on_keeper, c);
+    return c->keeper_watch ? ERR_OK : ERR_NOMEM;
 }
 
 static void set_world(struct control *c)
@@ -133,8 +143,6 @@ static enum err open_parts(struct control *c, struct diags *d)
     enum err e = open_state(c, d);
 
     if (e == ERR_OK)
-        e = open_authority(c, d);
-    if (e == ERR_OK)
         e = act_init(c);
     api_init(c);
     if (e == ERR_OK)
@@ -146,7 +154,7 @@ static enum err open_parts(struct control *c, struct diags *d)
     if (e != ERR_OK)
         return e;
     c->queue_watch = watch_new(c->loop, audit_queue_fd(c->queue), act_on_log, c);
-    return c->queue_watch ? ERR_OK : ERR_NOMEM;
+    return c->queue_watch ? watch_keeper(c) : ERR_NOMEM;
 }
 
 static void on_turn(void *arg)
@@ -159,8 +167,13 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     struct control *c = mem_zalloc(sizeof *c);
     enum err e;
 
-    if (c == NULL)
+    if (c == NULL) {
+        certs_ca_free(cfg->ca);
         return ERR_NOMEM;
+    }
+    c->ca = cfg->ca;
+    c->keeper = cfg->keeper;
+    c->gate = cfg->gate;
     c->settings_path = cfg->settings_path;
     c->settings = cfg->settings;
     c->log = cfg->log;
@@ -303,6 +316,7 @@ struct control *control_free(struct control *c)
         act_flush_done(c);
     act_free_all(c);
     c->queue_watch = watch_free(c->queue_watch);
+    c->keeper_watch = watch_free(c->keeper_watch);
     c->queue = audit_queue_free(c->queue);
     c->ca = c->ca ? certs_ca_free(c->ca) : NULL;
     tls_sessions_unref(c->sessions);

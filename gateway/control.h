@@ -11,6 +11,8 @@
 #include "gateway/snapshot.h"
 
 struct control;
+struct gate;
+struct keeper;
 struct worker;
 
 /* ---- life: what main does ---- */
@@ -19,6 +21,9 @@ struct control_config {
     const struct settings *settings; /* bor: for the life of the process */
     struct audit_log *log;           /* bor: open and started */
     struct log_reader *reader;       /* bor */
+    struct certs_ca *ca;             /* taken, also on failure; NULL: the authority is not on this node */
+    struct keeper *keeper;           /* bor: holds the keys; NULL: nobody need be watched */
+    struct gate *gate;               /* bor: for the life of the process */
 };
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold
  * yet (durable on return) and loads the first snapshot. */
@@ -133,7 +138,8 @@ extern const struct api_route api_catalog_routes[], api_apply_routes[], api_move
     api_status_routes[];
 
 /* What handlers may reach. */
-struct certs_ca *control_ca(struct control *c); /* NULL: the authority is not on this node */
+struct certs_ca *control_ca(struct control *c);    /* NULL: the authority is not on this node */
+bool control_keeper_gone(const struct control *c); /* nothing can be signed any more */
 struct audit_log *control_log(struct control *c);
 const struct settings *control_settings(const struct control *c);
 const struct connector_world *control_world(const struct control *c);

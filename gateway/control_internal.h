@@ -3,6 +3,7 @@
 #include "gateway/control.h"
 #include "gateway/flood.h"
 #include "gateway/pressure.h"
+#include "gateway/keeper.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"
@@ -27,9 +28,11 @@ struct control {
     struct loop *loop;
     struct sql *sql;
     struct audit_queue *queue;
-    struct watch *queue_watch, *signal_watch;
+    struct watch *queue_watch, *signal_watch, *keeper_watch;
     int signal_fd, control_fd, operations_fd;
-    struct certs_ca *ca;
+    struct certs_ca *ca;   /* own */
+    struct keeper *keeper; /* bor; NULL: none is watched */
+    struct gate *gate;     /* bor */
     struct connector_world world;
     char secrets_dir[4200], state_dir[4096];
     struct snapshot *snapshot; /* ref: the newest */
@@ -104,7 +107,7 @@ enum { OPS_WINDOW = 2 << 20 };
 extern const struct http_service ops_service;
 void ops_connections_abort(struct control *c);
 /* health.c: what api_status and ops both say */
-enum { CHECKS_MAX = 12 };
+enum { CHECKS_MAX = 16 };
 struct health {
     const char *name;
     bool ok;

@@ -32,6 +32,20 @@ static void check_evidence(struct control *c, struct health *h)
         say(h, false, "the evidence log cannot be written: exchanges are refused", "存证日志不可写，交换已被拒绝");
 }
 
+static void check_keeper(struct control *c, struct health *h)
+{
+    enum keeper_state s = c->keeper ? keeper_state(c->keeper) : KEEPER_SIGNS;
+
+    if (s == KEEPER_GONE)
+        say(h, false, "the keeper process has ended, nothing can be signed: start sluiced again",
+            "保管进程已结束，无法签名：请重新启动 sluiced");
+    else if (s == KEEPER_REFUSES)
+        say(h, false, "the keeper refuses to sign the log's checkpoint: see the daemon's log, verify the evidence log",
+            "保管进程拒绝为检查点签名：请查看守护进程日志并核验存证日志");
+    else
+        say(h, true, "the keys are held apart, and sign", "密钥单独保管，可签名");
+}
+
 static void check_disk(const char *dir, struct health *h)
 {
     uint64_t free = control_disk_free(dir);
@@ -105,13 +119,10 @@ static const struct check_row {
     const char *name;
     void (*check)(struct control *c, struct health *h);
 } rows[] = {
-    { "serving", check_serving },
-    { "evidence", check_evidence },
-    { "evidence-disk", check_log_disk },
-    { "state-disk", check_state_disk },
-    { "revocation-list", check_crl },
-    { "certificate", check_certificate },
-    { "acts", check_acts },
+    { "serving", check_serving },         { "evidence", check_evidence },
+    { "keeper", check_keeper },           { "evidence-disk", check_log_disk },
+    { "state-disk", check_state_disk },   { "revocation-list", check_crl },
+    { "certificate", check_certificate }, { "acts", check_acts },
     { "memory", check_memory },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");

@@ -1,5 +1,5 @@
-/* sluiced: reads its settings, opens the log, then the state, then the listeners; serves until told to stop; ends in
- * the reverse order. */
+/* sluiced: reads its settings, forks the keeper, opens the log, then the state, then the listeners; serves until told
+ * to stop; ends in the reverse order. */
 #include "gateway/control.h"
 #include "gateway/log_reader.h"
 #include "gateway/start.h"
@@ -108,7 +108,8 @@ struct daemon {
     const struct settings *settings;
     struct audit_log *log;
     struct log_reader *reader;
-    struct ed25519 *key;
+    struct keeper *keeper;
+    struct gate gate;
     struct control *control;
     struct tls_sessions *sessions;
     struct worker *workers[WORKERS_MAX];
@@ -126,6 +127,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .settings = m->settings,
                                    .log = m->log,
                                    .reader = m->reader,
+                                   .gate = &m->gate,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],
                                    .memory_short = control_memory_short(m->control),
@@ -140,12 +142,17 @@ static enum err start_workers(struct daemon *m, struct diags *d)
 
 static enum err start(struct daemon *m, const struct options *o, struct diags *d)
 {
-    struct control_config c = { .settings_path = o->settings, .settings = m->settings };
-    enum err e = start_log(m->settings, &m->log, &m->key, d);
+    struct control_config c = { .settings_path = o->settings, .settings = m->settings, .gate = &m->gate };
+    enum err e = start_keeper(m->settings, &m->gate, &m->keeper, d);
 
-    c.log = m->log;
+    if (e == ERR_OK)
+        e = start_log(m->settings, m->keeper, &m->log, d);
     if (e == ERR_OK && (c.reader = m->reader = log_reader_new()) == NULL)
         e = ERR_NOMEM;
+    if (e == ERR_OK)
+        e = start_authority(m->settings, m->keeper, &c.ca, d);
+    c.log = m->log;
+    c.keeper = m->keeper;
     if (e == ERR_OK)
         e = control_new(&c, &m->control, d);
     if (e != ERR_OK)
@@ -176,7 +183,7 @@ static void stop(struct daemon *m)
         if (m->fds[i] >= 0)
             close(m->fds[i]);
     m->log = audit_close(m->log);
-    m->key = ed25519_free(m->key);
+    m->keeper = keeper_stop(m->keeper); /* the log's last checkpoint is signed */
 }
 
 static int serve(const struct options *o, const struct settings *s, struct diags *d)

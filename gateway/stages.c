@@ -206,6 +206,8 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, x->param_fault.reason, x->param_fault.detail[LANG_EN], x->param_fault.detail[LANG_ZH]);
     if (w->draining)
         return exchange_fail(x, REASON_DRAINING, NULL, NULL);
+    if (gate_reason(w->cfg.gate) != REASON_GRANTED)
+        return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
     if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
     if (w->cfg.memory_short && atomic_load_explicit(w->cfg.memory_short, memory_order_relaxed))

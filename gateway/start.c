@@ -59,29 +59,57 @@ static void on_state(void *arg, bool available, enum err why)
         log_event(LOG_ERROR, "evidence-unavailable", "why", err_name(why), NULL);
 }
 
-static enum err open_log(const struct settings *s, struct arena *a, struct audit_config *c, struct ed25519 **key,
-                         struct audit_log **ret, struct diags *d)
+static struct slice origin_of(const struct settings *s, struct arena *a)
 {
-    const char *key_file = arena_printf(a, "%.*s/keys/log.key", SLICE_ARG(s->state.dir));
-    enum err e = key_file ? ed25519_load(key_file, key, d) : ERR_NOMEM;
+    return slice_of(arena_printf(a, "%.*s/log/%.*s", SLICE_ARG(s->trust_domain), SLICE_ARG(s->node)));
+}
 
-    if (e == ERR_OK)
-        e = read_key(s, a, "salt.key", c->salt_key, d);
+enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper **ret, struct diags *d)
+{
+    struct keeper_config c = { .gate = gate };
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, 1 << 16);
+    c.state_dir = arena_str(&a, s->state.dir);
+    c.log_dir = arena_str(&a, s->evidence.dir);
+    c.trust_domain = arena_str(&a, s->trust_domain);
+    c.origin = origin_of(s, &a);
+    e = c.state_dir && c.log_dir && c.trust_domain && c.origin.p ? keeper_start(&c, ret, d) : ERR_NOMEM;
+    arena_done(&a);
+    return e;
+}
+
+enum err start_authority(const struct settings *s, struct keeper *k, struct certs_ca **ret, struct diags *d)
+{
+    const struct certs_hand *hand = keeper_hand(k);
+    char domain[256];
+
+    snprintf(domain, sizeof domain, "%.*s", SLICE_ARG(s->trust_domain));
+    return hand ? certs_ca_open_without_key(s->state.dir.p, domain, hand, ret, d) : ERR_OK;
+}
+
+static enum err open_log(const struct settings *s, struct arena *a, struct audit_config *c, struct audit_log **ret,
+                         struct diags *d)
+{
+    enum err e = read_key(s, a, "salt.key", c->salt_key, d);
+
     if (e == ERR_OK)
         e = read_key(s, a, "name.key", c->name_key, d);
     if (e != ERR_OK)
         return e;
-    c->signer = ed25519_signer(*key);
     c->dir = arena_str(a, s->evidence.dir);
-    c->origin = slice_of(arena_printf(a, "%.*s/log/%.*s", SLICE_ARG(s->trust_domain), SLICE_ARG(s->node)));
+    c->origin = origin_of(s, a);
     if (c->dir == NULL || c->origin.p == NULL)
         return ERR_NOMEM;
     return audit_open(c, ret, d);
 }
 
-enum err start_log(const struct settings *s, struct audit_log **ret, struct ed25519 **ret_key, struct diags *d)
+enum err start_log(const struct settings *s, struct keeper *k, struct audit_log **ret, struct diags *d)
 {
-    struct audit_config c = { .epoch = 1,
+    struct audit_config c = { .signer = keeper_public_key(k),
+                              .notary = keeper_notary(k),
+                              .epoch = 1,
                               .segment_bytes = s->evidence.segment_bytes,
                               .reserve_bytes = s->evidence.reserve_bytes,
                               .on_state = on_state };
@@ -89,7 +117,7 @@ enum err start_log(const struct settings *s, struct audit_log **ret, struct ed25
     enum err e;
 
     arena_init(&a, 1 << 16);
-    e = open_log(s, &a, &c, ret_key, ret, d);
+    e = open_log(s, &a, &c, ret, d);
     if (e == ERR_OK)
         e = audit_start(*ret);
     mem_wipe(c.salt_key, sizeof c.salt_key);

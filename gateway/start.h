@@ -1,15 +1,18 @@
 #pragma once
 /* Starting and ending the daemon: process limits, evidence keys and log, listening sockets, telling the outside. Used
  * by main.c only. */
-#include "audit/audit.h"
+#include "gateway/keeper.h"
 #include "gateway/settings.h"
 
 /* No core dumps, no SIGPIPE, as many descriptors as the system allows. */
 void start_process(void);
-/* Evidence: keys under <state>/keys (log.key, salt.key, name.key), then the log itself, open and started. *ret_key
- * lives as long as the log. */
-enum err start_log(const struct settings *s, struct audit_log **ret, struct ed25519 **ret_key,
-                   struct diags *d) MUST_CHECK;
+/* The keeper with the keys of log and authority: before any thread. */
+enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper **ret, struct diags *d) MUST_CHECK;
+/* Evidence: the secrets of digests and pseudonyms under <state>/keys (salt.key, name.key), then the log itself, open
+ * and started; checkpoints are signed by the keeper, which lives longer. */
+enum err start_log(const struct settings *s, struct keeper *k, struct audit_log **ret, struct diags *d) MUST_CHECK;
+/* The authority with its key in the keeper's hands; *ret stays NULL when that is not on this node. */
+enum err start_authority(const struct settings *s, struct keeper *k, struct certs_ca **ret, struct diags *d) MUST_CHECK;
 /* One listening socket a worker on the data address, all on one port. */
 enum err start_listen(const struct settings *s, int *fds, unsigned n, struct diags *d) MUST_CHECK;
 /* {"pid":…,"data":"host:port",…}, written whole. */

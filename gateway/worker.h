@@ -3,6 +3,7 @@
  * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
  * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h). */
 #include "audit/audit.h"
+#include "gateway/gate.h"
 #include "gateway/settings.h"
 #include "gateway/snapshot.h"
 
@@ -17,6 +18,7 @@ struct worker_config {
     int data_fd;                      /* bor: its listening socket */
     const _Atomic bool *memory_short; /* bor: no new exchange now; NULL: never */
     struct tls_sessions *sessions;    /* bor: of all workers; NULL: nobody resumes */
+    const struct gate *gate;          /* bor: for the life of the process */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,
                       struct diags *d) MUST_CHECK; /* runs at once */

@@ -93,7 +93,9 @@ static void start(struct node *n)
     memset(c.name_key, 0xbb, KEY_LEN);
     good(n, audit_open(&c, &n->log, &n->d));
     good(n, audit_start(n->log));
+    good(n, certs_ca_open(n->dir, DOMAIN, &cc.ca, &n->d));
     cc.log = n->log;
+    cc.gate = &n->gate;
     good(n, control_new(&cc, &n->control, &n->d));
 }
 

@@ -16,6 +16,7 @@ struct node {
     struct diags d;
     struct settings settings;
     struct ed25519 *key;
+    struct gate gate;
     struct audit_log *log;
     struct control *control;
     struct certs_peer peer[WHO_COUNT_];

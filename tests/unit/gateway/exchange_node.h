@@ -109,7 +109,7 @@ static void world_begin(bool safe)
     world.settings.limits.body = 1 << 16;
     world.settings.limits.exchanges = 1000;
     world.w = mem_zalloc(sizeof *world.w);
-    world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings };
+    world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings, .gate = &world.gate };
     world.w->loop = loop_new();
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);

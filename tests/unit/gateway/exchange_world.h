@@ -158,6 +158,7 @@ struct world {
     struct connection conn;
     struct certs_peer peer;
     struct settings settings;
+    struct gate gate;
     struct exchange *x;
 };
 static struct world world;

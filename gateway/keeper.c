@@ -1,0 +1,368 @@
+/* The daemon's side of the keeper: the fork, and one synchronous call for each verb. Each socket belongs to one thread,
+ * so nothing is locked. A call that fails in its transport, or takes too long, ends that socket: whatever would come
+ * later belongs to nothing. */
+#include "gateway/keeper.h"
+#include "gateway/keeper_wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { START_S = 60, CALL_S = 10, END_MS = 5000, END_STEP_MS = 10, SMALL_REPLY = 64 << 10 };
+
+struct keeper {
+    pid_t pid; /* 0: has been waited for */
+    int fd[KEEPER_SIDES];
+    struct gate *gate; /* bor */
+    struct certs_hand hand;
+    bool has_ca;
+    uint8_t public_key[ED25519_PUB];
+    uint64_t size; /* of the last checkpoint that it had signed at the start */
+    struct sha256 root;
+    _Atomic bool gone, refuses;
+};
+
+/* ---- transport ---- */
+static bool send_all(int fd, struct slice s)
+{
+    while (s.n > 0) {
+        ssize_t k = send(fd, s.p, s.n, MSG_NOSIGNAL);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return false;
+        s = slice_sub(s, (size_t)k, s.n);
+    }
+    return true;
+}
+
+static bool receive_all(int fd, char *to, size_t n)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t k = recv(fd, to + got, n - got, 0);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return false;
+        got += (size_t)k;
+    }
+    return true;
+}
+
+static void time_limit(int fd, int seconds)
+{
+    struct timeval t = { .tv_sec = seconds };
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
+static void is_gone(struct keeper *k)
+{
+    atomic_store(&k->gate->unsigned_, true);
+    if (!atomic_exchange(&k->gone, true))
+        log_event(LOG_ERROR, "keeper-gone", "what", "nothing can be signed and no exchange begins: start sluiced again",
+                  NULL);
+}
+
+/* A reply into `out`: what the verb says, or the reason of a refusal, whose code is returned. ERR_CLOSED: no reply. */
+static enum err receive(struct keeper *k, enum keeper_side side, struct buf *out)
+{
+    char frame[KEEPER_FRAME], *to;
+    uint64_t code, n;
+
+    if (!receive_all(k->fd[side], frame, sizeof frame))
+        return ERR_CLOSED;
+    code = keeper_get(frame, 4);
+    n = keeper_get(frame + 4, 4);
+    if (code >= ERR_COUNT_ || (to = buf_reserve(out, n)) == NULL || !receive_all(k->fd[side], to, n))
+        return ERR_CLOSED;
+    out->n += n;
+    return (enum err)code;
+}
+
+static enum err call(struct keeper *k, enum keeper_side side, enum keeper_verb verb, struct slice body, struct buf *out)
+{
+    struct buf frame = BUF_INIT(KEEPER_FRAME);
+    enum err e = ERR_CLOSED;
+
+    keeper_put(&frame, verb, 4);
+    keeper_put(&frame, body.n, 4);
+    if (!atomic_load(&k->gone) && send_all(k->fd[side], buf_slice(&frame)) && send_all(k->fd[side], body))
+        e = receive(k, side, out);
+    if (e == ERR_CLOSED) {
+        shutdown(k->fd[side], SHUT_RDWR);
+        is_gone(k);
+    }
+    buf_done(&frame);
+    return e;
+}
+
+/* The reason of a refusal, "English NUL Chinese" in the reply, into d. */
+static enum err told(enum err e, struct buf *reply, struct diags *d)
+{
+    struct slice zh, en;
+
+    if (e == ERR_CLOSED)
+        return diag_add(d, e, 0, 0,
+                        "the keeper process has ended: nothing can be signed until sluiced is started again",
+                        "保管进程已结束：重新启动 sluiced 之前无法签名");
+    buf_putc(reply, '\0');
+    if (reply->failed != ERR_OK)
+        return reply->failed;
+    zh = buf_slice(reply);
+    en = slice_cut(&zh, '\0');
+    return diag_add(d, e, 0, 0, "%s%.0s", "%.0s%s", en.p, zh.n > 0 ? zh.p : en.p);
+}
+
+/* ---- verbs ---- */
+static enum err sign_checkpoint(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+{
+    struct keeper *k = self;
+    struct buf body = BUF_INIT(8 + SHA256_LEN * (1 + AUDIT_HASHES_MAX)), out = BUF_INIT(SMALL_REPLY);
+    enum err e;
+
+    keeper_put(&body, c->size, 8);
+    buf_put(&body, slice_make(c->root.b, SHA256_LEN));
+    buf_put(&body, slice_make(c->proof, c->n * SHA256_LEN));
+    e = body.failed == ERR_OK ? call(k, KEEPER_LOG, KEEPER_CHECKPOINT, buf_slice(&body), &out) : body.failed;
+    if (e == ERR_OK && out.n != ED25519_SIG)
+        e = ERR_CRYPTO;
+    if (e == ERR_OK)
+        memcpy(sig, out.p, ED25519_SIG);
+    if (e != ERR_OK && e != ERR_CLOSED && !atomic_exchange(&k->refuses, true)) {
+        buf_putc(&out, '\0');
+        log_event(LOG_ERROR, "checkpoint-refused", "result", err_name(e), "why", out.p, NULL);
+    }
+    atomic_store(&k->gate->unsigned_, e != ERR_OK);
+    if (e == ERR_OK && atomic_exchange(&k->refuses, false))
+        log_event(LOG_INFO, "checkpoint-signed", NULL);
+    buf_done(&body);
+    buf_done(&out);
+    return e;
+}
+
+static void put_text(struct buf *out, struct slice s)
+{
+    if (s.n > UINT16_MAX && out->failed == ERR_OK)
+        out->failed = ERR_TOO_LARGE;
+    keeper_put(out, s.n, 2);
+    buf_put(out, s);
+}
+
+static enum err issued_read(struct slice reply, struct arena *a, struct certs_issued *ret)
+{
+    struct slice pem = slice_sub(reply, KEEPER_ISSUED, reply.n);
+
+    if (reply.n <= KEEPER_ISSUED || reply.p[16 + sizeof ret->serial - 1] != '\0' || reply.p[KEEPER_ISSUED - 1] != '\0')
+        return ERR_CRYPTO;
+    ret->not_before = (int64_t)keeper_get(reply.p, 8);
+    ret->not_after = (int64_t)keeper_get(reply.p + 8, 8);
+    memcpy(ret->serial, reply.p + 16, sizeof ret->serial);
+    memcpy(ret->digest, reply.p + 16 + sizeof ret->serial, sizeof ret->digest);
+    ret->pem = arena_dup(a, pem);
+    return ret->pem.n == pem.n ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err sign_leaf(void *self, struct slice csr_pem, struct slice uri, struct slice common_name, unsigned days,
+                          struct arena *a, struct certs_issued *ret, struct diags *d)
+{
+    struct buf body = BUF_INIT(64 << 10), out = BUF_INIT(1 << 20);
+    enum err e;
+
+    keeper_put(&body, days, 4);
+    put_text(&body, uri);
+    put_text(&body, common_name);
+    buf_put(&body, csr_pem);
+    if (body.failed != ERR_OK)
+        e = diag_add(d, body.failed, 0, 0, "the certificate request is too large", "证书请求过大");
+    else if ((e = call(self, KEEPER_CONTROL, KEEPER_LEAF, buf_slice(&body), &out)) == ERR_OK)
+        e = issued_read(buf_slice(&out), a, ret);
+    else
+        e = told(e, &out, d);
+    buf_done(&body);
+    buf_done(&out);
+    return e;
+}
+
+static enum err sign_list(void *self, uint64_t number, unsigned hours, const struct certs_revoked *at, size_t n,
+                          struct buf *pem, struct diags *d)
+{
+    struct buf body = BUF_INIT(KEEPER_REQUEST_MAX), out = BUF_INIT(KEEPER_REPLY_MAX);
+    enum err e;
+
+    keeper_put(&body, number, 8);
+    keeper_put(&body, hours, 4);
+    for (size_t i = 0; i < n; i++) {
+        keeper_put(&body, at[i].n, 1);
+        buf_put(&body, slice_make(at[i].serial, sizeof at[i].serial));
+        keeper_put(&body, (uint64_t)at[i].at, 8);
+    }
+    if (body.failed != ERR_OK)
+        e = diag_add(d, body.failed, 0, 0, "the revocation list is too large for the keeper",
+                     "吊销列表超出保管进程上限");
+    else if ((e = call(self, KEEPER_CONTROL, KEEPER_LIST, buf_slice(&body), &out)) == ERR_OK)
+        buf_put(pem, buf_slice(&out));
+    else
+        e = told(e, &out, d);
+    buf_done(&body);
+    buf_done(&out);
+    return e == ERR_OK ? pem->failed : e;
+}
+
+/* ---- life ---- */
+static enum err read_hello(struct keeper *k, struct diags *d)
+{
+    struct buf out = BUF_INIT(1 << 17);
+    enum err e = receive(k, KEEPER_CONTROL, &out);
+
+    if (e == ERR_OK && out.n == KEEPER_HELLO) {
+        memcpy(k->public_key, out.p, ED25519_PUB);
+        k->has_ca = out.p[ED25519_PUB] != 0;
+        k->size = keeper_get(out.p + ED25519_PUB + 1, 8);
+        memcpy(k->root.b, out.p + ED25519_PUB + 9, SHA256_LEN);
+    } else if (e == ERR_CLOSED || e == ERR_OK) {
+        e = diag_add(d, ERR_CLOSED, 0, 0, "the keeper process did not start", "保管进程未能启动");
+    } else {
+        e = told(e, &out, d);
+    }
+    buf_done(&out);
+    return e;
+}
+
+static void close_pair(int pair[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (pair[i] >= 0)
+            close(pair[i]);
+}
+
+static enum err fork_it(struct keeper *k, const struct keeper_config *c, struct diags *d)
+{
+    int pair[KEEPER_SIDES][2] = { { -1, -1 }, { -1, -1 } }, parent = getpid();
+    bool made = true;
+
+    for (int i = 0; i < KEEPER_SIDES; i++)
+        made = made && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[i]) == 0;
+    k->pid = made ? fork() : -1;
+    if (k->pid == 0)
+        keeper_main(c, (int[KEEPER_SIDES]){ pair[0][1], pair[1][1] }, parent);
+    if (k->pid < 0) {
+        enum err e = diag_sys(d, errno, "cannot fork the keeper process", "无法创建保管进程");
+        close_pair(pair[0]);
+        close_pair(pair[1]);
+        k->pid = 0;
+        return e;
+    }
+    for (int i = 0; i < KEEPER_SIDES; i++) {
+        k->fd[i] = pair[i][0];
+        close(pair[i][1]);
+    }
+    return ERR_OK;
+}
+
+enum err keeper_start(const struct keeper_config *c, struct keeper **ret, struct diags *d)
+{
+    struct keeper *k = mem_zalloc(sizeof *k);
+    enum err e;
+
+    if (k == NULL)
+        return ERR_NOMEM;
+    k->fd[KEEPER_LOG] = k->fd[KEEPER_CONTROL] = -1;
+    k->gate = c->gate;
+    k->hand = (struct certs_hand){ k, sign_leaf, sign_list };
+    e = fork_it(k, c, d);
+    if (e == ERR_OK) {
+        time_limit(k->fd[KEEPER_CONTROL], START_S);
+        e = read_hello(k, d);
+    }
+    if (e != ERR_OK) {
+        keeper_stop(k);
+        return e;
+    }
+    time_limit(k->fd[KEEPER_LOG], CALL_S);
+    time_limit(k->fd[KEEPER_CONTROL], CALL_S);
+    *ret = k;
+    return ERR_OK;
+}
+
+/* True when it has ended; what it left behind is taken. */
+static bool reap(struct keeper *k, int flags)
+{
+    if (k->pid != 0 && waitpid(k->pid, NULL, flags) == k->pid)
+        k->pid = 0;
+    return k->pid == 0;
+}
+
+struct keeper *keeper_stop(struct keeper *k)
+{
+    if (k == NULL)
+        return NULL;
+    for (int i = 0; i < KEEPER_SIDES; i++)
+        if (k->fd[i] >= 0)
+            close(k->fd[i]);
+    for (int waited = 0; !reap(k, WNOHANG) && waited < END_MS; waited += END_STEP_MS)
+        poll(NULL, 0, END_STEP_MS);
+    if (k->pid != 0) {
+        kill(k->pid, SIGKILL);
+        reap(k, 0);
+    }
+    return mem_free(k);
+}
+
+/* ---- what it gives ---- */
+static enum err sign_nothing(void *self, struct slice message, uint8_t sig[ED25519_SIG])
+{
+    (void)self, (void)message, (void)sig;
+    return ERR_DENIED;
+}
+
+struct signer keeper_public_key(const struct keeper *k)
+{
+    struct signer s = { .sign = sign_nothing };
+
+    memcpy(s.public_key, k->public_key, ED25519_PUB);
+    return s;
+}
+
+struct audit_notary keeper_notary(struct keeper *k)
+{
+    return (struct audit_notary){ .self = k, .sign = sign_checkpoint, .size = k->size, .root = k->root };
+}
+
+const struct certs_hand *keeper_hand(struct keeper *k)
+{
+    return k->has_ca ? &k->hand : NULL;
+}
+
+int keeper_fd(const struct keeper *k)
+{
+    return k->fd[KEEPER_CONTROL];
+}
+
+/* Between calls nothing comes but the end. */
+void keeper_look(struct keeper *k)
+{
+    char byte;
+    ssize_t n = recv(k->fd[KEEPER_CONTROL], &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    shutdown(k->fd[KEEPER_LOG], SHUT_RDWR); /* the writer thread must not wait for it */
+    is_gone(k);
+    reap(k, WNOHANG);
+}
+
+enum keeper_state keeper_state(const struct keeper *k)
+{
+    struct keeper *now = (struct keeper *)(uintptr_t)k; /* only atomics are read */
+
+    if (atomic_load(&now->gone))
+        return KEEPER_GONE;
+    return atomic_load(&now->refuses) ? KEEPER_REFUSES : KEEPER_SIGNS;
+}

@@ -1,0 +1,37 @@
+#pragma once
+/* The keeper: a process that alone holds the private keys of the log and of the issuing authority, and answers a short
+ * table of verbs over two socket pairs (keeper_wire.h). The daemon never opens the files of these keys.
+ *
+ * Forked before any thread exists and before anything is read from a peer. It signs no bytes that it is given: a
+ * checkpoint only as the continuation of the last one it signed (audit/notary.h), a certificate only as one that it has
+ * made itself from a request of a name in its trust domain, a revocation list only when it forgets nothing. It ends
+ * with the daemon; when it ends before, nothing is signed any more and the gate is closed: the daemon must be started
+ * again.
+ *
+ * Thread rule: keeper_notary's function belongs to the log's writer thread, all else to the control (main) thread. */
+#include "audit/audit.h"
+#include "certs/certs.h"
+#include "gateway/gate.h"
+
+struct keeper;
+struct keeper_config {     /* everything borrowed for the call */
+    const char *state_dir; /* keys/log.key, keys/keeper.state, ca/ */
+    const char *log_dir;   /* a log that is there while keeper.state is not: refused */
+    const char *trust_domain;
+    struct slice origin;
+    struct gate *gate; /* bor: for the life of the process; closed while the log's key does not sign */
+};
+/* Forks it and waits until it has opened its keys; what is wrong with them is in `d`. */
+enum err keeper_start(const struct keeper_config *c, struct keeper **ret, struct diags *d) MUST_CHECK;
+/* Lets it end and waits for that. After the log was closed and the control thread's parts are freed. */
+struct keeper *keeper_stop(struct keeper *k);
+
+struct signer keeper_public_key(const struct keeper *k); /* its public key; it signs nothing */
+struct audit_notary keeper_notary(struct keeper *k);     /* borrows k */
+const struct certs_hand *keeper_hand(struct keeper *k);  /* borrows k; NULL: the authority's key is not on this node */
+/* Readable when the keeper has ended: then call keeper_look, which closes the gate and says so in the log. */
+int keeper_fd(const struct keeper *k);
+void keeper_look(struct keeper *k);
+
+enum keeper_state { KEEPER_GONE, KEEPER_REFUSES, KEEPER_SIGNS };
+enum keeper_state keeper_state(const struct keeper *k); /* any thread */
