@@ -89,6 +89,8 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
     http_call_set(call, x);
     ask_read(x, h);
     exchange_resume(x);
+    if (h->expect_continue && x->state >= EX_OUTCOME && x->call != NULL)
+        http_call_read(call, false); /* refused: the body is not asked for */
 }
 
 static void on_body(void *call_state, struct slice bytes)

@@ -49,7 +49,7 @@ bool h2_fields_too_large(const struct h2_fields *f);
 /* The request as HTTP/1 would show it, Host first; slices are f's. NULL, or why it is refused. */
 const char *h2_fields_head(const struct h2_fields *f, bool ends, struct http_head *ret);
 
-enum h2_wait { H2_NOTHING, H2_HEAD, H2_BODY, H2_READER }; /* what a stream's alarm is for */
+enum h2_wait { H2_NOTHING, H2_HEAD, H2_BODY, H2_READER, H2_REST }; /* what a stream's alarm is for */
 struct h2_stream {
     struct http_call call; /* first: the service's handle */
     struct h2_stream *next, **pprev, *next_ready;

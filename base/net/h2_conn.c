@@ -152,8 +152,7 @@ static int on_sent_frame(nghttp2_session *session, const nghttp2_frame *frame, v
         s->packed = true;
         s->ends_at = h->packed;
         h2_stream_ready(s);
-        if (!s->request_done)
-            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        h2_stream_arm(s);
     }
     return 0;
 }

@@ -3,7 +3,11 @@
  * callbacks and from the end of the turn only. */
 #include "base/net/h2.h"
 
-enum { TAIL_MAX = 4096, HEAD_PAYS = 4 * 256 }; /* what a request may bring of other frames: priority, windows, pings */
+enum {
+    TAIL_MAX = 4096,
+    REST_MAX = 4 << 20,
+    HEAD_PAYS = 4 * 256
+}; /* what a request may bring of other frames: priority, windows, pings */
 
 static struct h2 *h2_of(const struct h2_stream *s)
 {
@@ -14,7 +18,25 @@ static int64_t limit_of(const struct h2_stream *s)
 {
     const struct http_limits *l = &s->call.conn->limits;
 
-    return s->wait == H2_HEAD ? l->head : s->wait == H2_BODY ? l->body : l->write;
+    switch (s->wait) {
+    case H2_HEAD:
+        return l->head;
+    case H2_BODY:
+        return l->body;
+    case H2_REST:
+        return CONN_LINGER_MS;
+    default:
+        return l->write;
+    }
+}
+
+/* The answer is whole, the request is not, and nobody wants its rest (RFC 9113 section 8.1). Not at once: clients that
+ * are told while they send lose the answer (curl 7.88 among them). */
+static void stop_sending(struct h2_stream *s)
+{
+    if (!s->closed)
+        nghttp2_submit_rst_stream(h2_of(s)->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    conn_wake(s->call.conn);
 }
 
 /* A slow reader or writer loses its stream; a head that does not end holds up everybody on the connection. */
@@ -25,6 +47,8 @@ static void on_alarm(struct alarm *a)
 
     if (s->wait == H2_HEAD) {
         h2_violate(h2_of(s), NGHTTP2_ENHANCE_YOUR_CALM, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
+    } else if (s->wait == H2_REST) {
+        stop_sending(s);
     } else if (s->moved >= (uint64_t)limit_of(s) * c->limits.rate / 1000) {
         s->moved = 0;
         alarm_set(c->loop, a, limit_of(s));
@@ -39,6 +63,8 @@ static enum h2_wait waits_for(const struct h2_stream *s)
 {
     if (!s->headed)
         return H2_HEAD;
+    if (s->packed)
+        return s->request_done || s->closed ? H2_NOTHING : H2_REST;
     if (!s->call.open)
         return H2_NOTHING;
     if (s->out.n > 0)
@@ -166,6 +192,7 @@ void h2_attempt(struct h2 *h, enum reason why, const char *what)
 void h2_stream_closed(struct h2_stream *s, enum reason why)
 {
     s->closed = true;
+    h2_stream_arm(s);
     h2_stream_ready(s);
     if (!s->packed) /* else the answer is whole, and sent with the connection's output */
         h2_stream_gone(s, s->doom != REASON_INTERNAL ? (enum reason)s->doom : why);
@@ -202,7 +229,7 @@ static void expect(struct h2_stream *s, const struct http_head *head, bool ends)
     static uint8_t name[] = ":status", value[] = "100";
     const nghttp2_nv nv = { name, value, 7, 3, NGHTTP2_NV_FLAG_NONE };
 
-    if (head->expect_continue && !ends && listens(s) && !s->replied)
+    if (head->expect_continue && !ends && listens(s) && !s->replied && !s->paused)
         nghttp2_submit_headers(h2_of(s)->session, NGHTTP2_FLAG_NONE, s->id, NULL, &nv, 1, NULL);
 }
 
@@ -246,7 +273,9 @@ static void consume(struct h2_stream *s, size_t n)
 
 void h2_stream_body(struct h2_stream *s, struct slice bytes)
 {
-    s->moved += s->wait == H2_BODY ? (uint32_t)bytes.n : 0;
+    s->moved += s->wait == H2_BODY || s->wait == H2_REST ? (uint32_t)bytes.n : 0;
+    if (s->wait == H2_REST && s->moved > REST_MAX)
+        stop_sending(s);
     if (listens(s) && s->paused) {
         buf_put(&s->in, bytes);
         if (s->in.failed == ERR_NOMEM)

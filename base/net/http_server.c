@@ -366,7 +366,7 @@ static void conn_head(struct http_conn *c, size_t n)
     if (c->body.done) {
         request_complete(c);
     } else {
-        if (c->expect && c->call.open && !c->replied && !c->answer_ended && c->in.n == 0) {
+        if (c->expect && c->call.open && !c->replied && !c->answer_ended && !c->paused && c->in.n == 0) {
             buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
             flush_later(c);
         }
