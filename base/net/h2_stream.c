@@ -198,7 +198,7 @@ void h2_stream_closed(struct h2_stream *s, enum reason why)
         h2_stream_gone(s, s->doom != REASON_INTERNAL ? (enum reason)s->doom : why);
 }
 
-void h2_stream_ready(struct h2_stream *s)
+static void list_ready(struct h2_stream *s)
 {
     struct h2 *h = h2_of(s);
 
@@ -207,7 +207,12 @@ void h2_stream_ready(struct h2_stream *s)
     s->ready = true;
     s->next_ready = h->ready;
     h->ready = s;
-    conn_wake(h->conn);
+}
+
+void h2_stream_ready(struct h2_stream *s)
+{
+    list_ready(s);
+    conn_wake(s->call.conn);
 }
 
 /* ---- the request ---- */
@@ -324,7 +329,7 @@ static void settle(struct h2_stream *s)
         h2_stream_gone(s, (enum reason)s->doom);
     if (s->call.open && s->packed) {
         if (h->packed - c->out.n < s->ends_at) {
-            h2_stream_ready(s); /* not yet in the kernel's hands */
+            list_ready(s); /* not yet in the kernel's hands: the socket will wake us */
             return;
         }
         state = let_go(s);

@@ -214,6 +214,29 @@ static void abort_resets_one_stream(void **state)
     h2_end_bench(&h);
 }
 
+/* Answers that are whole, and a peer that does not read: the turn ends all the same, and nothing is said to be sent. */
+static void whole_answers_wait_for_the_socket(void **state)
+{
+    struct h2_bench h = { .big = 30000 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_u32_frame(&h.say, F_WINDOW, 0, 1 << 30);
+    for (uint32_t id = 1; id < 200; id += 2)
+        put_request(&h.say, id, "GET", "/big", END_STREAM, "");
+    h2_say(&h);
+    turns(h.b.loop, 5);
+    assert_true(h.b.conn != NULL && h2_one(&h, 100)->call != NULL); /* not sent */
+    for (size_t got = 0, i = 0; got < 100 * h.big; got += h.data.n, i++) {
+        assert_true(i < 300);
+        run_for(h.b.loop, 1);
+        h2_hear(&h);
+    }
+    for (unsigned n = 1; n <= 100; n++)
+        assert_null(h2_one(&h, n)->call);
+    h2_end_bench(&h);
+}
+
 /* The rest of a request that is answered already is taken for a while, and dropped. */
 static void rest_of_a_request(void **state)
 {
@@ -376,6 +399,7 @@ int main(void)
         cmocka_unit_test(body_waits_for_its_owner),
         cmocka_unit_test(body_beyond_its_window),
         cmocka_unit_test(ends_and_cuts),
+        cmocka_unit_test(whole_answers_wait_for_the_socket),
         cmocka_unit_test(rest_of_a_request),
         cmocka_unit_test(abort_resets_one_stream),
         cmocka_unit_test(drains),
