@@ -5,7 +5,7 @@
  * refused at once, never queued. */
 #include "connectors/internal.h"
 
-enum { SERVED_MS = 50 };
+enum { SHORT_US = 50 * 1000 };
 
 static struct party *party_find(const struct queue *q, struct slice name)
 {
@@ -51,17 +51,19 @@ static int64_t wait_expected(const struct entry *e, unsigned slot, unsigned part
     return (place > rate ? place : rate) * n;
 }
 
-/* Longer than an answer takes is too long: under more load than the provider bears, those let in must still be served
- * in twice the usual time, and the others know at once. Short waits are let pass: bursts at quick providers end soon.
- */
+/* Under more load than the provider bears, those let in must still be served in twice the usual time, and the others
+ * know at once. At most half of what an answer takes may be expected (and half a turn, so that one can wait for a
+ * single place): places become free in bunches, and who misses one bunch waits for the next. Short waits are let pass,
+ * for bursts at quick providers end soon. */
 static int64_t wait_allowed(const struct connector_target *t)
 {
-    int64_t served = health_service_us(t), most = t->queue * 1000;
+    int64_t served = health_service_us(t), most = t->queue * 1000, half;
 
     if (t->rate_us > 0 || served == 0)
         return most;
-    served = served > SERVED_MS * 1000 ? served : SERVED_MS * 1000;
-    return served < most ? served : most;
+    half = (served + served / (int64_t)t->in_flight) / 2;
+    half = half > SHORT_US ? half : SHORT_US;
+    return half < most ? half : most;
 }
 
 /* All wait equally long, so the one that gives up first has come first. */
