@@ -174,22 +174,20 @@ static inline bool go_on(struct json_reader *r, struct cursor *c, const char *p)
     return p < end && *p == '"';
 }
 
-/* Behind the closing quote of the string that begins at p; NULL: it is not plain, or not followed by two more bytes. */
+/* Behind the closing quote of the string that begins at p, where sixteen bytes can be read; NULL: it is not plain, or
+ * not followed by two more bytes. */
 static inline const char *usual_string(const char *p, const char *end)
 {
-    const char *from = p;
+    const char *at = plain_run_16(p);
     bool bad;
 
-    while (end - p > 18) {
-        const char *at = plain_run_16(p);
-        if (*at == '"')
-            return at + 1;
-        if (at < p + 16) /* not ASCII, or escaped */
-            break;
-        p = at;
-    }
-    p = json_string_run(p, end, &bad);
-    return end - p > 2 && *p == '"' && p - from <= TOKEN_MAX ? p + 1 : NULL;
+    if (*at == '"')
+        return at + 1;
+    if (at == p + 16)
+        at = plain_run(at, end, false);
+    if (at < end && *at != '"')
+        at = json_string_run(at, end, &bad);
+    return end - at > 2 && *at == '"' && at - p <= TOKEN_MAX ? at + 1 : NULL;
 }
 
 static uint64_t bits_below(uint32_t n)
@@ -209,31 +207,29 @@ static inline bool may_be_usual(const struct json_reader *r, const struct json_m
  * are left at the key of the first that is not so (ST_KEY), or behind a member. */
 static enum err usual_members(struct json_reader *r, struct cursor *c, struct json_members *o)
 {
+    struct member_memo *first = o->known->memo, *memo = first + o->next, *last = first + o->known->n;
     const char *p = c->p, *end = c->end;
-    uint32_t from = o->next, i = from, n = o->known->n;
     enum err e = ERR_OK;
 
     r->state = ST_KEY;
-    while (i < n && end - p >= USUAL) {
-        struct member_memo *memo = &o->known->memo[i];
+    for (; memo < last && end - p >= USUAL; p++) {
         size_t key = memo->name.n + KNOWN_BEHIND_N;
         if (key > USUAL_NAME || !begins_16(p + 1, memo->name.p, (unsigned)key))
             break;
         const char *value = p + 1 + key, *to = usual_string(value, end);
         if (to == NULL)
             break;
-        i++;
         p = to;
-        e = r->sink.member(r->self, memo, SCALAR_TEXT, slice_make(value, (size_t)(to - 1 - value)));
+        e = r->sink.member(r->self, memo++, SCALAR_TEXT, slice_make(value, (size_t)(to - 1 - value)));
         if (e != ERR_OK || p[0] != ',' || p[1] != '"') {
             r->state = ST_AFTER;
             break;
         }
-        p++;
     }
-    o->seen |= bits_below(i) & ~bits_below(from);
-    o->next = i;
-    r->keys.light += i - from;
+    uint32_t from = o->next, n = (uint32_t)(memo - first);
+    o->seen |= bits_below(n) & ~bits_below(from);
+    o->next = n;
+    r->keys.light += n - from;
     c->p = p;
     return e;
 }

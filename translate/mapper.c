@@ -294,7 +294,10 @@ static enum err on_open_named(void *self, struct slice ns, struct slice name, st
 static enum err on_open(void *self, struct slice ns, struct slice name)
 {
     struct member_memo nothing = { .where = NULL };
+    struct map_doc *d = self;
 
+    if (d->skip == 0 && is_again(d, ns, name))
+        return open_again(d);
     return on_open_named(self, ns, name, &nothing);
 }
 
@@ -524,39 +527,49 @@ static __attribute__((noinline)) bool member_prepare(struct map_doc *d, struct m
     return true;
 }
 
-/* A scalar that does not go on with the line. */
-static __attribute__((noinline)) enum err member_other(struct map_doc *d, struct member_memo *memo, enum scalar kind,
-                                                       struct slice value)
+/* A leaf for which more must be done first, were it only to find room. */
+static enum err member_put(struct map_doc *d, struct member_memo *memo, const struct map_field *f, enum scalar kind,
+                           struct slice value)
 {
-    const struct map_node *node = memo->what;
     struct mapper *m = d->m;
+    size_t line = f->json_key.n + value.n + 2 + LINE_SPARE;
 
-    if (node != NULL && node->field == NULL)
-        return member_slow(d, memo, kind, value);
-    if (node == NULL || !m->values[node->leaf].wanted)
+    if (!m->values[f->slot].wanted)
+        return ERR_OK;
+    if ((text_has_room(m, line) || more_room(m, line)) && kind != SCALAR_NULL && line_put(m, f, value))
         return ERR_OK;
     if (!text_has_room(m, value.n))
         return member_slow(d, memo, kind, value);
     copy_short(m->text.p + m->text.n, value.p, value.n);
-    group_put(m, node->leaf, kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n, (uint32_t)value.n,
-              true);
+    group_put(m, f->slot, kind == SCALAR_NULL ? VALUE_NIL : VALUE_TEXT, (uint32_t)m->text.n, (uint32_t)value.n, true);
     m->text.n += value.n;
     return ERR_OK;
 }
 
-/* JSON: a whole scalar. Quick for what is unknown, or a leaf, and has come before. */
-static enum err on_member(void *self, struct member_memo *memo, enum scalar kind, struct slice value)
+static __attribute__((noinline)) enum err member_other(struct map_doc *d, struct member_memo *memo, enum scalar kind,
+                                                       struct slice value)
 {
-    struct map_doc *d = self;
-
     if (d->skip > 0)
         return ERR_OK;
     if ((memo->where != d->members_of || d->leaf != NULL) && !member_prepare(d, memo))
         return member_slow(d, memo, kind, value);
     const struct map_node *node = memo->what;
-    if (node == NULL || node->field == NULL || kind == SCALAR_NULL || !line_put(d->m, node->field, value))
-        return member_other(d, memo, kind, value);
-    return ERR_OK;
+    if (node == NULL)
+        return ERR_OK;
+    return node->field != NULL ? member_put(d, memo, node->field, kind, value) : member_slow(d, memo, kind, value);
+}
+
+/* JSON: a whole scalar. Quick for one that goes on with the line, and whose name has come before; no call on that way.
+ */
+static enum err on_member(void *self, struct member_memo *memo, enum scalar kind, struct slice value)
+{
+    struct map_doc *d = self;
+    const struct map_node *node = memo->what;
+
+    if (memo->where == d->members_of && node != NULL && node->field != NULL && d->skip == 0 && d->leaf == NULL &&
+        kind != SCALAR_NULL && line_put(d->m, node->field, value))
+        return ERR_OK;
+    return member_other(d, memo, kind, value);
 }
 
 const struct event_sink map_sink = { .open = on_open,

@@ -207,29 +207,16 @@ bool time_render(struct slice text, const struct doc_strs *formats, bool date_on
     return false;
 }
 
-/* Eight bytes at once: XOR takes digits to 0..9 and dashes to 0, the sum has the high bit where that fails. A carry
- * comes only out of a byte that has failed. */
 bool time_is_date(struct slice text)
 {
     const char *p = text.p;
-    uint64_t w, base, add;
 
-    if (text.n != 10)
-        return false;
-    memcpy(&w, p, 8);
-    memcpy(&base, "0000-00-", 8);
-    memcpy(&add, "\x76\x76\x76\x76\x7f\x76\x76\x7f", 8);
-    w ^= base;
-    if (((w + add) | w) & 0x8080808080808080u)
-        return false;
-    if (p[8] < '0' || p[8] > '9' || p[9] < '0' || p[9] > '9')
-        return false;
-    int month = (p[5] - '0') * 10 + p[6] - '0', day = (p[8] - '0') * 10 + p[9] - '0';
-    if (month < 1 || month > 12 || day < 1 || day > 31)
-        return false;
-    if (day <= 28 || (month != 2 && (day <= 30 || (0x15aa >> month & 1)))) /* bit m: month m has 31 */
+    if (time_is_any_year(text))
         return true;
+    if (!time_has_shape(text))
+        return false;
     int year = (p[0] - '0') * 1000 + (p[1] - '0') * 100 + (p[2] - '0') * 10 + p[3] - '0';
+    int month = (p[5] - '0') * 10 + p[6] - '0', day = (p[8] - '0') * 10 + p[9] - '0';
     int32_t days;
     return clock_days(year, month, day, &days);
 }

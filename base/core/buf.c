@@ -76,9 +76,13 @@ void buf_put_u64(struct buf *b, uint64_t v)
     char text[20];
     size_t at = sizeof text;
 
-    do
+    for (; v >= 100; v /= 100) { /* two digits a division */
         text[--at] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
+        text[--at] = (char)('0' + v / 10 % 10);
+    }
+    if (v >= 10)
+        text[--at] = (char)('0' + v % 10);
+    text[--at] = (char)('0' + (v >= 10 ? v / 10 : v));
     buf_put(b, (struct slice){ text + at, sizeof text - at });
 }
 
