@@ -2,6 +2,7 @@
  * request for 0 bytes gives a pointer that must be freed like any other. The test hook costs one relaxed load until
  * it is used for the first time; from then on every allocation is counted. Thread-safe. */
 #include "base/core/mem.h"
+#include "base/core/mem_kept.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -29,11 +30,24 @@ size_t mem_fail_nth(size_t n)
     return before;
 }
 
+static void *get(size_t n)
+{
+    void *p = kept_take(n);
+
+    return p != NULL ? p : malloc(n ? kept_size(n) : 1);
+}
+
+static void put(void *p)
+{
+    if (p != NULL && !kept_give(p))
+        free(p);
+}
+
 void *mem_alloc(size_t n)
 {
     if (n > PTRDIFF_MAX || hook_says_fail())
         return NULL;
-    return malloc(n ? n : 1);
+    return get(n);
 }
 
 void *mem_zalloc(size_t n)
@@ -56,7 +70,7 @@ void *mem_grow(void *p, size_t n)
 {
     if (n > PTRDIFF_MAX || hook_says_fail())
         return NULL;
-    return realloc(p, n ? n : 1);
+    return p != NULL ? realloc(p, n ? n : 1) : get(n);
 }
 
 char *mem_dup(struct slice s)
@@ -73,8 +87,27 @@ char *mem_dup(struct slice s)
 
 void *mem_free(void *p)
 {
-    free(p);
+    put(p);
     return NULL;
+}
+
+void *mem_library_alloc(size_t n)
+{
+    return n > 0 ? get(n) : NULL;
+}
+
+void *mem_library_grow(void *p, size_t n)
+{
+    if (p == NULL || n == 0) {
+        put(p);
+        return mem_library_alloc(n);
+    }
+    return realloc(p, n);
+}
+
+void mem_library_free(void *p)
+{
+    put(p);
 }
 
 void mem_libc_free(void *p)

@@ -10,7 +10,11 @@ void *mem_grow(void *p, size_t n);          /* as realloc; p stays valid on fail
 char *mem_dup(struct slice s);              /* NUL-terminated copy */
 void *mem_free(void *p);                    /* returns NULL: p = mem_free(p) */
 void mem_libc_free(void *p);                /* what a library allocated with plain malloc */
-void mem_wipe(void *p, size_t n);           /* clears secrets, never optimised away */
+/* For libraries that let their allocator be chosen: not counted by the hook for tests; of 0 bytes NULL. */
+void *mem_library_alloc(size_t n);
+void *mem_library_grow(void *p, size_t n);
+void mem_library_free(void *p);
+void mem_wipe(void *p, size_t n); /* clears secrets, never optimised away */
 
 /* Tests: make the n-th allocation from now on fail (0: none). Returns how many were made since the last call. */
 size_t mem_fail_nth(size_t n);

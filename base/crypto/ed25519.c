@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -26,10 +27,31 @@ static const char *why(void)
     return text ? text : "OpenSSL";
 }
 
+static void *library_alloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return mem_library_alloc(n);
+}
+
+static void *library_grow(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return mem_library_grow(p, n);
+}
+
+static void library_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    mem_library_free(p);
+}
+
 enum err crypto_init(struct diags *d)
 {
     EVP_PKEY_CTX *probe;
 
+    /* Two buffers of 16 KiB for each exchange come and go. Refused when OpenSSL has memory already: then it keeps to
+     * malloc, which is as good but slower. */
+    (void)CRYPTO_set_mem_functions(library_alloc, library_grow, library_free);
     if (!OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL))
         return diag_add(d, ERR_CRYPTO, 0, 0, "OpenSSL cannot start (%s)", "OpenSSL 无法启动（%s）", why());
     probe = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
