@@ -53,15 +53,26 @@ struct audit_report {
     struct sha256 root;
     uint64_t checkpoint_size;
     bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
+    bool kept_ok;      /* the log continues the kept checkpoint, which the key given has signed */
     bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
     /* when it does not verify */
     bool failed;
     uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
     uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
-    const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature" */
+    const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature",
+                             "forked": it does not continue the kept checkpoint */
     char bad_file[256];
     uint64_t bad_offset;
 };
+struct audit_verify_ask {
+    const char *dir;
+    struct slice vkey, kept; /* as below; a checkpoint note that was kept elsewhere, or empty */
+    uint64_t from, to;       /* only the records [from, to); to 0: all. Read from the segment that `from` stands in */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+/* As audit_verify. ERR_INVALID: `kept` is no checkpoint, or to is not above from. */
+enum err audit_verify_part(const struct audit_verify_ask *a, struct audit_report *ret, struct diags *d) MUST_CHECK;
 /* Check the segments under `dir` against its checkpoint. `vkey`: the log's public key in signed-note form
  * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by
  * signature_ok). progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for

@@ -11,6 +11,10 @@ struct verify {
     uint8_t key[ED25519_PUB];
     bool has_key, key_given; /* key_given: by the caller, not found beside the log */
     struct note_checkpoint cp;
+    uint64_t from, to;           /* the records asked for; to 0: all */
+    struct note_checkpoint kept; /* a checkpoint that was kept elsewhere */
+    bool has_kept, kept_seen, kept_same;
+    uint64_t pruned; /* an act in the log says that records below were removed */
     bool has_cp, cp_bad, signed_ok;
     struct segment_list list;
     struct merkle tree;
@@ -27,5 +31,12 @@ struct verify {
     struct audit_report *report;
 };
 void verify_fail(struct verify *v, const char *what, uint64_t index, uint64_t offset);
+/* verify_part.c */
+size_t verify_first_segment(const struct verify *v);
+bool verify_begin_at(struct verify *v, uint64_t first);
+void verify_note_prune(struct verify *v, struct slice line);
+bool verify_range_holds(struct verify *v);
+void verify_take_kept(struct verify *v);
+void verify_kept(struct verify *v);
 /* After a failure: the first record before the place found that differs from tiles under the signed root, if any. */
 enum err localise(struct verify *v, struct diags *d) MUST_CHECK;

@@ -248,7 +248,11 @@ int client_call(struct cli *c, const struct endpoint *e, const struct call *call
     code = endpoint_check(c, e);
     if (code != CLI_OK)
         return code;
-    t.curl = curl_easy_init();
+    t.curl = call->session != NULL ? *call->session : NULL;
+    if (t.curl != NULL)
+        curl_easy_reset(t.curl); /* options only: the connection stays */
+    else
+        t.curl = curl_easy_init();
     if (t.curl == NULL || !set_headers(c, call, &headers)) {
         code = cli_error(c, ERR_NOMEM);
         goto out;
@@ -264,8 +268,16 @@ int client_call(struct cli *c, const struct endpoint *e, const struct call *call
         code = refused(c, &t);
 out:
     curl_slist_free_all(headers);
-    curl_easy_cleanup(t.curl);
+    if (call->session != NULL)
+        *call->session = t.curl;
+    else
+        curl_easy_cleanup(t.curl);
     return code;
+}
+
+void client_end(void *session)
+{
+    curl_easy_cleanup(session);
 }
 
 void reply_done(struct reply *r)

@@ -14,6 +14,7 @@ struct call {
     bool stream;                /* a 2xx body goes to c->out as it comes; else it is collected */
     bool patient;               /* no limit on the whole, only on silence */
     bool verbose;               /* both heads to c->err */
+    void **session;             /* keeps the connection for further calls in what it points to; NULL: it ends */
 };
 struct reply {
     long status;
@@ -23,6 +24,7 @@ struct reply {
 /* CLI_OK: a 2xx answer, whole. Anything else has been told (a problem as title, detail, places, remedy); *ret is valid
  * either way. */
 int client_call(struct cli *c, const struct endpoint *e, const struct call *call, struct reply *ret);
+void client_end(void *session); /* NULL is ok */
 void reply_done(struct reply *r);
 
 /* The administration API. `path` is behind /v1/; ids in it are encoded by path_put. A JSON answer, in the arena. */

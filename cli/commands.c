@@ -196,10 +196,12 @@ const struct command cli_commands[] = {
       { "Write all matching records as NDJSON, byte for byte as the log holds them",
         "导出全部匹配记录（NDJSON），与日志逐字节一致" },
       { "audit export --from 2026-11-01 --to 2026-12-01", "audit export --grant g1" } },
-    { "audit", "verify", "DIR", 1, 1, options_verify, run_audit_verify,
-      { "Check a copy of the log offline; names the first record that does not hold (exit code 7)",
-        "离线核验日志副本，指出首条不成立的记录（退出码 7）" },
-      { "audit verify /var/lib/sluice/log --vkey log.vkey", "audit verify ./copy -o json" } },
+    { "audit", "verify", "DIR|URL", 1, 1, options_verify, run_audit_verify,
+      { "Check a log or a copy without a daemon, or the log behind a control listener; names the first record that does "
+        "not hold (exit code 7)",
+        "无需网关即可核验日志或其副本，或核验管理端口后的日志；指出首条不成立的记录（退出码 7）" },
+      { "audit verify /var/lib/sluice/log --vkey log.vkey --checkpoint kept-in-may",
+        "audit verify https://gateway:9443 --vkey log.vkey" } },
     { "audit", "proof", "EXCHANGE|FILE", 1, 1, options_proof, run_audit_proof,
       { "Fetch the proof of an exchange, or read a saved one, and check it offline with the log's public key "
         "(exit code 7 when it does not hold)",

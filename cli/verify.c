@@ -1,9 +1,14 @@
 /* sluice audit verify: the offline verifier, without a daemon. Exit code 7 names the first record that does not hold.
  */
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "audit/audit.h"
 #include "cli/output.h"
 #include "cli/run.h"
+#include "cli/verify.h"
 
 enum { VKEY_MAX = 4096, BAR = 30 };
 
@@ -46,8 +51,10 @@ int vkey_read(struct cli *c, struct slice *ret)
 static const struct word {
     const char *what, *zh;
 } words[] = {
-    { "altered", "被篡改" },   { "missing", "缺失" },          { "reordered", "顺序被调换" }, { "inserted", "被插入" },
-    { "truncated", "被截断" }, { "checkpoint", "检查点不符" }, { "signature", "签名不成立" },
+    { "altered", "被篡改" },       { "missing", "缺失" },
+    { "reordered", "顺序被调换" }, { "inserted", "被插入" },
+    { "truncated", "被截断" },     { "checkpoint", "检查点不符" },
+    { "signature", "签名不成立" }, { "forked", "与另存的检查点分叉" },
 };
 
 static const char *word(const struct cli *c, const char *what)
@@ -72,6 +79,7 @@ static void report_json(struct json *j, const struct audit_report *r)
     json_pair(j, "root", buf_slice(&root));
     json_pair_u64(j, "checkpoint_size", r->checkpoint_size);
     json_pair_bool(j, "signature_ok", r->signature_ok);
+    json_pair_bool(j, "kept_ok", r->kept_ok);
     json_pair_bool(j, "torn_tail", r->torn_tail);
     if (r->failed) {
         json_pair(j, "bad", slice_of(r->bad_what));
@@ -140,25 +148,53 @@ static void report_good(struct cli *c, const struct audit_report *r, bool key_gi
         fputs(r->signature_ok ? (zh ? "检查点签名在所给公钥下成立\n" : "its signature holds under the key given\n")
                               : (zh ? "没有已签名的检查点\n" : "there is no signed checkpoint\n"),
               c->out);
+    if (r->kept_ok)
+        fputs(zh ? "日志是另存检查点的延续\n" : "it continues the checkpoint that you kept\n", c->out);
     if (r->torn_tail)
         fputs(zh ? "末尾有一次未写完的记录（断电或仍在写入），不属于篡改\n"
                  : "the end holds an unfinished write (a power cut, or a log being written): no tampering\n",
               c->out);
 }
 
-int run_audit_verify(struct cli *c)
+/* ---- what is asked ---- */
+static int index_read(struct cli *c, const char *option, uint64_t *ret)
+{
+    const char *v = cli_value(c, option);
+
+    if (v == NULL || slice_u64(slice_of(v), 0, (uint64_t)1 << 53, ret))
+        return CLI_OK;
+    return cli_fail(c, CLI_USAGE, "--%s is an index of the log", "--%s 应为日志序号", option);
+}
+
+static int kept_read(struct cli *c, struct slice *ret)
+{
+    const char *file = cli_value(c, "checkpoint");
+    struct buf text = BUF_INIT(VKEY_MAX * 2);
+    int code;
+
+    if (file == NULL)
+        return CLI_OK;
+    code = cli_error(c, file_read(file, &text, &c->diags));
+    *ret = arena_dup(&c->arena, buf_slice(&text));
+    buf_done(&text);
+    return code;
+}
+
+static int verify_dir(struct cli *c, const char *dir, struct slice vkey)
 {
     struct progress p = { .cli = c, .shown = 101 };
+    struct audit_verify_ask a = { .dir = dir, .vkey = vkey, .progress = on_progress, .arg = &p };
     struct audit_report r = { 0 };
-    struct slice vkey;
-    int code = output_check(c);
+    int code = index_read(c, "from", &a.from);
     enum err e;
 
     if (code == CLI_OK)
-        code = vkey_read(c, &vkey);
+        code = index_read(c, "to", &a.to);
+    if (code == CLI_OK)
+        code = kept_read(c, &a.kept);
     if (code != CLI_OK)
         return code;
-    e = audit_verify(c->args[0], vkey, on_progress, &p, &r, &c->diags);
+    e = audit_verify_part(&a, &r, &c->diags);
     if (c->err_tty && p.shown <= 100)
         fprintf(c->err, "\r%*s\r", BAR + 8, "");
     if (e != ERR_OK)
@@ -170,4 +206,57 @@ int run_audit_verify(struct cli *c)
     else
         report_good(c, &r, vkey.n > 0);
     return code != CLI_OK ? code : r.failed ? CLI_UNPROVEN : CLI_OK;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+/* Fetched into a folder of its own, which goes when it is not to be kept. */
+static int verify_url(struct cli *c, const char *url, struct slice vkey)
+{
+    struct progress p = { .cli = c, .shown = 101 };
+    const char *out = cli_value(c, "out"), *tmp = getenv("TMPDIR");
+    char *dir = arena_printf(&c->arena, "%s/sluice-verify-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    int code;
+
+    if (vkey.n == 0)
+        return cli_fail(c, CLI_USAGE, "name the log's public key, as you keep it: --vkey",
+                        "请以 --vkey 给出您保存的日志公钥");
+    if (out != NULL)
+        code = cli_error(c, dir_make(out, 0700, &c->diags));
+    else
+        code = dir != NULL && mkdtemp(dir) != NULL
+                   ? CLI_OK
+                   : cli_error(c, diag_sys(&c->diags, errno, "cannot make a folder for the copy", "无法创建副本目录"));
+    if (code != CLI_OK)
+        return code;
+    code = verify_url_copy(c, url, out != NULL ? out : dir, vkey, on_progress, &p);
+    if (c->err_tty && p.shown <= 100)
+        fprintf(c->err, "\r%*s\r", BAR + 8, "");
+    if (code == CLI_OK)
+        code = verify_dir(c, out != NULL ? out : dir, vkey);
+    if (out == NULL)
+        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return code;
+}
+
+int run_audit_verify(struct cli *c)
+{
+    struct slice vkey;
+    int code = output_check(c);
+
+    if (code == CLI_OK)
+        code = vkey_read(c, &vkey);
+    if (code != CLI_OK)
+        return code;
+    if (slice_starts(slice_of(c->args[0]), SLICE("https://")))
+        return verify_url(c, c->args[0], vkey);
+    if (cli_has(c, "out"))
+        return cli_fail(c, CLI_USAGE, "--out is for the copy of a log behind a URL", "--out 仅用于保留网址日志的副本");
+    return verify_dir(c, c->args[0], vkey);
 }

@@ -59,7 +59,7 @@ static const struct doc_key state_keys[] = {
 static const struct doc_key evidence_keys[] = {
     { "dir", DOC_K_STR, AT(evidence.dir), 1, 1024, .flags = PATH, .otherwise = "log",
       .help = { "folder of the evidence log", "存证日志目录" } },
-    { "segment_bytes", DOC_K_BYTES, AT(evidence.segment_bytes), 1 << 20, (int64_t)4 << 30, .flags = DOC_STATIC,
+    { "segment_bytes", DOC_K_BYTES, AT(evidence.segment_bytes), 64 << 10, (int64_t)4 << 30, .flags = DOC_STATIC,
       .otherwise = "256m", .help = { "size of one file of the log", "单个日志文件大小" } },
     { "reserve_bytes", DOC_K_BYTES, AT(evidence.reserve_bytes), 1 << 20, 1 << 30, .flags = DOC_STATIC,
       .otherwise = "4m",

@@ -313,6 +313,147 @@ static void forged_tile_too(void **state)
     buf_done(&tile);
 }
 
+static void ask_part(struct audit_verify_ask a, struct audit_report *r)
+{
+    a.dir = w.dir;
+    a.vkey = buf_slice(&w.vkey);
+    assert_int_equal(audit_verify_part(&a, r, &w.d), ERR_OK);
+}
+
+/* A range is read from its own segment on; tiles vouch for the rest, and where there are none the rest is read. */
+static void a_range(void **state)
+{
+    (void)state;
+    struct audit_report r;
+    struct segment_list list;
+    char command[256], name[SEGMENT_NAME];
+    assert_int_equal(segment_list_read(w.dir, &list, NULL), ERR_OK);
+    uint64_t from = list.first[1] + 3, to = list.first[1] + 9;
+    segment_name(list.first[1], name);
+    ask_part((struct audit_verify_ask){ .from = from, .to = to }, &r);
+    assert_false(r.failed);
+    assert_int_equal(r.first, list.first[1]);
+    assert_int_equal(r.first + r.size, to);
+    assert_true(r.signature_ok);
+    uint64_t partly = r.bytes;
+    world_read(&w, name, &seg);
+    char *line = seg.p + place(buf_slice(&seg), 5);
+    size_t n = (size_t)((char *)memchr(line, '\n', 8192) - line);
+    char was = line[n - 3];
+    line[n - 3] = was == '1' ? '2' : '1';
+    stamp_again(line, n);
+    world_write(&w, name, buf_slice(&seg));
+    ask_part((struct audit_verify_ask){ .from = from, .to = to }, &r);
+    assert_true(r.failed);
+    assert_int_equal(r.bad_index, list.first[1] + 5);
+    assert_string_equal(r.bad_what, "altered");
+    line[n - 3] = was;
+    stamp_again(line, n);
+    world_write(&w, name, buf_slice(&seg));
+    snprintf(command, sizeof command, "rm -rf %s/tile && rm %s/%s", w.dir, w.dir, name);
+    ask_part((struct audit_verify_ask){ .from = list.first[2], .to = list.first[2] + 1 }, &r);
+    assert_false(r.failed);
+    assert_true(r.bytes < partly * 40);
+    assert_int_equal(system(command), 0);
+    ask_part((struct audit_verify_ask){ .from = list.first[2], .to = list.first[2] + 1 }, &r);
+    assert_false(r.failed); /* a copy of some segments is enough for them */
+    assert_int_equal(r.first, list.first[2]);
+    struct audit_verify_ask none = { .dir = w.dir, .from = 5, .to = 5 };
+    assert_int_equal(audit_verify_part(&none, &r, &w.d), ERR_INVALID);
+    segment_list_done(&list);
+}
+
+static void kept_checkpoints(void **state)
+{
+    (void)state;
+    struct audit_report r;
+    struct buf early = BUF_INIT(8192), late = BUF_INIT(8192), whole = BUF_INIT(8 << 20);
+    struct audit_verify_ask a = { .dir = w.dir };
+    assert_int_equal(world_open(&w), ERR_OK);
+    world_close(&w);
+    world_read(&w, "checkpoint", &early);
+    world_read(&w, seg_name, &whole);
+    assert_int_equal(world_open(&w), ERR_OK);
+    world_fill(&w, 1000, 5);
+    world_close(&w);
+    world_read(&w, "checkpoint", &late);
+    ask_part((struct audit_verify_ask){ .kept = buf_slice(&early) }, &r);
+    assert_false(r.failed);
+    assert_true(r.kept_ok);
+    /* the log as it was, with its own good checkpoint: only the kept one knows that there was more */
+    world_write(&w, "checkpoint", buf_slice(&early));
+    world_write(&w, seg_name, buf_slice(&whole));
+    ask_part((struct audit_verify_ask){ .kept = buf_slice(&late) }, &r);
+    assert_true(r.failed);
+    assert_string_equal(r.bad_what, "truncated");
+    /* and gone on with otherwise */
+    assert_int_equal(world_open(&w), ERR_OK);
+    world_fill(&w, 5000, 20);
+    world_close(&w);
+    ask_part((struct audit_verify_ask){ .kept = buf_slice(&late) }, &r);
+    assert_true(r.failed);
+    assert_string_equal(r.bad_what, "forked");
+    ask_part((struct audit_verify_ask){ .kept = buf_slice(&early) }, &r);
+    assert_false(r.failed);
+    early.p[early.n - 8] ^= 1;
+    ask_part((struct audit_verify_ask){ .kept = buf_slice(&early) }, &r);
+    assert_true(r.failed);
+    assert_string_equal(r.bad_what, "signature");
+    a.kept = SLICE("nothing");
+    assert_int_equal(audit_verify_part(&a, &r, &w.d), ERR_INVALID);
+    buf_done(&early);
+    buf_done(&late);
+    buf_done(&whole);
+}
+
+/* What retention removed is missing only when no act says so. */
+static void pruned_on_record(void **state)
+{
+    (void)state;
+    struct audit_report r;
+    struct segment_list list;
+    struct buf line = BUF_INIT(AUDIT_RECORD_MAX);
+    char content[64], name[SEGMENT_NAME];
+    assert_int_equal(segment_list_read(w.dir, &list, NULL), ERR_OK);
+    for (unsigned act = 1; act <= 2; act++) {
+        uint64_t before = list.first[act == 1 ? 1 : 2];
+        struct waited done = { 0 };
+        snprintf(content, sizeof content, "{\"before\":%llu}", (unsigned long long)before);
+        struct audit_record rec = { .kind = AUDIT_ACT,
+                                    .at = clock_wall_ms(),
+                                    .act = act,
+                                    .author = SLICE("spiffe://d/gateway/g"),
+                                    .verb = SLICE("audit.prune"),
+                                    .object = SLICE("log"),
+                                    .content = slice_of(content) };
+        buf_clear(&line);
+        assert_int_equal(audit_render(&rec, &line), ERR_OK);
+        assert_int_equal(world_open(&w), ERR_OK);
+        assert_int_equal(audit_put_line(w.q, buf_slice(&line), act, 0, &done), ERR_OK);
+        audit_kick(w.q);
+        world_wait(&w, &done);
+        assert_int_equal(done.e, ERR_OK);
+        world_close(&w);
+        segment_name(list.first[0], name);
+        if (act == 1)
+            assert_int_equal(unlink(world_path(&w, name)), 0);
+        ask_part((struct audit_verify_ask){ 0 }, &r);
+        assert_false(r.failed);
+        assert_int_equal(r.first, list.first[1]);
+    }
+    segment_name(list.first[1], name);
+    assert_int_equal(unlink(world_path(&w, name)), 0);
+    ask_part((struct audit_verify_ask){ 0 }, &r);
+    assert_false(r.failed);
+    segment_name(list.first[2], name);
+    assert_int_equal(unlink(world_path(&w, name)), 0);
+    ask_part((struct audit_verify_ask){ 0 }, &r);
+    assert_true(r.failed); /* more than was said */
+    assert_string_equal(r.bad_what, "missing");
+    buf_done(&line);
+    segment_list_done(&list);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -328,6 +469,9 @@ int main(void)
         TEST(checkpoints),
         cmocka_unit_test_setup_teardown(whole_segments, setup_segments, teardown),
         cmocka_unit_test_setup_teardown(forged_tile_too, setup_segments, teardown),
+        cmocka_unit_test_setup_teardown(a_range, setup_segments, teardown),
+        cmocka_unit_test_setup_teardown(pruned_on_record, setup_segments, teardown),
+        TEST(kept_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,348 @@
+"""Two verifiers, written apart from each other, on the same logs, copies, proofs and forgeries: they agree on every one, and name
+the same record."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import city
+from city import Node, Provider, json_resource, PERSON, SOURCE
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "verifier"))
+import tlog    # noqa: E402
+import verify  # noqa: E402
+
+W = {}
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def busy(node, n):
+    c = node.connect()
+    for _ in range(n):
+        assert node.ask("provider/people", {"id_no": PERSON}, connection=c)[0] == 200
+    c.close()
+
+
+def test_00_a_log_its_fork_and_kept_checkpoints():
+    node = W["node"] = Node("evidence: {segment_bytes: 65536}\n")
+    node.__enter__()
+    node.city()
+    provider = W["provider"] = Provider()
+    node.publish(json_resource(provider.port), "provider/people")
+    node.grant("provider/people", "name", purposes="check")
+    busy(node, 200)
+    node.stop()
+    early = W["early"] = os.path.join(node.top, "early")
+    shutil.copytree(node.dir, early)
+    node.start()
+    busy(node, 320)
+    status, head, W["answer"] = node.ask("provider/people", {"id_no": PERSON})
+    r = node.run("--data-server", f"https://{node.data}", "--ca", node.ca, "--cert", node.cert("consumer/app"), "--key", node.key("consumer/app"),
+                 "audit", "proof", head["Sluice-Exchange"], "--out", os.path.join(node.top, "a.proof"))
+    assert r.returncode == 0, r.stderr
+    node.stop()
+    W["log"] = os.path.join(node.top, "log")
+    shutil.copytree(os.path.join(node.dir, "log"), W["log"])
+    W["kept"] = os.path.join(node.top, "kept")
+    shutil.copy(os.path.join(W["log"], "checkpoint"), W["kept"])
+    # the same node, restored to an earlier day, goes on otherwise: a fork, signed by the same key
+    shutil.rmtree(node.dir)
+    shutil.copytree(early, node.dir)
+    node.start()
+    busy(node, 400)
+    node.stop()
+    W["fork"] = os.path.join(node.top, "fork")
+    shutil.copytree(os.path.join(node.dir, "log"), W["fork"])
+    W["vkey"] = read(os.path.join(W["log"], "log.vkey")).decode().strip()
+    assert tlog.Checkpoint(read(W["kept"])).size > 700
+
+
+class Copy:
+    """A copy of a log to be tampered with."""
+
+    def __init__(self, source="log"):
+        self.dir = os.path.join(W["node"].top, "copy")
+        shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.copytree(W[source], self.dir)
+        self.names = sorted(n for n in os.listdir(self.dir) if n.endswith(".seg"))
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def segment_of(self, index):
+        return max(n for n in self.names if int(n[:16]) <= index)
+
+    def lines(self, name):
+        return read(self.path(name)).rstrip(b"\0").split(b"\n")[:-1]
+
+    def change(self, index, fn):
+        """fn(lines, n) changes the list of lines of the segment that holds the record, which is line n."""
+        name = self.segment_of(index)
+        lines = self.lines(name)
+        fn(lines, index - int(name[:16]))
+        write(self.path(name), b"".join(line + b"\n" for line in lines))
+
+    def last_index(self):
+        return int(self.names[-1][:16]) + len(self.lines(self.names[-1])) - 1
+
+
+def stamped(line, index=None):
+    """The line with its CRC made anew, as anybody can who can write the file."""
+    m = verify.RECORD.fullmatch(line)
+    if index is not None:
+        line = line[:m.start(1)] + b"%16d" % index + line[m.end(1):]
+    blank = line[:m.start(2)] + b"00000000" + line[m.end(2):]
+    return blank[:m.start(2)] + b"%08x" % verify.crc32c(blank) + blank[m.end(2):]
+
+
+def byte_changed(lines, n):
+    lines[n] = lines[n].replace(b'"at":"2', b'"at":"3', 1)
+
+
+def byte_changed_and_stamped(lines, n):
+    byte_changed(lines, n)
+    lines[n] = stamped(lines[n])
+
+
+def swapped(lines, n):
+    lines[n], lines[n + 1] = lines[n + 1], lines[n]
+
+
+def swapped_and_stamped(lines, n):
+    a, b = verify.record_index(lines[n]), verify.record_index(lines[n + 1])
+    lines[n], lines[n + 1] = stamped(lines[n + 1], a), stamped(lines[n], b)
+
+
+def doubled(lines, n):
+    lines.insert(n + 1, lines[n])
+
+
+def inserted_and_renumbered(lines, n):
+    lines.insert(n, lines[n])
+    for i in range(n + 1, len(lines)):
+        lines[i] = stamped(lines[i], verify.record_index(lines[i]) + 1)
+
+
+def dropped_and_renumbered(lines, n):
+    del lines[n]
+    for i in range(n, len(lines)):
+        lines[i] = stamped(lines[i], verify.record_index(lines[i]) - 1)
+
+
+def drop(lines, n):
+    del lines[n]
+
+
+def both(folder, vkey=None, kept=None):
+    """The verdicts of both, which must agree; (verified, what, first, last, torn, size) as the command line says it."""
+    args = ["audit", "verify", folder, "-o", "json", *(["--vkey", vkey] if vkey else []), *(["--checkpoint", kept] if kept else [])]
+    r = subprocess.run([city.SLUICE, *args], capture_output=True, text=True, env=W["node"].env, timeout=120)
+    assert r.returncode in (0, 7), r.stderr
+    c = json.loads(r.stdout)
+    p = verify.Log(folder, tlog.Key(vkey) if vkey else None, tlog.Checkpoint(read(kept)) if kept else None).judge()
+    assert c["verified"] == p["verified"] == (r.returncode == 0), (c, p)
+    if c["verified"]:
+        assert (c["size"], c["checkpoint_size"], c["torn_tail"]) == (p["size"], p["covered"], p["torn"]), (c, p)
+        return c
+    if c["bad_index"] == c["bad_last"]:
+        assert (c["bad_index"], c["bad_last"]) == (p["first"], p["last"]), (c, p)
+    else:
+        assert p["first"] <= c["bad_index"] and c["bad_last"] <= p["last"], (c, p)
+    if c["bad"] in ("signature", "checkpoint", "forked", "truncated"):
+        assert c["bad"] == p["what"], (c, p)
+    return c
+
+
+def named(folder, index, **more):
+    c = both(folder, W["vkey"], **more)
+    assert not c["verified"] and c["bad_index"] == c["bad_last"] == index, (index, c)
+    return c
+
+
+def test_01_good_logs():
+    for name in ("log", "fork"):
+        c = both(W[name], W["vkey"])
+        assert c["verified"] and c["segments"] >= 3 and c["checkpoint_size"] == c["size"], c
+    assert both(W["log"])["verified"]
+    assert both(W["log"], W["vkey"], W["kept"])["verified"]
+    c = Copy()
+    shutil.rmtree(c.path("tile"))
+    assert both(c.dir, W["vkey"])["verified"], "tiles are a convenience"
+
+
+def test_02_each_kind_of_forgery_is_named_by_both():
+    middle = 300
+    for change in (byte_changed, byte_changed_and_stamped, swapped, swapped_and_stamped, drop, dropped_and_renumbered, doubled, inserted_and_renumbered):
+        for index in (middle, 5, int(Copy().names[1][:16]), Copy().last_index() - 3):
+            c = Copy()
+            c.change(index, change)
+            found = both(c.dir, W["vkey"])
+            assert not found["verified"], (change.__name__, index, found)
+            # of a record that stands twice, and of one put before its like, either may be the one that was put there
+            near = {index, index + 1} if change in (inserted_and_renumbered, doubled, drop, dropped_and_renumbered, swapped) else {index}
+            assert found["bad_index"] in near and found["bad_index"] == found["bad_last"], (change.__name__, index, found)
+
+
+def test_03_truncation_and_torn_tails():
+    c = Copy()
+    last = c.last_index()
+    c.change(last, drop)
+    assert named(c.dir, last)["bad"] == "truncated"
+    c = Copy()
+    name = c.path(c.names[-1])
+    write(name, read(name).rstrip(b"\0")[:-40])
+    named(c.dir, last)
+    c = Copy()
+    os.unlink(c.path(c.names[-1]))
+    assert named(c.dir, int(c.names[-1][:16]))["bad"] == "truncated"
+    c = Copy()
+    os.unlink(c.path(c.names[1]))
+    named(c.dir, int(c.names[1][:16]))
+    c = Copy()
+    os.unlink(c.path(c.names[0]))
+    named(c.dir, 0)
+    for tail in (b'{"v":1,"index":      ', b"\0" * 5000, b"garbage\n\n", b"\0" * 512 + b'{"v":1'):
+        c = Copy()
+        name = c.path(c.names[-1])
+        write(name, read(name).rstrip(b"\0") + tail)
+        found = both(c.dir, W["vkey"])
+        assert found["verified"] and found["torn_tail"] == bool(tail.strip(b"\0")), (tail, found)
+
+
+def test_04_what_was_added_behind_is_not_covered():
+    c = Copy()
+    last = c.last_index()
+    c.change(last, lambda lines, n: lines.append(stamped(lines[n], last + 1)))
+    found = both(c.dir, W["vkey"])
+    assert found["verified"] and found["size"] == last + 2 and found["checkpoint_size"] == last + 1, found
+
+
+def test_05_tiles_keys_checkpoints():
+    c = Copy()  # tiles that were made to fit the forged record do not have the signed root: a range is all that can be said
+    c.change(300, byte_changed_and_stamped)
+    forged = c.lines(c.segment_of(300))[300 - int(c.segment_of(300)[:16])]
+    tile = bytearray(read(c.path("tile/0/001")))
+    tile[44 * 32:45 * 32] = tlog.leaf_hash(forged)
+    write(c.path("tile/0/001"), bytes(tile))
+    found = both(c.dir, W["vkey"])
+    assert not found["verified"] and found["bad_index"] <= 300 <= found["bad_last"], found
+    other = "other.example/log/n1"
+    raw = tlog.b64(W["vkey"].split("+", 2)[2])
+    import base64
+    import hashlib
+
+    def vkey(name, key):
+        return f"{name}+{hashlib.sha256(name.encode() + bytes([10]) + key).digest()[:4].hex()}+{base64.b64encode(key).decode()}"
+
+    for wrong in (vkey(other, raw), vkey(W["vkey"].split("+")[0], raw[:1] + bytes(32)), vkey(W["vkey"].split("+")[0], b"\1" + hashlib.sha256(b"x").digest())):
+        c = both(W["log"], wrong)
+        assert not c["verified"] and c["bad"] == "signature", (wrong, c)
+    c = Copy()
+    write(c.path("checkpoint"), read(c.path("checkpoint")).replace(b"/n1\n", b"/n2\n", 1))
+    assert both(c.dir, W["vkey"])["bad"] == "signature"
+    c = Copy()
+    note = read(c.path("checkpoint")).split(b"\n")
+    note[1] = b"%d" % (int(note[1]) - 1)
+    write(c.path("checkpoint"), b"\n".join(note))
+    assert both(c.dir, W["vkey"])["bad"] == "signature"
+    c = Copy()
+    os.unlink(c.path("checkpoint"))
+    assert both(c.dir, W["vkey"])["bad"] == "checkpoint"
+    c = Copy()
+    write(c.path("checkpoint"), b"nonsense\n")
+    assert both(c.dir, W["vkey"])["bad"] == "checkpoint"
+
+
+def test_06_forks_and_stale_checkpoints():
+    assert both(W["fork"], W["vkey"], W["kept"])["bad"] == "forked"
+    old = os.path.join(W["early"], "log")
+    assert both(old, W["vkey"])["verified"], "the log of an earlier day holds by itself"
+    assert both(old, W["vkey"], W["kept"])["bad"] == "truncated", "who kept a later checkpoint knows better"
+    assert both(W["log"], W["vkey"], os.path.join(old, "checkpoint"))["verified"]
+    c = Copy()  # a stale checkpoint covers less
+    shutil.copy(os.path.join(old, "checkpoint"), c.path("checkpoint"))
+    found = both(c.dir, W["vkey"])
+    assert found["verified"] and found["checkpoint_size"] < found["size"], found
+    kept = os.path.join(W["node"].top, "kept-forged")
+    write(kept, read(W["kept"]).replace(b"\n\n", b"\nextra line\n\n"))
+    assert both(W["log"], W["vkey"], kept)["bad"] == "signature"
+
+
+def test_07_proofs():
+    node = W["node"]
+    whole, saved, answer = read(os.path.join(node.top, "a.proof")), os.path.join(node.top, "p"), os.path.join(node.top, "answer")
+    write(answer, W["answer"])
+
+    def agree(data, body=None):
+        write(saved, data)
+        r = node.run("audit", "proof", saved, "--vkey", W["vkey"], *(["--answer", answer] if body else []), check=False)
+        fault = verify.verify_proof(data, tlog.Key(W["vkey"]), W["answer"] if body else None)
+        assert r.returncode == (7 if fault else 0), (r.returncode, r.stdout, r.stderr, fault)
+        if fault:
+            assert f"[{fault[0]}]" in r.stdout, (fault, r.stdout)
+        return fault
+
+    assert agree(whole, True) is None
+    proof = json.loads(whole)
+
+    def changed(fn):
+        p = json.loads(whole)
+        fn(p)
+        return json.dumps(p).encode()
+
+    text = [r["proof"] for r in proof["records"]]
+    hashes = text[0].split("\n")
+    faults = [
+        changed(lambda p: p["records"].reverse()), changed(lambda p: p["records"].pop()), changed(lambda p: p["records"].pop(0)),
+        changed(lambda p: p.update(records=[])), changed(lambda p: p.update(exchange="01a00000-0000-7000-8000-000000000000")),
+        changed(lambda p: p["records"][0].update(proof=text[1])), changed(lambda p: p["records"].append(p["records"][1])),
+        changed(lambda p: p["records"][1].update(line=p["records"][1]["line"].replace('"rows":1', '"rows":0'))),
+        changed(lambda p: p["records"][1].update(line=stamped(p["records"][1]["line"].replace('"rows":1', '"rows":0').encode()).decode())),
+        changed(lambda p: p["records"][0].update(proof=text[0].replace(hashes[2], hashes[3], 1))),
+        changed(lambda p: p["records"][0].update(proof=text[0].replace(hashes[2] + "\n", "", 1))),
+        changed(lambda p: p["records"][0].update(proof=text[0].replace("/n1\n", "/n2\n", 1))),
+        changed(lambda p: p["records"][0].update(proof=text[0].replace("c2sp.org/tlog-proof@v1", "c2sp.org/tlog-proof@v2", 1))),
+        changed(lambda p: p["records"][0].update(proof=text[0][:-20])),
+        changed(lambda p: p["records"][0].update(proof=text[0].replace("index ", "index 0", 1))),
+    ]
+    for data in faults:
+        assert agree(data) is not None, data
+    write(answer, W["answer"] + b" ")
+    W["answer"] += b" "
+    assert agree(whole, True) == ("answer", proof["records"][1]["index"])
+
+
+def test_08_a_log_behind_a_listener():
+    node = W["node"]
+    node.start()
+    out = os.path.join(node.top, "fetched")
+    r = node.sluice("bureau/audrey", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], "--out", out, "-o", "json", check=False)
+    assert r.returncode == 0, (r.stdout, r.stderr)
+    told = json.loads(r.stdout)
+    assert told["verified"] and told["signature_ok"] and told["size"] == told["checkpoint_size"] > 700, told
+    assert both(out, W["vkey"])["verified"]
+    r = node.sluice("provider/pat", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], check=False)
+    assert r.returncode == 4 and "[auditors-only]" in r.stderr, (r.returncode, r.stderr)
+    assert len([x for x in node.records() if x.get("verb") == "audit.entries"]) >= 3
+    # a node that was restored and forged is caught by who kept a checkpoint
+    r = node.sluice("bureau/audrey", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], "--checkpoint", W["kept"], check=False)
+    assert r.returncode == 7 and "kept checkpoint" in r.stdout + r.stderr, (r.stdout, r.stderr)
+
+
+def test_99_teardown():
+    W["provider"].close()
+    W["node"].__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    city.main(globals())

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""A second verifier of Sluice's evidence log, written from docs/EVIDENCE.md and the texts that tlog.py names.
+
+    verify.py log DIR [--vkey KEY|FILE] [--checkpoint FILE]     verdict as JSON; exit code 7 when the log does not hold
+    verify.py proof FILE --vkey KEY|FILE [--answer FILE]
+
+Python's standard library only. It is slow and short on purpose: it is there to disagree."""
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import tlog  # noqa: E402
+
+RECORD = re.compile(rb'\{"v":1,"index":( *[0-9]+),"crc":"([0-9a-f]{8})","kind":"[a-z]+"[^\n\0]*\}')
+RECORD_MAX = 8192
+
+
+def _crc_table():
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
+        table.append(n)
+    return table
+
+
+CRC = _crc_table()
+
+
+def crc32c(data):
+    c = 0xFFFFFFFF
+    for byte in data:
+        c = CRC[(c ^ byte) & 255] ^ c >> 8
+    return c ^ 0xFFFFFFFF
+
+
+def record_index(line):
+    """The index that a record's line carries; None when it is no whole record."""
+    m = RECORD.fullmatch(line)
+    if not m or len(m[1]) != 16 or len(line) >= RECORD_MAX:
+        return None
+    blank = line[:m.start(2)] + b"00000000" + line[m.end(2):]
+    return int(m[1]) if crc32c(blank) == int(m[2], 16) else None
+
+
+class Verdict(dict):
+    """verified, size, covered, torn; when it fails: what, first, last (the bad record is in [first, last])."""
+
+    def fail(self, what, first, last=None):
+        if self["verified"]:
+            self.update(verified=False, what=what, first=first, last=first if last is None else last)
+        return self
+
+
+class Log:
+    def __init__(self, folder, key=None, kept=None):
+        self.folder, self.key, self.kept = folder, key, kept
+        self.verdict = Verdict(verified=True, size=0, covered=0, torn=False)
+        self.tree, self.roots = tlog.Tree(), {}
+        self.checkpoint = self.leaves = None
+        self.lines_ended = False
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.folder, name), "rb") as f:
+                return f.read()
+        except OSError:
+            return None
+
+    def load(self):
+        if self.key is None:
+            text = self.read("log.vkey")
+            self.key = tlog.Key(text.decode()) if text else None
+        note = self.read("checkpoint")
+        try:
+            self.checkpoint = tlog.Checkpoint(note) if note else None
+        except ValueError:
+            self.checkpoint = None
+        if self.checkpoint and (self.key is None or self.checkpoint.fault(self.key) is None):
+            self.leaves = tlog.signed_leaves(self.read, self.checkpoint)
+
+    def want(self):
+        return self.tree.size
+
+    def marked_root(self):
+        for c in (self.checkpoint, self.kept):
+            if c and c.size == self.want():
+                self.roots[c.size] = self.tree.root()
+
+    def take(self, line):
+        """Is this line the next record? Where the signed hashes are known, only what hashes to them is."""
+        leaf = tlog.leaf_hash(line)
+        if self.leaves and self.want() < len(self.leaves):
+            good = leaf == self.leaves[self.want()]
+        else:
+            good = record_index(line) == self.want()
+        if good:
+            self.tree.push(leaf)
+            self.marked_root()
+        return good
+
+    def bad_line(self, line, rest, last):
+        """The first thing that is not the next record: what is it?"""
+        index, want = record_index(line), self.want()
+        covered = self.checkpoint.size if self.checkpoint else 0
+        others = [i for i in map(record_index, rest) if i is not None]
+        if index is None and last and want >= covered and not others:
+            self.verdict["torn"] = bool((line + b"".join(rest)).strip(b"\0"))
+            self.lines_ended = True
+        elif index is not None and index < want:
+            self.verdict.fail("inserted", index if index == want - 1 else want)
+        elif index is not None and index > want:
+            self.verdict.fail("reordered" if want in others else "missing", want)
+        else:
+            self.verdict.fail("altered", want)
+
+    def segment(self, name, limit, last):
+        lines = self.read(name).rstrip(b"\0").split(b"\n")
+        if lines[-1] == b"":
+            lines.pop()
+        elif lines:
+            lines[-1] += b"\0"  # no line end: not a whole record
+        for n, line in enumerate(lines):
+            if limit is not None and self.want() >= limit:
+                return
+            if not self.take(line):
+                self.bad_line(line, lines[n + 1:], last)
+                return
+        if limit is not None and self.want() < limit:
+            self.verdict.fail("missing", self.want())
+
+    def records(self):
+        names = sorted(n for n in os.listdir(self.folder) if re.fullmatch(r"[0-9]{16}\.seg", n))
+        firsts = [int(n[:16]) for n in names]
+        self.marked_root()
+        for n, name in enumerate(names):
+            if not self.verdict["verified"] or self.lines_ended:
+                return
+            if firsts[n] != self.want():
+                self.verdict.fail("missing", self.want())
+                return
+            self.segment(name, firsts[n + 1] if n + 1 < len(names) else None, n + 1 == len(names))
+
+    def judge(self):
+        self.load()
+        self.records()
+        v, c = self.verdict, self.checkpoint
+        v["size"], v["covered"] = self.want(), c.size if c else 0
+        if c and self.want() < c.size:
+            v.fail("truncated", self.want())
+        if not c and (self.want() > 1 or self.read("checkpoint")):
+            v.fail("checkpoint", self.want())
+        if c and self.key and c.fault(self.key):
+            v.fail("signature", c.size)
+        if c and v["verified"] and self.roots.get(c.size) != c.root:
+            v.fail("altered", 0, c.size - 1)
+        k = self.kept
+        if k and self.key and k.fault(self.key):
+            v.fail("signature", k.size)
+        if k and self.want() < k.size:
+            v.fail("truncated", self.want())
+        if k and v["verified"] and self.roots.get(k.size) != k.root:
+            v.fail("forked", 0, k.size - 1)
+        return v
+
+
+def verify_proof(text, key, answer=None):
+    """None, or (fault, index) of the first record whose proof does not hold."""
+    try:
+        proof = json.loads(text)
+        records, exchange = proof["records"], proof["exchange"]
+        parsed = []
+        above = -1
+        if not records or proof["v"] != 1:
+            return "shape", 0
+        for r in records:
+            line, tlog_proof = r["line"].encode(), r["proof"].encode()
+            fault = tlog.proof_fault(tlog_proof, line, key)
+            index = int(re.search(rb"^index ([0-9]+)$", tlog_proof, re.M)[1])
+            if fault is None and record_index(line) != index:
+                fault = "line"
+            record = json.loads(line)
+            if fault is None and record["exchange"] != exchange:
+                fault = "exchange"
+            if fault is None and index <= above:
+                fault = "order"
+            if fault:
+                return fault, index
+            above = index
+            parsed.append(record)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "shape", 0
+    kinds = [r["kind"] for r in parsed]
+    if kinds not in (["refused"], ["intent", "outcome"], ["intent", "outcome", "cut"]):
+        return "order", above
+    if answer is not None:
+        want = next((r.get("digest_out") for r in parsed if r["kind"] == "outcome"), None)
+        if hashlib.sha256(bytes.fromhex(proof["salts"]["out"]) + answer).hexdigest() != want:
+            return "answer", above
+    return None
+
+
+def key_of(text):
+    if text and os.path.exists(text):
+        with open(text, encoding="utf-8") as f:
+            text = f.readline()
+    return tlog.Key(text) if text else None
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    p.add_argument("what", choices=["log", "proof"])
+    p.add_argument("path")
+    p.add_argument("--vkey")
+    p.add_argument("--checkpoint")
+    p.add_argument("--answer")
+    o = p.parse_args()
+
+    def content(path):
+        with open(path, "rb") as f:
+            return f.read()
+
+    if o.what == "log":
+        verdict = Log(o.path, key_of(o.vkey), tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else None).judge()
+        print(json.dumps(verdict))
+        return 0 if verdict["verified"] else 7
+    fault = verify_proof(content(o.path), key_of(o.vkey), content(o.answer) if o.answer else None)
+    print(json.dumps({"verified": fault is None, "fault": fault}))
+    return 7 if fault else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
