@@ -12,6 +12,7 @@
 #include "audit/notary.h"
 #include "audit/witness.h"
 #include "base/sql/sql.h"
+#include "audit/export.h"
 #include "audit/search.h"
 
 /* ---- records; the last kind is the log's own: it opens a segment and lists the open intents ---- */
@@ -70,7 +71,7 @@ struct audit_record {
     /* act */
     uint64_t act;              /* number, from 1 without holes */
     struct slice author;       /* spiffe URI of the person or application that acted */
-    struct slice verb, object; /* "grant.revoke", id */
+    struct slice verb, object; /* "grant.revoke", id; of a refusal: what was tried */
     struct slice content;      /* a JSON object as text: the act's particulars, canonical, no personal value */
     /* count and gap */
     int64_t from, to;       /* wall ms */

@@ -6,6 +6,7 @@
 enum {
     EX = 1 << AUDIT_REFUSED | 1 << AUDIT_INTENT | 1 << AUDIT_PROGRESS | 1 << AUDIT_OUTCOME | 1 << AUDIT_CUT,
     ACT = 1 << AUDIT_ACT,
+    TRIED = 1 << AUDIT_REFUSED,
     SUM = 1 << AUDIT_COUNT | 1 << AUDIT_GAP,
     NUMBER_MAX = 16, /* 2^53 - 1 */
     TEXT_OVER = 48,  /* quotes and ellipsis, or the b64 form around a capped text */
@@ -239,8 +240,8 @@ static const struct column columns[] = {
     WHOLE("exchange", EX | ACT, put_exchange, UUID_TEXT + 24),
     COL("act", ACT, put_u64, act, NUMBER_MAX),
     COL("author", ACT, put_text, author, 256),
-    COL("verb", ACT, put_text, verb, 64),
-    COL("object", ACT, put_text, object, 256),
+    COL("verb", ACT | TRIED, put_text, verb, 64),
+    COL("object", ACT | TRIED, put_text, object, 256),
     COL("subject", EX | SUM, put_text, subject, 256),
     COL("via", EX, put_via, via, 512),
     COL("origin_exchange", EX, put_text, origin_exchange, 64),

@@ -1,24 +1,28 @@
-/* sluice audit search and export: the log through the API. Invariant: export writes each record's bytes as the log
- * holds them, so that they can be hashed again elsewhere. */
-#include "cli/client.h"
-#include "cli/output.h"
+/* sluice audit search: questions to the log through the API, and the rows of an answer. */
+#include "cli/audit.h"
 #include "cli/run.h"
 
-enum { BODY_MAX = 1 << 20, LIMIT_DEFAULT = 100, LIMIT_MOST = 1000, PERSON_MAX = 4096 };
+enum { BODY_MAX = 1 << 20, LIMIT_DEFAULT = 100, PERSON_MAX = 4096 };
 
-static const struct column record_columns[] = {
+static const struct column row_columns[] = {
     { "index", { "INDEX", "序号" }, 0 },
     { "at", { "TIME", "时间" }, COLUMN_TIME },
-    { "kind", { "KIND", "类型" }, 0 },
-    { "who", { "SUBJECT", "主体" }, COLUMN_NAME },
+    { "result", { "RESULT", "结果" }, 0 },
+    { "who", { "WHO", "主体" }, COLUMN_NAME },
     { "what", { "RESOURCE OR ACT", "数据资源或操作" }, 0 },
     { "grant", { "GRANT", "授权" }, 0 },
+    { "approvers", { "APPROVED BY", "审批人" }, COLUMN_WIDE },
     { "purpose", { "PURPOSE", "用途" }, 0 },
-    { "reason", { "REASON", "结果" }, 0 },
+    { "reason", { "REASON", "原因" }, 0 },
     { "rows", { "ROWS", "行数" }, 0 },
     { "operator", { "OPERATOR", "操作员" }, COLUMN_WIDE },
     { "case", { "CASE", "办件号" }, COLUMN_WIDE },
     { "items", { "ITEMS", "数据项" }, COLUMN_WIDE },
+    { "bytes", { "BYTES", "字节数" }, COLUMN_WIDE },
+    { "status", { "STATUS", "状态码" }, COLUMN_WIDE },
+    { "grant_record", { "GRANT RECORD", "授权记录序号" }, COLUMN_WIDE },
+    { "outcome", { "OUTCOME RECORD", "结果记录序号" }, COLUMN_WIDE },
+    { "cut", { "CUT RECORD", "中断记录序号" }, COLUMN_WIDE },
     { "exchange", { "EXCHANGE", "交换编号" }, COLUMN_WIDE },
     { .path = NULL },
 };
@@ -26,9 +30,11 @@ static const struct column record_columns[] = {
 static const struct filter { /* option and member of the same meaning */
     const char *option, *member;
 } filters[] = {
-    { "subject", "subject" },   { "resource", "resource" }, { "grant", "grant" }, { "reason", "reason" },
-    { "kind", "kind" },         { "operator", "operator" }, { "case", "case" },   { "purpose", "purpose" },
-    { "exchange", "exchange" }, { "from", "from" },         { "to", "to" },
+    { "subject", "subject" }, { "who", "who" },         { "department", "department" }, { "resource", "resource" },
+    { "item", "item" },       { "grant", "grant" },     { "reason", "reason" },         { "result", "result" },
+    { "kind", "kind" },       { "verb", "verb" },       { "object", "object" },         { "operator", "operator" },
+    { "case", "case" },       { "purpose", "purpose" }, { "exchange", "exchange" },     { "from", "from" },
+    { "to", "to" },
 };
 
 /* "2026-11-22" as the beginning of that day in the zone; a full time stands as it is. */
@@ -67,14 +73,7 @@ static int person_read(struct cli *c, const char **ret)
     return code;
 }
 
-struct query {
-    const char *person;
-    bool newest_first;
-    uint64_t limit, after;
-    bool has_after;
-};
-
-static int query_put_json(struct cli *c, const struct query *q, struct buf *body)
+static int query_put_json(struct cli *c, const struct audit_query *q, struct buf *body)
 {
     struct json j;
 
@@ -92,6 +91,8 @@ static int query_put_json(struct cli *c, const struct query *q, struct buf *body
     if (q->person != NULL)
         json_pair(&j, "person", slice_of(q->person));
     json_pair_bool(&j, "newest_first", q->newest_first);
+    if (q->proofs)
+        json_pair_bool(&j, "proofs", true);
     json_pair_u64(&j, "limit", q->limit);
     if (q->has_after)
         json_pair_u64(&j, "after", q->after);
@@ -100,20 +101,20 @@ static int query_put_json(struct cli *c, const struct query *q, struct buf *body
                                   : cli_fail(c, CLI_USAGE, "an option is not UTF-8 text", "选项不是 UTF-8 文本");
 }
 
-static int query_read(struct cli *c, struct query *q)
+int audit_query_read(struct cli *c, struct audit_query *q)
 {
     const char *limit = cli_value(c, "limit"), *after = cli_value(c, "after");
 
-    *q = (struct query){ .newest_first = !cli_has(c, "oldest-first"), .limit = LIMIT_DEFAULT };
-    if (limit != NULL && !slice_u64(slice_of(limit), 1, LIMIT_MOST, &q->limit))
-        return cli_fail(c, CLI_USAGE, "--limit is 1 to %d", "--limit 应为 1 至 %d", LIMIT_MOST);
+    *q = (struct audit_query){ .newest_first = !cli_has(c, "oldest-first"), .limit = LIMIT_DEFAULT };
+    if (limit != NULL && !slice_u64(slice_of(limit), 1, AUDIT_PAGE_MOST, &q->limit))
+        return cli_fail(c, CLI_USAGE, "--limit is 1 to %d", "--limit 应为 1 至 %d", AUDIT_PAGE_MOST);
     q->has_after = after != NULL;
     if (after != NULL && !slice_u64(slice_of(after), 0, (uint64_t)1 << 53, &q->after))
         return cli_fail(c, CLI_USAGE, "--after is an index of the log", "--after 应为日志序号");
     return person_read(c, &q->person);
 }
 
-static int ask(struct cli *c, const struct query *q, struct buf *ret)
+int audit_ask(struct cli *c, const struct audit_query *q, struct buf *ret)
 {
     struct buf body = BUF_INIT(BODY_MAX);
     int code = query_put_json(c, q, &body);
@@ -128,143 +129,133 @@ static int ask(struct cli *c, const struct query *q, struct buf *ret)
 }
 
 /* ---- search ---- */
-
-/* A record as a row: `who` is the subject or the author of an act; `what` the resource, or
- * the act and what it was done to. */
-static void row_put(struct cli *c, struct json *j, const struct doc *record)
+static void member(struct json *j, const char *as, const struct doc *from, const char *key)
 {
+    const struct doc *v = doc_get(from, key);
+
+    if (v == NULL)
+        return;
+    json_key(j, as);
+    doc_put_json(v, j);
+}
+
+/* The act that gave the grant a record names; NULL: it is not in the answer. */
+static const struct doc *grant_of(const struct doc *reply, const struct doc *record)
+{
+    struct slice id = doc_text(record, "grant");
+
+    DOC_EACH(g, doc_get(reply, "grants"))
+    {
+        if (id.n > 0 && slice_eq(doc_text(g, "grant"), id) &&
+            doc_u64(g, "version", 0) == doc_u64(record, "grant_version", 0))
+            return g;
+    }
+    return NULL;
+}
+
+/* `who` is the subject or the author of an act; `what` the resource, or the act and what it was done to; what came of
+ * an exchange is in its outcome, or in the cut that came after. */
+static void row_put(struct cli *c, struct json *j, const struct doc *reply, const struct doc *row)
+{
+    const struct doc *record = doc_get(row, "record"), *outcome = doc_get(row, "outcome"), *cut = doc_get(row, "cut"),
+                     *grant = grant_of(reply, record), *told = outcome ? outcome : record;
     struct slice who = doc_text(record, "subject"), what = doc_text(record, "resource"),
-                 verb = doc_text(record, "verb");
+                 verb = doc_text(record, "verb"), result = doc_text(row, "result");
 
     if (who.n == 0)
         who = doc_text(record, "author");
-    if (verb.n > 0)
+    if (verb.n > 0 && what.n == 0)
         what = slice_of(arena_printf(&c->arena, "%.*s %.*s", SLICE_ARG(verb), SLICE_ARG(doc_text(record, "object"))));
     json_open(j, '{');
+    member(j, "index", row, "index");
+    member(j, "at", record, "at");
+    json_opt(j, "result", result.n ? result : doc_text(record, "kind"));
     json_opt(j, "who", who);
     json_opt(j, "what", what);
-    DOC_EACH(m, record)
-    {
-        json_key_slice(j, m->key);
-        doc_put_json(m, j);
-    }
+    member(j, "grant", record, "grant");
+    member(j, "approvers", grant, "approvers");
+    member(j, "purpose", record, "purpose");
+    member(j, "reason", cut ? cut : told, "reason");
+    member(j, "rows", outcome, "rows");
+    member(j, "operator", record, "operator");
+    member(j, "case", record, "case");
+    member(j, "items", record, "items");
+    member(j, "bytes", cut ? cut : outcome, "bytes_out");
+    member(j, "status", told, "status");
+    member(j, "grant_record", grant, "record");
+    member(j, "outcome", outcome, "index");
+    member(j, "cut", cut, "index");
+    member(j, "exchange", record, "exchange");
     json_close(j, '}');
 }
 
-static int table_put(struct cli *c, const struct doc *reply)
+/* An answer's rows as a flat list, as the table and the spreadsheet show them. */
+int audit_rows(struct cli *c, const struct doc *reply, struct arena *a, const struct doc **ret)
 {
     struct buf rows = BUF_INIT(256 << 20);
-    const struct doc *doc = NULL;
     struct json j;
     enum err e;
 
     json_init(&j, &rows);
     json_open(&j, '[');
-    DOC_EACH(record, doc_get(reply, "records"))
+    DOC_EACH(row, doc_get(reply, "rows"))
     {
-        row_put(c, &j, record);
+        row_put(c, &j, reply, row);
     }
     json_close(&j, ']');
     e = rows.failed;
     if (e == ERR_OK)
-        e = doc_read_json(arena_dup(&c->arena, buf_slice(&rows)), &c->arena, &c->diags, &doc);
+        e = doc_read_json(arena_dup(a, buf_slice(&rows)), a, &c->diags, ret);
     buf_done(&rows);
-    return e == ERR_OK ? output_list(c, doc, NULL, record_columns) : cli_error(c, e);
+    return cli_error(c, e);
+}
+
+const struct column *audit_columns(void)
+{
+    return row_columns;
+}
+
+void audit_say_covered(struct cli *c, const struct doc *reply)
+{
+    uint64_t indexed = doc_u64(reply, "indexed", 0), size = doc_u64(reply, "size", 0),
+             first = doc_u64(reply, "first", 0);
+
+    if (!doc_flag(reply, "complete"))
+        cli_say(c, "The index is being built: this covers %llu of %llu records. Ask again later.",
+                "索引正在建立：以上仅覆盖 %llu 条（共 %llu 条）记录，请稍后再检索。", (unsigned long long)indexed,
+                (unsigned long long)size);
+    if (first > 0)
+        cli_say(c, "Records before %llu are gone: the retention policy removed them.",
+                "序号 %llu 之前的记录已按留存策略清除。", (unsigned long long)first);
 }
 
 int run_audit_search(struct cli *c)
 {
-    const struct doc *reply = NULL;
-    struct query q;
+    const struct doc *reply = NULL, *rows = NULL;
+    struct audit_query q;
     struct buf text = BUF_INIT(0);
     int code = output_check(c);
 
     if (code == CLI_OK)
-        code = query_read(c, &q);
+        code = audit_query_read(c, &q);
     if (code == CLI_OK)
-        code = ask(c, &q, &text);
+        code = audit_ask(c, &q, &text);
     if (code == CLI_OK)
         code = cli_error(c, doc_read_json(arena_dup(&c->arena, buf_slice(&text)), &c->arena, &c->diags, &reply));
     buf_done(&text);
     if (code != CLI_OK)
         return code;
     if (output_is(c, "json") || output_is(c, "yaml"))
-        return output_list(c, reply, "records", record_columns);
-    code = table_put(c, reply);
-    if (code == CLI_OK && doc_flag(reply, "more"))
+        return output_list(c, reply, "rows", row_columns);
+    code = audit_rows(c, reply, &c->arena, &rows);
+    if (code == CLI_OK && cli_has(c, "bom"))
+        fputs("\xEF\xBB\xBF", c->out);
+    if (code == CLI_OK)
+        code = output_list(c, rows, NULL, row_columns);
+    if (code != CLI_OK)
+        return code;
+    audit_say_covered(c, reply);
+    if (doc_flag(reply, "more"))
         cli_say(c, "There are more: --after %.*s", "还有更多：--after %.*s", SLICE_ARG(doc_text(reply, "next")));
-    return code;
-}
-
-/* ---- export ---- */
-
-/* The end of the JSON value that begins at `at`: behind its last byte; the text is known to be well-formed. */
-static size_t value_end(struct slice s, size_t at)
-{
-    unsigned depth = 0;
-    bool text = false;
-
-    for (; at < s.n; at++) {
-        char ch = s.p[at];
-        if (text && ch == '\\')
-            at++;
-        else if (ch == '"')
-            text = !text;
-        else if (!text && (ch == '{' || ch == '['))
-            depth++;
-        else if (!text && (ch == '}' || ch == ']') && --depth == 0)
-            return at + 1;
-    }
-    return s.n;
-}
-
-/* The records of an answer, each on a line, byte for byte as they came. */
-static void lines_put(struct cli *c, struct slice text)
-{
-    static const char member[] = "\"records\":[";
-    const char *found = text.n ? memmem(text.p, text.n, member, sizeof member - 1) : NULL;
-    size_t at = found ? (size_t)(found - text.p) + sizeof member - 1 : text.n;
-
-    while (at < text.n && text.p[at] != ']') {
-        size_t end = value_end(text, at);
-        if (text.p[at] == '{') {
-            fwrite(text.p + at, 1, end - at, c->out);
-            fputc('\n', c->out);
-            at = end;
-        } else {
-            at++;
-        }
-    }
-}
-
-int run_audit_export(struct cli *c)
-{
-    struct query q;
-    bool more = true;
-    int code = query_read(c, &q);
-
-    q.limit = LIMIT_MOST;
-    q.newest_first = false;
-    while (code == CLI_OK && more) {
-        struct arena a;
-        const struct doc *reply = NULL;
-        struct buf text;
-
-        code = ask(c, &q, &text);
-        arena_init(&a, CLI_MEMORY);
-        if (code == CLI_OK)
-            code = cli_error(c, doc_read_json(buf_slice(&text), &a, &c->diags, &reply));
-        if (code == CLI_OK) {
-            uint64_t next = doc_u64(reply, "next", q.after);
-            lines_put(c, buf_slice(&text));
-            more = doc_flag(reply, "more") && (!q.has_after || next > q.after); /* it must go on, or it is over */
-            q.after = next;
-            q.has_after = true;
-            if (ferror(c->out))
-                code = cli_fail(c, CLI_FAILURE, "the output could not be written", "无法写出结果");
-        }
-        arena_done(&a);
-        buf_done(&text);
-    }
     return code;
 }

@@ -177,6 +177,19 @@ const struct option options_out[] = {
 };
 #define SEARCH_ROWS                                                                                                        \
     { "subject", 0, "URI", NULL, 0, { "who asked, spiffe://…", "主体 spiffe://…" } },                                      \
+        { "who", 0, "ID", NULL, 0, { "the same as department/name", "主体：部门/名称" } },                                 \
+        { "department", 0, "ID", NULL, 0, { "department that asked, or whose resource it is", "请求方或提供方部门" } },    \
+        { "item", 0, "NAME", NULL, 0, { "item", "数据项" } },                                                              \
+        { "result",                                                                                                        \
+          0,                                                                                                               \
+          "RESULT",                                                                                                        \
+          NULL,                                                                                                            \
+          0,                                                                                                               \
+          { "granted, refused, failed, cut, interrupted, running",                                                         \
+            "granted、refused、failed、cut、interrupted、running" } },                                                     \
+        { "verb", 0, "VERB",                                                                                               \
+          NULL,   0, { "act: grant.revoke, request.approve, …", "治理行为：grant.revoke、request.approve 等" } },          \
+        { "object", 0, "ID", NULL, 0, { "what an act was done to", "治理行为的对象" } },                                   \
         { "resource", 0, "ID", NULL, 0, { "data resource", "数据资源" } },                                                 \
         { "grant", 0, "ID", NULL, 0, { "grant", "授权" } },                                                                \
         { "reason", 0, "CODE", NULL, 0, { "granted, no-grant, revoked, …", "granted、no-grant、revoked 等" } },            \
@@ -201,15 +214,42 @@ const struct option options_out[] = {
             "before; a date or RFC 3339", "截止时间（日期或 RFC 3339）"                                           \
         }                                                                                                                  \
     }
+#define BOM                                                                                                            \
+    {                                                                                                                  \
+        "bom", 0, NULL, NULL, 0,                                                                                       \
+        {                                                                                                              \
+            "CSV begins with a byte order mark, which some spreadsheets need",                                         \
+                "CSV 以字节序标记开头，部分电子表格软件需要"                                        \
+        }                                                                                                              \
+    }
 const struct option options_search[] = {
     SEARCH_ROWS,
     { "limit", 0, "N", NULL, 0, { "at most so many, 1 to 1000; default 100", "最多条数，1 至 1000；默认 100" } },
     { "after", 0, "INDEX", NULL, 0, { "go on behind this index", "从该序号之后继续" } },
     { "oldest-first", 0, NULL, NULL, 0, { "in the order of the log; else newest first", "按日志顺序；默认由新到旧" } },
+    BOM,
+    END,
+};
+const struct option options_index[] = {
+    { "check", 0, NULL, NULL, 0, { "read the whole log and compare", "通读日志并比对" } },
+    { "rebuild", 0, NULL, NULL, 0, { "build it anew from the log", "由日志重建" } },
     END,
 };
 const struct option options_export[] = {
     SEARCH_ROWS,
+    { "proofs",
+      0,
+      NULL,
+      NULL,
+      0,
+      { "each record with its proof, for who has no access to the log", "附每条记录的证明，供无法访问日志者核验" } },
+    { "csv",
+      0,
+      NULL,
+      NULL,
+      0,
+      { "one line an exchange or act, for a spreadsheet", "每次交换或治理行为一行，供电子表格使用" } },
+    BOM,
     { "after", 0, "INDEX", NULL, 0, { "begin behind this index", "从该序号之后开始" } },
     END,
 };

@@ -196,9 +196,22 @@ static int table(struct cli *c, const struct doc *list, const struct column *col
 
 /* ---- lines ---- */
 
+/* A spreadsheet takes what begins with these for a formula, and runs it: such a cell begins with an apostrophe. A plain
+ * number may be negative. */
+static bool is_formula(struct slice s)
+{
+    bool number = s.n > 1 && s.p[0] == '-';
+
+    if (s.n == 0 || strchr("=+-@\t\r", s.p[0]) == NULL)
+        return false;
+    for (size_t i = 1; i < s.n; i++)
+        number = number && strchr("0123456789.", s.p[i]) != NULL;
+    return !number;
+}
+
 static void csv_put(FILE *to, struct slice s)
 {
-    bool quote = s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' ');
+    bool formula = is_formula(s), quote = formula || (s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' '));
 
     for (size_t i = 0; i < s.n; i++)
         quote |= strchr(",\"\r\n", s.p[i]) != NULL;
@@ -206,7 +219,7 @@ static void csv_put(FILE *to, struct slice s)
         fprintf(to, "%.*s", SLICE_ARG(s));
         return;
     }
-    fputc('"', to);
+    fputs(formula ? "\"'" : "\"", to);
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"')
             fputc('"', to);
@@ -215,11 +228,12 @@ static void csv_put(FILE *to, struct slice s)
     fputc('"', to);
 }
 
-static int csv(struct cli *c, const struct doc *list, const struct column *columns) /* RFC 4180 */
+void output_csv(struct cli *c, const struct doc *list, const struct column *columns, bool titles)
 {
-    for (const struct column *col = columns; col->path != NULL; col++)
+    for (const struct column *col = columns; titles && col->path != NULL; col++)
         fprintf(c->out, "%s%s", col == columns ? "" : ",", col->path);
-    fputs("\r\n", c->out);
+    if (titles)
+        fputs("\r\n", c->out);
     DOC_EACH(row, list)
     {
         for (const struct column *col = columns; col->path != NULL; col++) {
@@ -228,7 +242,6 @@ static int csv(struct cli *c, const struct doc *list, const struct column *colum
         }
         fputs("\r\n", c->out);
     }
-    return CLI_OK;
 }
 
 static int tabs(struct cli *c, const struct doc *list, const struct column *columns)
@@ -274,7 +287,8 @@ static int rows(struct cli *c, const struct doc *list, const struct column *colu
 {
     switch (form) {
     case FORM_CSV:
-        return csv(c, list, columns);
+        output_csv(c, list, columns, true);
+        return CLI_OK;
     case FORM_NAME:
         return names(c, list, columns);
     case FORM_NONE:

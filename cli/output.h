@@ -15,6 +15,8 @@ struct column {       /* a list ends with path NULL; the first column is what `-
 };
 /* The list under `member` of a reply (NULL: the reply is the list). Says so when there is more. */
 int output_list(struct cli *c, const struct doc *reply, const char *member, const struct column *columns);
+/* Rows as CSV (RFC 4180), safe to open in a spreadsheet; with the line of titles or without. */
+void output_csv(struct cli *c, const struct doc *list, const struct column *columns, bool titles);
 /* One thing: labelled lines on a terminal, YAML elsewhere; -o table gives one row. */
 int output_one(struct cli *c, const struct doc *one, const struct column *columns);
 /* The value at a path as shown: "" when absent. {zh, en} is chosen by language. In the arena. */

@@ -307,17 +307,17 @@ story_audit() {
     tell searches
     LINES_SHOWN=30 must sluice --context qian audit search --resource $HOUSEHOLD -o table
     read -r index exchange < <(sluice --context qian audit search --kind intent --resource $HOUSEHOLD --oldest-first -o json |
-        jq -r '.records[0] | "\(.index) \(.exchange)"')
+        jq -r '.rows[0].record | "\(.index) \(.exchange)"')
     tell searches_exchange
     must sluice --context qian audit search --exchange "$exchange" -o table
     same "$(text records)" 'intent outcome' "$(sluice --context qian audit search --exchange "$exchange" --oldest-first -o json |
-        jq -r '[.records[].kind] | join(" ")')"
+        jq -r '[.rows[] | .record.kind, .outcome.kind] | join(" ")')"
     tell searches_person
     LINES_SHOWN=30 shell "echo $CHILD | sluice --context qian audit search --person - -o table"
     holds "$(text records)" "$PERMIT" "$out"
     tell searches_refused
     LINES_SHOWN=30 must sluice --context qian audit search --kind refused -o table
-    found=$(sluice --context qian audit search --kind refused -o json | jq -r '.records[].reason')
+    found=$(sluice --context qian audit search --kind refused -o json | jq -r '.rows[].record.reason')
     for reason in "${REFUSED[@]}"; do holds "$(text refusals)" "$reason" "$found"; done
     tell verifies
     must cp node/keys/log.vkey people/qian/

@@ -35,6 +35,27 @@ static bool is_stranger(const struct api_request *q)
     return q->actor.peer == NULL || q->actor.peer->verdict != REASON_GRANTED;
 }
 
+/* What was tried: the route as the table has it, "POST grants/{}/revoke", and the id in it when it is shaped as one. Of
+ * a path that no route has nothing is known but its digest. */
+static void put_tried(struct api_request *q, struct audit_record *rec)
+{
+    bool known;
+    const struct api_route *route = api_route_find(q, &known);
+    struct slice rest = slice_of(route ? route->path : ""), part;
+    struct buf object = BUF_INIT(1024);
+
+    if (route == NULL)
+        return;
+    rec->verb = slice_of(arena_printf(&q->arena, "%s %s", route->method, route->path));
+    for (size_t i = 0; i < q->n_path && rest.n > 0; i++) {
+        part = slice_cut(&rest, '/');
+        if (slice_is(part, "{}") && ident_valid(q->path[i]) && !text_holds_id_card(q->path[i]))
+            buf_printf(&object, "%s%.*s", object.n ? "/" : "", SLICE_ARG(q->path[i]));
+    }
+    rec->object = arena_dup(&q->arena, buf_slice(&object));
+    buf_done(&object);
+}
+
 static enum err put_record(struct api_request *q, enum reason r)
 {
     struct control *c = q->control;
@@ -49,6 +70,7 @@ static enum err put_record(struct api_request *q, enum reason r)
         rec.certificate = slice_of(q->actor.peer->digest);
     if (!is_stranger(q))
         rec.subject = slice_of(q->actor.peer->uri);
+    put_tried(q, &rec);
     if (q->raw.n > 0) {
         digest = audit_keyed_digest(c->log, q->raw);
         rec.raw_length = q->raw.n;

@@ -143,6 +143,8 @@ static enum err open_parts(struct control *c, struct diags *d)
     enum err e = open_state(c, d);
 
     if (e == ERR_OK)
+        e = audit_index_open(audit_dir(c->log), c->log, &c->index, d);
+    if (e == ERR_OK)
         e = act_init(c);
     api_init(c);
     if (e == ERR_OK)
@@ -320,6 +322,7 @@ struct control *control_free(struct control *c)
     c->queue = audit_queue_free(c->queue);
     c->ca = c->ca ? certs_ca_free(c->ca) : NULL;
     tls_sessions_unref(c->sessions);
+    c->index = audit_index_close(c->index);
     c->sql = c->sql ? sql_close(c->sql) : NULL;
     if (c->tls)
         tls_unref(c->tls);

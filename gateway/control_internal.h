@@ -25,6 +25,7 @@ struct control {
     struct settings *reloaded;       /* own: when they came with a reload */
     struct audit_log *log;           /* bor */
     struct log_reader *reader;       /* bor */
+    struct audit_index *index;       /* own */
     struct loop *loop;
     struct sql *sql;
     struct audit_queue *queue;

@@ -120,7 +120,10 @@ static void put_evidence(struct buf *out, struct control *c)
 {
     struct audit_status s;
 
+    struct audit_index_status x;
+
     audit_status(c->log, &s);
+    audit_index_status(c->index, &x);
     one(out, "sluice_evidence_records", "gauge", "Durable records in the evidence log.", s.size);
     one(out, "sluice_evidence_commits_total", "counter", "Group commits since the start.", s.commits);
     one(out, "sluice_evidence_bytes_total", "counter", "Bytes written to the log since the start.", s.bytes);
@@ -129,6 +132,8 @@ static void put_evidence(struct buf *out, struct control *c)
         s.checkpoint_size);
     one(out, "sluice_evidence_checkpoint_timestamp_seconds", "gauge", "Time of the last signed checkpoint.",
         (uint64_t)(s.checkpoint_at / 1000));
+    one(out, "sluice_evidence_indexed_records", "gauge", "Records of the log that the search index covers.", x.indexed);
+    one(out, "sluice_evidence_index_bytes", "gauge", "Bytes of the search index's files.", x.bytes);
     one(out, "sluice_evidence_free_bytes", "gauge", "Room on the disk of the log.",
         control_disk_free(audit_dir(c->log)));
 }

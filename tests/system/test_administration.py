@@ -539,7 +539,7 @@ def test_21_searching_is_on_the_record_without_the_value():
     code, out, err = run("bureau/audrey", "-o", "json", "audit", "search", "--person", "-", stdin=PERSON + "\n")
     assert code == OK, err
     found = json.loads(out)
-    found = found.get("records", found) if isinstance(found, dict) else found
+    found = [r["record"] for r in found["rows"]]
     assert found and all(r["kind"] in ("intent", "refused") for r in found), found
     last = acts("audit.search")[-1]
     assert last["author"].endswith("/person/audrey") and re.fullmatch("[0-9a-f]{32}", last["content"]["pseudonym"]), last

@@ -4,23 +4,70 @@
 
 #include "audit/audit.h"
 #include "cli/audit.c"
+#include "cli/audit_export.c"
 
 static void test_export_is_byte_for_byte(void **state)
 {
-    static const char text[] =
-        "{\"records\":[{\"index\":      0,\"a\":\"}]\\\"{\"},{\"b\":[1,{\"c\":\"\\\\\"}]}],\"more\":false}";
+    static const char text[] = "{\"rows\":[{\"index\":0,\"record\":{\"index\":      "
+                               "0,\"a\":\"}]\\\"{,\\\"cut\\\":{\"}},{\"index\":1,\"record\":"
+                               "{\"b\":[1,{\"c\":\"\\\\\"}]},\"outcome\":{\"cut\":{\"z\":1}}}],\"grants\":[{\"record\":"
+                               "{\"never\":1}}],\"more\":false}";
     struct bench *b = *state;
     struct cli c;
     size_t n;
     FILE *out = open_memstream(&b->out, &n);
 
     cli_init(&c, out, out);
-    lines_put(&c, slice_of(text));
-    lines_put(&c, SLICE("{\"records\":[],\"more\":false}"));
-    lines_put(&c, SLICE("{\"records\":[{\"cut\":"));
+    records_put(&c, slice_of(text));
+    records_put(&c, SLICE("{\"rows\":[],\"grants\":[],\"more\":false}"));
+    records_put(&c, SLICE("{\"rows\":[{\"cut\":{"));
     cli_done(&c);
     fclose(out);
-    assert_string_equal(b->out, "{\"index\":      0,\"a\":\"}]\\\"{\"}\n{\"b\":[1,{\"c\":\"\\\\\"}]}\n{\"cut\":\n");
+    assert_string_equal(b->out, "{\"index\":      0,\"a\":\"}]\\\"{,\\\"cut\\\":{\"}\n{\"b\":[1,{\"c\":\"\\\\\"}]}\n"
+                                "{\"cut\":{\"z\":1}}\n{\n");
+}
+
+static void test_csv_is_no_program(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = { { "plain", "plain" },
+                 { "=1+2", "\"'=1+2\"" },
+                 { "+86", "\"'+86\"" },
+                 { "-12.5", "-12.5" },
+                 { "-1+1", "\"'-1+1\"" },
+                 { "@x", "\"'@x\"" },
+                 { "a,\"b\"", "\"a,\"\"b\"\"\"" },
+                 { "\tx", "\"'\tx\"" },
+                 { "-", "\"'-\"" } };
+    static const struct column columns[] = { { "a", { "A", "A" }, 0 }, { .path = NULL } };
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char want[64];
+        struct cli c;
+        const struct doc *list = NULL;
+        struct buf text = BUF_INIT(256);
+        struct json j;
+        size_t n;
+        FILE *out = open_memstream(&b->out, &n);
+        cli_init(&c, out, out);
+        json_init(&j, &text);
+        json_open(&j, '[');
+        json_open(&j, '{');
+        json_pair(&j, "a", slice_of(rows[i].text));
+        json_close(&j, '}');
+        json_close(&j, ']');
+        assert_int_equal(doc_read_json(buf_slice(&text), &c.arena, &c.diags, &list), ERR_OK);
+        output_csv(&c, list, columns, i == 0);
+        cli_done(&c);
+        buf_done(&text);
+        fclose(out);
+        snprintf(want, sizeof want, "%s%s\r\n", i == 0 ? "a\r\n" : "", rows[i].want);
+        assert_string_equal(b->out, want);
+        free(b->out);
+        b->out = NULL;
+    }
 }
 
 static void test_times(void **state)
@@ -139,7 +186,8 @@ static void test_verify(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte), CASE(test_times), CASE(test_verify) };
+    const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte), CASE(test_csv_is_no_program),
+                                        CASE(test_times), CASE(test_verify) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -374,11 +374,11 @@ static void an_auditor_searches(void **state)
     node_story(n);
     assert_int_equal(ask(n, WHO_SYSTEM, "POST", "audit/search", "{}"), 403);
     assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"kind\":\"act\",\"limit\":3}"), 200);
-    assert_int_equal(doc_get(n->json, "records")->count, 3);
+    assert_int_equal(doc_get(n->json, "rows")->count, 3);
     assert_true(doc_flag(n->json, "more"));
     assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"kind\":\"refused\",\"reason\":\"role-missing\"}"),
                      200);
-    assert_int_equal(doc_get(n->json, "records")->count, 1); /* the system administrator's attempt above */
+    assert_int_equal(doc_get(n->json, "rows")->count, 1); /* the system administrator's attempt above */
     assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"person\":\"990101199001010014\"}"), 200);
     records(n, "audit.search", &lines);
     assert_non_null(memmem(lines.p, lines.n, "pseudonym", 9));

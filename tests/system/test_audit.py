@@ -1,0 +1,218 @@
+"""The auditor's questions at the real daemon: who saw this person, this item, on whose approval and what came of it; exports that verify elsewhere; asking is on record."""
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+import city
+from city import Node, Provider, json_resource, PERSON, check_digit
+
+OTHER = check_digit("99010119900101002")
+NODE = None
+AUDITOR = "bureau/audrey"
+
+
+def search(*args, stdin=None, check=True):
+    r = NODE.sluice(AUDITOR, "-o", "json", "audit", "search", *args, stdin=stdin, check=check)
+    return json.loads(r.stdout) if r.returncode == 0 else r
+
+
+def test_00_a_city_and_some_exchanges():
+    global NODE
+    NODE = Node()
+    NODE.__enter__()
+    NODE.city()
+    provider = Provider()
+    NODE.publish(json_resource(provider.port), "provider/people")
+    NODE.publish(json_resource(city.free_port(), name="dead"), "provider/dead")
+    assert NODE.grant("provider/people", "name,age", purposes="check") == "g1"
+    assert NODE.grant("provider/dead", "name", purposes="check") == "g2"
+    head = {"Sluice-Case": "case-7", "Sluice-Operator": "clerk-1"}
+    assert NODE.ask("provider/people", {"id_no": PERSON}, headers=head)[0] == 200
+    assert NODE.ask("provider/people", {"id_no": OTHER}, headers={"Sluice-Case": "case-8"})[0] == 200
+    assert NODE.reason("provider/dead", {"id_no": PERSON}, headers=head) == (502, "provider-unreachable")
+    assert NODE.reason("provider/people", {"id_no": PERSON, "_items": "id_no"}, headers=head) == (403, "item-not-granted")
+
+
+def test_01_who_saw_this_person_and_what_came_of_it():
+    found = search("--person", "-", stdin=PERSON + "\n")
+    assert found["complete"] and not found["more"], found
+    rows = {r["result"]: r for r in found["rows"]}
+    assert set(rows) == {"granted", "failed"}, found
+    saw = rows["granted"]
+    assert saw["record"]["resource"] == "provider/people" and saw["record"]["case"] == "case-7" and saw["record"]["operator"] == "clerk-1", saw
+    assert saw["outcome"]["exchange"] == saw["record"]["exchange"] and saw["outcome"]["rows"] == 1 and saw["outcome"]["reason"] == "granted", saw
+    assert rows["failed"]["outcome"]["reason"] == "provider-unreachable" and rows["failed"]["record"]["grant"] == "g2", rows
+    approved = {g["grant"]: g for g in found["grants"]}["g1"]
+    assert [a.rsplit("/", 2)[-1] for a in approved["approvers"]] == ["pat", "ann"] and approved["basis"] == "Test Act art. 1", approved
+    act = NODE.records()[approved["record"]]
+    assert act["verb"] == "grant.create" and act["object"] == "g1", act
+
+
+def test_02_by_each_condition():
+    people = [r["record"]["index"] for r in search("--resource", "provider/people", "--kind", "intent")["rows"]]
+    assert len(people) == 2 and people == sorted(people, reverse=True), people
+    cases = [(["--item", "age"], 2), (["--case", "case-7"], 3), (["--operator", "clerk-1", "--result", "granted"], 1), (["--result", "refused", "--case", "case-7"], 1),
+             (["--reason", "item-not-granted"], 1), (["--who", "consumer/app", "--kind", "outcome"], 3), (["--grant", "g1", "--result", "granted"], 2),
+             (["--department", "provider", "--result", "failed"], 1), (["--verb", "request.approve", "--who", "bureau/ann"], 2), (["--purpose", "check", "--result", "running"], 0),
+             (["--to", "2020-01-01"], 0), (["--object", "r1", "--verb", "request.approve"], 2)]
+    for args, want in cases:
+        rows = search(*args)["rows"]
+        assert len(rows) == want, (args, want, rows)
+    first = search("--resource", "provider/people", "--limit", "1")
+    assert first["more"], first
+    second = search("--resource", "provider/people", "--limit", "1", "--after", str(first["next"]))
+    assert second["rows"][0]["index"] < first["rows"][0]["index"], (first, second)
+
+
+def test_03_asking_is_on_record_before_the_answer_and_names_no_value():
+    before = len([r for r in NODE.records() if r.get("verb") == "audit.search"])
+    search("--person", "-", stdin=OTHER + "\n")
+    asked = [r for r in NODE.records() if r.get("verb") == "audit.search"]
+    assert len(asked) == before + 1 and asked[-1]["author"].endswith("/person/audrey") and len(asked[-1]["content"]["pseudonym"]) == 32, asked[-1]
+    folder = os.path.join(NODE.dir, "log")
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(base, name), "rb") as f:
+                data = f.read()
+            assert PERSON.encode() not in data and OTHER.encode() not in data, name
+            if name.endswith(".part"):
+                assert b"clerk-1" not in data and b"provider/people" not in data, name
+
+
+def test_04_only_auditors_ask_and_the_attempt_is_recorded_with_its_verb():
+    for who in ("provider/pat", "consumer/chen", "bureau/ann", "bureau/system", "bureau/security"):
+        r = NODE.sluice(who, "audit", "search", check=False)
+        assert r.returncode == 4, (who, r)
+        last = NODE.records()[-1]
+        assert last["kind"] == "refused" and last["verb"] == "POST audit/search" and last["reason"] == "role-missing", last
+    assert len(search("--kind", "refused", "--verb", "POST audit/search")["rows"]) == 5
+    r = NODE.sluice(AUDITOR, "grant", "revoke", "g1", "--note", "x", check=False)
+    assert r.returncode == 4, r
+    last = NODE.records()[-1]
+    assert last["verb"] == "POST grants/{}/revoke" and last["object"] == "g1", last
+    assert NODE.reason("provider/people", {"id_no": PERSON}, who=AUDITOR)[0] in (401, 403)  # never data
+
+
+# ---- an export, checked by other code ----
+def root_of(leaf, index, size, path):
+    """RFC 9162 2.1.3.2."""
+    fn, sn, r = index, size - 1, leaf
+    for p in path:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            r = hashlib.sha256(b"\1" + p + r).digest()
+            while not fn & 1 and fn:
+                fn >>= 1
+                sn >>= 1
+        else:
+            r = hashlib.sha256(b"\1" + r + p).digest()
+        fn >>= 1
+        sn >>= 1
+    return r if sn == 0 else None
+
+
+def signature_holds(note, vkey):
+    """C2SP signed-note with Ed25519, by openssl."""
+    text, _, lines = note.rpartition("\n\n")
+    name, _, key = vkey.split("+", 2)
+    der = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:]
+    for line in lines.splitlines():
+        dash, who, value = line.split(" ")
+        if who != name or text.split("\n")[0] != name:
+            continue
+        with tempfile.TemporaryDirectory() as d:
+            files = {n: os.path.join(d, n) for n in ("key", "sig", "text")}
+            for n, data in (("key", der), ("sig", base64.b64decode(value)[4:]), ("text", (text + "\n").encode())):
+                with open(files[n], "wb") as f:
+                    f.write(data)
+            r = subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", files["key"], "-rawin", "-in", files["text"], "-sigfile", files["sig"]],
+                               capture_output=True, text=True)
+            if r.returncode == 0:
+                return True
+    return False
+
+
+def export_holds(data, vkey):
+    """docs/EXPORT.md in Python; the records, or None."""
+    records, size, root = [], 0, None
+    for line in data.decode().splitlines():
+        if line.startswith('{"checkpoint":'):
+            note = json.loads(line)["checkpoint"]
+            if not signature_holds(note, vkey):
+                return None
+            size, root = int(note.split("\n")[1]), base64.b64decode(note.split("\n")[2])
+            continue
+        raw, _, proof = line.rpartition(',"proof":[')
+        raw = raw[len('{"record":'):].encode()
+        path = [base64.b64decode(h) for h in json.loads("[" + proof[:-1])]
+        record = json.loads(raw)
+        if root is None or root_of(hashlib.sha256(b"\0" + raw).digest(), record["index"], size, path) != root:
+            return None
+        records.append(record)
+    return records
+
+
+def test_05_an_export_with_proofs_verifies_elsewhere():
+    vkey_file = os.path.join(NODE.dir, "log", "log.vkey")
+    with open(vkey_file, encoding="utf-8") as f:
+        vkey = f.read().strip()
+    data = NODE.sluice(AUDITOR, "audit", "export", "--proofs", "--resource", "provider/people").stdout.encode()
+    records = export_holds(data, vkey)
+    assert records and {r["kind"] for r in records} >= {"intent", "outcome", "refused"}, data[:2000]
+    log = NODE.records()
+    assert all(log[r["index"]] == r for r in records)
+    path = os.path.join(NODE.top, "export.ndjson")
+    for name, forged in (("good", data), ("altered", data.replace(b'"case":"case-7"', b'"case":"case-9"')), ("moved", data.replace(b'"index":', b'"index": ', 1)),
+                         ("proof", data.replace(b'"proof":["', b'"proof":["A', 1)), ("cut", data[:-20]), ("note", data.replace(b"test.example/log", b"test.example/lag"))):
+        assert name == "good" or forged != data, name
+        with open(path, "wb") as f:
+            f.write(forged)
+        r = NODE.run("audit", "verify-export", path, "--vkey", vkey_file, check=False)
+        assert r.returncode == (0 if name == "good" else 7), (name, r.stdout, r.stderr)
+        if name in ("altered", "note"):
+            assert export_holds(forged, vkey) is None, name
+
+
+def test_06_csv_opens_safely():
+    assert NODE.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "=HYPERLINK(1)", "Sluice-Operator": "a%22%2C%20b"})[0] == 200
+    out = NODE.run("--server", f"https://{NODE.control}", "--ca", NODE.ca, "--cert", NODE.cert(AUDITOR), "--key", NODE.key(AUDITOR),
+                   "audit", "export", "--csv", "--bom", "--resource", "provider/people", "--kind", "intent").stdout
+    assert out.startswith("\ufeff"), out[:20]
+    rows = list(csv.DictReader(io.StringIO(out[1:], newline="")))
+    assert len(rows) == 3 and rows[-1]["case"] == "'=HYPERLINK(1)" and rows[-1]["operator"] == 'a", b', rows[-1]
+    assert rows[-1]["result"] == "granted" and rows[-1]["rows"] == "1" and rows[-1]["who"].endswith("/app/app") and "ann" in rows[-1]["approvers"], rows[-1]
+
+
+def test_07_the_index_is_checked_and_built_anew():
+    told = NODE.json(AUDITOR, "audit", "index", "--check")
+    assert told["agrees"] and told["index"]["complete"], told
+    count = len(search("--resource", "provider/people")["rows"])
+    NODE.stop()
+    folder = os.path.join(NODE.dir, "log", "index")
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    NODE.start()
+    assert len(search("--resource", "provider/people")["rows"]) == count
+    NODE.sluice(AUDITOR, "audit", "index", "--rebuild")
+    assert len(search("--resource", "provider/people")["rows"]) == count
+    acts = [r["verb"] for r in NODE.records() if r["kind"] == "act"]
+    assert "audit.index-check" in acts and "audit.index-rebuild" in acts
+    began = time.monotonic()
+    assert NODE.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "lag"})[0] == 200
+    assert len(search("--case", "lag")["rows"]) == 1 and time.monotonic() - began < 10
+
+
+def test_99_the_log_verifies():
+    assert NODE.verify()[0] == 0
+    NODE.__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    city.main(globals())
