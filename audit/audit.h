@@ -13,6 +13,7 @@
 #include "audit/witness.h"
 #include "base/sql/sql.h"
 #include "audit/export.h"
+#include "audit/retention.h"
 #include "audit/search.h"
 
 /* ---- records; the last kind is the log's own: it opens a segment and lists the open intents ---- */

@@ -58,8 +58,8 @@ uint64_t audit_proofs_size(const struct audit_proofs *p)
 static bool path_holds(struct digest *g, struct slice leaf, uint64_t index, uint64_t size, const struct sha256 *path,
                        size_t n, const struct sha256 *root)
 {
-    struct slice hashes[AUDIT_PROOF_MAX];
-    if (n > AUDIT_PROOF_MAX)
+    struct slice hashes[AUDIT_PATH_MAX];
+    if (n > AUDIT_PATH_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
         hashes[i] = slice_make(path[i].b, SHA256_LEN);

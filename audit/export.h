@@ -23,7 +23,7 @@ struct audit_signed { /* what a checkpoint says */
 /* `vkey`: the log's public key in signed-note form, or empty: then only that the records hang together is proved.
  * ERR_SYNTAX: no note, or no key. */
 enum err audit_signed_read(struct slice note, struct slice vkey, struct audit_signed *ret) MUST_CHECK;
-enum { AUDIT_PROOF_MAX = 64 };
+enum { AUDIT_PATH_MAX = 64 };
 /* Is this line (without LF) the record of its index under that root? *ret_index: as the line says. */
 bool audit_signed_holds(const struct audit_signed *s, struct slice line, const struct sha256 *path, size_t n,
                         uint64_t *ret_index);

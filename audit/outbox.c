@@ -7,6 +7,9 @@ enum { OUTBOX_KEEP = 1000 };
 
 const struct sql_migration audit_migrations[] = {
     { "CREATE TABLE audit_outbox (act BIGINT PRIMARY KEY, line TEXT NOT NULL, narrows BIGINT NOT NULL, idx BIGINT)" },
+    { "CREATE TABLE audit_hold (id BIGINT PRIMARY KEY, since BIGINT NOT NULL, reason TEXT NOT NULL, "
+      "author TEXT NOT NULL, created BIGINT NOT NULL, released BIGINT, released_by TEXT, release_reason TEXT);"
+      "CREATE TABLE audit_prune (act BIGINT PRIMARY KEY, before_index BIGINT NOT NULL)" },
 };
 const size_t audit_migrations_n = sizeof audit_migrations / sizeof audit_migrations[0];
 

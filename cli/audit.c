@@ -38,7 +38,7 @@ static const struct filter { /* option and member of the same meaning */
 };
 
 /* "2026-11-22" as the beginning of that day in the zone; a full time stands as it is. */
-static const char *time_of(struct cli *c, const char *text)
+const char *audit_time(struct cli *c, const char *text)
 {
     int32_t days;
     int64_t ms;
@@ -82,7 +82,7 @@ static int query_put_json(struct cli *c, const struct audit_query *q, struct buf
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
         const char *v = cli_value(c, filters[i].option);
         bool time = strcmp(filters[i].member, "from") == 0 || strcmp(filters[i].member, "to") == 0;
-        if (v != NULL && time && (v = time_of(c, v)) == NULL)
+        if (v != NULL && time && (v = audit_time(c, v)) == NULL)
             return cli_fail(c, CLI_USAGE, "--%s is a date (2026-11-22) or a time (2026-11-22T09:30:00+08:00)",
                             "--%s 应为日期（2026-11-22）或时间（2026-11-22T09:30:00+08:00）", filters[i].option);
         if (v != NULL)

@@ -18,3 +18,5 @@ int audit_rows(struct cli *c, const struct doc *reply, struct arena *a, const st
 const struct column *audit_columns(void);
 /* Says on the error output what an answer does not cover. */
 void audit_say_covered(struct cli *c, const struct doc *reply);
+/* "2026-11-22" as the beginning of that day in the zone; a full time stands as it is; NULL: neither. */
+const char *audit_time(struct cli *c, const char *text);

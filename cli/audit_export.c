@@ -203,7 +203,7 @@ int run_audit_export(struct cli *c)
 }
 
 /* ---- elsewhere, without a daemon ---- */
-enum { LINE_MOST = 1 << 16, HASHES_MOST = AUDIT_PROOF_MAX };
+enum { LINE_MOST = 1 << 16, HASHES_MOST = AUDIT_PATH_MAX };
 
 struct checking {
     struct audit_signed signed_;

@@ -230,6 +230,11 @@ const struct option options_search[] = {
     BOM,
     END,
 };
+const struct option options_hold[] = {
+    { "from", 0, "TIME", NULL, 0, { "records from here on; else all", "自此时间起的记录；缺省为全部" } },
+    { "reason", 0, "TEXT", NULL, 0, NOTE_TEXT },
+    END,
+};
 const struct option options_index[] = {
     { "check", 0, NULL, NULL, 0, { "read the whole log and compare", "通读日志并比对" } },
     { "rebuild", 0, NULL, NULL, 0, { "build it anew from the log", "由日志重建" } },

@@ -19,6 +19,8 @@ int run_audit_export(struct cli *c);
 int run_audit_verify(struct cli *c);
 int run_audit_verify_export(struct cli *c);
 int run_audit_index(struct cli *c);
+int run_audit_hold(struct cli *c);
+int run_audit_retention(struct cli *c);
 int run_audit_checkpoint(struct cli *c);
 int run_audit_proof(struct cli *c);
 int run_exchange_get(struct cli *c);

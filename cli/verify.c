@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "audit/audit.h"
-#include "cli/audit.h"
+#include "cli/output.h"
 #include "cli/run.h"
 #include "cli/verify.h"
 

@@ -4,8 +4,8 @@
 #include "gateway/control_internal.h"
 
 static const struct api_route *const tables[] = {
-    api_catalog_routes, api_apply_routes, api_move_routes,  api_request_routes, api_decide_routes,
-    api_grant_routes,   api_cert_routes,  api_audit_routes, api_log_routes,     api_status_routes,
+    api_catalog_routes, api_apply_routes, api_move_routes,  api_request_routes, api_decide_routes, api_grant_routes,
+    api_hold_routes,    api_cert_routes,  api_audit_routes, api_log_routes,     api_status_routes,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 

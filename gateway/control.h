@@ -134,7 +134,7 @@ struct api_route {
 };
 /* Each api_<noun>.c has one, ended by a row of NULLs. */
 extern const struct api_route api_catalog_routes[], api_apply_routes[], api_move_routes[], api_request_routes[],
-    api_decide_routes[], api_grant_routes[], api_cert_routes[], api_audit_routes[], api_log_routes[],
+    api_decide_routes[], api_grant_routes[], api_cert_routes[], api_audit_routes[], api_hold_routes[], api_log_routes[],
     api_status_routes[];
 
 /* What handlers may reach. */

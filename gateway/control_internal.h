@@ -26,6 +26,10 @@ struct control {
     struct audit_log *log;           /* bor */
     struct log_reader *reader;       /* bor */
     struct audit_index *index;       /* own */
+    struct {                         /* retention.c */
+        uint64_t looks, size, seen, last_act;
+        int64_t grew; /* mono ms: the log had a record then */
+    } retention;
     struct loop *loop;
     struct sql *sql;
     struct audit_queue *queue;

@@ -1,5 +1,6 @@
 /* The control thread at work: signals, reload, the jobs of each minute, and the drain. */
 #include "gateway/control_internal.h"
+#include "gateway/retention.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -87,6 +88,7 @@ static void reload(struct control *c)
         if (control_trust_load(c, &t, &d) == ERR_OK)
             act_publish_trust(c, t);
     }
+    retention_look(c, true);
     say("reload-failed", &d);
     log_event(LOG_INFO, "reloaded", "problems", d.count ? "yes" : "no", NULL);
     arena_done(&a);

@@ -1,5 +1,6 @@
 /* The settings: one table a section makes the parser, the defaults, the reload rule, what --check -v prints and the
  * file that is written for a new node. Adding a setting is adding a row. */
+#include "audit/audit.h"
 #include "gateway/settings.h"
 
 #include <stdio.h>
@@ -66,6 +67,12 @@ static const struct doc_key evidence_keys[] = {
       .help = { "kept for outcomes and revocations when the disk is full", "磁盘写满时留给结果与回收的空间" } },
     { "queue_bytes", DOC_K_BYTES, AT(evidence.queue_bytes), 64 << 10, 256 << 20, .flags = DOC_STATIC, .otherwise = "1m",
       .help = { "records that one worker may have waiting", "每个线程待写存证的缓冲大小" } },
+    { "retain_exchanges", DOC_K_U64, AT(evidence.retain_exchanges), 0, 36500, .otherwise = "0",
+      .help = { "days that exchanges and refusals are kept, at least 1096 (three years); 0: for ever",
+                "交换与拒绝记录的留存天数，至少 1096（三年）；0 表示永久" } },
+    { "retain_operations", DOC_K_U64, AT(evidence.retain_operations), 0, 36500, .otherwise = "0",
+      .help = { "days that acts, counts and gaps are kept, at least 184 (six months); 0: for ever",
+                "治理行为、计数与缺口记录的留存天数，至少 184（六个月）；0 表示永久" } },
     { .name = NULL },
 };
 static const struct doc_key limits_keys[] = {
@@ -130,7 +137,7 @@ static const struct section {
     { NULL, top_keys },      { "listen", listen_keys },     { "tls", tls_keys },
     { "state", state_keys }, { "evidence", evidence_keys }, { "limits", limits_keys },
 };
-enum { SECTIONS = sizeof sections / sizeof sections[0] };
+enum { SECTIONS = sizeof sections / sizeof sections[0], EVIDENCE_SECTION = 4 };
 _Static_assert((int)SECTIONS == (int)SETTINGS_SECTIONS, "each section has its place");
 
 /* ---- reading ---- */
@@ -321,10 +328,36 @@ static enum err check_addresses(const struct settings *s, struct diags *d)
     return e;
 }
 
+/* What law asks for is the least: a shorter time is refused, not raised in silence. */
+static enum err check_retention(const struct settings *s, struct diags *d)
+{
+    const struct {
+        const char *key;
+        uint64_t days, least;
+        const char *what[2];
+    } all[] = {
+        { "retain_exchanges", s->evidence.retain_exchanges, AUDIT_KEEP_EXCHANGES_DAYS, { "three years", "三年" } },
+        { "retain_operations", s->evidence.retain_operations, AUDIT_KEEP_OPERATIONS_DAYS, { "six months", "六个月" } },
+    };
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const struct doc *where = place_of(s, EVIDENCE_SECTION, all[i].key);
+        if (all[i].days != 0 && all[i].days < all[i].least)
+            e = diag_add(d, ERR_INVALID, where->line, where->col,
+                         "'%s' is at least %llu days (%s%.0s): raise it, or write 0 to keep them for ever",
+                         "“%s”至少为 %llu 天（%.0s%s）：请调大，或写 0 永久保留", all[i].key,
+                         (unsigned long long)all[i].least, all[i].what[LANG_EN], all[i].what[LANG_ZH]);
+    }
+    return e;
+}
+
 static enum err check_all(struct settings *s, struct diags *d)
 {
-    enum err e = check_addresses(s, d);
+    enum err e = check_addresses(s, d), e2 = check_retention(s, d);
     const struct doc *where = place_of(s, 0, "time_zone");
+
+    e = e == ERR_OK ? e2 : e;
 
     if (s->time_zone.n > 0 && !clock_parse_zone(s->time_zone, &s->zone))
         e = diag_add(d, ERR_INVALID, where->line, where->col, "'time_zone' is an offset, as +08:00 or Z",

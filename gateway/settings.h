@@ -34,6 +34,7 @@ struct settings {
     struct evidence_settings {
         struct slice dir;
         uint64_t segment_bytes, reserve_bytes, queue_bytes;
+        uint64_t retain_exchanges, retain_operations; /* days; 0: for ever */
     } evidence;
     struct limit_settings {
         uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, strangers_source,

@@ -1,6 +1,7 @@
 /* Trust as the settings say: anchors and revocation lists, loaded again when their files change, and our own list
  * renewed long before it runs out. */
 #include "gateway/control_internal.h"
+#include "gateway/retention.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -111,4 +112,5 @@ void control_minute(struct control *c)
     reload_changed(c);
     act_flush_done(c);
     reserve_keep(c);
+    retention_look(c, false);
 }

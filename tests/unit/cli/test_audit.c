@@ -83,7 +83,7 @@ static void test_times(void **state)
 
     parse(b, &c, "me");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *got = time_of(&c, rows[i].text);
+        const char *got = audit_time(&c, rows[i].text);
         if (rows[i].want == NULL)
             assert_null(got);
         else

@@ -1,0 +1,187 @@
+/* See retention.h. Invariant: a segment is removed only when an act that the log holds, under a signed checkpoint, says
+ * that everything before a record at or behind its end is removed. */
+#include "gateway/act_job.h"
+#include "gateway/api_list.h"
+#include "gateway/retention.h"
+
+#include <stdio.h>
+
+enum { DAY_MS = 86400000, LOOKS_BETWEEN = 60 };
+
+bool retention_plan(struct control *c, struct sql_tx *tx, struct audit_retention *r, struct audit_prunable *ret)
+{
+    const struct evidence_settings *s = &c->settings->evidence;
+
+    *r = (struct audit_retention){ .exchange_ms = (int64_t)s->retain_exchanges * DAY_MS,
+                                   .other_ms = (int64_t)s->retain_operations * DAY_MS };
+    if (audit_hold_from(tx, &r->hold_from) != ERR_OK)
+        return false;
+    audit_retention_plan(c->index, r, control_now(c), ret);
+    return true;
+}
+
+/* ---- acts of the gateway's own ---- */
+struct own_act {
+    struct act_job *job;
+    struct sql_tx *tx;
+    struct audit_record record;
+    char author[512];
+};
+
+static bool own_begin(struct control *c, struct own_act *o)
+{
+    const struct settings *s = c->settings;
+
+    *o = (struct own_act){ .job = job_new(c) };
+    if (o->job == NULL || sql_begin(c->sql, true, &o->tx, NULL) != ERR_OK) {
+        job_free(o->job);
+        return false;
+    }
+    c->in_tx = true;
+    snprintf(o->author, sizeof o->author, "spiffe://%.*s/gateway/%.*s", SLICE_ARG(s->trust_domain), SLICE_ARG(s->node));
+    o->record = (struct audit_record){ .kind = AUDIT_ACT,
+                                       .at = control_now(c),
+                                       .author = slice_of(o->author),
+                                       .object = SLICE("log"),
+                                       .snapshot = c->snapshot->generation };
+    return true;
+}
+
+/* Takes the act over when all went well, else gives it up. */
+static void own_end(struct control *c, struct own_act *o, enum err e)
+{
+    if (e == ERR_OK)
+        e = sql_commit(o->tx, NULL);
+    else
+        sql_rollback(o->tx);
+    c->in_tx = false;
+    if (e == ERR_OK) {
+        job_start(o->job);
+        return;
+    }
+    log_event(LOG_WARN, "retention-act-failed", "why", err_name(e), NULL);
+    job_free(o->job);
+}
+
+static enum err own_put(struct own_act *o, const char *verb, struct slice content)
+{
+    size_t at = o->job->lines.n;
+    enum err e;
+
+    o->record.verb = slice_of(verb);
+    o->record.content = content;
+    e = audit_outbox_add(o->tx, &o->record, false, &o->job->lines);
+    return e == ERR_OK ? job_add_line(o->job, o->record.act, at) : e;
+}
+
+static void put_plan(struct json *j, struct control *c, const struct audit_prunable *p)
+{
+    const struct evidence_settings *s = &c->settings->evidence;
+    struct audit_index_status x;
+
+    audit_index_status(c->index, &x);
+    json_open(j, '{');
+    json_pair_u64(j, "from", p->first);
+    json_pair_u64(j, "before", p->before);
+    json_pair_u64(j, "segments", p->segments);
+    json_pair_u64(j, "bytes", p->bytes);
+    api_put_time(j, "newest", p->newest_at);
+    json_pair_u64(j, "retain_exchanges_days", s->retain_exchanges);
+    json_pair_u64(j, "retain_operations_days", s->retain_operations);
+    json_pair_u64(j, "log_days", (uint64_t)(x.elapsed_ms / DAY_MS));
+    json_close(j, '}');
+}
+
+static void decide(struct control *c)
+{
+    struct buf content = BUF_INIT(4096);
+    struct audit_retention r;
+    struct audit_prunable p;
+    struct own_act o;
+    struct json j;
+    enum err e;
+
+    if (!own_begin(c, &o))
+        return;
+    e = retention_plan(c, o.tx, &r, &p) && p.before > p.first ? ERR_OK : ERR_AGAIN;
+    if (e == ERR_AGAIN) { /* nothing may go: no act */
+        sql_rollback(o.tx);
+        c->in_tx = false;
+        job_free(o.job);
+        return;
+    }
+    json_init(&j, &content);
+    put_plan(&j, c, &p);
+    e = content.failed == ERR_OK ? own_put(&o, "audit.prune", buf_slice(&content)) : content.failed;
+    if (e == ERR_OK)
+        e = audit_prune_note(o.tx, o.record.act, p.before);
+    own_end(c, &o, e);
+    buf_done(&content);
+}
+
+/* A day without any record would be a day that the log's own time does not know of. */
+static void mark_day(struct control *c, uint64_t size)
+{
+    struct own_act o;
+
+    if (size != c->retention.size) {
+        c->retention.size = size;
+        c->retention.grew = clock_mono_ms();
+    }
+    if (clock_mono_ms() - c->retention.grew < DAY_MS || !own_begin(c, &o))
+        return;
+    own_end(c, &o, own_put(&o, "log.day", SLICE("{}")));
+}
+
+/* ---- removing what an act said ---- */
+static uint64_t noted(struct control *c, uint64_t last_act)
+{
+    struct sql_tx *tx;
+    uint64_t before = 0;
+
+    if (sql_begin(c->sql, false, &tx, NULL) != ERR_OK)
+        return 0;
+    if (audit_prune_noted(tx, last_act, &before) != ERR_OK)
+        before = 0;
+    sql_rollback(tx);
+    return before;
+}
+
+static void carry_out(struct control *c, uint64_t before)
+{
+    char text[32];
+    struct diags d;
+    struct arena a;
+
+    arena_init(&a, 1 << 16);
+    diags_init(&d, &a);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)before);
+    if (audit_prune(c->index, before, &d) == ERR_OK)
+        log_event(LOG_INFO, "log-pruned", "before", text, NULL);
+    else
+        log_event(LOG_ERROR, "log-not-pruned", "what", d.first ? d.first->what[LANG_EN] : "", NULL);
+    arena_done(&a);
+}
+
+void retention_look(struct control *c, bool now)
+{
+    struct audit_status s;
+    struct audit_index_status x;
+    uint64_t before;
+    bool covered;
+
+    audit_status(c->log, &s);
+    audit_index_status(c->index, &x);
+    covered = s.checkpoint_size >= c->retention.seen; /* what was durable at the look before is signed now */
+    c->retention.seen = s.size;
+    if (!s.available || c->in_tx)
+        return;
+    mark_day(c, s.size);
+    before = covered && c->retention.looks > 0 ? noted(c, c->retention.last_act) : 0;
+    c->retention.last_act = s.last_act;
+    if (before > x.first)
+        carry_out(c, before);
+    else if (now || c->retention.looks % LOOKS_BETWEEN == 0)
+        decide(c);
+    c->retention.looks++;
+}

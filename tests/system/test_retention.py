@@ -1,0 +1,140 @@
+"""Records are kept as long as the settings say and no hold forbids; the daemon alone removes them, on record, and what remains verifies; nobody can delete."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import city
+from city import BUILD, Node, wait_for
+
+AUDITOR, BUREAU = "bureau/audrey", "bureau/ann"
+DAYS = 1400
+NODE = None
+
+
+def segments(folder=None):
+    return sorted(int(n[:16]) for n in os.listdir(folder or os.path.join(NODE.dir, "log")) if n.endswith(".seg"))
+
+
+def acts(verb):
+    return [r for r in NODE.records() if r.get("verb") == verb and r["kind"] == "act"]
+
+
+def look():
+    """A reload lets the daemon look at once; else it does each minute."""
+    os.kill(NODE.pid, signal.SIGHUP)
+    time.sleep(1.3)
+
+
+def settings(exchanges, operations):
+    with open(os.path.join(NODE.dir, "sluice.yaml"), encoding="utf-8") as f:
+        lines = [line for line in f.read().split("\n") if not line.startswith("evidence: {")]
+    with open(os.path.join(NODE.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
+        f.write("\n".join(lines) + f"\nevidence: {{retain_exchanges: {exchanges}, retain_operations: {operations}}}\n")
+
+
+def test_00_a_log_of_four_years():
+    global NODE
+    NODE = Node()
+    NODE.init()
+    subprocess.run([os.path.join(BUILD, "tests", "sluice-aged"), NODE.dir, f"{city.DOMAIN}/log/n1", str(DAYS)], check=True, timeout=120)
+    assert len(segments()) > 15
+    NODE.start()
+    NODE.city()
+
+
+def test_01_too_short_a_time_is_refused_with_the_remedy():
+    for exchanges, operations, says in ((1095, 184, "three years"), (1096, 183, "six months"), (1, 0, "1096")):
+        settings(exchanges, operations)
+        r = subprocess.run([city.SLUICED, "-c", os.path.join(NODE.dir, "sluice.yaml"), "--check"], capture_output=True, text=True, env=NODE.env)
+        assert r.returncode != 0 and says in r.stderr and "sluice.yaml:" in r.stderr, (exchanges, operations, r.stderr)
+    settings(0, 0)
+    look()
+    assert segments()[0] == 0 and not acts("audit.prune")  # for ever
+
+
+def test_02_a_hold_stops_it():
+    hold = NODE.json(AUDITOR, "audit", "hold", "add", "--reason", "court order 17")
+    assert hold["id"] == "h1" and hold["state"] == "held", hold
+    settings(1096, 184)
+    look()
+    look()
+    told = NODE.json(AUDITOR, "audit", "retention")
+    assert told["kept_by"] == "hold" and told["removable_segments"] == 0 and told["log_days"] >= DAYS - 3, told
+    assert segments()[0] == 0 and not acts("audit.prune")
+    for who in ("bureau/system", "bureau/security", "provider/pat"):
+        r = NODE.sluice(who, "audit", "hold", "release", "h1", "--reason", "mine", check=False)
+        assert r.returncode == 4, (who, r)
+        r = NODE.sluice(who, "audit", "hold", "add", "--reason", "mine", check=False)
+        assert r.returncode == 4, (who, r)
+    assert NODE.sluice(AUDITOR, "audit", "hold", "release", "h1", check=False).returncode == 2  # no reason
+    assert [a["object"] for a in acts("audit.hold")] == ["h1"] and acts("audit.hold")[0]["content"]["reason"] == "court order 17"
+
+
+def test_03_it_is_removed_on_record_and_what_remains_verifies():
+    before = NODE.records()
+    NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "case closed")
+    assert NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "again", check=False).returncode == 5
+    wait_for(lambda: (look(), segments()[0] > 0)[1], 30)
+    first = segments()[0]
+    said = acts("audit.prune")
+    assert len(said) == 1 and said[0]["content"]["before"] == first and said[0]["author"].endswith("/gateway/n1"), (first, said)
+    now = time.time()
+    for r in before[:first]:
+        age = now - time.mktime(time.strptime(r["at"][:19], "%Y-%m-%dT%H:%M:%S"))
+        assert r["kind"] == "segment" or age > 1095 * 86400, r
+    code, out = NODE.verify()
+    assert code == 0 and f"from {first} on" in out and "removed by retention" in out, out
+    rows = json.loads(NODE.sluice(AUDITOR, "-o", "json", "audit", "search", "--case", "old", "--oldest-first", "--limit", "1").stdout)
+    assert rows["first"] == first and rows["rows"][0]["index"] >= first, rows
+    data = NODE.sluice(AUDITOR, "audit", "export", "--proofs", "--case", "old").stdout
+    path = os.path.join(NODE.top, "old.ndjson")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(data)
+    r = NODE.run("audit", "verify-export", path, "--vkey", os.path.join(NODE.dir, "log", "log.vkey"), check=False)
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
+def test_04_a_front_cut_off_by_anybody_else_is_told():
+    copy = os.path.join(NODE.top, "copy")
+    shutil.copytree(os.path.join(NODE.dir, "log"), copy)
+    os.unlink(os.path.join(copy, f"{segments(copy)[0]:016d}.seg"))
+    code, out = NODE.verify(copy)
+    assert code == 7 and "missing" in out, out
+
+
+def test_05_it_survives_a_restart_and_a_kill():
+    first = segments()[0]
+    NODE.restart()
+    NODE.kill()
+    NODE.start()
+    assert segments()[0] == first and NODE.verify()[0] == 0
+    look()
+    look()
+    assert segments()[0] == first  # nothing further is old enough
+    assert NODE.json(AUDITOR, "audit", "retention")["kept_by"] in ("age", "last")
+
+
+def test_06_nobody_can_delete():
+    import http.client
+    for who in (AUDITOR, BUREAU, "bureau/system", "bureau/security", "bureau/audit"):
+        context = NODE.tls(who)
+        for method, path in (("DELETE", "/v1/audit/records"), ("DELETE", "/v1/audit/holds/h1"), ("POST", "/v1/audit/prune"), ("DELETE", "/v1/audit/retention"),
+                             ("PUT", "/v1/audit/retention"), ("DELETE", "/v1/audit/search")):
+            c = http.client.HTTPSConnection("127.0.0.1", NODE.control_port, timeout=30, context=context)
+            c.request(method, path, body=b"{}", headers={"Content-Type": "application/json"})
+            status = c.getresponse().status
+            c.close()
+            assert status in (403, 404, 405), (who, method, path, status)
+    for verb in ("delete", "prune", "remove"):
+        assert NODE.sluice("bureau/system", "audit", verb, check=False).returncode == 2
+
+
+def test_99_end():
+    NODE.__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    city.main(globals())
