@@ -203,7 +203,7 @@ const struct command cli_commands[] = {
     { "audit", "hold", "add|list|release [ID]", 1, 2, options_hold, run_audit_hold,
       { "Keep records from removal until the hold is released (auditor, bureau approver)",
         "在解除之前禁止清除记录（审计员、大数据局审批人）" },
-      { "audit hold add --from 2026-01-01 --reason 'court order 17'", "audit hold release h1 --reason 'case closed'" } },
+      { "audit hold add --from 2026-01-01 --reason \"court order 17\"", "audit hold release h1 --reason \"case closed\"" } },
     { "audit", "retention", "", 0, 0, NULL, run_audit_retention,
       { "How long records are kept, and what the gateway would remove by itself now", "记录留存期限，以及网关目前可自行清除的内容" },
       { "audit retention", "audit retention -o json" } },

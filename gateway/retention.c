@@ -99,12 +99,13 @@ static void decide(struct control *c)
     struct audit_prunable p;
     struct own_act o;
     struct json j;
+    uint64_t said = 0;
     enum err e;
 
     if (!own_begin(c, &o))
         return;
-    e = retention_plan(c, o.tx, &r, &p) && p.before > p.first ? ERR_OK : ERR_AGAIN;
-    if (e == ERR_AGAIN) { /* nothing may go: no act */
+    e = retention_plan(c, o.tx, &r, &p) ? audit_prune_noted(o.tx, INT64_MAX, &said) : ERR_AGAIN;
+    if (e != ERR_OK || p.before <= p.first || p.before <= said) { /* nothing may go, or an act says so already */
         sql_rollback(o.tx);
         c->in_tx = false;
         job_free(o.job);
@@ -134,17 +135,21 @@ static void mark_day(struct control *c, uint64_t size)
 }
 
 /* ---- removing what an act said ---- */
+/* What acts up to last_act said, if it may still go: a hold that came meanwhile, or longer settings, win. 0: nothing.
+ */
 static uint64_t noted(struct control *c, uint64_t last_act)
 {
+    struct audit_retention r;
+    struct audit_prunable p;
     struct sql_tx *tx;
     uint64_t before = 0;
+    bool may;
 
     if (sql_begin(c->sql, false, &tx, NULL) != ERR_OK)
         return 0;
-    if (audit_prune_noted(tx, last_act, &before) != ERR_OK)
-        before = 0;
+    may = audit_prune_noted(tx, last_act, &before) == ERR_OK && retention_plan(c, tx, &r, &p) && before <= p.before;
     sql_rollback(tx);
-    return before;
+    return may ? before : 0;
 }
 
 static void carry_out(struct control *c, uint64_t before)

@@ -1,14 +1,14 @@
 /* A log that is years old, for tests of retention: written through the log's own functions into the folder of a node
  * that has not run yet, with that node's key, so that its daemon takes it for its own.
  *
- *   sluice-aged NODE-FOLDER ORIGIN DAYS    two exchanges a day, up to yesterday */
+ *   sluice-aged NODE-FOLDER ORIGIN DAYS    four exchanges a day, up to yesterday */
 #include "audit/audit.h"
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { A_DAY = 2, SEGMENT = 100000, OUTSTANDING = 500 };
+enum { A_DAY = 4, SEGMENT = 100000, OUTSTANDING = 200 };
 static const int64_t day_ms = 86400000;
 
 static void die(const char *what)
@@ -73,11 +73,9 @@ int main(int argc, char **argv)
     snprintf(key, sizeof key, "%s/keys/log.key", argv[1]);
     if (ed25519_load(key, &signer, NULL) != ERR_OK)
         die("no key");
-    struct audit_config c = { .dir = dir,
-                              .origin = slice_of(argv[2]),
-                              .signer = ed25519_signer(signer),
-                              .epoch = 1,
-                              .segment_bytes = SEGMENT };
+    struct audit_config c = {
+        .dir = dir, .origin = slice_of(argv[2]), .signer = ed25519_signer(signer), .epoch = 1, .segment_bytes = SEGMENT
+    };
     if (audit_open(&c, &log, NULL) != ERR_OK || audit_queue_new(log, 1 << 20, on_done, &q) != ERR_OK ||
         audit_start(log) != ERR_OK)
         die("cannot open the log");
