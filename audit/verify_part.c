@@ -40,7 +40,8 @@ void verify_note_prune(struct verify *v, struct slice line)
 {
     struct slice verb, content;
     uint64_t before;
-    if ((v->has_cp && v->tree.size >= v->cp.size) || line.p[LOGLINE_KIND] != 'a' || !logline_field(line, "verb", &verb) || !slice_is(verb, "\"audit.prune\"") ||
+    if ((v->has_cp && v->tree.size >= v->cp.size) || line.p[LOGLINE_KIND] != 'a' ||
+        !logline_field(line, "verb", &verb) || !slice_is(verb, "\"audit.prune\"") ||
         !logline_field(line, "content", &content) || !logline_u64(content, "before", &before))
         return;
     if (before > v->pruned)

@@ -61,7 +61,7 @@ static void put_exchange(struct audit_queue *q, int64_t at, unsigned *out)
 
 int main(int argc, char **argv)
 {
-    char dir[4096], key[4096];
+    char dir[4096], key[4096], seal[4096];
     struct ed25519 *signer = NULL;
     struct audit_log *log = NULL;
     struct audit_queue *q = NULL;
@@ -73,6 +73,10 @@ int main(int argc, char **argv)
     snprintf(key, sizeof key, "%s/keys/log.key", argv[1]);
     if (ed25519_load(key, &signer, NULL) != ERR_OK)
         die("no key");
+    snprintf(seal, sizeof seal, "%s/keys/keeper.state", argv[1]); /* the keeper's memory begins before the log does */
+    struct signer s = ed25519_signer(signer);
+    if (audit_seal_create(seal, slice_of(argv[2]), &s, NULL) != ERR_OK)
+        die("cannot make the keeper's state");
     struct audit_config c = {
         .dir = dir, .origin = slice_of(argv[2]), .signer = ed25519_signer(signer), .epoch = 1, .segment_bytes = SEGMENT
     };
