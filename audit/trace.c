@@ -5,7 +5,8 @@
 #include "audit/entries.h"
 
 enum {
-    EARLY_MS = 2000,        /* clocks of several threads, a clock set back a little */
+    EARLY_MS = 100,         /* records of several threads stand in no order of milliseconds */
+    EARLIER_MS = 2000,      /* and a clock may be set back a little: looked at when nothing was found */
     LATE_MS = 120000,       /* a request may arrive slowly: its body has limits.body_time */
     CUT_BYTES = 1 << 20,    /* behind the outcome a cut is looked for */
     SCAN_BYTES = 256 << 20, /* in all */
@@ -78,18 +79,33 @@ static enum err scan_from(struct scan *s, const char *dir, uint64_t from)
     return e != ERR_OK ? e : s->t->lines.failed;
 }
 
+static enum err scan_since(struct scan *s, const char *dir, int64_t wall_ms)
+{
+    uint64_t from;
+    enum err e = entries_since(dir, wall_ms, &from);
+    return e == ERR_OK ? scan_from(s, dir, from) : e;
+}
+
+static enum err find_by_time(struct scan *s, const char *dir)
+{
+    int64_t began = trace_time(s->exchange);
+    s->last_at = began + LATE_MS;
+    if (began == 0)
+        return ERR_NOT_FOUND;
+    enum err e = scan_since(s, dir, began - EARLY_MS);
+    if (s->t->n > 0 || (e != ERR_OK && e != ERR_NOT_FOUND))
+        return e;
+    return scan_since(s, dir, began - EARLIER_MS);
+}
+
 static enum err find(struct scan *s, const char *dir, const struct audit_proof_ask *a)
 {
-    uint64_t from = a->intent;
-    int64_t began = trace_time(s->exchange);
-    enum err e = ERR_OK;
-    s->last_at = began + LATE_MS;
-    if (from == AUDIT_UNKNOWN)
-        e = began == 0 ? ERR_NOT_FOUND : entries_since(dir, began - EARLY_MS, &from);
-    if (e == ERR_OK && a->intent != AUDIT_UNKNOWN && a->outcome != AUDIT_UNKNOWN && from < s->size)
-        e = entries_each(dir, from, from + 1, take, s);
-    else if (e == ERR_OK)
-        return scan_from(s, dir, from);
+    s->last_at = INT64_MAX;
+    if (a->intent == AUDIT_UNKNOWN)
+        return find_by_time(s, dir);
+    if (a->outcome == AUDIT_UNKNOWN || a->intent >= s->size)
+        return scan_from(s, dir, a->intent);
+    enum err e = entries_each(dir, a->intent, a->intent + 1, take, s);
     return e == ERR_OK ? scan_from(s, dir, a->outcome) : e;
 }
 

@@ -322,6 +322,22 @@ def test_07_proofs():
     assert agree(whole, True) == ("answer", proof["records"][1]["index"])
 
 
+def test_07_what_the_page_says_to_do_by_hand():
+    with open(os.path.join(SOURCE, "docs", "EVIDENCE.md"), encoding="utf-8") as f:
+        by_hand = f.read().split("## By hand")[1].split("```")
+    here = os.path.join(W["node"].top, "by-hand")
+    os.makedirs(here)
+    write(os.path.join(here, "my.vkey"), W["vkey"].encode() + b"\n")
+    shutil.copy(W["kept"], os.path.join(here, "checkpoint"))
+    shutil.copy(os.path.join(W["node"].top, "a.proof"), here)
+    r = subprocess.run(["bash", "-ec", by_hand[1]], cwd=here, capture_output=True, text=True)
+    assert r.returncode == 0 and "Verified Successfully" in r.stdout, (r.stdout, r.stderr)
+    r = subprocess.run([sys.executable, "-c", by_hand[3]], cwd=here, capture_output=True, text=True)
+    assert r.stdout.strip() == "True", (r.stdout, r.stderr)
+    write(os.path.join(here, "checkpoint"), read(os.path.join(here, "checkpoint")).replace(b"\n", b"\nx", 1))
+    assert subprocess.run(["bash", "-ec", by_hand[1]], cwd=here, capture_output=True).returncode != 0
+
+
 def test_08_a_log_behind_a_listener():
     node = W["node"]
     node.start()
