@@ -79,8 +79,9 @@ struct audit_log {
     _Atomic int why;
     _Atomic uint64_t size, last_act, checkpoint_size, interrupted, commits, bytes;
     _Atomic int64_t checkpoint_at;
-    pthread_mutex_t note_lock; /* guards note */
-    struct buf note;
+    pthread_mutex_t note_lock; /* guards note and witnessed */
+    struct buf note, witnessed;
+    _Atomic uint64_t witnessed_size;
 };
 
 /* writer.c */

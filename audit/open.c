@@ -21,6 +21,7 @@ static struct audit_log *log_free(struct audit_log *l)
     buf_done(&l->batch.bytes);
     mem_free(l->batch.items);
     buf_done(&l->note);
+    buf_done(&l->witnessed);
     digest_free(l->digest);
     pthread_mutex_destroy(&l->note_lock);
     mem_free(l->dir);
@@ -53,6 +54,7 @@ static struct audit_log *log_new(const struct audit_config *c)
     l->digest = digest_new();
     l->batch.bytes = BUF_INIT(BATCH_CAP);
     l->note = BUF_INIT(NOTE_MAX);
+    l->witnessed = BUF_INIT(NOTE_MAX);
     if (l->dir == NULL || l->origin == NULL || l->digest == NULL)
         return log_free(l);
     return l;

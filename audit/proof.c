@@ -49,6 +49,20 @@ static bool is_fresh(const struct uuid *u)
     return ms > now - FRESH_MS && ms < now + FRESH_MS;
 }
 
+/* The checkpoint that witnesses have signed, where it covers all the records. */
+static enum err note_choose(struct making *m)
+{
+    uint64_t last = 0;
+    bool witnessed;
+    for (unsigned i = 0; i < m->trace.n; i++) {
+        if (m->trace.record[i].index > last)
+            last = m->trace.record[i].index;
+    }
+    buf_clear(&m->note);
+    enum err e = audit_checkpoint_for(m->l, last, &m->note, &witnessed);
+    return e == ERR_OK && note_read(buf_slice(&m->note), &m->cp) != ERR_OK ? ERR_CORRUPT : e;
+}
+
 static enum err making_find(struct making *m)
 {
     enum err e = audit_checkpoint(m->l, &m->note);
@@ -62,7 +76,7 @@ static enum err making_find(struct making *m)
         return e;
     if (!may_see(m))
         return ERR_NOT_FOUND;
-    return m->trace.begun && !m->trace.ended ? ERR_AGAIN : ERR_OK;
+    return m->trace.begun && !m->trace.ended ? ERR_AGAIN : note_choose(m);
 }
 
 static enum err put_tlog_proof(struct making *m, unsigned i, struct buf *out)

@@ -3,6 +3,7 @@
  * continues every earlier one that they signed. Part of audit.h. A witness's key is a vkey of type 0x04 (Ed25519,
  * cosignature/v1); the same key must never be a log's. Thread rule: plain data and pure functions; a struct
  * audit_observer belongs to one thread. */
+#include "base/core/core.h"
 #include "base/crypto/crypto.h"
 
 enum { AUDIT_NAME_MAX = 255, AUDIT_KEY_HASH = 4, AUDIT_WITNESSES_MAX = 16 };
@@ -19,3 +20,34 @@ enum err audit_witness_vkey(struct slice name, const uint8_t public_key[ED25519_
 size_t audit_cosigned(struct slice note, const struct audit_witness *w, size_t n);
 /* One witness: when it signed, in seconds since 1970. False: it did not. */
 bool audit_cosigned_by(struct slice note, const struct audit_witness *w, int64_t *ret_at);
+
+/* ---- being a witness ---- */
+/* What one witness has seen of the logs it knows. Durable: the last checkpoint of each log is on the disk before a
+ * cosignature of it leaves, in <dir>/<digest of the origin>.checkpoint. */
+struct audit_observer;
+enum { AUDIT_ORIGINS_MAX = 64, AUDIT_ADD_MAX = 16 << 10 };
+/* `logs`: vkeys of the n logs that it signs for, each of another origin. Locks the folder: ERR_BUSY. */
+enum err audit_observer_open(const char *dir, struct slice name, const struct signer *key, const struct slice *logs,
+                             size_t n, struct audit_observer **ret, struct diags *d) MUST_CHECK;
+struct audit_observer *audit_observer_close(struct audit_observer *o);
+/* One add-checkpoint request, at now_s (seconds since 1970): the HTTP status, and the answer's body in `out` (cleared
+ * first). *type: its media type. Total: any bytes give a status. *bad (may be NULL): a checkpoint that the log signed
+ * does not continue what was seen: the log has misbehaved; it is kept beside the state as .conflict. */
+int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_s, struct buf *out, const char **type,
+                       bool *bad);
+
+/* ---- the log's side ---- */
+struct audit_log;
+/* The newest checkpoint that the quorum has signed, as a note with their lines: kept in <dir>/checkpoint.witnessed, and
+ * durable on ERR_OK. The caller has counted. One caller at a time; nothing happens for one that is older than what is
+ * there. */
+enum err audit_witnessed_set(struct audit_log *l, struct slice note) MUST_CHECK;
+/* Appends that checkpoint; ERR_NOT_FOUND: there is none yet. Any thread. */
+enum err audit_witnessed(const struct audit_log *l, struct buf *out) MUST_CHECK;
+/* Appends the checkpoint by which entry `index` should be shown: the newest with the quorum that covers it, else the
+ * newest, which is pending (*witnessed false). Any thread. */
+enum err audit_checkpoint_for(const struct audit_log *l, uint64_t index, struct buf *out, bool *witnessed) MUST_CHECK;
+/* The body of an add-checkpoint request: `note` (of this log) and the proof from `old`, a size that the witness has
+ * seen. Reads files: not on an event loop that others need. ERR_CORRUPT: the files do not prove it; ERR_INVALID: `old`
+ * is larger. */
+enum err audit_add_checkpoint(const struct audit_log *l, uint64_t old, struct slice note, struct buf *out) MUST_CHECK;

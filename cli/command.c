@@ -184,6 +184,10 @@ static int word_read(struct cli *c, const char *word)
 {
     if (c->noun == NULL)
         return noun_read(c, word);
+    if (c->command != NULL && c->command->verb == NULL && c->n_args == 0 && command_find(c->noun, word) != NULL) {
+        c->command = command_find(c->noun, word); /* a noun that is a command may have verbs besides */
+        return CLI_OK;
+    }
     if (c->command == NULL) {
         c->command = command_find(c->noun, word);
         if (c->command == NULL) {

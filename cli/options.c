@@ -282,6 +282,27 @@ const struct option options_verify[] = {
       { "with a URL: keep the copy that was fetched there", "核验网址时：保留所取副本的目录" } },
     END,
 };
+const struct option options_witness[] = {
+    { "dir", 0, "DIR", NULL, OPT_REQUIRED, { "its key and what it has seen", "见证密钥与已见检查点所在目录" } },
+    { "log",
+      0,
+      "KEY|FILE",
+      NULL,
+      OPT_REQUIRED | OPT_MANY,
+      { "public key of a log that it signs for (log.vkey)", "所见证日志的公钥（log.vkey）" } },
+    { "listen", 0, "ADDRESS:PORT", NULL, 0, { "else 127.0.0.1:8444", "默认 127.0.0.1:8444" } },
+    END,
+};
+const struct option options_witness_init[] = {
+    { "dir", 0, "DIR", NULL, OPT_REQUIRED, { "where", "存放目录" } },
+    { "name",
+      0,
+      "NAME",
+      NULL,
+      OPT_REQUIRED,
+      { "as it will sign: audit.city.example/w1", "署名，如 audit.city.example/w1" } },
+    END,
+};
 const struct option options_proof[] = {
     { "vkey", 0, "KEY|FILE", NULL, 0, { "the log's public key as you keep it", "您保存的日志公钥" } },
     { "answer",

@@ -26,6 +26,8 @@ int run_audit_proof(struct cli *c);
 int run_exchange_get(struct cli *c);
 int run_exchange_post(struct cli *c);
 int run_init(struct cli *c);
+int run_witness(struct cli *c);
+int run_witness_init(struct cli *c);
 int run_status(struct cli *c);
 int run_me(struct cli *c);
 
