@@ -102,3 +102,9 @@ size_t audit_cosigned(struct slice note, const struct audit_witness *w, size_t n
         count += !seen_before(w, i) && note_cosigned_by(&c, &w[i], &at);
     return count;
 }
+
+uint64_t audit_note_size(struct slice note)
+{
+    struct note_checkpoint c;
+    return note_read(note, &c) == ERR_OK ? c.size : 0;
+}

@@ -18,6 +18,7 @@ enum err audit_witness_vkey(struct slice name, const uint8_t public_key[ED25519_
 /* How many of the n witnesses have signed this checkpoint note, each counted once; the log's own line is not looked at.
  * A proof is valid when this is at least the quorum, else pending. Anything that is no checkpoint: 0. */
 size_t audit_cosigned(struct slice note, const struct audit_witness *w, size_t n);
+uint64_t audit_note_size(struct slice note); /* of a checkpoint note; nothing is verified; 0: it is none */
 /* One witness: when it signed, in seconds since 1970. False: it did not. */
 bool audit_cosigned_by(struct slice note, const struct audit_witness *w, int64_t *ret_at);
 

@@ -176,6 +176,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->ca = cfg->ca;
     c->keeper = cfg->keeper;
     c->gate = cfg->gate;
+    c->witnesses = cfg->witnesses;
     c->settings_path = cfg->settings_path;
     c->settings = cfg->settings;
     c->log = cfg->log;

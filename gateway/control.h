@@ -13,6 +13,7 @@
 struct control;
 struct gate;
 struct keeper;
+struct witnesses;
 struct worker;
 
 /* ---- life: what main does ---- */
@@ -24,6 +25,7 @@ struct control_config {
     struct certs_ca *ca;             /* taken, also on failure; NULL: the authority is not on this node */
     struct keeper *keeper;           /* bor: holds the keys; NULL: nobody need be watched */
     struct gate *gate;               /* bor: for the life of the process */
+    struct witnesses *witnesses;     /* bor; NULL: none are named */
 };
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold
  * yet (durable on return) and loads the first snapshot. */

@@ -6,6 +6,7 @@
 #include "gateway/keeper.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
+#include "gateway/witnesses.h"
 #include "gateway/worker.h"
 
 enum { CONTROL_BODY_CAP = 16 << 20, CONTROL_ANSWER_CAP = 64 << 20, CONTROL_WORKERS_MAX = 256, DONE_BATCH = 256 };
@@ -35,9 +36,10 @@ struct control {
     struct audit_queue *queue;
     struct watch *queue_watch, *signal_watch, *keeper_watch;
     int signal_fd, control_fd, operations_fd;
-    struct certs_ca *ca;   /* own */
-    struct keeper *keeper; /* bor; NULL: none is watched */
-    struct gate *gate;     /* bor */
+    struct certs_ca *ca;         /* own */
+    struct keeper *keeper;       /* bor; NULL: none is watched */
+    struct gate *gate;           /* bor */
+    struct witnesses *witnesses; /* bor; NULL: none are named */
     struct connector_world world;
     char secrets_dir[4200], state_dir[4096];
     struct snapshot *snapshot; /* ref: the newest */

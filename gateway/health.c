@@ -46,6 +46,43 @@ static void check_keeper(struct control *c, struct health *h)
         say(h, true, "the keys are held apart, and sign", "密钥单独保管，可签名");
 }
 
+/* Each witness with its state, cut where the text ends. */
+static void put_witnesses(const struct witnesses_status *s, enum lang lang, char *to, size_t room)
+{
+    static const char *const words[][2] = { [WITNESS_NEW] = { "not asked yet", "尚未请求" },
+                                            [WITNESS_SIGNS] = { "signs", "正常" },
+                                            [WITNESS_UNREACHABLE] = { "unreachable", "无法连接" },
+                                            [WITNESS_REFUSES] = { "refuses", "拒绝" } };
+    size_t at = strlen(to);
+
+    for (size_t i = 0; i < s->n && at + 64 < room; i++) { /* whole or not at all: a text is UTF-8 */
+        snprintf(to + at, room - at, "%s%.40s: %s", i ? ", " : " ", s->at[i].name, words[s->at[i].state][lang]);
+        at = strlen(to);
+    }
+}
+
+/* Lateness that stops exchanges makes the node unfit; else it is said, and the node serves. */
+static void check_witnesses(struct control *c, struct health *h)
+{
+    struct witnesses_status s;
+
+    if (c->witnesses == NULL) {
+        say(h, true, "none are named: nobody outside would see a rewritten log",
+            "未指定见证：日志若被改写，外部无从察觉");
+        return;
+    }
+    witnesses_status(c->witnesses, &s);
+    h->ok = !(s.late && s.stops);
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%s%llu of %zu must sign; %llu records signed;",
+             s.late ? s.stops ? "LATE, exchanges are stopped; " : "LATE; " : "", (unsigned long long)s.quorum, s.n,
+             (unsigned long long)s.size);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%s需 %llu/%zu 联署；已见证 %llu 条记录；",
+             s.late ? s.stops ? "逾期，已停止交换；" : "逾期；" : "", (unsigned long long)s.quorum, s.n,
+             (unsigned long long)s.size);
+    put_witnesses(&s, LANG_EN, h->text[LANG_EN], sizeof h->text[LANG_EN]);
+    put_witnesses(&s, LANG_ZH, h->text[LANG_ZH], sizeof h->text[LANG_ZH]);
+}
+
 static void check_disk(const char *dir, struct health *h)
 {
     uint64_t free = control_disk_free(dir);
@@ -119,10 +156,9 @@ static const struct check_row {
     const char *name;
     void (*check)(struct control *c, struct health *h);
 } rows[] = {
-    { "serving", check_serving },         { "evidence", check_evidence },
-    { "keeper", check_keeper },           { "evidence-disk", check_log_disk },
-    { "state-disk", check_state_disk },   { "revocation-list", check_crl },
-    { "certificate", check_certificate }, { "acts", check_acts },
+    { "serving", check_serving },     { "evidence", check_evidence },       { "keeper", check_keeper },
+    { "witnesses", check_witnesses }, { "evidence-disk", check_log_disk },  { "state-disk", check_state_disk },
+    { "revocation-list", check_crl }, { "certificate", check_certificate }, { "acts", check_acts },
     { "memory", check_memory },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");

@@ -3,6 +3,7 @@
 #include "gateway/control.h"
 #include "gateway/log_reader.h"
 #include "gateway/start.h"
+#include "gateway/witnesses.h"
 #include "gateway/worker.h"
 
 #include <getopt.h>
@@ -110,6 +111,7 @@ struct daemon {
     struct log_reader *reader;
     struct keeper *keeper;
     struct gate gate;
+    struct witnesses *witnesses;
     struct control *control;
     struct tls_sessions *sessions;
     struct worker *workers[WORKERS_MAX];
@@ -150,6 +152,9 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
     if (e == ERR_OK && (c.reader = m->reader = log_reader_new()) == NULL)
         e = ERR_NOMEM;
     if (e == ERR_OK)
+        e = witnesses_start(m->settings, m->log, &m->gate, &m->witnesses, d);
+    c.witnesses = m->witnesses;
+    if (e == ERR_OK)
         e = start_authority(m->settings, m->keeper, &c.ca, d);
     c.log = m->log;
     c.keeper = m->keeper;
@@ -182,6 +187,7 @@ static void stop(struct daemon *m)
     for (unsigned i = 0; i < m->listening; i++)
         if (m->fds[i] >= 0)
             close(m->fds[i]);
+    m->witnesses = witnesses_stop(m->witnesses);
     m->log = audit_close(m->log);
     m->keeper = keeper_stop(m->keeper); /* the log's last checkpoint is signed */
 }

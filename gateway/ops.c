@@ -138,6 +138,27 @@ static void put_evidence(struct buf *out, struct control *c)
         control_disk_free(audit_dir(c->log)));
 }
 
+static void put_witnesses(struct buf *out, struct control *c)
+{
+    struct witnesses_status s = { 0 };
+    unsigned signing = 0;
+
+    one(out, "sluice_keeper_signs", "gauge", "1 while the keeper signs checkpoints.",
+        c->keeper == NULL || keeper_state(c->keeper) == KEEPER_SIGNS);
+    if (c->witnesses == NULL)
+        return;
+    witnesses_status(c->witnesses, &s);
+    for (size_t i = 0; i < s.n; i++)
+        signing += s.at[i].state == WITNESS_SIGNS;
+    one(out, "sluice_witnesses", "gauge", "Witnesses that the settings name.", s.n);
+    one(out, "sluice_witnesses_signing", "gauge", "Witnesses whose last answer was a signature.", signing);
+    one(out, "sluice_witnesses_quorum", "gauge", "Signatures that make a proof valid.", s.quorum);
+    one(out, "sluice_witnesses_late", "gauge", "1 while the quorum is later than its bound.", s.late);
+    one(out, "sluice_evidence_witnessed_size", "gauge", "Records under the newest checkpoint with the quorum.", s.size);
+    one(out, "sluice_evidence_unwitnessed_seconds", "gauge", "Since when records are without the quorum.",
+        (uint64_t)(s.behind_ms / 1000));
+}
+
 static void put_node(struct buf *out, struct control *c)
 {
     static const char *const classes[] = { "other", "1xx", "2xx", "3xx", "4xx", "5xx" };
@@ -174,6 +195,7 @@ static void metrics(struct control *c, struct slice query, struct http_reply *r,
     put_sessions(out, c);
     put_process(out, c);
     put_evidence(out, c);
+    put_witnesses(out, c);
     put_node(out, c);
 }
 

@@ -57,6 +57,7 @@ static const struct doc_key state_keys[] = {
       .help = { "folder of state.db, keys, secrets and ca", "state.db、keys、secrets、ca 所在目录" } },
     { .name = NULL },
 };
+static const char *const lateness[] = { [WITNESS_WARN] = "warn", [WITNESS_STOP] = "stop", NULL };
 static const struct doc_key evidence_keys[] = {
     { "dir", DOC_K_STR, AT(evidence.dir), 1, 1024, .flags = PATH, .otherwise = "log",
       .help = { "folder of the evidence log", "存证日志目录" } },
@@ -73,6 +74,16 @@ static const struct doc_key evidence_keys[] = {
     { "retain_operations", DOC_K_U64, AT(evidence.retain_operations), 0, 36500, .otherwise = "0",
       .help = { "days that acts, counts and gaps are kept, at least 184 (six months); 0: for ever",
                 "治理行为、计数与缺口记录的留存天数，至少 184（六个月）；0 表示永久" } },
+    { "witnesses", DOC_K_LIST, AT(evidence.witnesses), .flags = DOC_STATIC,
+      .help = { "other operators who co-sign checkpoints: a list of {key, url, ca}",
+                "为检查点联署的其他运营方：{key, url, ca} 列表" } },
+    { "quorum", DOC_K_U64, AT(evidence.quorum), 0, SETTINGS_WITNESSES, .flags = DOC_STATIC, .otherwise = "0",
+      .help = { "co-signatures that make a proof valid; 0: of all witnesses", "使证明有效的联署数；0 表示全部见证" } },
+    { "witness_late", DOC_K_ENUM, AT(evidence.witness_late), .words = lateness, .flags = DOC_STATIC,
+      .otherwise = "warn",
+      .help = { "when the quorum is late: warn, or stop exchanges", "见证逾期时：warn 告警，stop 停止交换" } },
+    { "witness_bound", DOC_K_DURATION, AT(evidence.witness_bound_ms), 5000, 86400000, .flags = DOC_STATIC,
+      .otherwise = "60s", .help = { "it is late after this", "超过该时间即为逾期" } },
     { .name = NULL },
 };
 static const struct doc_key limits_keys[] = {
@@ -191,7 +202,7 @@ static enum err bind_all(const struct doc *root, struct settings *s, struct diag
     return e;
 }
 
-static enum err absolute(struct settings *s, struct slice folder, struct slice *path)
+enum err settings_path(struct settings *s, struct slice folder, struct slice *path)
 {
     char *text;
 
@@ -211,7 +222,7 @@ static enum err place_paths(struct settings *s, struct slice folder)
     for (size_t i = 0; i < SECTIONS; i++)
         for (const struct doc_key *k = sections[i].keys; k->name; k++) {
             struct slice *at = (struct slice *)(void *)((char *)s + k->offset);
-            enum err e = k->flags & SETTING_PATH ? absolute(s, folder, at) : ERR_OK;
+            enum err e = k->flags & SETTING_PATH ? settings_path(s, folder, at) : ERR_OK;
             char *text = e == ERR_OK && k->flags & SETTING_PATH ? arena_str(&s->arena, *at) : NULL;
             if (k->flags & SETTING_PATH) {
                 if (text == NULL)
@@ -252,9 +263,9 @@ static enum err read_anchor(struct settings *s, const struct doc *node, struct s
         e = diag_add(d, ERR_INVALID, node->line, node->col, "name a crl, or say no_crl: true",
                      "请给出 crl，或注明 no_crl: true");
     if (e == ERR_OK)
-        e = absolute(s, folder, &row.ca);
+        e = settings_path(s, folder, &row.ca);
     if (e == ERR_OK)
-        e = absolute(s, folder, &row.crl);
+        e = settings_path(s, folder, &row.crl);
     for (size_t i = 0; i < row.departments.n; i++)
         buf_printf(&list, "%s%.*s", i ? "," : "", SLICE_ARG(row.departments.at[i]));
     if (e == ERR_OK)
@@ -401,6 +412,8 @@ static enum err read_tree(struct settings *s, struct slice text, struct slice fo
     e2 = place_paths(s, folder);
     e = e == ERR_OK ? e2 : e;
     e2 = read_anchors(s, folder, d);
+    e = e == ERR_OK ? e2 : e;
+    e2 = settings_witnesses_read(s, folder, d);
     return e == ERR_OK ? e2 : e;
 }
 
@@ -476,7 +489,7 @@ static void put_value(struct buf *out, const struct settings *s, const struct do
         buf_put_u64(out, *(const uint64_t *)at);
         break;
     default:
-        buf_printf(out, "%zu", s->tls.n_anchors);
+        buf_printf(out, "%zu", k->offset == AT(tls.anchors) ? s->tls.n_anchors : s->evidence.n_witnesses);
     }
 }
 
@@ -505,7 +518,7 @@ static bool same(const struct settings *a, const struct settings *b, const struc
     eq = x.failed == ERR_OK && y.failed == ERR_OK && slice_eq(buf_slice(&x), buf_slice(&y));
     buf_done(&x);
     buf_done(&y);
-    return eq;
+    return eq && (k->offset != AT(evidence.witnesses) || settings_witnesses_same(a, b));
 }
 
 enum err settings_may_reload(const struct settings *now, const struct settings *next, struct diags *d)

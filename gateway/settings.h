@@ -7,6 +7,14 @@ struct settings_anchor {                       /* a further trust anchor: vouche
     struct slice ca, crl, domain, departments; /* departments joined by ','; empty: all */
     bool no_crl;
 };
+struct settings_witness {
+    struct slice key;  /* its vkey, as written */
+    struct slice host; /* "host:port" of its URL */
+    struct slice path; /* of its URL, without a '/' at the end: may be empty */
+    struct slice ca;   /* file of the authority of its certificate */
+    bool tls;
+};
+enum { SETTINGS_WITNESSES = 16, WITNESS_WARN = 0, WITNESS_STOP = 1 };
 enum { SETTINGS_SECTIONS = 6 };
 struct settings {
     struct arena arena;                           /* own: all text */
@@ -35,6 +43,12 @@ struct settings {
         struct slice dir;
         uint64_t segment_bytes, reserve_bytes, queue_bytes;
         uint64_t retain_exchanges, retain_operations; /* days; 0: for ever */
+        const struct doc *witnesses; /* as written */
+        const struct settings_witness *witness;
+        size_t n_witnesses;
+        uint64_t quorum; /* of them; in the file 0 is all */
+        int witness_late;
+        int64_t witness_bound_ms;
     } evidence;
     struct limit_settings {
         uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, strangers_source,
@@ -56,3 +70,8 @@ enum err settings_may_reload(const struct settings *now, const struct settings *
 /* The file that `sluice init` writes. */
 void settings_write(struct slice node, struct slice trust_domain, const char *dir, unsigned data_port,
                     unsigned control_port, unsigned operations_port, struct buf *out);
+/* settings_witness.c: the list evidence.witnesses, for settings.c only. */
+enum err settings_witnesses_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
+bool settings_witnesses_same(const struct settings *a, const struct settings *b);
+/* A relative path becomes one below the file's folder. */
+enum err settings_path(struct settings *s, struct slice folder, struct slice *path) MUST_CHECK;

@@ -1,0 +1,203 @@
+"""Witnesses: real `sluice witness` daemons co-sign the gateway's checkpoints; a proof is shown by a checkpoint with the quorum; a log that was forked
+with the very keys is caught; witnesses that are late are said to be, and stop exchanges where the settings say so."""
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import city
+from city import Node, Provider, json_resource, PERSON, wait_for
+
+
+class Witness:
+    """A `sluice witness` in a folder of its own."""
+
+    def __init__(self, top, name, *logs):
+        self.dir, self.name, self.logs, self.port, self.process = os.path.join(top, name), name, logs, 0, None
+        r = subprocess.run([city.SLUICE, "witness", "init", "--dir", self.dir, "--name", name], capture_output=True, text=True, timeout=30)
+        assert r.returncode == 0, r
+        self.vkey = r.stdout.strip()
+
+    def start(self):
+        args = [city.SLUICE, "witness", "--dir", self.dir, "--listen", f"127.0.0.1:{self.port}", "--lang", "en"]
+        self.process = subprocess.Popen(args + sum((["--log", k] for k in self.logs), []), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert "serves on port" in line, line + self.process.stderr.read()
+        self.port = int(re.search(r"port (\d+)", line)[1])
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process.stdout.close()
+            self.process.stderr.close()
+        self.process = None
+
+    def add(self, body):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.port}/add-checkpoint", body.encode(), method="POST"), timeout=10) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+
+
+def settings(witnesses, more=""):
+    rows = "".join(f"    - {{key: '{w.vkey}', url: 'http://127.0.0.1:{w.port}'}}\n" for w in witnesses)
+    return f"evidence:\n  witnesses:\n{rows}{more}"
+
+
+def city_of(node):
+    node.city()
+    provider = Provider()
+    node.publish(json_resource(provider.port), "provider/people")
+    node.grant("provider/people", "name", purposes="check")
+
+
+def operations(node, path):
+    try:
+        with urllib.request.urlopen(f"http://{node.operations}{path}", timeout=10) as r:
+            return r.status, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def metric(node, name):
+    return int(re.search(rf"^{name} (\d+)$", operations(node, "/metrics")[1], re.M)[1])
+
+
+def log_key(node):
+    with open(f"{node.dir}/keys/log.vkey") as f:
+        return f.read().strip()
+
+
+def with_witnesses(n, more=""):
+    """A node whose settings name n witnesses that run."""
+    node = Node()
+    node.__enter__()
+    witnesses = [Witness(node.top, f"w{i + 1}.example", log_key(node)).start() for i in range(n)]
+    node.stop()
+    with open(f"{node.dir}/sluice.yaml", "a", encoding="utf-8") as f:
+        f.write("\n" + settings(witnesses, more))
+    node.start()
+    return node, witnesses
+
+
+def end(node, witnesses):
+    for w in witnesses:
+        w.stop()
+    node.__exit__(None, None, None)
+
+
+def signers(note):
+    return [line.split()[1] for line in note.split("\n\n", 1)[1].strip().split("\n")]
+
+
+def test_01_checkpoints_are_cosigned_and_proofs_shown_by_them():
+    node, witnesses = with_witnesses(2, "  quorum: 2\n")
+    try:
+        city_of(node)
+        status, head, _ = node.ask("provider/people", {"id_no": PERSON})
+        assert status == 200
+        size = int(open(f"{node.dir}/log/checkpoint").read().split("\n")[1])
+        wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") > size)
+        note = open(f"{node.dir}/log/checkpoint.witnessed", encoding="utf-8").read()
+        assert signers(note) == ["test.example/log/n1", "w1.example", "w2.example"] or set(signers(note)[1:]) == {"w1.example", "w2.example"}, note
+        exchange = head["Sluice-Exchange"]
+        saved = os.path.join(node.top, "one.proof")
+        node.sluice("consumer/app", "--data-server", f"https://{node.data}", "audit", "proof", exchange, "--out", saved, "--vkey", log_key(node))
+        shown = json.load(open(saved, encoding="utf-8"))["records"][0]["proof"]
+        assert "w1.example" in shown and "w2.example" in shown, shown
+        status, text = operations(node, "/readyz?verbose")
+        assert status == 200 and "w1.example: signs, w2.example: signs" in text, text
+        node.stop()
+        assert node.verify()[0] == 0
+    finally:
+        end(node, witnesses)
+
+
+def test_02_a_forked_log_is_caught():
+    node, witnesses = with_witnesses(1)
+    try:
+        city_of(node)
+        node.ask("provider/people", {"id_no": PERSON})
+        node.stop()
+        before = os.path.join(node.top, "before")  # the operator keeps everything, the keys and the keeper's memory too
+        shutil.copytree(node.dir, before)
+        node.start()
+        for _ in range(3):
+            assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+        size = len(node.records())
+        wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
+        node.stop()
+        shutil.rmtree(node.dir)
+        shutil.move(before, node.dir)  # and puts it back: the three exchanges never were
+        node.start()
+        for _ in range(12):
+            assert node.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
+        wait_for(lambda: "w1.example: refuses" in operations(node, "/readyz?verbose")[1])
+        witnessed = metric(node, "sluice_evidence_witnessed_size")
+        time.sleep(1.5)
+        assert metric(node, "sluice_evidence_witnessed_size") == witnessed < size
+        wait_for(lambda: any(f.endswith(".conflict") for f in os.listdir(witnesses[0].dir)))
+        node.stop()
+        assert node.verify()[0] == 0, "by itself the forked log verifies: only the witness tells"
+    finally:
+        end(node, witnesses)
+
+
+def test_03_late_witnesses_stop_exchanges_when_the_settings_say_so():
+    node, witnesses = with_witnesses(2, "  quorum: 1\n  witness_late: stop\n  witness_bound: 5s\n")
+    try:
+        city_of(node)
+        witnesses[0].stop()
+        size = len(node.records())
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+        wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") > size)  # one of two is the quorum
+        witnesses[1].stop()
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200  # not late yet
+        wait_for(lambda: operations(node, "/readyz")[0] == 503, 30)
+        assert node.reason("provider/people", {"id_no": PERSON}) == (503, "witness-late")
+        assert node.records()[-1]["reason"] == "witness-late"
+        assert "LATE, exchanges are stopped" in operations(node, "/readyz?verbose")[1]
+        witnesses[1].start()
+        wait_for(lambda: operations(node, "/readyz")[0] == 200, 60)
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+    finally:
+        end(node, witnesses)
+
+
+def test_04_a_witness_is_hard_to_confuse():
+    with Node() as node:
+        w = Witness(node.top, "w1.example", log_key(node)).start()
+        try:
+            note = open(f"{node.dir}/log/checkpoint", encoding="utf-8").read()
+            assert w.add("nonsense")[0] == 400
+            assert w.add("old 0\n\n" + note.replace("test.example", "other.example"))[0] == 404
+            assert w.add("old 0\n\n" + note.replace("\n" + note.split("\n")[1] + "\n", "\n7\n", 1))[0] == 403
+            assert w.add("old 5\n\n" + note)[0] in (400, 409)
+            assert w.add("x" * 20000)[0] == 413
+            status, line = w.add("old 0\n\n" + note)
+            assert status == 200 and line.startswith("— w1.example "), line
+            raw = base64.b64decode(line.split()[2])
+            assert len(raw) == 4 + 8 + 64 and abs(int.from_bytes(raw[4:12], "big") - time.time()) < 60
+            assert w.add("old 0\n\n" + note) == (409, note.split("\n")[1] + "\n")
+            w.stop()
+            w.start()
+            assert w.add("old 0\n\n" + note) == (409, note.split("\n")[1] + "\n"), "it forgot over a restart"
+            other = subprocess.run([city.SLUICE, "witness", "--dir", w.dir, "--listen", "127.0.0.1:0", "--log", log_key(node)], capture_output=True, timeout=20)
+            assert other.returncode != 0, "two witnesses in one folder"
+        finally:
+            w.stop()
+        plain = subprocess.run([city.SLUICE, "witness", "--dir", w.dir, "--listen", "0.0.0.0:0", "--log", log_key(node), "--lang", "en"],
+                               capture_output=True, text=True, timeout=20)
+        assert plain.returncode != 0 and "TLS" in plain.stderr, plain
+
+
+if __name__ == "__main__":
+    city.main(globals())
