@@ -43,7 +43,7 @@ struct settings {
         struct slice dir;
         uint64_t segment_bytes, reserve_bytes, queue_bytes;
         uint64_t retain_exchanges, retain_operations; /* days; 0: for ever */
-        const struct doc *witnesses; /* as written */
+        const struct doc *witnesses;                  /* as written */
         const struct settings_witness *witness;
         size_t n_witnesses;
         uint64_t quorum; /* of them; in the file 0 is all */

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include "gateway/settings.h"
 
-#define BASE "node: n1\ntrust_domain: city.example\n"
+#define WITNESS "audit.example/w1+da003383+BB4ADzryLTjOnlT2ps5+1gGg7OFNoODmw1i0oLoZfnja"
+#define BASE    "node: n1\ntrust_domain: city.example\n"
 
 struct bench {
     char dir[64];
@@ -88,6 +89,14 @@ static void faults_have_places(void **state)
         { BASE "evidence: {segment_bytes: 1k}\n", 3, "segment_bytes" },
         { BASE "tls: {anchors: [{ca: a.pem, domain: other.example}]}\n", 3, "crl" },
         { BASE "listen: []\n", 3, "listen" },
+        { BASE "evidence: {quorum: 1}\n", 0, "quorum" },
+        { BASE "evidence: {witness_late: maybe}\n", 3, "witness_late" },
+        { BASE "evidence: {witnesses: [{key: k, url: 'http://127.0.0.1:1'}]}\n", 3, "witness.vkey" },
+        { BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'ftp://127.0.0.1:1'}]}\n", 3, "'url'" },
+        { BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'http://10.0.0.1:1'}]}\n", 3, "plain http" },
+        { BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'https://w.example'}]}\n", 3, "'ca'" },
+        { BASE "evidence: {witnesses: [{url: 'https://w.example'}]}\n", 3, "key" },
+        { BASE "evidence: {quorum: 2, witnesses: [{key: '" WITNESS "', url: 'http://127.0.0.1:1'}]}\n", 3, "quorum" },
         { BASE "--- \nnode: n2\n", 1, "one YAML" },
     };
     struct bench *b = *state;
@@ -125,6 +134,43 @@ static void anchors_are_read(void **state)
     assert_string_equal(s.tls.anchor[0].crl.p, "/p.crl");
     assert_string_equal(s.tls.anchor[0].departments.p, "a,b");
     assert_true(s.tls.anchor[1].no_crl);
+    settings_done(&s);
+}
+
+static void witnesses_are_read(void **state)
+{
+    struct bench *b = *state;
+    struct settings s, next;
+    static const char one[] = BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'http://127.0.0.1:8444/a/'}]}\n";
+
+    assert_int_equal(read_text(b, BASE, &s), ERR_OK);
+    assert_int_equal(s.evidence.n_witnesses, 0);
+    assert_int_equal(s.evidence.quorum, 0);
+    settings_done(&s);
+    assert_int_equal(read_text(b,
+                               BASE "evidence: {witness_late: stop, quorum: 1, witnesses: [{key: '" WITNESS
+                                    "', url: 'https://w.example:8444', ca: w.pem}, {key: '" WITNESS
+                                    "', url: 'http://[::1]:80'}]}\n",
+                               &s),
+                     ERR_OK);
+    assert_int_equal(s.evidence.n_witnesses, 2);
+    assert_int_equal(s.evidence.quorum, 1);
+    assert_int_equal(s.evidence.witness_late, WITNESS_STOP);
+    assert_true(s.evidence.witness[0].tls && slice_is(s.evidence.witness[0].host, "w.example:8444"));
+    assert_int_equal(s.evidence.witness[0].ca.p[0], '/');
+    assert_true(!s.evidence.witness[1].tls && slice_is(s.evidence.witness[1].host, "[::1]:80"));
+    settings_done(&s);
+    assert_int_equal(read_text(b, one, &s), ERR_OK);
+    assert_int_equal(s.evidence.quorum, 1); /* all of them */
+    assert_true(slice_is(s.evidence.witness[0].path, "/a"));
+    assert_int_equal(
+        read_text(b, BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'http://127.0.0.1:8445/a'}]}\n", &next),
+        ERR_OK);
+    assert_int_equal(settings_may_reload(&s, &next, &b->d), ERR_CONFLICT);
+    settings_done(&next);
+    assert_int_equal(read_text(b, one, &next), ERR_OK);
+    assert_int_equal(settings_may_reload(&s, &next, &b->d), ERR_OK);
+    settings_done(&next);
     settings_done(&s);
 }
 
@@ -194,9 +240,9 @@ static void addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(defaults_and_paths), BENCH_TEST(faults_have_places),       BENCH_TEST(all_faults_at_once),
-        BENCH_TEST(anchors_are_read),   BENCH_TEST(a_reload_may_change_some), BENCH_TEST(what_is_written_is_read),
-        cmocka_unit_test(addresses),
+        BENCH_TEST(defaults_and_paths),      BENCH_TEST(faults_have_places),       BENCH_TEST(all_faults_at_once),
+        BENCH_TEST(anchors_are_read),        BENCH_TEST(a_reload_may_change_some), BENCH_TEST(witnesses_are_read),
+        BENCH_TEST(what_is_written_is_read), cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
