@@ -302,16 +302,6 @@ static void index_locks(struct audit_index *x)
     pthread_condattr_destroy(&a);
 }
 
-static enum err index_folder(const struct audit_index *x, struct diags *d)
-{
-    struct arena a;
-    arena_init(&a, 2 * PATH_MAX);
-    char *path = path_join(&a, x->dir, "index");
-    enum err e = path == NULL ? ERR_NOMEM : dir_make(path, 0700, d);
-    arena_done(&a);
-    return e;
-}
-
 enum err audit_index_open(const char *dir, const struct audit_log *log, struct audit_index **ret, struct diags *d)
 {
     struct audit_index *x = mem_zalloc(sizeof *x);
@@ -322,8 +312,6 @@ enum err audit_index_open(const char *dir, const struct audit_log *log, struct a
     x->discard_from = x->failed = UINT64_MAX;
     x->dir = mem_dup(slice_of(dir));
     enum err e = x->dir == NULL ? ERR_NOMEM : draft_init(&x->draft);
-    if (e == ERR_OK)
-        e = index_folder(x, d);
     if (e == ERR_OK)
         e = random_bytes(&x->seed, sizeof x->seed);
     if (e == ERR_OK && pthread_create(&x->thread, NULL, index_main, x) != 0)

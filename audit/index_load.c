@@ -55,14 +55,15 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The folder is made here, and tried again later when there is no room: nothing waits for an index. */
 static enum err names_read(const struct audit_index *x, struct names *ret)
 {
     char path[PATH_MAX];
-    enum err e = ERR_OK;
     int n = snprintf(path, sizeof path, "%s/index", x->dir);
-    DIR *folder = n > 0 && n < PATH_MAX ? opendir(path) : NULL;
+    enum err e = n > 0 && n < PATH_MAX ? dir_make(path, 0700, NULL) : ERR_TOO_LARGE;
+    DIR *folder = e == ERR_OK ? opendir(path) : NULL;
     if (folder == NULL)
-        return ERR_SYS;
+        return e != ERR_OK ? e : ERR_SYS;
     for (struct dirent *f; e == ERR_OK && (f = readdir(folder)) != NULL;) {
         struct slice name = slice_of(f->d_name);
         uint64_t first;

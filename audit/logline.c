@@ -87,22 +87,32 @@ bool logline_kind(struct slice line, enum audit_kind *ret)
     return false;
 }
 
+/* Offset of the quote that ends the string whose first inner byte is at `at`; s.n when it does not end. Most strings
+ * have no escape, so the quote is looked for first. */
+static size_t string_end(struct slice s, size_t at)
+{
+    while (at < s.n) {
+        const char *quote = memchr(s.p + at, '"', s.n - at);
+        if (quote == NULL)
+            return s.n;
+        const char *escape = memchr(s.p + at, '\\', (size_t)(quote - (s.p + at)));
+        if (escape == NULL)
+            return (size_t)(quote - s.p);
+        at = (size_t)(escape - s.p) + 2;
+    }
+    return s.n;
+}
+
 /* Offset behind the JSON value that starts at `at`; 0 when it does not end. */
 static size_t value_end(struct slice s, size_t at)
 {
     unsigned depth = 0;
-    bool text = false;
     for (; at < s.n; at++) {
         char c = s.p[at];
-        if (text) {
-            if (c == '\\')
-                at++;
-            else if (c == '"' && depth == 0)
-                return at + 1;
-            else if (c == '"')
-                text = false;
-        } else if (c == '"') {
-            text = true;
+        if (c == '"') {
+            at = string_end(s, at + 1);
+            if (depth == 0 || at >= s.n)
+                return at < s.n ? at + 1 : 0;
         } else if (c == '{' || c == '[') {
             depth++;
         } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
