@@ -12,6 +12,7 @@ void draft_done(struct draft *d)
     mem_free(d->pairs);
     mem_free(d->joins);
     mem_free(d->join_terms);
+    mem_free(d->seen);
     digest_free(d->sums);
     *d = (struct draft){ 0 };
 }
@@ -22,8 +23,10 @@ enum err draft_init(struct draft *d)
                          .marks = mem_array(MARKS_MAX, sizeof *d->marks),
                          .joins = mem_array(DRAFT_JOINS, sizeof *d->joins),
                          .join_terms = mem_array(DRAFT_JOINS, sizeof *d->join_terms),
+                         .seen = mem_array(DRAFT_SEEN / 64, sizeof *d->seen),
                          .sums = digest_new() };
-    if (d->rows != NULL && d->marks != NULL && d->joins != NULL && d->join_terms != NULL && d->sums != NULL)
+    if (d->rows != NULL && d->marks != NULL && d->joins != NULL && d->join_terms != NULL && d->seen != NULL &&
+        d->sums != NULL)
         return ERR_OK;
     draft_done(d);
     return ERR_NOMEM;
@@ -43,6 +46,7 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
     d->pairs_n = 0;
     d->terms.seed = seed;
     memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
+    memset(d->seen, 0, DRAFT_SEEN / 8);
     digest_begin(d->sums);
 }
 
@@ -73,9 +77,11 @@ static enum err pairs_add(struct draft *d, uint32_t row)
         d->pairs = p;
         d->pairs_room = room;
     }
-    for (unsigned i = 0; i < d->terms.n; i++)
-        d->pairs[d->pairs_n++] =
-            (struct draft_pair){ (uint32_t)d->terms.hash[i], (uint32_t)(d->terms.hash[i] >> 32), row };
+    for (unsigned i = 0; i < d->terms.n; i++) {
+        uint64_t hash = d->terms.hash[i];
+        d->pairs[d->pairs_n++] = (struct draft_pair){ (uint32_t)hash, (uint32_t)(hash >> 32), row };
+        d->seen[hash % DRAFT_SEEN / 64] |= 1ull << (hash % 64);
+    }
     return ERR_OK;
 }
 
@@ -144,6 +150,11 @@ enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct t
         return draft_own(d, f);
     uint32_t row = d->joins[join_slot(d, join_key(f))];
     return row == 0 ? ERR_NOT_FOUND : draft_join(d, row - 1, f);
+}
+
+bool draft_may_have(const struct draft *d, uint64_t hash)
+{
+    return d->seen[hash % DRAFT_SEEN / 64] >> (hash % 64) & 1;
 }
 
 void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS])

@@ -162,6 +162,10 @@ static void sealed_mark(struct finder *f, const struct part *p, uint64_t hash)
 static bool part_intersect(struct finder *f, const struct part *p, uint64_t rows)
 {
     uint64_t any = 1;
+    for (unsigned i = 0; p == NULL && i < f->want.n; i++) {
+        if (!draft_may_have(&f->x->draft, f->want.hash[i]))
+            return false;
+    }
     memset(f->bits, 0xff, PART_BITS);
     for (unsigned i = 0; i <= f->want.n && any != 0; i++) {
         bool result = i == f->want.n;

@@ -98,10 +98,11 @@ struct draft {
     size_t pairs_n, pairs_room;
     uint32_t *joins;      /* own: row + 1 by exchange, open addressing; */
     uint64_t *join_terms; /* own: and the exchange's term */
+    uint64_t *seen;       /* own: DRAFT_SEEN bits; a term whose bit is not set is in no row */
     struct digest *sums;  /* own */
     struct terms terms;
 };
-enum { DRAFT_JOINS = 2 * PART_RECORDS };
+enum { DRAFT_JOINS = 2 * PART_RECORDS, DRAFT_SEEN = 1 << 20 };
 enum err draft_init(struct draft *d) MUST_CHECK; /* allocates; then draft_begin for each part */
 void draft_done(struct draft *d);
 void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t offset, uint64_t seed, int64_t at_before);
@@ -113,4 +114,5 @@ enum err draft_own(struct draft *d, const struct term_facts *f) MUST_CHECK; /* a
 enum err draft_seal(struct draft *d, const char *dir) MUST_CHECK;
 /* The part again, with what came late. */
 enum err part_rewrite(const struct part *p, const char *dir, const struct part_late *late, size_t n) MUST_CHECK;
+bool draft_may_have(const struct draft *d, uint64_t hash);                      /* false: certainly not; cheap */
 void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS]); /* the rows of one term */
