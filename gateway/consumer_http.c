@@ -1,6 +1,8 @@
-/* The consumer endpoint over HTTP/1: joins base/net's calls with exchanges. Its table of functions is what an exchange
- * answers through. */
+/* The consumer endpoint over HTTP/1 and HTTP/2, whose calls base/net shows as one: joins them with exchanges. Its table
+ * of functions is what an exchange answers through. */
 #include "gateway/exchange.h"
+
+enum { BEGUN = 2 }; /* so many times limits.exchanges may have begun */
 
 /* ---- answering ---- */
 static void http_head(void *call, const struct http_reply *r)
@@ -77,16 +79,33 @@ static void on_close(void *conn_state)
 }
 
 /* ---- calls ---- */
+
+/* An attempt that becomes an exchange; or one that is turned away without memory, and counted. Exchanges that wait for
+ * their bodies are not admitted yet, and over HTTP/2 a connection has many: what has only begun is bounded too. */
+static struct exchange *begin(struct connection *c, struct http_call *call)
+{
+    struct worker *w = c->w;
+    struct exchange *x = NULL;
+
+    if (w->n_exchanges <= BEGUN * (w->cfg.settings->limits.exchanges / w->cfg.workers + 1))
+        x = exchange_new(w, c, &http_ops, call);
+    if (x == NULL) {
+        flood_count(&w->flood, REASON_OVERLOADED, clock_wall_ms());
+        COUNT(w, counted, 1);
+        http_reply_abort(call);
+        return NULL;
+    }
+    http_call_set(call, x);
+    return x;
+}
+
 static void on_head(void *conn_state, struct http_call *call, const struct http_head *h)
 {
     struct connection *c = conn_state;
-    struct exchange *x = exchange_new(c->w, c, &http_ops, call);
+    struct exchange *x = begin(c, call);
 
-    if (x == NULL) {
-        http_reply_abort(call);
+    if (x == NULL)
         return;
-    }
-    http_call_set(call, x);
     ask_read(x, h);
     exchange_resume(x);
     if (h->expect_continue && x->state >= EX_OUTCOME && x->call != NULL)
@@ -99,6 +118,13 @@ static void on_body(void *call_state, struct slice bytes)
 
     if (x->state >= EX_OUTCOME)
         return; /* decided already: nobody's body is kept for nothing */
+    if (x->w->body_bytes + bytes.n > x->w->cfg.settings->limits.bodies / x->w->cfg.workers) {
+        exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+        exchange_resume(x);
+        return;
+    }
+    x->w->body_bytes += bytes.n;
+    x->body_counted += bytes.n;
     buf_put(&x->body, bytes);
     if (x->body.failed == ERR_OK)
         return;
@@ -136,13 +162,10 @@ static void on_sent(void *call_state)
 static void on_malformed(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw)
 {
     struct connection *c = conn_state;
-    struct exchange *x = exchange_new(c->w, c, &http_ops, call);
+    struct exchange *x = begin(c, call);
 
-    if (x == NULL) {
-        http_reply_abort(call);
+    if (x == NULL)
         return;
-    }
-    http_call_set(call, x);
     x->ask.lang = (enum lang)c->w->cfg.settings->language;
     x->raw = arena_dup(&x->arena, raw);
     x->reason = why;

@@ -55,6 +55,7 @@ static void exchange_release(struct exchange *x)
     struct worker *w = x->w;
 
     alarm_clear(&x->deadline);
+    w->body_bytes -= x->body_counted;
     if (x->tallied)
         tally_leave(&w->exchanges_each, x->slot);
     log_ask_drop(x);

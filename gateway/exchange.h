@@ -33,7 +33,7 @@ enum {
     EX_PROGRESS_MS = 30000
 };
 
-/* What the consumer is told; one table a protocol. HTTP/1 is in consumer_http.c; HTTP/2 will be another. */
+/* What the consumer is told; one table a kind of endpoint. consumer_http.c has HTTP's, both versions. */
 struct consumer_ops {
     void (*head)(void *call, const struct http_reply *r);
     size_t (*body)(void *call, struct slice bytes); /* returns the room left */
@@ -65,8 +65,9 @@ struct exchange {
     struct uuid id;
     char id_text[UUID_TEXT];
     int64_t began, began_wall;
-    struct buf body; /* own: the request's body */
-    char who[160];   /* subject's "department/id"; stays when the connection goes */
+    struct buf body;     /* own: the request's body */
+    size_t body_counted; /* of it, in the worker's sum */
+    char who[160];       /* subject's "department/id"; stays when the connection goes */
     char uri[256], digest[65], address[46];
 
     struct ex_ask ask;              /* READ_HEAD */

@@ -44,6 +44,7 @@ struct worker {
     struct connection *connections;
     struct exchange *exchanges;
     size_t n_connections, n_exchanges;
+    size_t body_bytes;                   /* of requests, held by exchanges */
     struct digest *digests[DIGEST_POOL]; /* free ones, last in first out */
     unsigned n_digests;
     struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */

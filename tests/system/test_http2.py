@@ -18,7 +18,7 @@ SECONDS = 1.0
 
 def test_00_setup():
     global NODE, P
-    NODE = Node(f"limits: {{head: {SECONDS:.0f}s, body_time: {SECONDS:.0f}s, write: {SECONDS:.0f}s, rate: 1000}}\n")
+    NODE = Node(f"limits: {{head: {SECONDS:.0f}s, body_time: {SECONDS:.0f}s, write: {SECONDS:.0f}s, rate: 1000, bodies: 2m}}\n")
     # Memory is measured here: what was freed must not stay in the sanitizer's quarantine (256 MB as a rule).
     NODE.env["ASAN_OPTIONS"] = NODE.env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
     NODE.__enter__()
@@ -357,6 +357,24 @@ def test_13_floods_are_recorded_up_to_rates_and_counted_beyond():
         return (one, counted) if counted else None
     one, counted = wait_for(accounted)
     assert one < 500, (one, counted)
+
+
+def test_14_bodies_that_wait_are_bounded_together():
+    c = Client(NODE)
+    c.until(lambda: c.of(h2.SETTINGS))
+    streams = []
+    for _ in range(40):
+        streams.append(c.ask(end=False))
+        for _ in range(6):
+            c.send(frame(h2.DATA, 0, streams[-1], b" " * 10000))
+        c.read(0.001)
+    assert c.until(lambda: any(c.status(s) == 503 for s in streams)), c.got[-3:]
+    refused = [s for s in streams if c.status(s) == 503]
+    assert json.loads(c.answer(refused[0])[1])["code"] == "overloaded" and len(refused) < 30, len(refused)
+    for s in streams:
+        c.send(frame(h2.RST, 0, s, u32(h2.CANCEL)))
+    assert wait_for(lambda: c.answer(c.ask(ASK))[0] == 200)  # there is room again
+    c.close()
 
 
 def test_20_drain_says_goaway_and_lets_the_running_finish():

@@ -300,6 +300,43 @@ static void times_out(void **state)
     }
 }
 
+/* A byte now and then is no progress, of a body or of an answer; so many a second are. */
+static void trickling_is_too_slow(void **state)
+{
+    struct bench b = { .limits = { .body = 200, .rate = 1000 } };
+    char byte[64];
+
+    (void)state;
+    bench_begin(&b);
+    bench_say(&b, SLICE("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5000\r\n\r\n"));
+    for (int i = 0; i < 10; i++) {
+        bench_say(&b, SLICE("x"));
+        run_for(b.loop, 50);
+    }
+    LOG(&b, "open /echo gone:request-timeout close");
+    bench_end(&b);
+    b = (struct bench){ .limits = { .body = 200, .rate = 1000 } };
+    bench_begin(&b);
+    bench_say(&b, SLICE("POST /hold HTTP/1.1\r\n" HOST "Content-Length: 5000\r\n\r\n"));
+    memset(byte, 'x', sizeof byte);
+    for (int i = 0; i < 10; i++) {
+        for (int k = 0; k < 5; k++)
+            bench_say(&b, (struct slice){ byte, sizeof byte });
+        run_for(b.loop, 50);
+    }
+    LOG(&b, "open /hold");
+    bench_end(&b);
+    b = (struct bench){ .big = 8 << 20, .limits = { .write = 200, .rate = 1000000 } };
+    bench_begin(&b);
+    bench_say(&b, SLICE("GET /big HTTP/1.1\r\n" HOST "\r\n"));
+    for (int i = 0; i < 20; i++) {
+        assert_true(recv(b.fd, byte, sizeof byte, 0) != 0);
+        run_for(b.loop, 50);
+    }
+    LOG(&b, "open /big end gone:consumer-slow close");
+    bench_end(&b);
+}
+
 static void drains(void **state)
 {
     struct bench b = { 0 };
@@ -335,6 +372,7 @@ int main(void)
         cmocka_unit_test(stalled_reader_is_cut),
         cmocka_unit_test(body_is_paused),
         cmocka_unit_test(times_out),
+        cmocka_unit_test(trickling_is_too_slow),
         cmocka_unit_test(drains),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
