@@ -113,9 +113,10 @@ struct audit_status {
     int64_t checkpoint_at; /* wall ms */
     uint64_t interrupted;  /* intents closed by audit_open */
     uint64_t torn_bytes;   /* unfinished last write that audit_open cut */
-    bool available;
+    bool available;        /* false too while the disk does not answer */
     enum err why;
     uint64_t commits, bytes;
+    int64_t hung_ms; /* the disk has not answered for so long; 0: it is not slow enough to tell */
 };
 void audit_status(const struct audit_log *l, struct audit_status *ret); /* any thread */
 const char *audit_dir(const struct audit_log *l);                       /* any thread */
@@ -153,6 +154,9 @@ enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, 
  * short timer; costs nothing when the writer is awake anyway. */
 void audit_kick(struct audit_queue *q);  /* for records that somebody waits for */
 void audit_nudge(struct audit_queue *q); /* for lazy ones older than a few milliseconds */
+/* Call about once a second: while the disk does not answer, what is not essential is refused at once instead of
+ * waiting with what already waits. */
+void audit_look(struct audit_queue *q);
 /* Deliver completions; returns how many. */
 unsigned audit_poll(struct audit_queue *q);
 /* Waiters that died: their completion is dropped. */

@@ -18,6 +18,7 @@ enum {
     BATCH_BYTES = 2 << 20,
     BATCH_CAP = 256 << 20,
     LOG_TICK_MS = 1000,
+    LOG_HUNG_MS = 5000, /* a disk that has not answered for so long is taken for one that fails */
     SEGMENT_FILL_MIN = 64 << 10,
     SEGMENT_FILL_MAX = 4 << 20
 };
@@ -66,7 +67,8 @@ struct audit_log {
     bool dirty;                          /* records since the last checkpoint */
     int64_t checkpoint_due, restore_due; /* mono ms */
     bool gap_due;
-    int64_t gap_from; /* wall ms; 0: none open */
+    int64_t gap_from;  /* wall ms; 0: none open */
+    int64_t hung_from; /* wall ms: when the last turn began that hung; 0: none since the last gap */
     uint32_t gap_counts[REASON_COUNT_];
     pthread_t thread;
     bool running;
@@ -79,7 +81,8 @@ struct audit_log {
     _Atomic int why;
     _Atomic uint64_t size, last_act, checkpoint_size, interrupted, commits, bytes;
     _Atomic int64_t checkpoint_at;
-    pthread_mutex_t note_lock; /* guards note and witnessed */
+    _Atomic int64_t busy_since; /* mono ms: when the writer's turn began; 0: it sleeps */
+    pthread_mutex_t note_lock;  /* guards note and witnessed */
     struct buf note, witnessed;
     _Atomic uint64_t witnessed_size;
 };
@@ -87,6 +90,7 @@ struct audit_log {
 /* writer.c */
 void *writer_main(void *log);
 void log_wake(struct audit_log *l);
+int64_t log_hung_ms(const struct audit_log *l); /* any thread; 0 until LOG_HUNG_MS are over */
 enum err log_queue_add(struct audit_log *l, struct audit_queue *q) MUST_CHECK;
 void log_queue_remove(struct audit_log *l, struct audit_queue *q);
 void log_down(struct audit_log *l, enum err why);

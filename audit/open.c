@@ -75,7 +75,10 @@ static enum err log_lock(struct audit_log *l, struct diags *d)
         return ERR_OK;
     if (errno != EWOULDBLOCK)
         return diag_sys(d, errno, "cannot lock %s", "无法锁定 %s", path);
-    return diag_add(d, ERR_BUSY, 0, 0, "log %s is in use by another process", "存证日志 %s 正被另一进程使用", l->dir);
+    return diag_add(
+        d, ERR_BUSY, 0, 0,
+        "log %s is in use by another process; stop it first, or give this node a log of its own (evidence.dir)",
+        "存证日志 %s 正被另一进程使用；请先停止该进程，或为本节点另设日志目录（evidence.dir）", l->dir);
 }
 
 /* log.vkey names origin and key; another one in its place means that this is not the log that the settings mean. */
@@ -221,6 +224,7 @@ const char *audit_dir(const struct audit_log *l)
 
 void audit_status(const struct audit_log *l, struct audit_status *ret)
 {
+    int64_t hung = log_hung_ms(l);
     *ret = (struct audit_status){
         .size = atomic_load(&l->size),
         .last_act = atomic_load(&l->last_act),
@@ -228,7 +232,8 @@ void audit_status(const struct audit_log *l, struct audit_status *ret)
         .checkpoint_at = atomic_load(&l->checkpoint_at),
         .interrupted = atomic_load(&l->interrupted),
         .torn_bytes = l->torn_bytes,
-        .available = atomic_load(&l->available),
+        .available = atomic_load(&l->available) && hung == 0,
+        .hung_ms = hung,
         .why = (enum err)atomic_load(&l->why),
         .commits = atomic_load(&l->commits),
         .bytes = atomic_load(&l->bytes),

@@ -99,7 +99,7 @@ enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned
 {
     uint16_t reason;
     bool attempt = slot_attempt(r->kind, r->has_reason, r->reason, &reason);
-    if (!(flags & AUDIT_ESSENTIAL) && !atomic_load_explicit(&q->log->available, memory_order_relaxed)) {
+    if (!(flags & AUDIT_ESSENTIAL) && (q->hung || !atomic_load_explicit(&q->log->available, memory_order_relaxed))) {
         if (attempt)
             atomic_fetch_add_explicit(&q->refused[reason], 1, memory_order_relaxed);
         return ERR_FULL;
@@ -155,6 +155,11 @@ void audit_nudge(struct audit_queue *q)
         q->urgent = q->lazy = false; /* it rode along already */
     else
         queue_want(q);
+}
+
+void audit_look(struct audit_queue *q)
+{
+    q->hung = log_hung_ms(q->log) > 0;
 }
 
 unsigned audit_poll(struct audit_queue *q)

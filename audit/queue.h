@@ -40,6 +40,7 @@ struct audit_queue {
     /* owner */
     alignas(SLOT_ALIGN) uint64_t put, freed;
     bool urgent, lazy;
+    bool hung; /* as audit_look found it */
     /* owner to writer */
     alignas(SLOT_ALIGN) _Atomic uint64_t tail;
     _Atomic uint64_t wanted, seen;

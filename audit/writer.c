@@ -132,12 +132,16 @@ static void writer_restore(struct audit_log *l)
         l->c.on_state(l->c.arg, true, ERR_OK);
 }
 
-/* Attempts that were turned away between the gap record and the return to service. */
+/* Attempts that were turned away between the gap record and the return to service, or while the disk hung. */
 static void writer_late_gap(struct audit_log *l)
 {
-    if (!atomic_load_explicit(&l->available, memory_order_relaxed) || !gap_open(l))
+    if (!atomic_load_explicit(&l->available, memory_order_relaxed))
         return;
-    l->gap_from = clock_wall_ms();
+    int64_t from = l->hung_from != 0 ? l->hung_from : clock_wall_ms();
+    l->hung_from = 0;
+    if (!gap_open(l))
+        return;
+    l->gap_from = from;
     l->gap_due = true;
     enum err e = commit_round(l, GATHER_ALL);
     l->gap_due = false;
@@ -175,6 +179,15 @@ static bool writer_wanted(struct audit_log *l, bool all)
     return wanted;
 }
 
+/* A turn writes and syncs a few times at most: one that does not end waits for the disk. */
+static void turn_begin(struct audit_log *l)
+{
+    int64_t now = clock_mono_ms(), before = atomic_load_explicit(&l->busy_since, memory_order_relaxed);
+    if (before != 0 && now - before >= LOG_HUNG_MS && l->hung_from == 0)
+        l->hung_from = clock_wall_ms() - (now - before);
+    atomic_store_explicit(&l->busy_since, now, memory_order_relaxed);
+}
+
 static void writer_sleep(struct audit_log *l)
 {
     int64_t now = clock_mono_ms(), wait = -1;
@@ -185,15 +198,26 @@ static void writer_sleep(struct audit_log *l)
     if (wait == 0 || ((l->dirty || !atomic_load(&l->available)) && wait < 0))
         return;
     atomic_store(&l->asleep, 1);
-    if (!writer_wanted(l, false) && !atomic_load(&l->stop))
+    if (!writer_wanted(l, false) && !atomic_load(&l->stop)) {
+        turn_begin(l); /* ends the one before */
+        atomic_store_explicit(&l->busy_since, 0, memory_order_relaxed);
         futex_wait(&l->asleep, 1, wait);
+    }
     atomic_store(&l->asleep, 0);
+}
+
+int64_t log_hung_ms(const struct audit_log *l)
+{
+    int64_t since = atomic_load_explicit(&l->busy_since, memory_order_relaxed);
+    int64_t ms = since == 0 ? 0 : clock_mono_ms() - since;
+    return ms < LOG_HUNG_MS ? 0 : ms;
 }
 
 void *writer_main(void *log)
 {
     struct audit_log *l = log;
     for (;;) {
+        turn_begin(l);
         bool stop = atomic_load(&l->stop), wanted = writer_wanted(l, stop);
         if (wanted)
             writer_round(l);

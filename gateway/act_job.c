@@ -256,6 +256,8 @@ static bool advance(struct act_job *j)
                          "已存储，但尚未在所有路径生效；每秒重试一次");
         }
     }
+    if (!durable && c->retry.pprev == NULL)
+        alarm_set(c->loop, &c->retry, RETRY_MS); /* look again: the log may have become unavailable */
     if (j->published && j->waiting == 0 && (durable || (j->narrows && !available)))
         answer_done(j);
     else if (!durable && !j->narrows && !available)

@@ -181,6 +181,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->settings = cfg->settings;
     c->log = cfg->log;
     c->reader = cfg->reader;
+    c->guard = cfg->guard;
     c->signal_fd = c->control_fd = c->operations_fd = -1;
     c->started = clock_wall_ms();
     snprintf(c->state_dir, sizeof c->state_dir, "%.*s", SLICE_ARG(cfg->settings->state.dir));
@@ -310,6 +311,7 @@ struct control *control_free(struct control *c)
     close_fd(&c->control_fd);
     close_fd(&c->operations_fd);
     c->signal_watch = watch_free(c->signal_watch);
+    c->stop_watch = watch_free(c->stop_watch);
     close_fd(&c->signal_fd);
     if (c->loop)
         api_connections_abort(c);

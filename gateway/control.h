@@ -14,6 +14,7 @@ struct control;
 struct gate;
 struct keeper;
 struct witnesses;
+struct guard;
 struct worker;
 
 /* ---- life: what main does ---- */
@@ -26,6 +27,7 @@ struct control_config {
     struct keeper *keeper;           /* bor: holds the keys; NULL: nobody need be watched */
     struct gate *gate;               /* bor: for the life of the process */
     struct witnesses *witnesses;     /* bor; NULL: none are named */
+    struct guard *guard;             /* bor: started; asks for the stop */
 };
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold
  * yet (durable on return) and loads the first snapshot. */
@@ -38,9 +40,11 @@ enum err control_listen(struct control *c, struct diags *d) MUST_CHECK;
 const _Atomic bool *control_memory_short(const struct control *c); /* bor: for the life of c; any thread reads it */
 unsigned control_port(const struct control *c);
 unsigned control_operations_port(const struct control *c);
-/* Block SIGHUP, SIGTERM and SIGINT: before any thread is made, so that only control_run's signalfd gets them. */
+/* Block SIGHUP, SIGTERM and SIGINT: before any thread is made, so that only control_run (the first) and the guard (the
+ * others) get them. */
 enum err control_signals_block(void) MUST_CHECK;
-/* Serve until SIGTERM or SIGINT: then drain the workers for at most limits.drain and return. SIGHUP reloads. */
+/* Serve until the guard passes SIGTERM or SIGINT on: then drain the workers for at most limits.drain and return. SIGHUP
+ * reloads. */
 void control_run(struct control *c);
 struct control *control_free(struct control *c);
 

@@ -4,6 +4,7 @@
 #include "gateway/flood.h"
 #include "gateway/pressure.h"
 #include "gateway/keeper.h"
+#include "gateway/guard.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
 #include "gateway/witnesses.h"
@@ -34,7 +35,8 @@ struct control {
     struct loop *loop;
     struct sql *sql;
     struct audit_queue *queue;
-    struct watch *queue_watch, *signal_watch, *keeper_watch;
+    struct guard *guard; /* bor */
+    struct watch *queue_watch, *signal_watch, *keeper_watch, *stop_watch;
     int signal_fd, control_fd, operations_fd;
     struct certs_ca *ca;         /* own */
     struct keeper *keeper;       /* bor; NULL: none is watched */

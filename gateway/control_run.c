@@ -17,6 +17,12 @@ static void our_signals(sigset_t *set)
     sigaddset(set, SIGINT);
 }
 
+static void reload_signal(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+}
+
 enum err control_signals_block(void)
 {
     sigset_t set;
@@ -60,6 +66,7 @@ static enum err reload_settings(struct control *c, struct diags *d)
         mem_free(c->reloaded);
     }
     c->settings = c->reloaded = next;
+    guard_allow(c->guard, next->limits.drain_ms);
     return ERR_OK;
 }
 
@@ -141,12 +148,17 @@ static void on_signal(void *arg)
     struct control *c = arg;
     struct signalfd_siginfo info;
 
-    while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP)
-            reload(c);
-        else
-            drain(c);
-    }
+    while (read(c->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        reload(c);
+}
+
+static void on_stop(void *arg)
+{
+    struct control *c = arg;
+    uint64_t one;
+
+    while (read(c->guard->asked, &one, sizeof one) == (ssize_t)sizeof one)
+        drain(c);
 }
 
 static void on_minute(struct alarm *a)
@@ -161,11 +173,12 @@ void control_run(struct control *c)
 {
     sigset_t set;
 
-    our_signals(&set);
+    reload_signal(&set);
     c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (c->signal_fd >= 0)
         c->signal_watch = watch_new(c->loop, c->signal_fd, on_signal, c);
-    if (c->signal_watch == NULL) {
+    c->stop_watch = watch_new(c->loop, c->guard->asked, on_stop, c);
+    if (c->signal_watch == NULL || c->stop_watch == NULL) {
         log_event(LOG_ERROR, "no-signals", NULL);
         return;
     }

@@ -26,7 +26,14 @@ static void check_evidence(struct control *c, struct health *h)
     struct audit_status s;
 
     audit_status(c->log, &s);
-    if (s.available)
+    if (s.hung_ms > 0) {
+        h->ok = false;
+        snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN],
+                 "the evidence log's disk has not answered for %lld s: exchanges are refused",
+                 (long long)s.hung_ms / 1000);
+        snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "存证日志磁盘已 %lld 秒无响应，交换已被拒绝",
+                 (long long)s.hung_ms / 1000);
+    } else if (s.available)
         say(h, true, "the evidence log can be written", "存证日志可写");
     else
         say(h, false, "the evidence log cannot be written: exchanges are refused", "存证日志不可写，交换已被拒绝");

@@ -2,6 +2,7 @@
  * to stop; ends in the reverse order. */
 #include "gateway/control.h"
 #include "gateway/log_reader.h"
+#include "gateway/guard.h"
 #include "gateway/start.h"
 #include "gateway/witnesses.h"
 #include "gateway/worker.h"
@@ -107,6 +108,7 @@ static int check(const struct options *o, const struct settings *s, struct diags
 /* Everything that runs, in the order of starting. */
 struct daemon {
     const struct settings *settings;
+    struct guard guard;
     struct audit_log *log;
     struct log_reader *reader;
     struct keeper *keeper;
@@ -144,9 +146,13 @@ static enum err start_workers(struct daemon *m, struct diags *d)
 
 static enum err start(struct daemon *m, const struct options *o, struct diags *d)
 {
-    struct control_config c = { .settings_path = o->settings, .settings = m->settings, .gate = &m->gate };
-    enum err e = start_keeper(m->settings, &m->gate, &m->keeper, d);
+    struct control_config c = {
+        .settings_path = o->settings, .settings = m->settings, .guard = &m->guard, .gate = &m->gate
+    };
+    enum err e = start_keeper(m->settings, &m->gate, &m->keeper, d); /* it forks, so it comes before all threads */
 
+    if (e == ERR_OK)
+        e = guard_start(&m->guard, m->settings->limits.drain_ms, d);
     if (e == ERR_OK)
         e = start_log(m->settings, m->keeper, &m->log, d);
     if (e == ERR_OK && (c.reader = m->reader = log_reader_new()) == NULL)
@@ -190,6 +196,7 @@ static void stop(struct daemon *m)
     m->witnesses = witnesses_stop(m->witnesses);
     m->log = audit_close(m->log);
     m->keeper = keeper_stop(m->keeper); /* the log's last checkpoint is signed */
+    guard_end(&m->guard);
 }
 
 static int serve(const struct options *o, const struct settings *s, struct diags *d)

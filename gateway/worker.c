@@ -110,6 +110,7 @@ static void on_second(struct alarm *a)
 {
     struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
 
+    audit_look(w->queue);
     write_counted(w);
     connector_pool_trim(w->pool);
     alarm_set(w->loop, a, SECOND_MS);

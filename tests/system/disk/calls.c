@@ -312,7 +312,7 @@ static int unlink_any(int dirfd, const char *path, int flags)
         return (int)syscall(SYS_unlinkat, dirfd, path, flags);
     pthread_mutex_lock(&disk.lock);
     uint64_t file = 0;
-    unsigned kept = disk_stash(full, &file);
+    uint64_t kept = disk_stash(full, &file);
     if (kept != 0)
         disk_put_names(UNLINK, file, kept, full, NULL);
     int r = (int)syscall(SYS_unlinkat, dirfd, path, flags);
@@ -342,7 +342,7 @@ int renameat(int fromfd, const char *from, int tofd, const char *to)
         return fail(disk.control->write_errno);
     pthread_mutex_lock(&disk.lock);
     uint64_t old = 0;
-    unsigned kept = disk_stash(full2, &old);
+    uint64_t kept = disk_stash(full2, &old);
     if (lstat(full1, &st) == 0)
         disk_put_names(RENAME, st.st_ino, kept, full1, full2);
     int r = (int)syscall(SYS_renameat, fromfd, from, tofd, to);

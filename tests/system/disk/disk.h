@@ -53,4 +53,4 @@ void disk_put_names(enum entry_type type, uint64_t file, uint64_t stashed, const
 void disk_put_sync(enum entry_type type, int fd, uint64_t mark);
 uint64_t disk_journal_end(void);
 /* A second link to what is about to lose its name; its number, 0 when there is nothing. */
-unsigned disk_stash(const char *path, uint64_t *file);
+uint64_t disk_stash(const char *path, uint64_t *file);

@@ -151,18 +151,19 @@ void disk_put_names(enum entry_type type, uint64_t file, uint64_t stashed, const
         put(&e, NULL, a, b);
 }
 
-unsigned disk_stash(const char *path, uint64_t *file)
+uint64_t disk_stash(const char *path, uint64_t *file)
 {
     char name[PATH_MAX + 32];
     struct stat st;
 
     if (disk.journal < 0 || lstat(path, &st) != 0)
         return 0;
+    uint64_t number = (uint64_t)getpid() << 32 | ++disk.stashed; /* the keeper is a process of its own */
     *file = st.st_ino;
-    snprintf(name, sizeof name, "%s/%u", disk.stash, ++disk.stashed);
+    snprintf(name, sizeof name, "%s/%llu", disk.stash, (unsigned long long)number);
     if (syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, name, 0) != 0)
         disk_give_up(name);
-    return disk.stashed;
+    return number;
 }
 
 void disk_put_sync(enum entry_type type, int fd, uint64_t mark)
