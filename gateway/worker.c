@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 /* Certificates that a worker remembers: 5 KiB each at most. More only means that some are judged whole again. */
-enum { NUDGE_MS = 64, SECOND_MS = 1000, KNOWN_CERTIFICATES = 2048 };
+enum { NUDGE_MS = 64, SECOND_MS = 1000, KNOWN_CERTIFICATES = 2048, TRIM_AFTER = 256 };
 
 const uint32_t worker_duration_bounds_ms[11] = { 1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000, 30000 };
 
@@ -106,11 +106,25 @@ static void write_counted(struct worker *w)
     audit_kick(w->queue);
 }
 
+/* A burst of handshakes leaves the heap in pieces: twice the memory that connections need. In the first quiet second it
+ * is given back. */
+static void trim_when_quiet(struct worker *w)
+{
+    uint64_t opened = atomic_load_explicit(&w->counters.connections_opened, memory_order_relaxed);
+
+    if (opened == w->shaken && opened - w->trimmed >= TRIM_AFTER) {
+        w->trimmed = opened;
+        mem_trim();
+    }
+    w->shaken = opened;
+}
+
 static void on_second(struct alarm *a)
 {
     struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
 
     audit_look(w->queue);
+    trim_when_quiet(w);
     write_counted(w);
     connector_pool_trim(w->pool);
     alarm_set(w->loop, a, SECOND_MS);
@@ -179,6 +193,7 @@ static enum err make_tls(struct worker *w, struct tls_context **ret, struct diag
                             .good_until = trust_good_until,
                             .arg = &w->trust,
                             .sessions = w->cfg.sessions,
+                            .door = &w->door,
                             .http2 = w->cfg.settings->limits.http2_streams > 0 };
 
     return tls_server_new(&s, ret, d);
@@ -312,6 +327,12 @@ void worker_reload_tls(struct worker *w, struct worker_note *n, struct loop *bac
 }
 
 /* ---- drain and stop ---- */
+static void stop_accepting(struct worker *w)
+{
+    w->door.acceptor = NULL;
+    w->acceptor = acceptor_free(w->acceptor);
+}
+
 static void drain_here(void *arg)
 {
     struct worker_note *n = arg;
@@ -319,7 +340,7 @@ static void drain_here(void *arg)
     struct connection *next;
 
     w->draining = true;
-    w->acceptor = acceptor_free(w->acceptor);
+    stop_accepting(w);
     for (struct connection *c = w->connections; c != NULL; c = next) {
         next = c->next;
         http_conn_drain(c->http);
@@ -357,11 +378,12 @@ static void stop_here(void *arg)
 
     w->stopping = w->draining = true;
     w->drain = NULL;
-    w->acceptor = acceptor_free(w->acceptor);
+    stop_accepting(w);
     for (struct exchange *x = w->exchanges; x != NULL; x = next) {
         next = x->next;
         exchange_cut(x, REASON_DRAINING);
     }
+    door_done(&w->door);
     while (w->connections != NULL)
         http_conn_abort(w->connections->http);
     write_counted(w);
@@ -375,7 +397,7 @@ static void stop_here(void *arg)
 static void worker_done(struct worker *w)
 {
     w->pool = connector_pool_free(w->pool);
-    w->acceptor = acceptor_free(w->acceptor);
+    stop_accepting(w);
     w->expiry = moment_free(w->expiry);
     w->queue_watch = watch_free(w->queue_watch);
     w->queue = audit_queue_free(w->queue);
@@ -421,6 +443,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->loop = loop_new();
     if (w->loop == NULL)
         return ERR_NOMEM;
+    door_init(&w->door, w->loop, (unsigned)(l->handshakes / w->cfg.workers + 1));
     trust_swap(&w->trust, w->snapshot->trust);
     w->trust.known = certs_known_new(KNOWN_CERTIFICATES);
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
@@ -438,6 +461,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->expiry = moment_new(w->loop, on_expiry, w);
     if (w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL || w->acceptor == NULL)
         return ERR_NOMEM;
+    w->door.acceptor = w->acceptor;
     loop_on_turn(w->loop, on_turn, w);
     alarm_init(&w->nudge, on_nudge);
     alarm_init(&w->second, on_second);

@@ -34,6 +34,7 @@ struct worker {
     struct snapshot *snapshot; /* ref */
     struct trust_holder trust;
     struct tls_context *tls;
+    struct door door;
     struct audit_queue *queue;
     struct watch *queue_watch;
     struct alarm nudge, second;
@@ -53,6 +54,7 @@ struct worker {
     struct tally connections_each, exchanges_each; /* by identity; by department */
     struct evidence count;                         /* of the flood */
     struct worker_note *drain;                     /* waits for the last exchange */
+    uint64_t shaken, trimmed;                      /* handshakes as of the last second; as of the last trim */
     bool draining, stopping;
     struct loop_msg stop;
     struct worker_counters counters;

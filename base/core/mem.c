@@ -3,6 +3,7 @@
  * it is used for the first time; from then on every allocation is counted. Thread-safe. */
 #include "base/core/mem.h"
 #include "base/core/mem_kept.h"
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -113,6 +114,11 @@ void mem_library_free(void *p)
 void mem_libc_free(void *p)
 {
     free(p);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }
 
 void mem_wipe(void *p, size_t n)

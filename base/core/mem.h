@@ -14,6 +14,7 @@ void mem_libc_free(void *p);                /* what a library allocated with pla
 void *mem_library_alloc(size_t n);
 void *mem_library_grow(void *p, size_t n);
 void mem_library_free(void *p);
+void mem_trim(void);              /* give free pages back to the system; milliseconds */
 void mem_wipe(void *p, size_t n); /* clears secrets, never optimised away */
 
 /* Tests: make the n-th allocation from now on fail (0: none). Returns how many were made since the last call. */

@@ -41,6 +41,11 @@ void tls_resume_setup(struct ssl_ctx_st *ctx);
 void tls_shown(struct ssl_st *ssl, struct tls_peer *peer); /* takes the reference */
 struct tls_peer *tls_take_peer(struct ssl_st *ssl);
 void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
+struct door_pass;
+void door_enter(struct door *g, struct door_pass *p);
+void door_leave(struct door_pass *p);   /* what has no door leaves none */
+void stream_hurry(struct door_pass *p); /* end the handshake of the stream that has this pass */
+struct door *tls_door(const struct tls_context *t);
 /* "Name: value" and CRLF. */
 void http_header_put(struct buf *out, struct slice name, struct slice value);
 /* The guards for a request's head that do not depend on how it was written: framing, Host, Expect, target. NULL, or why

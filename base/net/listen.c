@@ -75,6 +75,7 @@ struct acceptor {
     void (*fn)(void *arg, int fd);
     void *arg;
     int fd;
+    bool held;
     struct grave grave;
 };
 
@@ -99,6 +100,8 @@ static void resume(struct alarm *al)
 {
     struct acceptor *a = (struct acceptor *)((char *)al - offsetof(struct acceptor, pause));
 
+    if (a->held || a->watch)
+        return;
     a->watch = watch_new(a->loop, a->fd, accept_ready, a);
     if (a->watch == NULL)
         alarm_set(a->loop, &a->pause, PAUSE_MS);
@@ -119,6 +122,17 @@ struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int 
     if (a->watch == NULL)
         return mem_free(a);
     return a;
+}
+
+void acceptor_hold(struct acceptor *a, bool on)
+{
+    a->held = on;
+    if (on) {
+        alarm_clear(&a->pause);
+        a->watch = watch_free(a->watch);
+    } else {
+        resume(&a->pause);
+    }
 }
 
 static void acceptor_bury(struct grave *g)

@@ -34,6 +34,7 @@ struct stream {
     SSL *ssl;                /* own */
     struct tls_peer *peer;   /* ref */
     struct tls_shake shake;
+    struct door_pass pass; /* while a server shakes hands */
     struct event on_read, on_write;
     struct grave grave;
     struct soon again; /* bytes inside the TLS layer are to be read in the next turn */
@@ -168,6 +169,15 @@ static void broke(struct stream *s)
     s->events->broken(s->user, s->fault);
 }
 
+void stream_hurry(struct door_pass *p)
+{
+    struct stream *s = (struct stream *)((char *)p - offsetof(struct stream, pass));
+
+    door_leave(p);
+    s->fault = STREAM_TLS;
+    broke(s);
+}
+
 static void read_again(struct soon *node)
 {
     struct stream *s = (struct stream *)((char *)node - offsetof(struct stream, again));
@@ -180,6 +190,7 @@ static void read_again(struct soon *node)
  * readiness will announce them. */
 static void opened(struct stream *s)
 {
+    door_leave(&s->pass);
     if (s->ssl && tls_is_server(s->tls) && !tls_settle(s->ssl, &s->peer)) {
         s->fault = STREAM_TLS;
         broke(s);
@@ -313,6 +324,8 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, co
     if (s->ssl) {
         SSL_set_accept_state(s->ssl);
         set_reading(s, true);
+        if (tls_door(tls))
+            door_enter(tls_door(tls), &s->pass);
     } else {
         event_active(&s->on_write, EV_WRITE, 1);
         s->state = CONNECTING; /* opens in the next turn, like the others: never from inside this call */
@@ -371,6 +384,7 @@ static void stream_bury(struct grave *g)
 static void release(struct stream *s)
 {
     s->state = CLOSED;
+    door_leave(&s->pass);
     loop_not_soon(&s->again);
     event_del(&s->on_read);
     event_del(&s->on_write);

@@ -59,6 +59,7 @@ struct acceptor;
 /* Accepts until it would block, at most 64 a turn; pauses by itself for 100 ms when descriptors run out. Borrows fd. */
 struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int fd), void *arg);
 struct acceptor *acceptor_free(struct acceptor *a);
+void acceptor_hold(struct acceptor *a, bool on); /* accept nothing for now; go on. May be called by fn */
 /* "host:port", "[::1]:port" or "host" with a default port, resolved (blocking: start-up and control thread only). */
 enum err net_resolve(struct slice host_port, unsigned default_port, struct sockaddr_storage *ret,
                      struct diags *d) MUST_CHECK;

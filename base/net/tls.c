@@ -15,6 +15,7 @@ struct tls_context {
     int64_t (*good_until)(void *arg, const struct tls_peer *p);
     void *arg;
     struct tls_sessions *sessions; /* ref */
+    struct door *door;             /* bor */
 };
 
 struct tls_context *tls_ref(struct tls_context *t)
@@ -45,6 +46,11 @@ bool tls_is_server(const struct tls_context *t)
 struct tls_sessions *tls_sessions_of(const struct tls_context *t)
 {
     return t->sessions;
+}
+
+struct door *tls_door(const struct tls_context *t)
+{
+    return t->door;
 }
 
 int64_t tls_good_until(const struct tls_context *t, const struct tls_peer *p)
@@ -189,6 +195,7 @@ enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, st
     t->verify = s->verify;
     t->good_until = s->good_until;
     t->arg = s->arg;
+    t->door = s->door;
     set_strict(t->ctx);
     SSL_CTX_set_info_callback(t->ctx, watch_alerts);
     if (s->sessions) {

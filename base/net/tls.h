@@ -1,6 +1,7 @@
 #pragma once
 /* TLS contexts. TLS 1.3 and 1.2 with ECDHE and AEAD only, no renegotiation, no 0-RTT. A context is made on one thread
  * and then used by the one loop it was made for. */
+#include "base/net/door.h"
 #include "base/net/sessions.h"
 
 struct x509_st;
@@ -24,6 +25,7 @@ struct tls_server {
     int64_t (*good_until)(void *arg, const struct tls_peer *p);
     void *arg;
     struct tls_sessions *sessions; /* the context takes a reference; NULL: each handshake is a full one */
+    struct door *door;             /* bor: until its last stream ends; NULL: handshakes are not counted */
     bool http2;                    /* offer h2 by ALPN besides http/1.1 */
 };
 enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, struct diags *d) MUST_CHECK;
