@@ -266,6 +266,8 @@ enum err control_tls_load(struct control *c, struct diags *d)
     if (c->tls)
         tls_unref(c->tls);
     c->tls = next;
+    if (certs_file_expiry(t->certificate.p, &c->certificate_until, NULL) != ERR_OK)
+        c->certificate_until = 0;
     return ERR_OK;
 }
 

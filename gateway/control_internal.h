@@ -49,6 +49,8 @@ struct control {
     uint64_t trust_stamp;      /* changes of the files that it was loaded from */
     int64_t crl_written;       /* wall ms; 0: not since the start */
     struct tls_context *tls;
+    int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
+    char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
     struct acceptor *control_acceptor, *operations_acceptor;
     struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
     struct tls_sessions *sessions;               /* ref: of the workers, for /metrics */
@@ -65,6 +67,8 @@ struct control {
     int64_t drain_until; /* mono ms */
     struct pressure pressure;
     unsigned log_reads;    /* jobs with the reading thread; api_log.c */
+    bool reload_again;     /* asked for while one was under way */
+    bool fault_of_trust;   /* reload_fault is what the minute's look at the files of trust found */
     unsigned searches;     /* threads that read the log; api_audit.c */
     unsigned refusals_out; /* refusals whose record is on its way */
     bool draining, in_tx;
@@ -88,6 +92,8 @@ enum err act_replay(struct control *c, struct diags *d) MUST_CHECK;
 /* Trust was loaded anew: a snapshot with it, without an act. */
 void act_publish_trust(struct control *c, struct certs_trust *t);
 size_t act_pending(const struct control *c);
+/* control_run.c: remember what a reload found, for /readyz; without faults: that all is well */
+void control_reload_found(struct control *c, const struct diags *d);
 /* control.c */
 enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
 /* trust_load.c */
@@ -120,7 +126,8 @@ enum { CHECKS_MAX = 16 };
 struct health {
     const char *name;
     bool ok;
-    char text[2][160];
+    bool warn; /* ok, but somebody should look */
+    char text[2][256];
 };
 size_t control_health(struct control *c, struct health out[CHECKS_MAX]);
 uint64_t control_disk_free(const char *dir); /* bytes; UINT64_MAX: unknown */

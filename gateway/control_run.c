@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -41,11 +42,25 @@ static void say(const char *event, const struct diags *d)
     }
 }
 
+void control_reload_found(struct control *c, const struct diags *d)
+{
+    static const char unknown[] = "out of memory";
+
+    c->reload_fault[LANG_EN][0] = c->reload_fault[LANG_ZH][0] = '\0';
+    if (d->count == 0)
+        return;
+    for (unsigned l = 0; l < 2; l++)
+        snprintf(c->reload_fault[l], sizeof c->reload_fault[l], "%s", d->first ? d->first->what[l] : unknown);
+}
+
+static void reload(struct control *c);
+
 static void on_reloaded(struct worker_note *n)
 {
     struct control_note *note = (struct control_note *)(void *)n;
 
-    note->control->reloads_out--;
+    if (--note->control->reloads_out == 0 && note->control->reload_again)
+        reload(note->control);
 }
 
 static enum err reload_settings(struct control *c, struct diags *d)
@@ -72,7 +87,7 @@ static enum err reload_settings(struct control *c, struct diags *d)
 
 static void reload_tls(struct control *c, struct diags *d)
 {
-    if (control_tls_load(c, d) != ERR_OK || c->reloads_out > 0)
+    if (control_tls_load(c, d) != ERR_OK)
         return;
     for (unsigned i = 0; i < c->n_workers; i++) {
         c->reload_notes[i].control = c;
@@ -88,6 +103,9 @@ static void reload(struct control *c)
     struct diags d;
     struct arena a;
 
+    c->reload_again = c->reloads_out > 0;
+    if (c->reload_again)
+        return; /* the workers have their hands full; then again */
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
     if (reload_settings(c, &d) == ERR_OK) {
@@ -97,6 +115,8 @@ static void reload(struct control *c)
     }
     retention_look(c, true);
     say("reload-failed", &d);
+    control_reload_found(c, &d);
+    c->fault_of_trust = false;
     log_event(LOG_INFO, "reloaded", "problems", d.count ? "yes" : "no", NULL);
     arena_done(&a);
 }

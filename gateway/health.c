@@ -131,12 +131,24 @@ static void check_crl(struct control *c, struct health *h)
 
 static void check_certificate(struct control *c, struct health *h)
 {
-    int64_t until;
+    int64_t until = c->certificate_until; /* 0: none is in use yet */
 
-    if (certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) == ERR_OK)
+    if (until != 0 || certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) == ERR_OK)
         say_until(h, until, control_now(c));
     else
         say(h, false, "the gateway's certificate cannot be read", "无法读取网关证书");
+}
+
+/* What was in force before stays in force, so the node is fit to serve. */
+static void check_reload(struct control *c, struct health *h)
+{
+    say(h, true, "nothing is wrong with the last reload", "最近一次重载无误");
+    if (c->reload_fault[LANG_EN][0] == '\0')
+        return;
+    h->warn = true;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "the last reload failed, what was in force stays: %s",
+             c->reload_fault[LANG_EN]);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "最近一次重载失败，沿用原有内容：%s", c->reload_fault[LANG_ZH]);
 }
 
 static void check_acts(struct control *c, struct health *h)
@@ -166,7 +178,7 @@ static const struct check_row {
     { "serving", check_serving },     { "evidence", check_evidence },       { "keeper", check_keeper },
     { "witnesses", check_witnesses }, { "evidence-disk", check_log_disk },  { "state-disk", check_state_disk },
     { "revocation-list", check_crl }, { "certificate", check_certificate }, { "acts", check_acts },
-    { "memory", check_memory },
+    { "memory", check_memory },       { "reload", check_reload },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 
@@ -176,6 +188,7 @@ size_t control_health(struct control *c, struct health out[CHECKS_MAX])
 
     for (size_t i = 0; i < n; i++) {
         out[i].name = rows[i].name;
+        out[i].warn = false;
         rows[i].check(c, &out[i]);
     }
     return n;

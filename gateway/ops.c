@@ -162,7 +162,7 @@ static void put_witnesses(struct buf *out, struct control *c)
 static void put_node(struct buf *out, struct control *c)
 {
     static const char *const classes[] = { "other", "1xx", "2xx", "3xx", "4xx", "5xx" };
-    int64_t next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0, until;
+    int64_t next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
 
     head(out, "sluice_build_info", "gauge", "Version of the daemon.");
     buf_puts(out, "sluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n");
@@ -178,9 +178,9 @@ static void put_node(struct buf *out, struct control *c)
     if (next > 0)
         one(out, "sluice_crl_next_update_timestamp_seconds", "gauge", "When a revocation list runs out.",
             (uint64_t)(next / 1000));
-    if (certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) == ERR_OK)
+    if (c->certificate_until > 0)
         one(out, "sluice_certificate_expiry_timestamp_seconds", "gauge", "When the gateway's certificate expires.",
-            (uint64_t)(until / 1000));
+            (uint64_t)(c->certificate_until / 1000));
     one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", control_disk_free(c->state_dir));
 }
 
@@ -217,7 +217,11 @@ static void readyz(struct control *c, struct slice query, struct http_reply *r, 
     for (size_t i = 0; i < n; i++) {
         ready = ready && list[i].ok;
         if (verbose)
-            buf_printf(out, "[%s] %s: %s\n", list[i].ok ? "+" : "-", list[i].name, list[i].text[LANG_EN]);
+            buf_printf(out, "[%s] %s: %s\n",
+                       !list[i].ok    ? "-"
+                       : list[i].warn ? "!"
+                                      : "+",
+                       list[i].name, list[i].text[LANG_EN]);
     }
     buf_puts(out, ready ? "ready\n" : "not ready\n");
     r->status = ready ? 200 : 503;

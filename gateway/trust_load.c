@@ -94,14 +94,23 @@ static void reload_changed(struct control *c)
 {
     struct certs_anchor list[ANCHORS_MAX];
     struct certs_trust *t = NULL;
+    struct diags d;
+    struct arena a;
     uint64_t stamp;
     enum err e;
 
     anchors_of(c->settings, "", list, &stamp);
     if (stamp == c->trust_stamp)
         return;
-    e = control_trust_load(c, &t, NULL);
-    log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), NULL);
+    arena_init(&a, 1 << 20);
+    diags_init(&d, &a);
+    e = control_trust_load(c, &t, &d);
+    log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), "what",
+              d.first ? d.first->what[LANG_EN] : "", NULL);
+    if (e != ERR_OK || c->fault_of_trust)
+        control_reload_found(c, &d);
+    c->fault_of_trust = e != ERR_OK;
+    arena_done(&a);
     if (e == ERR_OK)
         act_publish_trust(c, t);
 }
