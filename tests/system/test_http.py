@@ -146,7 +146,7 @@ def test_05_bytes_that_are_no_request_are_on_record_without_their_content():
     raw(NODE, b"SECRET-MARK-4711 / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", timeout=3)
     last = [r for r in NODE.records() if r["kind"] == "refused"][-1]
     assert last["reason"] == "request-malformed", last
-    assert "4711" not in json.dumps(NODE.records())
+    assert "SECRET-MARK" not in json.dumps(NODE.records())   # the digits alone may stand in any digest
 
 
 # ---- identities ----
