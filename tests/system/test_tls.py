@@ -344,7 +344,7 @@ def test_10_a_full_store_evicts_and_serves_on():
         node.__exit__(None, None, None)
 
 
-def test_11_slow_handshakes_wait_and_cannot_shut_the_gate():
+def test_11_slow_handshakes_wait_and_cannot_shut_the_door():
     node = make_node(settings="limits: {handshakes: 4}\n", workers=1)
     try:
         idle = [socket.create_connection(("127.0.0.1", node.data_port)) for _ in range(12)]   # more than pass at once, and silent
