@@ -37,22 +37,22 @@ static void add(SHA256_CTX *c, struct slice s)
 static struct sha256 end(SHA256_CTX *c)
 {
     uint8_t *data = (uint8_t *)c->data;
-    uint32_t length[2] = { htobe32(c->Nh), htobe32(c->Nl) };
+    uint64_t length = htobe64((uint64_t)c->Nh << 32 | c->Nl);
     size_t n = c->num;
     struct sha256 out;
 
     data[n++] = 0x80;
-    if (n > SHA256_CBLOCK - sizeof length) {
-        memset(data + n, 0, SHA256_CBLOCK - n);
-        SHA256_Transform(c, data);
-        n = 0;
-    }
     memset(data + n, 0, SHA256_CBLOCK - n);
-    memcpy(data + SHA256_CBLOCK - sizeof length, length, sizeof length);
+    if (n > SHA256_CBLOCK - sizeof length) {
+        SHA256_Transform(c, data);
+        memset(data, 0, SHA256_CBLOCK);
+    }
+    memcpy(data + SHA256_CBLOCK - sizeof length, &length, sizeof length);
     SHA256_Transform(c, data);
-    for (int i = 0; i < 8; i++)
-        c->h[i] = htobe32(c->h[i]);
-    memcpy(out.b, c->h, sizeof out.b);
+    for (size_t i = 0; i < sizeof out.b; i += 8) { /* two words at once */
+        uint64_t two = htobe64((uint64_t)c->h[i / 4] << 32 | c->h[i / 4 + 1]);
+        memcpy(out.b + i, &two, sizeof two);
+    }
     return out;
 }
 
