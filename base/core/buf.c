@@ -12,9 +12,15 @@ void buf_init(struct buf *b, size_t cap)
     *b = BUF_INIT(cap);
 }
 
+void buf_init_with(struct buf *b, size_t cap, char *mem, size_t n)
+{
+    *b = (struct buf){ .p = mem, .room = n - 1 < cap ? n - 1 : cap, .cap = cap, .lent = true };
+}
+
 void buf_done(struct buf *b)
 {
-    mem_free(b->p);
+    if (!b->lent)
+        mem_free(b->p);
     buf_init(b, b->cap);
 }
 
@@ -37,11 +43,14 @@ static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
         room = b->n + n;
     if (room > b->cap)
         room = b->cap;
-    p = room < PTRDIFF_MAX ? mem_grow(b->p, room + 1) : NULL;
+    p = room < PTRDIFF_MAX ? mem_grow(b->lent ? NULL : b->p, room + 1) : NULL;
     if (p == NULL) {
         b->failed = ERR_NOMEM;
         return NULL;
     }
+    if (b->lent)
+        memcpy(p, b->p, b->n);
+    b->lent = false;
     b->p = p;
     b->room = room;
     return p + b->n;

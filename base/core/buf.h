@@ -5,13 +5,17 @@
 #include "base/core/slice.h"
 
 struct buf {
-    char *p; /* own */
+    char *p; /* own, unless `lent` */
     size_t n, room, cap;
     enum err failed; /* ERR_OK, ERR_TOO_LARGE or ERR_NOMEM */
+    bool lent;       /* p is the memory of buf_init_with */
 };
 
 #define BUF_INIT(max) ((struct buf){ .cap = (max) })
 void buf_init(struct buf *b, size_t cap);
+/* Begins in n bytes of the caller's, n > 0, which live as long as b; more than fits makes it allocate like any other.
+ */
+void buf_init_with(struct buf *b, size_t cap, char *mem, size_t n);
 void buf_done(struct buf *b);                     /* frees; b may be used again with the same cap */
 void buf_clear(struct buf *b);                    /* n = 0, failed = OK, keeps the memory */
 char *buf_reserve(struct buf *b, size_t n);       /* n free bytes at the end, or NULL and `failed`; b->n is unchanged */

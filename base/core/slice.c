@@ -7,33 +7,52 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
-/* Eight characters at once: bit 7 of `upper` is set where a byte is one of A to Z; shifted it is the 32 in between. */
-static uint64_t lower8(const char *p)
+static uint64_t load8(const char *p)
 {
-    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
-    uint64_t w, low, upper;
+    uint64_t w;
 
     memcpy(&w, p, sizeof w);
-    low = w & ~high;
+    return w;
+}
+
+/* The first four and the last four of n bytes, 4 to 8. */
+static uint64_t ends4(const char *p, size_t n)
+{
+    uint32_t w[2];
+
+    memcpy(&w[0], p, 4);
+    memcpy(&w[1], p + n - 4, 4);
+    return (uint64_t)w[1] << 32 | w[0];
+}
+
+/* Eight characters at once: bit 7 of `upper` is set where a byte is one of A to Z; shifted it is the 32 in between. */
+static uint64_t lower8(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+    uint64_t low = w & ~high, upper;
+
     upper = (low + (0x80 - 'A') * ones) & ~(low + (0x7f - 'Z') * ones) & ~w & high;
     return w | upper >> 2;
 }
 
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
-    size_t i = 0;
+    size_t n = a.n;
 
-    if (a.n != b.n)
+    if (n != b.n)
         return false;
-    for (; i + 8 <= a.n; i += 8)
-        if (lower8(a.p + i) != lower8(b.p + i))
+    if (n < 4) {
+        for (size_t i = 0; i < n; i++)
+            if (lower(a.p[i]) != lower(b.p[i]))
+                return false;
+        return true;
+    }
+    if (n < 8)
+        return lower8(ends4(a.p, n)) == lower8(ends4(b.p, n));
+    for (size_t i = 0; i + 8 < n; i += 8)
+        if (lower8(load8(a.p + i)) != lower8(load8(b.p + i)))
             return false;
-    if (i > 0 && i < a.n) /* the rest, and some of what has been seen */
-        return lower8(a.p + a.n - 8) == lower8(b.p + a.n - 8);
-    for (; i < a.n; i++)
-        if (lower(a.p[i]) != lower(b.p[i]))
-            return false;
-    return true;
+    return lower8(load8(a.p + n - 8)) == lower8(load8(b.p + n - 8)); /* the rest, and some of what has been seen */
 }
 
 bool slice_starts(struct slice s, struct slice prefix)

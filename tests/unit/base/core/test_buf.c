@@ -24,6 +24,29 @@ static void appending(void **state)
     assert_int_equal(b.cap, 1000);
 }
 
+/* A buffer that begins in memory of others, of every size around what is put into it. */
+static void lent(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n < 40; n++)
+        for (size_t cap = 10; cap <= 1000; cap += 990) {
+            char mem[41];
+            struct buf b;
+            memset(mem, '#', sizeof mem);
+            buf_init_with(&b, cap, mem, n);
+            for (int i = 0; i < 10; i++)
+                buf_putc(&b, (char)('0' + i));
+            assert_text(buf_slice(&b), "0123456789");
+            assert_true((b.p == mem) == (n > 10));
+            buf_printf(&b, "%s", "0123456789");
+            assert_int_equal(b.failed, cap == 10 ? ERR_TOO_LARGE : ERR_OK);
+            assert_int_equal(b.n, cap == 10 ? 10 : 20);
+            assert_int_equal(mem[n], '#');
+            buf_done(&b);
+            assert_null(b.p);
+        }
+}
+
 /* Filling to exactly the cap works by every way in; one byte more fails, sticks, and changes nothing. */
 static void caps(void **state)
 {
@@ -130,9 +153,13 @@ static void failing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(appending), cmocka_unit_test(caps),
-                                        cmocka_unit_test(reserving), cmocka_unit_test(printing_in_place),
-                                        cmocka_unit_test(doubling),  cmocka_unit_test(failing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(appending),
+                                        cmocka_unit_test(lent),
+                                        cmocka_unit_test(caps),
+                                        cmocka_unit_test(reserving),
+                                        cmocka_unit_test(printing_in_place),
+                                        cmocka_unit_test(doubling),
+                                        cmocka_unit_test(failing) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
