@@ -4,7 +4,7 @@
 #include "translate/plan.h"
 #include "translate/request_render.h"
 
-enum { RENDER_BODY_MAX = 1 << 20, RENDER_TARGET_MAX = 16384 };
+enum { RENDER_BODY_MAX = 1 << 20, RENDER_TARGET_MAX = 16384, RENDER_FIRST = 1024 /* bytes on the stack */ };
 
 bool translate_safe(const struct translate_plan *p)
 {
@@ -224,10 +224,12 @@ static enum err too_large(struct render *d)
 
 static enum err make_body(struct render *d, struct translate_request *ret)
 {
-    struct buf utf8 = BUF_INIT(RENDER_BODY_MAX), coded = BUF_INIT(2 * RENDER_BODY_MAX + 4);
+    struct buf utf8, coded = BUF_INIT(2 * RENDER_BODY_MAX + 4);
     const struct buf *out = &utf8;
-    enum err e = render_body(d, &utf8);
+    char first[RENDER_FIRST];
 
+    buf_init_with(&utf8, RENDER_BODY_MAX, first, sizeof first);
+    enum err e = render_body(d, &utf8);
     if (e == ERR_OK && d->r->encoding != ENCODING_UTF8) {
         out = &coded;
         e = render_encode(d->r->encoding, buf_slice(&utf8), &coded);
@@ -245,9 +247,11 @@ static enum err make_body(struct render *d, struct translate_request *ret)
 
 static enum err make_target(struct render *d, struct translate_request *ret)
 {
-    struct buf out = BUF_INIT(RENDER_TARGET_MAX);
-    enum err e = put_path(d, &out);
+    char first[RENDER_FIRST];
+    struct buf out;
 
+    buf_init_with(&out, RENDER_TARGET_MAX, first, sizeof first);
+    enum err e = put_path(d, &out);
     if (e == ERR_OK)
         e = put_query(d, &out);
     if (e == ERR_OK)

@@ -21,7 +21,8 @@ struct translate_run {
     bool over;       /* failed or finished: nothing more is read or written */
     bool kept;       /* the block has the size of those that are kept */
     bool ready;      /* `reader` has been initialised */
-    uint64_t serial; /* of the plan whose nodes the reader's memos hold; 0: none */
+    uint64_t serial; /* of the plan that the block serves, or has served last; 0: none */
+    bool same;       /* it is the same as before */
     struct json_reader reader;
 };
 
@@ -170,13 +171,12 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
     }
     r->json = &r->reader;
     if (r->ready) {
-        json_reader_reset(r->json, r->serial == r->m.plan->serial);
+        json_reader_reset(r->json, r->same);
         r->json->self = r->m.docs[0];
     } else {
         json_reader_init(r->json, &map_sink, r->m.docs[0]);
     }
     r->ready = true;
-    r->serial = r->m.plan->serial;
     if (encoding.n == 0 || xml_label_of(encoding) != XML_LABEL_GB18030)
         return ERR_OK;
     r->decode = mem_alloc(sizeof *r->decode);
@@ -226,6 +226,8 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     r->decode = NULL;
     r->fed = 0;
     r->over = false;
+    r->same = r->serial == p->serial;
+    r->serial = p->serial;
     r->m.plan = p;
     r->m.r = resp;
     r->m.want = *w;
@@ -235,8 +237,14 @@ static struct translate_run *run_new(const struct translate_plan *p, const struc
     r->m.lists = (struct buf *)(void *)(block + head);
     for (unsigned i = 0; i < resp->n_groups; i++)
         buf_init(&r->m.lists[i], RECORD_MAX);
-    r->m.docs[0] = (struct map_doc *)(void *)(block + head + lists);
-    map_doc_init(r->m.docs[0], &r->m, 0);
+    struct map_doc *outer = (struct map_doc *)(void *)(block + head + lists);
+    /* In the same place of the same plan: what the last answer repeated is likely to be what this one will. */
+    const struct map_node *again = r->same ? outer->again : NULL;
+    const struct map_level *again_of = r->same ? outer->again_of : NULL;
+    r->m.docs[0] = outer;
+    map_doc_init(outer, &r->m, 0);
+    outer->again = again;
+    outer->again_of = again_of;
     r->m.values = (struct value *)(void *)(block + head + lists + ((doc + 15) & ~(size_t)15));
     values_init(&r->m);
     return r;
