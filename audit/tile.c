@@ -11,18 +11,25 @@
 
 enum { TILE_GROUPS = 7 };
 
-void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH])
+void audit_tile_path(const char *what, uint64_t tile, unsigned width, char out[AUDIT_TILE_PATH])
 {
     unsigned group[TILE_GROUPS], n = 0; /* 2^53 / 256 needs five groups of three digits */
     do {
         group[n++] = (unsigned)(tile % 1000);
         tile /= 1000;
     } while (tile != 0 && n < TILE_GROUPS);
-    int at = snprintf(out, TILE_PATH, "tile/%u", level);
+    int at = snprintf(out, AUDIT_TILE_PATH, "tile/%.8s", what);
     while (n-- > 0)
-        at += snprintf(out + at, (size_t)(TILE_PATH - at), n > 0 ? "/x%03u" : "/%03u", group[n]);
+        at += snprintf(out + at, (size_t)(AUDIT_TILE_PATH - at), n > 0 ? "/x%03u" : "/%03u", group[n]);
     if (width < TILE_HASHES)
-        snprintf(out + at, (size_t)(TILE_PATH - at), ".p/%u", width);
+        snprintf(out + at, (size_t)(AUDIT_TILE_PATH - at), ".p/%u", width);
+}
+
+void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH])
+{
+    char what[8];
+    snprintf(what, sizeof what, "%u", level % 100);
+    audit_tile_path(what, tile, width, out);
 }
 
 static bool name_number(struct slice text, uint64_t min, uint64_t max, uint64_t *ret)

@@ -3,14 +3,15 @@
  * level above is the root of a full tile below. Derived from the segments: they are written off the commit path, never
  * synced, and can be derived again; a reader trusts them only when they hash to a signed root. */
 #include "audit/merkle.h"
+#include "audit/proof.h"
 
 enum {
     TILE_HASHES = 256,
     TILE_BYTES = TILE_HASHES * SHA256_LEN,
-    TILE_PATH = 64,
+    TILE_PATH = AUDIT_TILE_PATH,
     TILE_LEVELS = MERKLE_TILE_LEVELS /* 2^53 entries */
 };
-/* "tile/0/x001/x234/067", and with width < 256 the partial tile's ".p/<width>". */
+/* "tile/0/x001/x234/067", and with width < 256 the partial tile's ".p/<width>"; audit_tile_path by level. */
 void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH]);
 /* What such a path names, "tile/entries/…" too (entries is then set). False: not one of the specification's. */
 struct tile_name {

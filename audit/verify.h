@@ -35,7 +35,7 @@ void verify_fail(struct verify *v, const char *what, uint64_t index, uint64_t of
 size_t verify_first_segment(const struct verify *v);
 bool verify_begin_at(struct verify *v, uint64_t first);
 void verify_note_prune(struct verify *v, struct slice line);
-bool verify_range_holds(struct verify *v);
+bool verify_range_holds(struct verify *v); /* what was read is the beginning of the signed tree: by its tiles */
 void verify_take_kept(struct verify *v);
 void verify_kept(struct verify *v);
 /* After a failure: the first record before the place found that differs from tiles under the signed root, if any. */

@@ -48,33 +48,24 @@ void verify_note_prune(struct verify *v, struct slice line)
         v->pruned = before;
 }
 
-/* The tree that was read up to `to` is the beginning of the signed one: its tiles say so. */
-bool verify_range_holds(struct verify *v)
+/* The tiles lead from (size, root) to the signed root. */
+static bool tiles_vouch(struct verify *v, uint64_t size, const struct sha256 *root)
 {
     struct proof_path path;
     struct slice hashes[MERKLE_PATH_MAX];
-    struct sha256 root = merkle_root(&v->tree, v->digest);
-    struct prover *p = prover_folder(v->dir, v->cp.size);
-    bool ok = p != NULL && prove_consistency(p, v->tree.size, &path) == ERR_OK;
+    struct prover *p = v->has_cp && size <= v->cp.size ? prover_folder(v->dir, v->cp.size) : NULL;
+    bool ok = p != NULL && prove_consistency(p, size, &path) == ERR_OK;
     prover_free(p);
     for (size_t i = 0; ok && i < path.n; i++)
         hashes[i] = slice_make(path.hash[i].b, SHA256_LEN);
-    return ok && merkle_consistent(v->digest, v->tree.size, slice_make(root.b, SHA256_LEN), v->cp.size,
+    return ok && merkle_consistent(v->digest, size, slice_make(root->b, SHA256_LEN), v->cp.size,
                                    slice_make(v->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, path.n });
 }
 
-/* Below what was read: by the tiles, from the kept size to the signed one. */
-static bool kept_by_tiles(struct verify *v)
+bool verify_range_holds(struct verify *v)
 {
-    struct proof_path path;
-    struct slice hashes[MERKLE_PATH_MAX];
-    struct prover *p = v->has_cp && v->kept.size <= v->cp.size ? prover_folder(v->dir, v->cp.size) : NULL;
-    bool ok = p != NULL && prove_consistency(p, v->kept.size, &path) == ERR_OK;
-    prover_free(p);
-    for (size_t i = 0; ok && i < path.n; i++)
-        hashes[i] = slice_make(path.hash[i].b, SHA256_LEN);
-    return ok && merkle_consistent(v->digest, v->kept.size, slice_make(v->kept.root.b, SHA256_LEN), v->cp.size,
-                                   slice_make(v->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, path.n });
+    struct sha256 root = merkle_root(&v->tree, v->digest);
+    return tiles_vouch(v, v->tree.size, &root);
 }
 
 /* Called at each size while reading. */
@@ -96,7 +87,7 @@ void verify_kept(struct verify *v)
         verify_fail(v, "signature", v->kept.size, 0);
     } else if (!v->kept_seen && v->kept.size > v->tree.size && v->to == 0) {
         verify_fail(v, "truncated", v->tree.size, 0);
-    } else if (!(v->kept_seen ? v->kept_same : v->kept.size == 0 || kept_by_tiles(v))) {
+    } else if (!(v->kept_seen ? v->kept_same : v->kept.size == 0 || tiles_vouch(v, v->kept.size, &v->kept.root))) {
         verify_fail(v, "forked", 0, 0);
         v->report->bad_last = v->kept.size - 1;
     } else {

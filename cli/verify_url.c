@@ -7,7 +7,7 @@
 #include "cli/run.h"
 #include "cli/verify.h"
 
-enum { PATH_ROOM = 4600, BUNDLE = 256, LINE_MAX_BYTES = 65535 };
+enum { PATH_ROOM = 4600 };
 
 struct copy {
     struct cli *cli;
@@ -28,22 +28,6 @@ static int fetch(struct copy *k, const char *path, struct reply *r)
 
     call.url = arena_printf(&k->cli->arena, "%s/log/%s", k->server, path);
     return call.url != NULL ? client_call(k->cli, &k->e, &call, r) : cli_error(k->cli, ERR_NOMEM);
-}
-
-/* "tile/0/x001/234.p/17" with `what` 0 or entries. */
-static void tile_name(char out[PATH_ROOM], const char *what, uint64_t tile, unsigned width)
-{
-    unsigned group[7], n = 0;
-    int at = snprintf(out, PATH_ROOM, "tile/%s", what);
-
-    do {
-        group[n++] = (unsigned)(tile % 1000);
-        tile /= 1000;
-    } while (tile != 0 && n < 7);
-    while (n-- > 0)
-        at += snprintf(out + at, (size_t)(PATH_ROOM - at), n > 0 ? "/x%03u" : "/%03u", group[n]);
-    if (width < BUNDLE)
-        snprintf(out + at, (size_t)(PATH_ROOM - at), ".p/%u", width);
 }
 
 static int save(struct copy *k, const char *name, struct slice bytes)
@@ -78,24 +62,24 @@ static int bundle_write(struct copy *k, struct slice bundle)
 
 static int tile_copy(struct copy *k, uint64_t tile, unsigned width)
 {
-    char name[PATH_ROOM];
+    char name[AUDIT_TILE_PATH];
     struct reply r;
     int code;
 
-    tile_name(name, "0", tile, width);
+    audit_tile_path("0", tile, width, name);
     code = fetch(k, name, &r);
     if (code == CLI_OK)
         code = save(k, name, buf_slice(&r.body));
     reply_done(&r);
     if (code != CLI_OK)
         return code;
-    tile_name(name, "entries", tile, width);
+    audit_tile_path("entries", tile, width, name);
     code = fetch(k, name, &r);
     if (code == CLI_OK)
         code = bundle_write(k, buf_slice(&r.body));
     reply_done(&r);
     if (k->progress != NULL)
-        k->progress(k->arg, tile * BUNDLE + width, k->size);
+        k->progress(k->arg, tile * AUDIT_TILE + width, k->size);
     return code;
 }
 
@@ -130,9 +114,9 @@ int verify_url_copy(struct cli *c, const char *url, const char *dir, struct slic
     snprintf(path, sizeof path, "%s/0000000000000000.seg", dir);
     if (code == CLI_OK && (k.segment = fopen(path, "wbxe")) == NULL)
         code = cli_error(c, diag_sys(&c->diags, errno, "cannot make %s", "无法创建 %s", path));
-    for (uint64_t tile = 0; code == CLI_OK && tile * BUNDLE < k.size; tile++) {
-        uint64_t left = k.size - tile * BUNDLE;
-        code = tile_copy(&k, tile, left < BUNDLE ? (unsigned)left : BUNDLE);
+    for (uint64_t tile = 0; code == CLI_OK && tile * AUDIT_TILE < k.size; tile++) {
+        uint64_t left = k.size - tile * AUDIT_TILE;
+        code = tile_copy(&k, tile, left < AUDIT_TILE ? (unsigned)left : AUDIT_TILE);
     }
     if (k.segment != NULL && fclose(k.segment) != 0 && code == CLI_OK)
         code = cli_error(c, diag_sys(&c->diags, errno, "cannot write %s", "无法写入 %s", path));
