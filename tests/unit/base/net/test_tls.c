@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -215,6 +216,51 @@ static void request_comes_with_the_handshake(void **state)
     world_end(&w);
 }
 
+/* A client that begins to renegotiate: OpenSSL would refuse with a warning and let it try for ever; we close. */
+static void renegotiation_is_closed(void **state)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    SSL *ssl;
+    struct world w;
+    char block[16384];
+    int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0;
+    bool closed = false;
+
+    (void)state;
+    world_begin(&w);
+    SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+    ssl = SSL_new(ctx);
+    assert_int_equal(connect(fd, (struct sockaddr *)&w.to, sizeof(struct sockaddr_in)), 0);
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    while (SSL_do_handshake(ssl) != 1) {
+        while ((n = BIO_read(out, block, sizeof block)) > 0)
+            assert_int_equal(send(fd, block, (size_t)n, 0), n);
+        turns(w.loop, 5);
+        if ((n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT)) > 0)
+            BIO_write(in, block, n);
+    }
+    turns(w.loop, 5);
+    assert_int_equal(w.seen, 1);
+    assert_int_equal(SSL_renegotiate(ssl), 1);
+    SSL_do_handshake(ssl);
+    n = BIO_read(out, block, sizeof block); /* a ClientHello under the keys of the connection */
+    assert_true(n > 0);
+    assert_int_equal(send(fd, block, (size_t)n, 0), n);
+    for (unsigned i = 0; i < 10 && !closed; i++) {
+        turns(w.loop, 3);
+        n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT);
+        closed = n == 0 || (n < 0 && errno == ECONNRESET);
+    }
+    assert_true(closed);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    world_end(&w);
+}
+
 /* ---- our client ---- */
 struct told {
     struct loop *loop;
@@ -292,7 +338,7 @@ static void trust_by_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
-                                        cmocka_unit_test(trust_by_table) };
+                                        cmocka_unit_test(renegotiation_is_closed), cmocka_unit_test(trust_by_table) };
 
     return cmocka_run_group_tests(tests, make_files, drop_files);
 }
