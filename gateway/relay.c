@@ -4,7 +4,7 @@
  *   - what the provider sent is hashed as it comes, what is released as it goes. */
 #include "gateway/exchange.h"
 
-enum { PAUSE_AT = 128 * 1024 };
+enum { PAUSE_AT = 8 * 1024, READ_MOST = 16 * 1024 /* of the provider, at once */ };
 
 static bool may_release(const struct exchange *x)
 {
@@ -16,6 +16,9 @@ void relay_release(struct exchange *x, size_t keep)
     size_t room = x->ops->room(x->call), n = x->out.n > keep ? x->out.n - keep : 0, at = 0;
 
     if (n > 0 && !x->head_sent) {
+        /* A long answer: all the room it will need, at once, for a buffer that grows leaves its smaller selves behind.
+         */
+        buf_reserve(&x->out, PAUSE_AT + READ_MOST - (x->out.n < PAUSE_AT ? x->out.n : PAUSE_AT));
         answer_head(x, -1);
         room = x->call ? x->ops->room(x->call) : 0;
     }

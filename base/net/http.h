@@ -69,7 +69,7 @@ struct http_limits {                            /* ms, counts or bytes; zero tak
     uint32_t rate;     /* bytes a second that a peer must send of a body, or take of an answer, over `body` or `write`
                         * (240) */
     uint32_t requests; /* on one connection (100 000) */
-    size_t window;     /* bytes of output held for one connection (64 KiB) */
+    size_t window;     /* bytes of output held for one connection (16 KiB) */
     uint32_t streams;  /* HTTP/2: requests at once on one connection (100) */
     uint32_t resets;   /* HTTP/2: streams that the peer resets, or makes us reset, within 10 s (200) */
     uint32_t frames;   /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */

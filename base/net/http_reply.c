@@ -99,8 +99,9 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
 
     if (!call->open || c->doom != REASON_INTERNAL)
         return;
-    /* One allocation for a short answer. */
-    buf_reserve(&c->out, HEAD_ROOM + (r->length > 0 && r->length < CONN_FLUSH ? (size_t)r->length : 0));
+    /* One allocation, whether the answer is short or fills the window again and again. */
+    buf_reserve(&c->out, HEAD_ROOM + (r->length >= 0 && (uint64_t)r->length < c->limits.window ? (size_t)r->length
+                                                                                               : c->limits.window));
     c->replied = true;
     c->chunking = false;
     c->closing = c->closing || r->close || c->draining || !c->request_done;

@@ -23,7 +23,7 @@ static const struct http_limits defaults = { .handshake = 10000,
                                              .write = 60000,
                                              .rate = 240,
                                              .requests = 100000,
-                                             .window = 64 * 1024,
+                                             .window = 16 * 1024,
                                              .streams = 100,
                                              .resets = 200,
                                              .frames = 2000 };

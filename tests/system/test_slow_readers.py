@@ -1,0 +1,122 @@
+"""Consumers that hardly read: a hundred of them, a gigabyte due to each, hold their own windows and nothing else; others are served meanwhile."""
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+
+import city
+from city import FULL, Node, Provider, json_resource, PERSON
+
+READERS = 100
+GIB = 1 << 30
+# A provider that sends as fast as it is let, to each for a gigabyte; in a process of its own.
+SOURCE = """
+import selectors, socket
+row = b'{"id":"%s","name":"' + b"x" * 40 + b'","age":36},'
+block = row * 1500
+chunk = b"%%x\\r\\n%%s\\r\\n" %% (len(block), block)
+start = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n15\\r\\n" + b'{"code":"0","rows":[ ' + b"\\r\\n"
+poll, left = selectors.DefaultSelector(), {}
+listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+poll.register(listener, selectors.EVENT_READ)
+print(listener.getsockname()[1], flush=True)
+while True:
+    for key, what in poll.select():
+        s = key.fileobj
+        try:
+            if s is listener:
+                c = s.accept()[0]
+                c.setblocking(False)
+                poll.register(c, selectors.EVENT_READ)
+            elif what & selectors.EVENT_READ:
+                if not s.recv(65536):
+                    raise OSError
+                left[s] = [start, 0]
+                poll.modify(s, selectors.EVENT_WRITE)
+            else:
+                rest, sent = left[s]
+                n = s.send(rest)
+                left[s] = [rest[n:] or chunk, sent + n]
+        except OSError:
+            left.pop(s, None)
+            poll.unregister(s)
+            s.close()
+""" % PERSON
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def files_of(pid):
+    """Open regular files beside the log, the state and their kin: what is spooled would be here."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except OSError:
+            continue
+        if target.startswith("/") and not target.startswith("/dev") and not target.startswith("/proc"):
+            found.append(target)
+    return found
+
+
+def reader(node):
+    s = node.tls().wrap_socket(socket.create_connection(("127.0.0.1", node.data_port)), server_hostname="127.0.0.1")
+    body = json.dumps({"id_no": PERSON}).encode()
+    s.sendall(b"POST /x/provider/people HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    return s
+
+
+def test_a_hundred_slow_readers():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    source = subprocess.Popen([sys.executable, "-c", SOURCE], stdout=subprocess.PIPE, text=True)
+    quick = Provider()
+    node = Node(settings="limits: {drain: 1s}\n")
+    # What was freed must not stay in the sanitizer's quarantine; its own bookkeeping still doubles what is measured.
+    node.env["ASAN_OPTIONS"] = node.env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    sanitized = "asan" in city.BUILD
+    try:
+        with node:
+            node.city()
+            node.publish(json_resource(int(source.stdout.readline()), timeout="5m").replace("timeout: 5m", "timeout: 5m\n  limits: {in_flight: 1000}"), "provider/people")
+            node.publish(json_resource(quick.port, "quick"), "provider/quick")
+            node.grant("provider/people", "name,age")
+            node.grant("provider/quick", "name")
+            warm = [reader(node) for _ in range(4)]
+            for s in warm:
+                assert s.recv(1000).startswith(b"HTTP/1.1 200")
+            before = rss(node.pid)
+            slow = [reader(node) for _ in range(READERS)]
+            for s in slow:
+                assert s.recv(500).startswith(b"HTTP/1.1 200")
+            most = 0
+            for _ in range(20 if FULL else 5):
+                for s in slow:
+                    s.recv(500)
+                began = time.monotonic()
+                status, _, body = node.ask("provider/quick", {"id_no": PERSON})
+                assert status == 200, body
+                assert time.monotonic() - began < 2
+                most = max(most, rss(node.pid) - before)
+                time.sleep(0.5)
+            print(f"       {READERS} readers: {most / READERS / 1024:.0f} KiB each, {most >> 20} MiB in all{', sanitizer included' if sanitized else ''}")
+            assert most < (40 if sanitized else 20) << 20, f"grew by {most} bytes"
+            spooled = [f for f in files_of(node.pid) if not f.startswith(node.dir) and not f.endswith(".log") and "/lib/" not in f]
+            assert not spooled, spooled
+            for s in slow + warm:
+                s.close()
+            city.wait_for(lambda: sum(r["kind"] == "outcome" and r["reason"] != "granted" for r in node.records()) >= READERS, 30)
+            node.stop()
+            assert node.verify()[0] == 0
+    finally:
+        source.kill()
+        source.wait()
+
+
+if __name__ == "__main__":
+    city.main(globals())
