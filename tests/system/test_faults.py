@@ -172,8 +172,8 @@ def test_07_cut_midway_never_ends_cleanly():
         pass
     else:
         raise AssertionError("a cut answer ended as if it were whole")
-    last = city.wait_for(lambda: [r for r in NODE.records() if r["kind"] == "outcome"][-1])
-    assert last["reason"] == "provider-cut", last
+    # The connection is cut at once; its outcome is on record a moment later.
+    city.wait_for(lambda: [r for r in NODE.records() if r["kind"] == "outcome"][-1]["reason"] == "provider-cut")
     P.answer = Provider.one_person
 
 
