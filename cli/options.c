@@ -5,6 +5,20 @@
     {                                                                                                                  \
         .name = NULL                                                                                                   \
     }
+#define WITNESS_OPTIONS                                                                                                \
+    { "witness",                                                                                                       \
+      0,                                                                                                               \
+      "KEY|FILE",                                                                                                      \
+      NULL,                                                                                                            \
+      OPT_MANY,                                                                                                        \
+      { "a witness whose cosignature counts; without enough of them it is pending (exit code 7)",                      \
+        "计入联署的见证公钥；联署不足即为待见证（退出码 7）" } },                                                      \
+    {                                                                                                                  \
+        "quorum", 0, "N", NULL, 0,                                                                                     \
+        {                                                                                                              \
+            "so many of the witnesses must have signed; else all", "须联署的见证数，默认全部"              \
+        }                                                                                                              \
+    }
 #define NOTE_TEXT                                                                                                      \
     {                                                                                                                  \
         "why; kept in the record", "理由，将存证"                                                                \
@@ -280,6 +294,7 @@ const struct option options_verify[] = {
       NULL,
       0,
       { "with a URL: keep the copy that was fetched there", "核验网址时：保留所取副本的目录" } },
+    WITNESS_OPTIONS,
     END,
 };
 const struct option options_witness[] = {
@@ -326,6 +341,7 @@ const struct option options_proof[] = {
       { "the answer's Sluice-Receipt: finds records that are far apart",
         "答复的 Sluice-Receipt：用于查找相隔很远的记录" } },
     { "out", 0, "FILE", NULL, 0, { "save the proof there", "将证明保存为文件" } },
+    WITNESS_OPTIONS,
     END,
 };
 const struct option options_exchange_get[] = {

@@ -4,6 +4,7 @@
 #include "audit/audit.h"
 #include "cli/client.h"
 #include "cli/output.h"
+#include "cli/quorum.h"
 #include "cli/run.h"
 
 enum { ANSWER_MAX = 1 << 30 };
@@ -15,6 +16,8 @@ struct proved {
     const struct doc *first, *outcome;
     struct buf words; /* own: the records in words */
     bool closed, refused, cut;
+    struct quorum quorum;
+    size_t cosigned; /* by how many of them, the least of all records */
 };
 
 /* ---- where it comes from ---- */
@@ -173,6 +176,9 @@ static int record_check(struct cli *c, struct proved *p, const struct doc *one, 
         in.bad = "order";
     if (in.bad[0] != '\0')
         return disproved(c, in.index, in.bad);
+    size_t signers = audit_cosigned(in.note, p->quorum.w, p->quorum.n);
+    if (*above == AUDIT_UNKNOWN || signers < p->cosigned)
+        p->cosigned = signers;
     *above = in.index;
     p->size = in.size;
     words_of(c, p, record, in.index, kind);
@@ -263,6 +269,8 @@ static int check_and_say(struct cli *c, struct slice text)
     int code = vkey_read(c, &p.vkey);
 
     if (code == CLI_OK)
+        code = quorum_read(c, &p.quorum);
+    if (code == CLI_OK)
         code = proof_check(c, &p, text);
     if (code == CLI_OK && p.outcome == NULL && (cli_has(c, "answer") || cli_has(c, "sent")))
         code = disproved(c, 0, "order");
@@ -272,6 +280,8 @@ static int check_and_say(struct cli *c, struct slice text)
         code = digest_check(c, &p, "sent", "in", "digest_in");
     if (code == CLI_OK)
         say_all(c, &p);
+    if (code == CLI_OK && p.quorum.n > 0)
+        code = quorum_say(c, &p.quorum, p.cosigned, p.size);
     buf_done(&p.words);
     return code;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "audit/audit.h"
 #include "cli/output.h"
+#include "cli/quorum.h"
 #include "cli/run.h"
 #include "cli/verify.h"
 
@@ -180,11 +181,25 @@ static int kept_read(struct cli *c, struct slice *ret)
     return code;
 }
 
+/* With --witness: the checkpoint that they signed is the one that is kept, or the log's own checkpoint.witnessed. */
+static int witnessed_read(struct cli *c, const char *dir, struct slice *kept)
+{
+    const char *file = path_join(&c->arena, dir, "checkpoint.witnessed");
+    struct buf text = BUF_INIT(VKEY_MAX * 2);
+    enum err e = kept->n > 0 ? ERR_OK : file ? file_read(file, &text, NULL) : ERR_NOMEM;
+
+    if (kept->n == 0 && e == ERR_OK)
+        *kept = arena_dup(&c->arena, buf_slice(&text));
+    buf_done(&text);
+    return e == ERR_NOT_FOUND ? CLI_OK : cli_error(c, e); /* nobody has signed yet: pending */
+}
+
 static int verify_dir(struct cli *c, const char *dir, struct slice vkey)
 {
     struct progress p = { .cli = c, .shown = 101 };
     struct audit_verify_ask a = { .dir = dir, .vkey = vkey, .progress = on_progress, .arg = &p };
     struct audit_report r = { 0 };
+    struct quorum q = { 0 };
     int code = index_read(c, "from", &a.from);
     enum err e;
 
@@ -192,6 +207,10 @@ static int verify_dir(struct cli *c, const char *dir, struct slice vkey)
         code = index_read(c, "to", &a.to);
     if (code == CLI_OK)
         code = kept_read(c, &a.kept);
+    if (code == CLI_OK)
+        code = quorum_read(c, &q);
+    if (code == CLI_OK && q.n > 0)
+        code = witnessed_read(c, dir, &a.kept);
     if (code != CLI_OK)
         return code;
     e = audit_verify_part(&a, &r, &c->diags);
@@ -205,6 +224,8 @@ static int verify_dir(struct cli *c, const char *dir, struct slice vkey)
         report_bad(c, &r);
     else
         report_good(c, &r, vkey.n > 0);
+    if (code == CLI_OK && !r.failed && q.n > 0)
+        code = quorum_say(c, &q, r.kept_ok ? audit_cosigned(a.kept, q.w, q.n) : 0, audit_note_size(a.kept));
     return code != CLI_OK ? code : r.failed ? CLI_UNPROVEN : CLI_OK;
 }
 

@@ -53,7 +53,7 @@ static void check_keeper(struct control *c, struct health *h)
         say(h, true, "the keys are held apart, and sign", "密钥单独保管，可签名");
 }
 
-/* Each witness with its state, cut where the text ends. */
+/* Each witness with its state, as many as the text has room for; those that do not sign first. */
 static void put_witnesses(const struct witnesses_status *s, enum lang lang, char *to, size_t room)
 {
     static const char *const words[][2] = { [WITNESS_NEW] = { "not asked yet", "尚未请求" },
@@ -61,10 +61,15 @@ static void put_witnesses(const struct witnesses_status *s, enum lang lang, char
                                             [WITNESS_UNREACHABLE] = { "unreachable", "无法连接" },
                                             [WITNESS_REFUSES] = { "refuses", "拒绝" } };
     size_t at = strlen(to);
+    const char *comma = " ";
 
-    for (size_t i = 0; i < s->n && at + 64 < room; i++) { /* whole or not at all: a text is UTF-8 */
-        snprintf(to + at, room - at, "%s%.40s: %s", i ? ", " : " ", s->at[i].name, words[s->at[i].state][lang]);
+    for (size_t i = 0; i < 2 * s->n && at + 64 < room; i++) { /* whole or not at all: a text is UTF-8 */
+        size_t k = i % s->n;
+        if ((s->at[k].state == WITNESS_SIGNS) != (i >= s->n))
+            continue;
+        snprintf(to + at, room - at, "%s%.40s: %s", comma, s->at[k].name, words[s->at[k].state][lang]);
         at = strlen(to);
+        comma = ", ";
     }
 }
 

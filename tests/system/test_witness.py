@@ -113,10 +113,22 @@ def test_01_checkpoints_are_cosigned_and_proofs_shown_by_them():
         node.sluice("consumer/app", "--data-server", f"https://{node.data}", "audit", "proof", exchange, "--out", saved, "--vkey", log_key(node))
         shown = json.load(open(saved, encoding="utf-8"))["records"][0]["proof"]
         assert "w1.example" in shown and "w2.example" in shown, shown
+        by = ["--witness", witnesses[0].vkey, "--witness", witnesses[1].vkey]
+        valid = node.run("audit", "proof", saved, "--vkey", log_key(node), *by, "--lang", "en")
+        assert "valid: of 2 witnesses 2 have signed" in valid.stdout, valid
+        stranger = Witness(node.top, "w3.example", log_key(node)).vkey
+        pending = node.run("audit", "proof", saved, "--vkey", log_key(node), *by, "--witness", stranger, "--lang", "en", check=False)
+        assert pending.returncode == 7 and "PENDING: of 3 witnesses 2 have signed, 3 are needed" in pending.stdout, pending
+        assert node.run("audit", "proof", saved, "--vkey", log_key(node), *by, "--witness", stranger, "--quorum", "2").returncode == 0
+        assert node.run("audit", "proof", saved, "--vkey", log_key(node), *by, "--quorum", "3", check=False).returncode == 2
         status, text = operations(node, "/readyz?verbose")
         assert status == 200 and "w1.example: signs, w2.example: signs" in text, text
         node.stop()
         assert node.verify()[0] == 0
+        whole = node.run("audit", "verify", f"{node.dir}/log", "--vkey", log_key(node), *by, "--lang", "en")
+        assert "valid: of 2 witnesses 2 have signed the first" in whole.stdout, whole
+        os.unlink(f"{node.dir}/log/checkpoint.witnessed")
+        assert node.run("audit", "verify", f"{node.dir}/log", "--vkey", log_key(node), *by, check=False).returncode == 7
     finally:
         end(node, witnesses)
 
@@ -147,6 +159,9 @@ def test_02_a_forked_log_is_caught():
         wait_for(lambda: any(f.endswith(".conflict") for f in os.listdir(witnesses[0].dir)))
         node.stop()
         assert node.verify()[0] == 0, "by itself the forked log verifies: only the witness tells"
+        seen = next(f for f in os.listdir(witnesses[0].dir) if f.endswith(".checkpoint"))
+        told = node.run("audit", "verify", f"{node.dir}/log", "--vkey", log_key(node), "--checkpoint", os.path.join(witnesses[0].dir, seen), check=False)
+        assert told.returncode == 7, told  # what the witness has seen convicts the log
     finally:
         end(node, witnesses)
 
@@ -197,6 +212,40 @@ def test_04_a_witness_is_hard_to_confuse():
         plain = subprocess.run([city.SLUICE, "witness", "--dir", w.dir, "--listen", "0.0.0.0:0", "--log", log_key(node), "--lang", "en"],
                                capture_output=True, text=True, timeout=20)
         assert plain.returncode != 0 and "TLS" in plain.stderr, plain
+
+
+def test_05_a_server_that_lies_is_no_witness():
+    with Node() as node:
+        city_of(node)
+        other = Witness(node.top, "other", log_key(node)).start()
+
+        def of_another(head, body, s):
+            status, line = other.add("old 0\n\n" + body.decode().split("\n\n", 1)[1])
+            Provider.reply(s, line.replace("other", "w0.example").encode() if status == 200 else b"", kind="text/plain")
+
+        lies = [of_another, lambda h, b, s: Provider.reply(s, b"x" * 100000), lambda h, b, s: Provider.reply(s, "— w2.example AAAA\n".encode()),
+                lambda h, b, s: Provider.reply(s, b"99999999\n", status="409 Conflict"), lambda h, b, s: Provider.reply(s, b"0\n", status="409 Conflict"),
+                lambda h, b, s: s.sendall(b"nonsense\r\n\r\n") or False, lambda h, b, s: False, lambda h, b, s: time.sleep(8)]
+        liars = [Provider(lie) for lie in lies]
+        keys = [Witness(node.top, f"w{i}.example", log_key(node)) for i in range(len(lies))]
+        for key, liar in zip(keys, liars):
+            key.port = liar.port
+        node.stop()
+        with open(f"{node.dir}/sluice.yaml", "a", encoding="utf-8") as f:
+            f.write("\n" + settings(keys, "  quorum: 1\n"))
+        try:
+            node.start()
+            wait_for(lambda: all(liar.seen for liar in liars), 20)
+            assert node.ask("provider/people", {"id_no": PERSON})[0] == 200, "exchanges never wait for witnesses"
+            wait_for(lambda: "w0.example: refuses" in operations(node, "/readyz?verbose")[1])
+            time.sleep(1)
+            assert metric(node, "sluice_evidence_witnessed_size") == 0 and metric(node, "sluice_witnesses_signing") == 0
+            assert not os.path.exists(f"{node.dir}/log/checkpoint.witnessed")
+            node.stop()
+        finally:
+            other.stop()
+            for liar in liars:
+                liar.close()
 
 
 if __name__ == "__main__":
