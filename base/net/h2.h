@@ -88,7 +88,7 @@ struct h2 {
     } frame;
     uint64_t packed; /* bytes of output, ever */
     int64_t since;   /* mono ms: the last stream ended */
-    uint8_t why;     /* enum reason: of the violation that ends it */
+    uint8_t why;     /* enum reason, or REASON_INTERNAL (0): of the violation that ends it */
     bool starved;    /* an allocation of the session has failed */
     bool over;       /* the session is ending: what comes is not read any more */
     bool leaving;    /* GOAWAY was sent or has come: the last stream ends it */

@@ -46,7 +46,7 @@ static void frame_begins(struct h2 *h)
     h->frame.continuations = type == NGHTTP2_CONTINUATION ? h->frame.continuations + 1 : 0;
     if (h->frame.continuations > H2_CONTINUATIONS)
         h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_REQUEST_TOO_LARGE, "a header list in too many frames");
-    else if ((type != NGHTTP2_DATA || h->frame.left < DATA_FREE) &&
+    else if ((type != NGHTTP2_DATA || h->frame.left < DATA_FREE || p[4] & NGHTTP2_FLAG_PADDED) &&
              !h2_spend(&h->frames, h->conn->limits.frames, 1, loop_now(h->conn->loop)))
         h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_RATE_LIMITED, "too many HTTP/2 frames that carry nothing");
 }

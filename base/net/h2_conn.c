@@ -324,7 +324,7 @@ static void finish(struct h2 *h)
 {
     struct http_conn *c = h->conn;
 
-    h2_protocol.gone(c, (enum reason)h->why);
+    h2_protocol.gone(c, REASON_INTERRUPTED);
     if (c->state != CONN_DEAD)
         conn_linger(c);
 }
@@ -421,8 +421,11 @@ static void late(struct http_conn *c)
         h2_leave(c->h2);
 }
 
+/* A connection that breaks the rules is to blame for what ends with it, however it then dies. */
 static void gone(struct http_conn *c, enum reason why)
 {
+    if (c->h2->why != REASON_INTERNAL)
+        why = (enum reason)c->h2->why;
     for (struct h2_stream *s = c->h2->streams; s != NULL; s = s->next) {
         alarm_clear(&s->alarm);
         h2_stream_gone(s, why);

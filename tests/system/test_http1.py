@@ -23,7 +23,7 @@ def names_of(head):
 
 def test_00_setup():
     global NODE, P
-    NODE = Node("limits: {idle: 2s, head: 2s, body_time: 1s, write: 1s, rate: 1000}\n")
+    NODE = Node("limits: {idle: 2s, head: 2s, body_time: 1s, write: 1s, rate: 1000, http2_streams: 0}\n")
     NODE.__enter__()
     NODE.city()
     P = Provider(lambda h, b, s: Provider.reply(s, json.dumps({"code": "0", "rows": [{"id": PERSON, "name": "张三丰", "age": 36}]}, ensure_ascii=False).encode()))
@@ -160,6 +160,20 @@ def test_06_a_body_that_trickles_is_cut_and_on_record():
             s.sendall(b" " * 400)
             time.sleep(0.15)
         assert exchange(s, body, rb'"count":1}').startswith(b"HTTP/1.1 200")
+
+
+def test_07_http2_can_be_switched_off():
+    for offer, want in ((["h2", "http/1.1"], "http/1.1"), (["h2"], "refused")):
+        context = NODE.tls()
+        context.set_alpn_protocols(offer)
+        try:
+            with socket.create_connection(("127.0.0.1", NODE.data_port)) as plain, context.wrap_socket(plain) as s:
+                got = s.selected_alpn_protocol()
+        except (ssl.SSLError, ConnectionError):
+            got = "refused"
+        assert got == want, (offer, got)
+    got, closed = raw(NODE, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", timeout=4)  # nor without ALPN
+    assert closed and got.startswith(b"HTTP/1.1 400"), got
 
 
 def test_99_teardown():

@@ -154,6 +154,15 @@ static void put_tiny_data(struct buf *to)
         put_frame(to, F_DATA, 0, 3, SLICE("x"));
 }
 
+static void put_padding(struct buf *to)
+{
+    static char padding[101] = { 100 };
+
+    put_request(to, 3, "POST", "/echo", 0, "");
+    for (int i = 0; i < 3000; i++)
+        put_frame(to, F_DATA, PADDED, 3, slice_make(padding, sizeof padding));
+}
+
 static void put_priorities(struct buf *to)
 {
     for (uint32_t i = 0; i < 3000; i++)
@@ -232,6 +241,7 @@ static void violations(void **state)
         { put_settings, "GOAWAY=11", "rate-limited", 1 },
         { put_empty_data, "GOAWAY=11", "rate-limited", 1 },
         { put_tiny_data, "GOAWAY=11", "rate-limited", 1 },
+        { put_padding, "GOAWAY=11", "rate-limited", 1 },
         { put_priorities, "GOAWAY=11", "rate-limited", 1 },
         { put_windows, "GOAWAY=11", "rate-limited", 1 },
         { put_unknown, "GOAWAY=11", "rate-limited", 1 },
@@ -266,6 +276,28 @@ static void violations(void **state)
         assert_true(bench_closed(&h.b, &reset));
         h2_end_bench(&h);
     }
+}
+
+/* A flood by a peer that does not read: its GOAWAY cannot leave, and what runs ends as its fault, never as answered. */
+static void violation_behind_a_full_socket(void **state)
+{
+    struct h2_bench h = { .big = 4 << 20 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_setting(&h.say, 4, 1 << 30);
+    put_u32_frame(&h.say, F_WINDOW, 0, 1 << 30);
+    put_request(&h.say, 1, "GET", "/big", END_STREAM, "");
+    h2_say(&h);
+    turns(h.b.loop, 10);
+    for (int i = 0; i < 8; i++) {
+        put_pings(&h.say);
+        h2_say(&h);
+    }
+    for (unsigned i = 0; i < 100 && h.b.conn; i++)
+        turns(h.b.loop, 1);
+    IS(&h.b.log, "/big#1 end#1 malformed#2:rate-limited gone#2:rate-limited gone#1:rate-limited close");
+    h2_end_bench(&h);
 }
 
 static void not_http2(void **state)
@@ -377,13 +409,10 @@ static void trickles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malformed_requests),
-        cmocka_unit_test(heads_too_large),
-        cmocka_unit_test(violations),
-        cmocka_unit_test(not_http2),
-        cmocka_unit_test(honest_peers_are_not_noise),
-        cmocka_unit_test(too_slow),
-        cmocka_unit_test(trickles),
+        cmocka_unit_test(malformed_requests), cmocka_unit_test(heads_too_large),
+        cmocka_unit_test(violations),         cmocka_unit_test(violation_behind_a_full_socket),
+        cmocka_unit_test(not_http2),          cmocka_unit_test(honest_peers_are_not_noise),
+        cmocka_unit_test(too_slow),           cmocka_unit_test(trickles),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
