@@ -340,6 +340,8 @@ void act_free_all(struct control *c)
 {
     alarm_clear(&c->retry);
     alarm_clear(&c->flush);
+    if (c->queue)
+        audit_forget(c->queue, &c->counter);
     while (c->jobs) {
         struct act_job *j = c->jobs;
         c->jobs = j->next;

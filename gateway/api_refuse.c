@@ -85,10 +85,23 @@ static void on_second(struct alarm *a)
     struct control *c = (struct control *)((char *)a - offsetof(struct control, counted));
     struct audit_record r;
 
-    if (flood_record(&c->flood, &r, control_now(c)) && audit_put(c->queue, &r, 0, NULL) == ERR_OK)
-        flood_clear(&c->flood);
+    if (c->counts_out == 0 && flood_record(&c->flood, &r, control_now(c)) &&
+        audit_put(c->queue, &r, 0, &c->counter) == ERR_OK) {
+        flood_sent(&c->flood);
+        c->counts_out = 1;
+    }
     if (c->flood.total > 0)
         alarm_set(c->loop, a, COUNT_MS);
+}
+
+/* What is not durable is not forgotten: it goes into the next record. */
+static void on_counted(struct control_waiter *w, enum err e, uint64_t index)
+{
+    struct control *c = (struct control *)((char *)w - offsetof(struct control, counter));
+
+    (void)index;
+    c->counts_out = 0;
+    flood_written(&c->flood, e == ERR_OK);
 }
 
 void api_init(struct control *c)
@@ -96,6 +109,8 @@ void api_init(struct control *c)
     const struct limit_settings *l = &c->settings->limits;
 
     flood_init(&c->flood, l->strangers_source, l->strangers_all, l->refusals, 1);
+    flood_day(&c->flood, c->settings->evidence.strangers_bytes, (unsigned)c->settings->workers + 1);
+    c->counter.done = on_counted;
     alarm_init(&c->counted, on_second);
 }
 

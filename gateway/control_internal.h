@@ -61,7 +61,9 @@ struct control {
     struct act_done done[DONE_BATCH];
     unsigned n_done;
     struct alarm retry, flush, minute, drain, counted;
-    struct flood flood; /* refusals of the control listener */
+    struct flood flood;            /* refusals of the control listener */
+    struct control_waiter counter; /* of their count record; */
+    unsigned counts_out;           /* it is on its way */
     struct control_note reload_notes[CONTROL_WORKERS_MAX], drain_notes[CONTROL_WORKERS_MAX];
     unsigned reloads_out, drains_out;
     int64_t drain_until; /* mono ms */

@@ -137,7 +137,7 @@ static void on_drain_check(struct alarm *a)
     bool late = loop_now(c->loop) >= c->drain_until;
 
     if (c->searches == 0 && c->log_reads == 0 && c->refusals_out == 0 &&
-        (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0)))
+        (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0 && c->flood.total == 0)))
         loop_stop(c->loop);
     else
         alarm_set(c->loop, a, CHECK_MS);

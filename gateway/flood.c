@@ -29,13 +29,38 @@ static bool take(struct flood_bucket *b, float rate, int64_t now)
     return true;
 }
 
+void flood_day(struct flood *f, uint64_t bytes, unsigned share)
+{
+    enum { DAY_MS = 86400000, BURST = 2, FIRST = 16 };
+    double records = (double)bytes / FLOOD_RECORD_BYTES / share;
+
+    f->day_most = records / BURST < 1 ? 1 : records / BURST;
+    f->day_left = records / FIRST < 1 ? 1 : records / FIRST;
+    f->day_rate = (records - records / BURST) / DAY_MS;
+}
+
+static bool take_day(struct flood *f, int64_t now)
+{
+    if (f->day_most == 0)
+        return true;
+    if (f->day_at != 0)
+        f->day_left += f->day_rate * (double)(now - f->day_at);
+    f->day_at = now;
+    if (f->day_left > f->day_most)
+        f->day_left = f->day_most;
+    if (f->day_left < 1)
+        return false;
+    f->day_left -= 1;
+    return true;
+}
+
 static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
 {
     size_t slot = slice_hash(key, f->seed) % FLOOD_SLOTS;
 
     if (!stranger)
         return take(&f->identity[slot], f->identity_rate, now);
-    return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now);
+    return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now) && take_day(f, now);
 }
 
 void flood_reads(struct flood *f, uint64_t rate, unsigned share)
@@ -90,10 +115,4 @@ void flood_written(struct flood *f, bool durable)
     }
     f->sent_total = 0;
     memset(f->sent, 0, sizeof f->sent);
-}
-
-void flood_clear(struct flood *f)
-{
-    flood_sent(f);
-    flood_written(f, true);
 }

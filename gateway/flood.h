@@ -5,12 +5,15 @@
  * share its bucket. */
 #include "audit/audit.h"
 
-enum { FLOOD_SLOTS = 1024 };
+enum { FLOOD_SLOTS = 1024, FLOOD_RECORD_BYTES = 2048 /* what a stranger's record is charged; it is never longer */ };
 struct flood_bucket {
     float tokens;
     int64_t at;
 };
 struct flood {
+    double day_left, day_most,
+        day_rate;   /* strangers' records that the day still bears; refilled each ms; most 0: any */
+    int64_t day_at; /* mono ms of the last refill; 0: none yet */
     float source_rate, all_rate, identity_rate, read_rate; /* a second */
     struct flood_bucket source[FLOOD_SLOTS], identity[FLOOD_SLOTS], read[FLOOD_SLOTS], all;
     uint64_t seed;
@@ -20,6 +23,9 @@ struct flood {
     int64_t from, sent_to;        /* wall ms of the first counted one; when the record was made */
 };
 void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identity, unsigned share);
+/* Strangers' own records may take so many bytes of the log in any day, besides the count records. It is no more than
+ * half of that at once, and a sixteenth after a start, for what was used before it is not known. */
+void flood_day(struct flood *f, uint64_t bytes, unsigned share);
 /* May this refusal have a record of its own? False: it was counted, and its connection is to be closed without a reply.
  */
 bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r, int64_t mono_ms, int64_t wall_ms);
@@ -33,4 +39,3 @@ void flood_count(struct flood *f, enum reason r, int64_t wall_ms);
 bool flood_record(struct flood *f, struct audit_record *r, int64_t wall_ms);
 void flood_sent(struct flood *f);
 void flood_written(struct flood *f, bool durable);
-void flood_clear(struct flood *f); /* both at once */

@@ -41,7 +41,7 @@ struct settings {
     } state;
     struct evidence_settings {
         struct slice dir;
-        uint64_t segment_bytes, reserve_bytes, queue_bytes;
+        uint64_t segment_bytes, reserve_bytes, queue_bytes, strangers_bytes;
         uint64_t retain_exchanges, retain_operations; /* days; 0: for ever */
         const struct doc *witnesses;                  /* as written */
         const struct settings_witness *witness;

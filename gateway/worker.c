@@ -447,6 +447,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     trust_swap(&w->trust, w->snapshot->trust);
     w->trust.known = certs_known_new(KNOWN_CERTIFICATES);
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
+    flood_day(&w->flood, w->cfg.settings->evidence.strangers_bytes, w->cfg.workers + 1);
     tally_init(&w->connections_each, w->flood.seed, l->connections_each, w->cfg.workers);
     tally_init(&w->exchanges_each, w->flood.seed, l->exchanges_each, w->cfg.workers);
     flood_reads(&w->flood, l->log_reads, w->cfg.workers);
