@@ -5,7 +5,7 @@
  * Time by the log's own evidence: the steps from each record's time to the next one's, none below zero, none counted
  * for more than two days. A clock set forward by years adds two days, however often it is looked at; one set back adds
  * nothing. A segment goes only when both this time and the wall clock say that all in it is old enough
- * (docs/decisions: retention).
+ * (decision 012).
  *
  * Thread rule: holds and notes belong to the thread that owns SQL; the rest may run in any. */
 #include "base/sql/sql.h"

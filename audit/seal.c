@@ -82,6 +82,16 @@ static void put_bits(struct buf *lists, const struct draft_pair *p, size_t n, ui
     lists->n += bytes;
 }
 
+static void put_numbers(struct buf *lists, const struct draft_pair *p, size_t n)
+{
+    char *at = buf_reserve(lists, n * sizeof(uint16_t));
+    for (size_t i = 0; at != NULL && i < n; i++) {
+        uint16_t row = (uint16_t)p[i].row;
+        memcpy(at + i * sizeof row, &row, sizeof row);
+    }
+    lists->n += at != NULL ? n * sizeof(uint16_t) : 0;
+}
+
 /* One term: `n` pairs of the same hash, rows ascending and different. */
 static void put_term(struct draft *d, const struct draft_pair *p, size_t n, struct buf *terms, struct buf *lists)
 {
@@ -91,10 +101,7 @@ static void put_term(struct draft *d, const struct draft_pair *p, size_t n, stru
     } else if (n > d->h.rows / 16) {
         put_bits(lists, p, n, d->h.rows);
     } else {
-        for (size_t i = 0; i < n; i++) {
-            uint16_t row = (uint16_t)p[i].row;
-            buf_put(lists, slice_make(&row, sizeof row));
-        }
+        put_numbers(lists, p, n);
     }
     buf_put(terms, slice_make(&t, sizeof t));
 }

@@ -179,7 +179,7 @@ static void take_field(struct taking *k, struct slice key, struct slice raw)
 {
     for (size_t i = 0; i < sizeof line_fields / sizeof line_fields[0]; i++) {
         const struct line_field *f = &line_fields[i];
-        if (!slice_eq(key, f->key))
+        if (key.n != f->key.n || key.p[0] != f->key.p[0] || memcmp(key.p, f->key.p, key.n) != 0)
             continue;
         if (f->field != 0)
             add(k->t, f->field, raw);
@@ -232,8 +232,13 @@ bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
     if (!logline_kind(line, &ret->kind))
         return false;
     add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
-    while (logline_next(&it, &key, &value))
+    it.at = LOGLINE_KIND + strlen(audit_kind_name(ret->kind)) + 1; /* what stands before has its fixed place */
+    struct slice last = ret->kind == AUDIT_INTENT ? SLICE("items") : SLICE("status");
+    while (logline_next(&it, &key, &value)) {
         take_field(&k, key, value);
+        if (ret->kind <= AUDIT_CUT && slice_eq(key, last))
+            break; /* the renderer writes nothing behind it that can be asked for */
+    }
     if (ret->kind == AUDIT_ACT)
         take_act(&k);
     ret->result = result_of(ret->kind, &k);
