@@ -95,7 +95,8 @@ static enum err range_node(struct prover *p, uint64_t begin, uint64_t end, unsig
     }
     for (; e == ERR_OK && n > 1; n--)
         part[n - 2] = merkle_node(p->digest, &part[n - 2], &part[n - 1]);
-    *ret = part[0];
+    if (e == ERR_OK && n == 1)
+        *ret = part[0];
     return e;
 }
 

@@ -208,7 +208,7 @@ static int digest_check(struct cli *c, const struct proved *p, const char *optio
 {
     const char *file = cli_value(c, option);
     struct buf body = BUF_INIT(ANSWER_MAX);
-    struct sha256 s, want, got;
+    struct sha256 s = { { 0 } }, want = { { 0 } }, got;
     int code;
 
     if (file == NULL)

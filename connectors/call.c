@@ -200,29 +200,32 @@ static void give_up(struct entry *e)
         call_fail(c, REASON_PROVIDER_BUSY, REACHED_NO);
 }
 
-/* The first party in turn that may have a place has its oldest call started. False: nobody may. */
-static bool launch_next(struct entry *e)
+/* A waiting call's turn: it is started, or fails for good. False: it must wait on. */
+static bool launch_waiting(struct entry *e, struct connector_call *c, enum err *why)
 {
-    struct party *p;
-    struct connector_call *c;
-    enum err err = ERR_BUSY;
+    struct party *p = c->party;
 
-    TAILQ_FOREACH(p, &e->queue.ring, link)
-    {
-        c = TAILQ_FIRST(&p->calls);
-        err = launch(c);
-        if (err != ERR_DENIED)
-            break;
-    }
-    if (p == NULL || err == ERR_BUSY)
+    *why = launch(c);
+    if (*why == ERR_BUSY || *why == ERR_DENIED)
         return false;
-    if (err != ERR_OK) {
-        call_fail(c, err == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
+    if (*why != ERR_OK) {
+        call_fail(c, *why == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
         return true;
     }
     queue_turn(&e->queue, p);
     queue_remove(e, c);
     return true;
+}
+
+/* The first party in turn that may have a place has its oldest call started. False: nobody may. */
+static bool launch_next(struct entry *e)
+{
+    enum err why = ERR_OK;
+
+    for (struct party *p = TAILQ_FIRST(&e->queue.ring); p != NULL && why != ERR_BUSY; p = TAILQ_NEXT(p, link))
+        if (launch_waiting(e, TAILQ_FIRST(&p->calls), &why))
+            return true;
+    return false;
 }
 
 void calls_poll(void *entry)

@@ -133,8 +133,9 @@ struct party { /* those of one consumer that wait */
     unsigned n;
     char name[];
 };
+TAILQ_HEAD(parties, party);
 struct queue {
-    TAILQ_HEAD(, party) ring; /* whose turn it is stands first */
+    struct parties ring; /* whose turn it is stands first */
     unsigned n, parties;
 };
 struct entry { /* one target in one worker */

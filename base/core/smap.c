@@ -368,17 +368,21 @@ static enum err change(struct smap *m, struct slice key, void *object)
     struct page **page = &m->page[i / PAGE];
     struct shard **at;
     struct entry *e = shard_find(m, (*page)->shards[i % PAGE], (*page)->slots[i % PAGE], hash, key);
+    struct slice stored = key;
     bool present = e != NULL;
     enum err err;
 
+    if (m->is)
+        stored.n = 0;
     if (!present && object == NULL)
         return ERR_OK;
     if (!page_own(page))
         return ERR_NOMEM;
     at = &(*page)->shards[i % PAGE];
-    err = e == NULL ? shard_add(at, hash, m->is ? (struct slice){ 0 } : key, object)
-          : object  ? shard_replace(at, e, object)
-                    : shard_remove(at, e);
+    if (e == NULL)
+        err = shard_add(at, hash, stored, object);
+    else
+        err = object ? shard_replace(at, e, object) : shard_remove(at, e);
     if (err != ERR_OK)
         return err;
     (*page)->slots[i % PAGE] = *at ? (*at)->slots : 0;

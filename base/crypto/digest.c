@@ -49,10 +49,11 @@ static struct sha256 end(SHA256_CTX *c)
     }
     memcpy(data + SHA256_CBLOCK - sizeof length, &length, sizeof length);
     SHA256_Transform(c, data);
-    for (size_t i = 0; i < sizeof out.b; i += 8) { /* two words at once */
+    size_t i = 0;
+    do { /* two words at once */
         uint64_t two = htobe64((uint64_t)c->h[i / 4] << 32 | c->h[i / 4 + 1]);
         memcpy(out.b + i, &two, sizeof two);
-    }
+    } while ((i += 8) < sizeof out.b);
     return out;
 }
 
