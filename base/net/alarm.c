@@ -1,19 +1,23 @@
 /* A timing wheel of 64 ms slots. Setting an alarm later than its slot only stores the new time: when the slot comes up,
- * an alarm that is not due yet moves on. The tick runs only while alarms are set, so an idle process does not wake.
- * Invariant: a linked alarm stands in a slot that comes up no later than `when` rounded up to a slot, or one wheel turn
- * from now. */
+ * an alarm that is not due yet moves on. The tick comes when the first filled slot is due and not before, so that a
+ * process with nothing to do does not wake.
+ * Invariants: a linked alarm stands in a slot that comes up no later than `when` rounded up to a slot, or one wheel
+ * turn from now; the bit of its slot is set (a bit may also be left of alarms that were cleared); the tick is set for
+ * the first slot whose bit is set, or a sooner one. */
 #include "base/net/internal.h"
 
 #include <event2/event.h>
 
 enum { SLOTS = 1024, SLOT_MS = ALARM_SLOT_MS };
+#define NEVER INT64_MAX
 
 struct alarm_wheel {
     struct loop *loop;  /* bor */
     struct event *tick; /* own */
     struct alarm *slot[SLOTS];
-    int64_t at; /* slots before this number have been run */
-    bool ticking;
+    uint64_t filled[SLOTS / 64]; /* a bit for each slot */
+    int64_t at;                  /* slots before this number have been run */
+    int64_t due;                 /* the slot that the tick is set for; NEVER: it is not set */
 };
 
 static void unlink_alarm(struct alarm *a)
@@ -27,29 +31,43 @@ static void unlink_alarm(struct alarm *a)
     a->next = NULL;
 }
 
+static void set_tick(struct alarm_wheel *w, int64_t number)
+{
+    int64_t ms = number * SLOT_MS - loop_now(w->loop);
+    struct timeval after = { ms > 0 ? ms / 1000 : 0, ms > 0 ? ms % 1000 * 1000 : 0 };
+
+    w->due = event_add(w->tick, &after) == 0 ? number : NEVER;
+}
+
 static void link_alarm(struct alarm_wheel *w, struct alarm *a)
 {
-    int64_t number = (a->when + SLOT_MS - 1) / SLOT_MS;
+    int64_t number = (a->when + SLOT_MS - 1) / SLOT_MS, at;
     struct alarm **head;
 
     if (number < w->at)
         number = w->at;
     if (number >= w->at + SLOTS)
         number = w->at + SLOTS - 1;
-    head = &w->slot[number % SLOTS];
+    at = number % SLOTS;
+    w->filled[at / 64] |= UINT64_C(1) << (at % 64);
+    head = &w->slot[at];
     a->next = *head;
     if (a->next)
         a->next->pprev = &a->next;
     *head = a;
     a->pprev = head;
+    if (number < w->due)
+        set_tick(w, number);
 }
 
 /* Take the slot's whole list off first: an alarm's function may set or clear others, and itself. */
 static void run_slot(struct alarm_wheel *w, int64_t number, int64_t now)
 {
-    struct alarm *list = w->slot[number % SLOTS];
+    int64_t at = number % SLOTS;
+    struct alarm *list = w->slot[at];
 
-    w->slot[number % SLOTS] = NULL;
+    w->slot[at] = NULL;
+    w->filled[at / 64] &= ~(UINT64_C(1) << (at % 64));
     if (list)
         list->pprev = &list;
     while (list != NULL) {
@@ -62,30 +80,36 @@ static void run_slot(struct alarm_wheel *w, int64_t number, int64_t now)
     }
 }
 
-static bool wheel_is_empty(const struct alarm_wheel *w)
+/* The first slot from `at` on whose bit is set, or NEVER. */
+static int64_t first_filled(const struct alarm_wheel *w)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
-        if (w->slot[i] != NULL)
-            return false;
-    return true;
+    for (int64_t number = w->at; number < w->at + SLOTS;) {
+        int64_t at = number % SLOTS;
+        uint64_t bits = w->filled[at / 64] >> (at % 64);
+        if (bits != 0) {
+            number += __builtin_ctzll(bits);
+            return number < w->at + SLOTS ? number : NEVER;
+        }
+        number += 64 - at % 64;
+    }
+    return NEVER;
 }
 
 static void tick(evutil_socket_t fd, short what, void *arg)
 {
     struct alarm_wheel *w = arg;
-    int64_t now;
+    int64_t now = loop_now(w->loop), number;
 
     (void)fd;
     (void)what;
-    now = loop_now(w->loop);
-    for (int64_t until = now / SLOT_MS; w->at <= until;) {
-        int64_t number = w->at++;
+    w->due = 0; /* what is set meanwhile is looked at below */
+    while ((number = first_filled(w)) <= now / SLOT_MS) {
+        w->at = number + 1;
         run_slot(w, number, now);
     }
-    if (wheel_is_empty(w)) {
-        event_del(w->tick);
-        w->ticking = false;
-    }
+    w->due = NEVER;
+    if (number != NEVER)
+        set_tick(w, number);
 }
 
 struct alarm_wheel *alarm_wheel_new(struct loop *l)
@@ -96,7 +120,8 @@ struct alarm_wheel *alarm_wheel_new(struct loop *l)
         return NULL;
     w->loop = l;
     w->at = loop_now(l) / SLOT_MS;
-    w->tick = event_new(loop_base(l), -1, EV_PERSIST, tick, w);
+    w->due = NEVER;
+    w->tick = event_new(loop_base(l), -1, 0, tick, w);
     if (w->tick == NULL)
         return mem_free(w);
     return w;
@@ -118,12 +143,13 @@ void alarm_init(struct alarm *a, void (*fn)(struct alarm *))
     *a = (struct alarm){ .fn = fn };
 }
 
-static void start_ticking(struct alarm_wheel *w)
+/* Nothing stands in the slots before the tick: the wheel's start may come up to now, so that it reaches far again. */
+static void catch_up(struct alarm_wheel *w)
 {
-    static const struct timeval every = { 0, SLOT_MS * 1000 };
+    int64_t now = loop_now(w->loop) / SLOT_MS;
 
-    w->at = loop_now(w->loop) / SLOT_MS;
-    w->ticking = event_add(w->tick, &every) == 0;
+    if (now > w->at && w->due != 0)
+        w->at = now < w->due ? now : w->due;
 }
 
 void alarm_set(struct loop *l, struct alarm *a, int64_t ms)
@@ -131,14 +157,13 @@ void alarm_set(struct loop *l, struct alarm *a, int64_t ms)
     struct alarm_wheel *w = loop_wheel(l);
     int64_t when;
 
-    if (!w->ticking)
-        start_ticking(w);
     when = loop_now(l) + ms;
     if (a->pprev != NULL && when >= a->when) {
         a->when = when; /* found early by its slot, and moved on then */
         return;
     }
     unlink_alarm(a);
+    catch_up(w);
     a->when = when;
     link_alarm(w, a);
 }

@@ -15,14 +15,28 @@ struct http_head {               /* bor: until the callback that shows it return
     struct slice path, query;    /* of the target; still percent-encoded */
     int status;                  /* answers */
     uint8_t minor;               /* HTTP/1.minor */
-    struct http_header at[HTTP_HEADERS_MAX];
+    uint64_t absent;             /* bits (http_name_bit) of names that are certainly not there; 0: not known */
     size_t n;
     bool has_length, chunked, keep_alive, expect_continue; /* chunked: a body follows whose length is not told */
     uint64_t length;                                       /* when has_length */
+    struct http_header at[HTTP_HEADERS_MAX];               /* n of them */
 };
+/* A bit for names of this length and first letter. */
+static inline uint64_t http_name_bit(const char *name, size_t n)
+{
+    return UINT64_C(1) << ((n * 7 + (unsigned char)(name[0] | 0x20)) & 63);
+}
+struct slice http_find(const struct http_head *h, struct slice name, size_t *count);
 /* The one value of a header, or the empty slice; names compare without case. *count (may be NULL): how often it is
- * there. */
-struct slice http_get(const struct http_head *h, const char *name, size_t *count);
+ * there. Inline, for most that are asked for are not there, and their bit says so. */
+static inline struct slice http_get(const struct http_head *h, const char *name, size_t *count)
+{
+    if ((h->absent & http_name_bit(name, strlen(name))) == 0)
+        return http_find(h, slice_of(name), count);
+    if (count)
+        *count = 0;
+    return (struct slice){ 0 };
+}
 
 /* Parse one whole head (up to and with its empty line). ERR_SYNTAX: *why is a short English reason without peer data.
  * Refused beyond llhttp strict: obs-fold, bare LF, control characters, Transfer-Encoding on HTTP/1.0 or other than a

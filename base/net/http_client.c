@@ -5,7 +5,7 @@
 #include "base/net/internal.h"
 
 enum state { CONNECTING, IDLE, WAITING, BODY, BROKEN, DEAD };
-enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4 };
+enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4, HEAD_ROOM = 500 };
 
 struct http_client {
     struct loop *loop;     /* bor */
@@ -122,6 +122,28 @@ static size_t head_end(struct slice s)
     return 0;
 }
 
+/* The head is known: show it, then what came behind it. */
+static void begin_answer(struct http_client *c, const struct http_head *head)
+{
+    http_body_init(&c->body, head, false, c->head_method);
+    c->reusable = head->keep_alive && !c->body.until_close;
+    c->state = BODY;
+    alarm_set(c->loop, &c->alarm, c->patience);
+    c->events->head(c->user, head);
+}
+
+static void go_on(struct http_client *c, struct slice rest)
+{
+    if (c->state != BODY)
+        return;
+    if (c->body.done) {
+        c->reusable = c->reusable && rest.n == 0;
+        answer_done(c);
+    } else if (rest.n > 0) {
+        take_body(c, rest);
+    }
+}
+
 /* The bytes gathered so far may hold a head. Interim answers (1xx) are passed over. */
 static void take_head(struct http_client *c)
 {
@@ -130,6 +152,7 @@ static void take_head(struct http_client *c)
     size_t n;
 
     while (c->state == WAITING && (n = head_end(buf_slice(&c->in))) > 0) {
+        struct slice rest = { c->in.p + n, c->in.n - n };
         if (http_head_parse((struct slice){ c->in.p, n }, false, &head, &why) != ERR_OK || head.status == 101) {
             fail(c, REASON_PROVIDER_MALFORMED);
             return;
@@ -138,25 +161,32 @@ static void take_head(struct http_client *c)
             buf_drop(&c->in, n);
             continue;
         }
-        http_body_init(&c->body, &head, false, c->head_method);
-        c->reusable = head.keep_alive && !c->body.until_close;
-        c->state = BODY;
-        alarm_set(c->loop, &c->alarm, c->patience);
-        c->events->head(c->user, &head);
-        if (c->state != BODY)
-            return;
-        buf_drop(&c->in, n);
-        if (c->body.done) {
-            answer_done(c);
-        } else if (c->in.n > 0) {
-            struct slice rest = buf_slice(&c->in);
+        begin_answer(c, &head);
+        if (c->state == BODY)
             buf_clear(&c->in); /* the memory stays until this connection is buried */
-            take_body(c, rest);
-        }
+        go_on(c, rest);
         return;
     }
     if (c->state == WAITING && c->in.n >= HTTP_HEAD_MAX)
         fail(c, REASON_PROVIDER_MALFORMED);
+}
+
+/* A whole plain head is understood where it was read; any other is gathered first. */
+static void take_input(struct http_client *c, struct slice in)
+{
+    struct http_head head;
+    size_t n = c->in.n == 0 ? http_head_plain(in, false, &head) : 0;
+
+    if (n > 0 && head.status >= 200) {
+        begin_answer(c, &head);
+        go_on(c, slice_sub(in, n, in.n));
+        return;
+    }
+    buf_put(&c->in, in);
+    if (c->in.failed != ERR_OK)
+        fail(c, REASON_PROVIDER_MALFORMED);
+    else
+        take_head(c);
 }
 
 static void peer_closed(struct http_client *c, enum io io)
@@ -184,15 +214,10 @@ static void on_readable(void *user)
             peer_closed(c, io); /* bytes nobody asked for make the connection useless too */
             return;
         }
-        if (c->state == BODY) {
+        if (c->state == BODY)
             take_body(c, (struct slice){ scratch, got });
-        } else {
-            buf_put(&c->in, (struct slice){ scratch, got });
-            if (c->in.failed != ERR_OK)
-                fail(c, REASON_PROVIDER_MALFORMED);
-            else
-                take_head(c);
-        }
+        else
+            take_input(c, (struct slice){ scratch, got });
         if ((c->state != BODY && c->state != WAITING) || !c->reading || !c->asked)
             return;
         if (got < READ_SIZE && !stream_pending(c->stream))
@@ -313,9 +338,13 @@ void http_client_read(struct http_client *c, bool on)
 /* No control character but HTAB. */
 static bool header_safe(struct slice s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7F)
+    const char *at = s.p, *end = s.p + s.n;
+
+    while (at < end) {
+        at += http_text_run(at, end);
+        if (at < end && *at++ != '\t')
             return false;
+    }
     return true;
 }
 
@@ -327,6 +356,7 @@ enum err http_request_put(struct buf *out, struct slice method, struct slice tar
 
     if (!header_safe(target) || !header_safe(host) || slice_find(target, ' ') < target.n)
         return ERR_INVALID;
+    buf_reserve(out, HEAD_ROOM + target.n + body.n);
     buf_put(out, method);
     buf_putc(out, ' ');
     buf_put(out, target);

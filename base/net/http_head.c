@@ -95,15 +95,15 @@ static const char *check_lines(struct slice s)
     return NULL;
 }
 
-struct slice http_get(const struct http_head *h, const char *name, size_t *count)
+struct slice http_find(const struct http_head *h, struct slice name, size_t *count)
 {
-    size_t n = strlen(name), seen = 0;
+    size_t seen = 0;
     struct slice found = { 0 };
 
     for (size_t i = 0; i < h->n; i++) {
-        if (h->at[i].name.n != n || (h->at[i].name.p[0] | 0x20) != (name[0] | 0x20))
+        if (h->at[i].name.n != name.n || (h->at[i].name.p[0] | 0x20) != (name.p[0] | 0x20))
             continue;
-        if (slice_eq_nocase(h->at[i].name, (struct slice){ name, n }) && seen++ == 0)
+        if (slice_eq_nocase(h->at[i].name, name) && seen++ == 0)
             found = h->at[i].value;
     }
     if (count)
@@ -111,12 +111,24 @@ struct slice http_get(const struct http_head *h, const char *name, size_t *count
     return found;
 }
 
+/* One look at the room for all four parts: heads are made of little else. */
 void http_header_put(struct buf *out, struct slice name, struct slice value)
 {
-    buf_put(out, name);
-    buf_put(out, SLICE(": "));
-    buf_put(out, value);
-    buf_put(out, SLICE("\r\n"));
+    size_t n = name.n + value.n + 4;
+    char *p = buf_reserve(out, n);
+
+    if (p == NULL)
+        return;
+    memcpy(p, name.p, name.n);
+    p += name.n;
+    *p++ = ':';
+    *p++ = ' ';
+    if (value.n > 0)
+        memcpy(p, value.p, value.n);
+    p += value.n;
+    *p++ = '\r';
+    *p = '\n';
+    out->n += n;
 }
 
 static bool host_valid(struct slice host)
@@ -247,11 +259,60 @@ static const char *run(llhttp_t *p, struct parse *x, struct slice bytes)
     return NULL;
 }
 
+/* As llhttp_should_keep_alive says it; false: it says more than the two words that are plain. */
+static bool plain_keep_alive(struct http_head *h, bool request)
+{
+    size_t n;
+    struct slice v = http_get(h, "Connection", &n);
+    bool bodiless = h->status / 100 == 1 || h->status == 204 || h->status == 304;
+
+    h->keep_alive = h->minor == 1;
+    if (n == 1 && slice_eq_nocase(v, SLICE("keep-alive")))
+        h->keep_alive = true;
+    else if (n == 1 && slice_eq_nocase(v, SLICE("close")))
+        h->keep_alive = false;
+    else if (n > 0)
+        return false;
+    if (!request && !bodiless && !h->chunked && !h->has_length)
+        h->keep_alive = false; /* it ends with the connection */
+    return true;
+}
+
+static bool has(const struct http_head *h, const char *name)
+{
+    size_t n;
+
+    (void)http_get(h, name, &n);
+    return n > 0;
+}
+
+size_t http_head_plain(struct slice bytes, bool request, struct http_head *ret)
+{
+    size_t n = http_scan(bytes, request, ret);
+
+    ret->path = ret->query = (struct slice){ 0 };
+    ret->expect_continue = false;
+    ret->length = 0;
+    if (n == 0 || has(ret, "Expect") || has(ret, "Upgrade") || has(ret, "Proxy-Connection") ||
+        check_framing(ret) != NULL || !plain_keep_alive(ret, request) || (request && check_request(ret) != NULL))
+        return 0;
+    return n;
+}
+
 enum err http_head_parse(struct slice bytes, bool request, struct http_head *ret, const char **why)
+{
+    *why = NULL;
+    if (bytes.n > 0 && http_head_plain(bytes, request, ret) == bytes.n)
+        return ERR_OK;
+    return http_head_judge(bytes, request, ret, why);
+}
+
+enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret, const char **why)
 {
     struct parse x = { .head = ret };
     llhttp_t parser;
 
+    ret->absent = 0;
     ret->n = 0;
     ret->target = ret->path = ret->query = ret->method = (struct slice){ 0 };
     ret->has_length = ret->chunked = ret->expect_continue = false;

@@ -68,6 +68,19 @@ struct slice http_date(void)
     return (struct slice){ text, n };
 }
 
+static void put_status_line(struct buf *out, int status)
+{
+    if (status == 200) {
+        buf_put(out, SLICE("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
+    buf_put(out, SLICE("HTTP/1.1 "));
+    buf_put_u64(out, (uint64_t)status);
+    buf_putc(out, ' ');
+    buf_put(out, http_status_text(status));
+    buf_put(out, SLICE("\r\n"));
+}
+
 bool http_status_has_body(int status)
 {
     return status >= 200 && status != 204 && status != 304;
@@ -105,11 +118,7 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
     c->replied = true;
     c->chunking = false;
     c->closing = c->closing || r->close || c->draining || !c->request_done;
-    buf_put(&c->out, SLICE("HTTP/1.1 "));
-    buf_put_u64(&c->out, (uint64_t)r->status);
-    buf_putc(&c->out, ' ');
-    buf_put(&c->out, http_status_text(r->status));
-    buf_put(&c->out, SLICE("\r\n"));
+    put_status_line(&c->out, r->status);
     http_header_put(&c->out, SLICE("Date"), http_date());
     for (size_t i = 0; i < r->n_headers; i++)
         http_header_put(&c->out, r->headers[i].name, r->headers[i].value);

@@ -325,7 +325,9 @@ static void request_complete(struct http_conn *c)
     if (c->state == CONN_BODY)
         c->state = CONN_ANSWER;
     conn_arm(c);
-    stream_want_read(c->stream, false);
+    /* Reading stays wanted, which costs nothing, so that a consumer that leaves is noticed while its answer is made;
+     * but not of one that said it would send nothing more: the end of what it sends is no sign that it left. */
+    stream_want_read(c->stream, c->in.n == 0 && !c->peer_closes);
     if (c->call.open && c->call.state && !c->answer_ended)
         c->service->end(c->call.state);
 }
@@ -338,7 +340,41 @@ static void on_piece(void *arg, struct slice content)
         c->service->body(c->call.state, content);
 }
 
-static void conn_head(struct http_conn *c, size_t n)
+/* A head is known: show it. */
+static void conn_head(struct http_conn *c, const struct http_head *head)
+{
+    c->looked = 0;
+    c->state = CONN_BODY;
+    c->peer_closes = !head->keep_alive;
+    c->closing = !head->keep_alive || ++c->served >= c->limits.requests || c->draining;
+    c->head_only = slice_is(head->method, "HEAD");
+    c->minor = head->minor;
+    c->expect = head->expect_continue && (head->chunked || head->length > 0);
+    c->call.open = true;
+    c->call.state = NULL;
+    c->replied = c->paused = false;
+    http_body_init(&c->body, head, true, false);
+    c->request_done = c->body.done;
+    c->service->head(c->owner, &c->call, head);
+}
+
+/* After its head: `more` bytes stand behind it. */
+static void conn_after_head(struct http_conn *c, size_t more)
+{
+    if (c->body.done) {
+        request_complete(c);
+        return;
+    }
+    if (c->expect && c->call.open && !c->replied && !c->answer_ended && !c->paused && more == 0) {
+        buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+        flush_later(c);
+    }
+    conn_arm(c);
+    stream_want_read(c->stream, !c->paused);
+}
+
+/* n bytes of the input are a head. */
+static void conn_take_head(struct http_conn *c, size_t n)
 {
     struct http_head head;
     const char *why;
@@ -347,32 +383,11 @@ static void conn_head(struct http_conn *c, size_t n)
         conn_malformed(c, REASON_REQUEST_MALFORMED, why);
         return;
     }
-    c->looked = 0;
-    c->state = CONN_BODY;
-    c->peer_closes = !head.keep_alive;
-    c->closing = !head.keep_alive || ++c->served >= c->limits.requests || c->draining;
-    c->head_only = slice_is(head.method, "HEAD");
-    c->minor = head.minor;
-    c->expect = head.expect_continue && (head.chunked || head.length > 0);
-    c->call.open = true;
-    c->call.state = NULL;
-    c->replied = c->paused = false;
-    http_body_init(&c->body, &head, true, false);
-    c->request_done = c->body.done;
-    c->service->head(c->owner, &c->call, &head);
+    conn_head(c, &head);
     if (c->state == CONN_DEAD)
         return;
     buf_drop(&c->in, n);
-    if (c->body.done) {
-        request_complete(c);
-    } else {
-        if (c->expect && c->call.open && !c->replied && !c->answer_ended && !c->paused && c->in.n == 0) {
-            buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-            flush_later(c);
-        }
-        conn_arm(c);
-        stream_want_read(c->stream, !c->paused);
-    }
+    conn_after_head(c, c->in.n);
 }
 
 /* Framing that breaks in the middle: no answer can be given to that; but one already given goes out. */
@@ -388,22 +403,30 @@ static void broken_body(struct http_conn *c)
     conn_arm(c);
 }
 
-static void conn_feed_body(struct http_conn *c)
+/* Decode a piece of the body; returns how much of it belonged to the request. */
+static size_t conn_body(struct http_conn *c, struct slice in)
 {
-    struct slice in = buf_slice(&c->in);
     size_t used = 0;
     enum err e = http_body_feed(&c->body, in, on_piece, c, &used);
 
     if (c->state == CONN_DEAD)
-        return;
-    buf_drop(&c->in, used);
+        return in.n;
     c->got += used;
     if (e != ERR_OK) {
         broken_body(c);
-        return;
+        return in.n;
     }
     if (c->body.done)
         request_complete(c);
+    return used;
+}
+
+static void conn_feed_body(struct http_conn *c)
+{
+    size_t used = conn_body(c, buf_slice(&c->in));
+
+    if (c->state != CONN_DEAD)
+        buf_drop(&c->in, used);
 }
 
 /* Understand as much of the input as the state allows. */
@@ -428,7 +451,7 @@ static void conn_advance(struct http_conn *c)
             }
             return;
         } else {
-            conn_head(c, n);
+            conn_take_head(c, n);
             if (c->state == CONN_BODY && c->in.n > 0 && !c->paused)
                 conn_feed_body(c);
         }
@@ -437,8 +460,65 @@ static void conn_advance(struct http_conn *c)
         buf_done(&c->in);
 }
 
+/* A plain head, and what of its body came with it, are understood where they were read; returns what is left. */
+static struct slice conn_take_plain(struct http_conn *c, struct slice in)
+{
+    struct http_head head;
+    size_t n = http_head_plain(in, true, &head);
+
+    if (n == 0 || n > HTTP_HEAD_MAX)
+        return in;
+    conn_head(c, &head);
+    in = slice_sub(in, n, in.n);
+    if (c->state != CONN_DEAD)
+        conn_after_head(c, in.n);
+    if (c->state == CONN_BODY && in.n > 0 && !c->paused)
+        in = slice_sub(in, conn_body(c, in), in.n);
+    return in;
+}
+
+/* Input as it was read. What is not understood at once is kept. */
+static void conn_take(struct http_conn *c, struct slice in)
+{
+    if (c->state == CONN_IDLE && c->in.n == 0)
+        in = conn_take_plain(c, in);
+    else if (c->state == CONN_BODY && !c->request_done && c->in.n == 0 && !c->paused)
+        in = slice_sub(in, conn_body(c, in), in.n);
+    if (c->state == CONN_DEAD || in.n == 0)
+        return;
+    buf_put(&c->in, in);
+    if (c->in.failed != ERR_OK)
+        conn_die(c, REASON_REQUEST_TOO_LARGE, true);
+    else if (c->state == CONN_BODY && !c->request_done && !c->paused)
+        conn_feed_body(c);
+    else
+        conn_advance(c);
+}
+
+/* Input while an answer is being made: the next request of a pipeline, kept for later, or the end: nobody waits for the
+ * answer any more. Once it has begun, writing finds out; a failed read would spoil what TLS has still to send. */
+static void read_ahead(struct http_conn *c)
+{
+    bool begun = c->replied || c->answer_ended || c->out.n > 0;
+    size_t got = 0;
+    enum io io = begun || c->in.n > 0 ? IO_DONE : stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
+
+    if (io == IO_AGAIN)
+        return;
+    if (io == IO_DONE)
+        buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
+    if (io != IO_DONE || c->in.failed != ERR_OK)
+        conn_die(c, REASON_CONSUMER_GONE, io != IO_EOF);
+    else
+        stream_want_read(c->stream, false);
+}
+
 static void readable(struct http_conn *c)
 {
+    if (c->state == CONN_ANSWER) {
+        read_ahead(c);
+        return;
+    }
     for (unsigned i = 0; i < READS_A_TURN; i++) {
         size_t got = 0;
         enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
@@ -453,15 +533,7 @@ static void readable(struct http_conn *c)
                 return;
             continue;
         }
-        buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
-        if (c->in.failed != ERR_OK) {
-            conn_die(c, REASON_REQUEST_TOO_LARGE, true);
-            return;
-        }
-        if (c->state == CONN_BODY && !c->request_done)
-            conn_feed_body(c);
-        else
-            conn_advance(c);
+        conn_take(c, (struct slice){ loop_scratch(c->loop), got });
         if (c->state == CONN_DEAD || c->state == CONN_ANSWER || c->state == CONN_BAD || c->paused)
             return;
         if (!stream_pending(c->stream) && got < CONN_READ)

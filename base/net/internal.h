@@ -46,6 +46,15 @@ void door_enter(struct door *g, struct door_pass *p);
 void door_leave(struct door_pass *p);   /* what has no door leaves none */
 void stream_hurry(struct door_pass *p); /* end the handshake of the stream that has this pass */
 struct door *tls_door(const struct tls_context *t);
+/* The quick reader: fills method, target, status, minor, n, at and absent of a plain head at the start of `bytes`;
+ * returns its length. 0: not plain, or not whole; *ret is spoilt then. */
+size_t http_scan(struct slice bytes, bool request, struct http_head *ret);
+/* Length of the run at p without controls (HTAB is one) and DEL. */
+size_t http_text_run(const char *p, const char *end);
+/* A plain head and all guards of http_head_parse; 0 as http_scan. */
+size_t http_head_plain(struct slice bytes, bool request, struct http_head *ret);
+/* The same question put to llhttp alone; for heads that are not plain. */
+enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret, const char **why) MUST_CHECK;
 /* "Name: value" and CRLF. */
 void http_header_put(struct buf *out, struct slice name, struct slice value);
 /* The guards for a request's head that do not depend on how it was written: framing, Host, Expect, target. NULL, or why

@@ -257,6 +257,7 @@ void loop_run(struct loop *l)
     while (!l->stopping) {
         struct soon *list;
         bool busy = take_soon(l, &list) != NULL;
+        l->fresh = false; /* also what was read between the turns: the wait may be long */
         if (event_base_loop(l->base, busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)
             break;
         run_soon(&list);

@@ -112,10 +112,71 @@ static void sets_itself(void **state)
     loop_free(l);
 }
 
+static void count_turn(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void stop(struct alarm *a)
+{
+    struct bell *b = (struct bell *)a;
+
+    b->rang = clock_mono_ms();
+    loop_stop(b->loop);
+}
+
+/* An alarm far away costs no wake-ups until it is due; one that was moved, one at its old time. */
+static void sleeps_until_due(void **state)
+{
+    struct bell b = { 0 }, moved = { 0 }, far_off = { 0 };
+    struct loop *l = loop_new();
+    unsigned n = 0;
+
+    (void)state;
+    loop_on_turn(l, count_turn, &n);
+    alarm_init(&b.alarm, stop);
+    alarm_init(&moved.alarm, ring);
+    alarm_init(&far_off.alarm, ring);
+    set(&far_off, l, 60000);
+    set(&moved, l, 128);
+    set(&moved, l, 70000);
+    set(&b, l, 700);
+    loop_run(l);
+    assert_true(b.rang >= b.due && b.rang < b.due + 1000);
+    assert_true(n <= 6); /* eleven slots went by */
+    assert_int_equal(moved.times + far_off.times, 0);
+    alarm_clear(&moved.alarm);
+    alarm_clear(&far_off.alarm);
+    loop_free(l);
+}
+
+/* The wheel's start follows the clock: after a long sleep an alarm still stands where it belongs. */
+static void set_after_a_sleep(void **state)
+{
+    struct bell first = { 0 }, b = { 0 };
+    struct loop *l = loop_new();
+
+    (void)state;
+    alarm_init(&first.alarm, ring);
+    alarm_init(&b.alarm, ring);
+    set(&first, l, 1000);
+    run_for(l, 300);
+    set(&b, l, 65000);
+    set(&b, l, 100);
+    run_for(l, 250);
+    assert_int_equal(b.times, 1);
+    assert_true(b.rang >= b.due && first.times == 0);
+    run_for(l, 600);
+    assert_int_equal(first.times, 1);
+    loop_free(l);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(never_early), cmocka_unit_test(moved_and_cleared),
-                                        cmocka_unit_test(cleared_by_its_neighbour), cmocka_unit_test(sets_itself) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(never_early), cmocka_unit_test(moved_and_cleared), cmocka_unit_test(cleared_by_its_neighbour),
+        cmocka_unit_test(sets_itself), cmocka_unit_test(sleeps_until_due),  cmocka_unit_test(set_after_a_sleep)
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Heads: what is taken, what is refused and why, and the public corpus of desynchronising requests. */
 #include "net_test.h"
 #include "base/doc/doc.h"
+#include "base/net/internal.h"
 
 #include <dirent.h>
 
@@ -188,6 +189,103 @@ static void request_text_holds_no_other(void **state)
     buf_done(&out);
 }
 
+/* ---- the quick reader against llhttp ---- */
+static bool same_head(const struct http_head *a, const struct http_head *b)
+{
+    bool same = a->n == b->n && slice_eq(a->method, b->method) && slice_eq(a->target, b->target) &&
+                slice_eq(a->path, b->path) && slice_eq(a->query, b->query) && a->status == b->status &&
+                a->minor == b->minor && a->has_length == b->has_length && a->chunked == b->chunked &&
+                a->keep_alive == b->keep_alive && a->expect_continue == b->expect_continue && a->length == b->length;
+
+    for (size_t i = 0; same && i < a->n; i++)
+        same = slice_eq(a->at[i].name, b->at[i].name) && slice_eq(a->at[i].value, b->at[i].value);
+    return same;
+}
+
+/* What the quick reader takes, llhttp and the guards take the same way. Returns whether it took it. */
+static bool agree(struct slice bytes, bool request)
+{
+    struct http_head quick, slow;
+    char *copy = malloc(bytes.n + 1); /* so that a checker sees a read behind the end */
+    struct slice own = { memcpy(copy, bytes.p, bytes.n), bytes.n };
+    size_t n = http_head_plain(own, request, &quick);
+    const char *why = NULL;
+
+    if (n > 0 &&
+        (http_head_judge((struct slice){ own.p, n }, request, &slow, &why) != ERR_OK || !same_head(&quick, &slow)))
+        fail_msg("%s head is read in two ways (%s): %.*s", request ? "request" : "answer", why ? why : "differs",
+                 SLICE_ARG(bytes));
+    free(copy);
+    return n > 0;
+}
+
+static uint32_t chance(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+/* One byte changed, put in, taken out or doubled, one to three times. */
+static size_t mutate(char *text, size_t n, size_t room, uint32_t *seed)
+{
+    static const char odd[] = "\0\t\r\n \"#%+,-./0159:;?@AZ[az{~\x7F\x80\xFF";
+
+    for (uint32_t times = 1 + chance(seed, 3); times > 0; times--) {
+        size_t at = chance(seed, (uint32_t)n);
+        char c = chance(seed, 4) ? odd[chance(seed, sizeof odd - 1)] : (char)chance(seed, 256);
+        uint32_t how = chance(seed, 3);
+        if (how == 0) {
+            text[at] = c;
+        } else if (how == 1 && n > 1) {
+            memmove(text + at, text + at + 1, n - at - 1);
+            n--;
+        } else if (n < room) {
+            memmove(text + at + 1, text + at, n - at);
+            text[at] = c;
+            n++;
+        }
+    }
+    return n;
+}
+
+static void quick_and_slow_agree(void **state)
+{
+    static const struct {
+        const char *text;
+        bool request;
+    } plain[] = {
+        { "POST /x/provider/people?a=b HTTP/1.1\r\nHost: gate.example:8443\r\nContent-Type: application/json\r\n"
+          "Content-Length: 12\r\nAccept: */*\r\nConnection: keep-alive\r\nSluice-Purpose: try\r\n\r\n",
+          true },
+        { "GET /x HTTP/1.0\r\nConnection: close\r\nX-A:\r\nX-B:   b  \r\n\r\n", true },
+        { "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", true },
+        { "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 01:02:03 GMT\r\nContent-Type: text/xml\r\n"
+          "Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n",
+          false },
+        { "HTTP/1.1 204 No Content\r\n\r\n", false },
+        { "HTTP/1.1 500 \xE5\xBC\xA0\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\n\r\n", false },
+        { "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n", false },
+    };
+    char text[512];
+    uint32_t seed = 7, taken = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(plain); i++) {
+        assert_true(agree(slice_of(plain[i].text), plain[i].request));
+        for (size_t n = 0; n < strlen(plain[i].text); n++)
+            assert_false(agree((struct slice){ plain[i].text, n }, plain[i].request)); /* not whole */
+        for (unsigned round = 0; round < 20000; round++) {
+            size_t n = strlen(plain[i].text);
+            memcpy(text, plain[i].text, n);
+            n = mutate(text, n, sizeof text, &seed);
+            taken += agree((struct slice){ text, n }, plain[i].request);
+        }
+    }
+    for (size_t i = 0; i < COUNT(requests); i++)
+        agree(slice_of(requests[i].text), true);
+    assert_true(taken > 10000);
+}
+
 /* ---- the corpus ---- */
 
 /* Ambiguous cases that are taken, by reason, and why there is one reading of them only here:
@@ -341,13 +439,10 @@ static void corpus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_by_table),
-        cmocka_unit_test(nul_is_refused),
-        cmocka_unit_test(parts_of_a_request),
-        cmocka_unit_test(answers_by_table),
-        cmocka_unit_test(many_headers_are_refused),
-        cmocka_unit_test(request_text_holds_no_other),
-        cmocka_unit_test(corpus),
+        cmocka_unit_test(requests_by_table),        cmocka_unit_test(nul_is_refused),
+        cmocka_unit_test(parts_of_a_request),       cmocka_unit_test(answers_by_table),
+        cmocka_unit_test(many_headers_are_refused), cmocka_unit_test(request_text_holds_no_other),
+        cmocka_unit_test(quick_and_slow_agree),     cmocka_unit_test(corpus),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,64 @@ static void stalled_reader_is_cut(void **state)
     bench_end(&b);
 }
 
+/* While its answer is made: one that leaves is told of at once; one that said it would send nothing more is answered.
+ */
+static void leaves_while_waiting(void **state)
+{
+    static const struct {
+        const char *text, *log;
+        bool reset;
+    } rows[] = {
+        { "GET /hold HTTP/1.1\r\n" HOST "\r\n", "open /hold end gone:consumer-gone close", false },
+        { "GET /hold HTTP/1.1\r\n" HOST "\r\n", "open /hold end gone:consumer-gone close", true },
+        { "POST /hold HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nhi", "open /hold end gone:consumer-gone close",
+          false },
+        { "GET /hold HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", "open /hold end", false },
+    };
+    static const struct linger now = { 1, 0 };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct bench b = { 0 };
+        bench_begin(&b);
+        say_and_hear(&b, rows[i].text);
+        if (rows[i].reset) {
+            setsockopt(b.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+            close(b.fd);
+            b.fd = socket(AF_INET, SOCK_STREAM, 0);
+        } else {
+            shutdown(b.fd, SHUT_WR);
+        }
+        run_for(b.loop, 20);
+        LOG(&b, rows[i].log);
+        if (b.call) {
+            bench_answer(&b, "owed");
+            bench_hear(&b, &heard);
+            HAS("\r\n\r\nowed");
+        }
+        bench_end(&b);
+    }
+}
+
+/* What comes while an answer is made is kept, however much, and read on later. */
+static void pipelined_while_waiting(void **state)
+{
+    static char next[48 * 1024];
+    struct bench b = { 0 };
+
+    (void)state;
+    memset(next, 'n', sizeof next);
+    bench_begin(&b);
+    say_and_hear(&b, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    bench_say(&b, SLICE("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 49152\r\n\r\n"));
+    bench_say(&b, (struct slice){ next, sizeof next });
+    LOG(&b, "open /hold end");
+    bench_answer(&b, "one");
+    run_for(b.loop, 20);
+    LOG(&b, "open /hold end sent /echo end sent");
+    bench_end(&b);
+}
+
 static void body_is_paused(void **state)
 {
     static char block[4096];
@@ -370,6 +428,8 @@ int main(void)
         cmocka_unit_test(abort_never_ends_cleanly),
         cmocka_unit_test(slow_reader_is_held),
         cmocka_unit_test(stalled_reader_is_cut),
+        cmocka_unit_test(leaves_while_waiting),
+        cmocka_unit_test(pipelined_while_waiting),
         cmocka_unit_test(body_is_paused),
         cmocka_unit_test(times_out),
         cmocka_unit_test(trickling_is_too_slow),
