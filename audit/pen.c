@@ -28,15 +28,44 @@ void pen_u64(struct pen *w, uint64_t v)
     pen_raw(w, slice_make(text + at, DIGITS - at));
 }
 
+/* Four bytes as eight hex digits, all at once: nibbles spread into bytes, 0x27 more for those above nine. */
+static void hex_quad(char out[8], const uint8_t b[4])
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t x = (uint64_t)b[0] | (uint64_t)b[1] << 16 | (uint64_t)b[2] << 32 | (uint64_t)b[3] << 48;
+    x = (x >> 4 & ones * 0x0F) | (x << 8 & 0x0F000F000F000F00u);
+    x = (x & ones * 0x0F) + ones * '0' + ((x + ones * 6) >> 4 & ones) * 0x27;
+    for (int i = 0; i < 8; i++)
+        out[i] = (char)(x >> (8 * i));
+}
+
 void pen_hex(struct pen *w, const struct sha256 *h)
 {
-    char text[2 + 2 * SHA256_LEN];
-    text[0] = text[sizeof text - 1] = '"';
-    for (size_t i = 0; i < SHA256_LEN; i++) {
-        text[1 + 2 * i] = hex_digits[h->b[i] >> 4];
-        text[2 + 2 * i] = hex_digits[h->b[i] & 15];
-    }
-    pen_raw(w, slice_make(text, sizeof text));
+    enum { LEN = 2 + 2 * SHA256_LEN };
+    if (w->end - w->p < LEN)
+        return;
+    w->p[0] = w->p[LEN - 1] = '"';
+    for (size_t i = 0; i < SHA256_LEN; i += 4)
+        hex_quad(w->p + 1 + 2 * i, h->b + i);
+    w->p += LEN;
+}
+
+void pen_uuid(struct pen *w, const struct uuid *u)
+{
+    char hex[2 * sizeof u->b];
+    if (w->end - w->p < UUID_TEXT + 1)
+        return;
+    for (size_t i = 0; i < sizeof u->b; i += 4)
+        hex_quad(hex + 2 * i, u->b + i);
+    char *p = w->p;
+    p[0] = p[37] = '"';
+    p[9] = p[14] = p[19] = p[24] = '-';
+    memcpy(p + 1, hex, 8);
+    memcpy(p + 10, hex + 8, 4);
+    memcpy(p + 15, hex + 12, 4);
+    memcpy(p + 20, hex + 16, 4);
+    memcpy(p + 25, hex + 20, 12);
+    w->p += UUID_TEXT + 1;
 }
 
 void pen_time(struct pen *w, int64_t wall_ms)
@@ -177,12 +206,41 @@ static bool text_inside(struct pen *w, struct slice s, size_t cap)
     return true;
 }
 
+/* Nearly all texts are plain: copied word by word, the last word overlapping the one before. False: look closer. */
+static bool plain_copy(char *out, struct slice s)
+{
+    uint64_t word;
+    if (s.n < sizeof word) {
+        word = 0;
+        memcpy(&word, s.p, s.n);
+        if (word_special(word | (~(uint64_t)0 << 8 * s.n & 0x2020202020202020u)))
+            return false;
+        memcpy(out, &word, s.n);
+        return true;
+    }
+    for (size_t i = 0;; i += sizeof word) {
+        if (i + sizeof word > s.n)
+            i = s.n - sizeof word;
+        memcpy(&word, s.p + i, sizeof word);
+        if (word_special(word))
+            return false;
+        memcpy(out + i, &word, sizeof word);
+        if (i + sizeof word == s.n)
+            return true;
+    }
+}
+
 void pen_text(struct pen *w, struct slice s, size_t cap)
 {
     char *start = w->p;
     if ((size_t)(w->end - w->p) < cap + 8)
         return;
     *w->p++ = '"';
+    if (s.n > 0 && s.n <= cap && plain_copy(w->p, s)) {
+        w->p += s.n;
+        *w->p++ = '"';
+        return;
+    }
     if (text_inside(w, s, cap)) {
         *w->p++ = '"';
         return;

@@ -107,14 +107,11 @@ static void put_exchange(struct pen *w, const struct column *c, const void *fiel
 {
     const struct audit_record *r = field;
     static const struct uuid none;
-    char text[UUID_TEXT];
     if (memcmp(&r->exchange, &none, sizeof none) == 0)
         return;
-    uuid_text(r->exchange, text);
     put_key(w, c);
-    pen_raw(w, SLICE("\""));
-    pen_raw(w, slice_make(text, UUID_TEXT - 1));
-    pen_raw(w, SLICE("\",\"part\":"));
+    pen_uuid(w, &r->exchange);
+    pen_raw(w, SLICE(",\"part\":"));
     pen_u64(w, r->part);
 }
 

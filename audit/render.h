@@ -20,6 +20,7 @@ void pen_raw(struct pen *w, struct slice s);
 void pen_u64(struct pen *w, uint64_t v);
 void pen_text(struct pen *w, struct slice s, size_t cap);
 void pen_hex(struct pen *w, const struct sha256 *h);
+void pen_uuid(struct pen *w, const struct uuid *u);
 void pen_time(struct pen *w, int64_t wall_ms);
 /* Blank prefix, kind and time. */
 void pen_begin(struct pen *w, enum audit_kind k, int64_t at);
