@@ -82,18 +82,23 @@ static void entry_free(struct entry **at)
     loop_bury(e->pool->loop, &e->grave, bury_entry);
 }
 
-void connector_pool_trim(struct connector_pool *p)
+bool connector_pool_trim(struct connector_pool *p)
 {
+    bool left = false;
+
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry **at = &p->bucket[i]; *at;) {
             struct entry *e = *at;
             if (target_orphan(e->target))
                 close_idle(e);
-            if (target_orphan(e->target) && LIST_EMPTY(&e->busy) && e->queue.n == 0)
+            if (target_orphan(e->target) && LIST_EMPTY(&e->busy) && e->queue.n == 0) {
                 entry_free(at);
-            else
-                at = &e->next;
+                continue;
+            }
+            left = left || target_orphan(e->target);
+            at = &e->next;
         }
+    return left;
 }
 
 void connector_pool_reload(struct connector_pool *p)

@@ -59,6 +59,8 @@ static void exchange_release(struct exchange *x)
     if (x->tallied)
         tally_leave(&w->exchanges_each, x->slot);
     log_ask_drop(x);
+    if (x->service && x->generation != w->snapshot->generation)
+        worker_second_later(w); /* its service may have been the last to hold a target */
     counted_unref(x->service);
     counted_unref(x->grant);
     worker_digest_back(w, x->digest_in);

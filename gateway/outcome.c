@@ -50,6 +50,7 @@ static enum err queue_refusal(struct exchange *x)
         return ERR_FULL;
     if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), x->began_wall)) {
         x->counted = true;
+        worker_second_later(x->w);
         COUNT(x->w, counted, 1);
         return ERR_OK;
     }
@@ -82,8 +83,10 @@ static void conclude(struct exchange *x)
         return;
     }
     e = queue_refusal(x);
-    if (e == ERR_AGAIN)
+    if (e == ERR_AGAIN) {
         flood_count(&x->w->flood, x->reason, x->began_wall);
+        worker_second_later(x->w);
+    }
     if (e != ERR_OK)
         withhold(x);
 }

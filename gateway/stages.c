@@ -106,11 +106,30 @@ static void read_params(struct exchange *x)
     x->asked_items = items.p != NULL; /* named, be it with nothing: then nothing is given */
 }
 
+/* Valid until the stage waits: then there may be another snapshot. */
+static const struct found *find(struct exchange *x)
+{
+    struct found *f = &x->conn->found;
+    const struct snapshot *s = x->w->snapshot;
+    struct slice r = x->ask.resource, who = slice_of(x->who);
+
+    if (f->in == s && f->generation == s->generation && slice_eq(r, (struct slice){ f->resource, f->n }))
+        return f;
+    f->app = snapshot_app(s, who);
+    f->head = snapshot_resource(s, r);
+    f->set = snapshot_pair(s, who, r);
+    f->generation = s->generation;
+    f->in = r.n <= sizeof f->resource ? s : NULL; /* a longer name is looked up each time */
+    f->n = f->in ? r.n : 0;
+    memcpy(f->resource, r.p, f->n);
+    return f;
+}
+
 enum step stage_resolve(struct exchange *x)
 {
-    const struct resource_head *h = snapshot_resource(x->w->snapshot, x->ask.resource);
-    const struct grant_set set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
-    struct service *s = h ? resource_version(h, choose_version(x, h, &set)) : NULL;
+    const struct found *found = find(x);
+    const struct resource_head *h = found->head;
+    struct service *s = h ? resource_version(h, choose_version(x, h, &found->set)) : NULL;
 
     /* Chosen anew after each wait: what was there when the head came may have been retired before the body did. */
     counted_unref(x->service);
@@ -119,7 +138,7 @@ enum step stage_resolve(struct exchange *x)
         x->raw = x->ask.resource;
     if (s == NULL)
         return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
-    if (set.n == 0 || x->service->plan == NULL)
+    if (found->set.n == 0 || x->service->plan == NULL)
         return STEP_NEXT; /* the decision refuses; the body need not be looked at */
     if (!x->body_done)
         return STEP_WAIT;
@@ -141,12 +160,11 @@ static void name_items(struct exchange *x, struct policy_items *ret)
     }
 }
 
-/* `set` must live as long as the facts. */
-static void fill_facts(struct exchange *x, const struct grant_set *set, struct policy_facts *f)
+/* `found` must live as long as the facts. */
+static void fill_facts(struct exchange *x, const struct found *found, struct policy_facts *f)
 {
-    const struct snapshot *s = x->w->snapshot;
-    const struct principal *app = snapshot_app(s, slice_of(x->who));
-    const struct resource_head *h = snapshot_resource(s, x->ask.resource);
+    const struct principal *app = found->app;
+    const struct resource_head *h = found->head;
     struct civil now = clock_civil(x->began_wall);
 
     f->app = slice_of(x->who);
@@ -162,17 +180,16 @@ static void fill_facts(struct exchange *x, const struct grant_set *set, struct p
     f->day = clock_day_of(x->began_wall);
     f->minute = (int16_t)(now.hour * 60 + now.minute);
     f->weekday = (uint8_t)now.weekday;
-    f->grants = grant_set_all(set);
-    f->n_grants = set->n;
-    f->named = x->ask.grant.n > 0 ? snapshot_grant(s, x->ask.grant) : NULL;
+    f->grants = grant_set_all(&found->set);
+    f->n_grants = found->set.n;
+    f->named = x->ask.grant.n > 0 ? snapshot_grant(x->w->snapshot, x->ask.grant) : NULL;
 }
 
 enum step stage_decide(struct exchange *x)
 {
-    struct grant_set set = snapshot_pair(x->w->snapshot, slice_of(x->who), x->ask.resource);
     struct policy_facts f = { 0 };
 
-    fill_facts(x, &set, &f);
+    fill_facts(x, find(x), &f);
     x->generation = x->w->snapshot->generation;
     x->verdict = policy_decide(&f);
     /* A refusal must not tell one application of another's grant. */

@@ -126,8 +126,15 @@ static void on_second(struct alarm *a)
     audit_look(w->queue);
     trim_when_quiet(w);
     write_counted(w);
-    connector_pool_trim(w->pool);
-    alarm_set(w->loop, a, SECOND_MS);
+    if (connector_pool_trim(w->pool) || w->flood.total > 0)
+        worker_second_later(w);
+}
+
+/* Only while there is something to do, so that an idle worker does not wake. */
+void worker_second_later(struct worker *w)
+{
+    if (w->second.pprev == NULL)
+        alarm_set(w->loop, &w->second, SECOND_MS);
 }
 
 /* ---- grants that end ---- */
@@ -276,7 +283,8 @@ static void swap_here(void *arg)
     if (new_trust)
         cut_connections(w);
     snapshot_unref(before);
-    connector_pool_trim(w->pool);
+    if (connector_pool_trim(w->pool))
+        worker_second_later(w);
     loop_post(n->back, &n->home);
 }
 
@@ -466,7 +474,6 @@ static enum err prepare(struct worker *w, struct diags *d)
     loop_on_turn(w->loop, on_turn, w);
     alarm_init(&w->nudge, on_nudge);
     alarm_init(&w->second, on_second);
-    alarm_set(w->loop, &w->second, SECOND_MS);
     return ERR_OK;
 }
 

@@ -9,6 +9,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* What a snapshot says of this application and the resource it asked for last: most consumers ask for one resource
+ * again and again, and five look-ups by name are 1200 instructions. */
+struct found {
+    const struct snapshot *in; /* the worker's when it was looked up; not held, only compared, together with: */
+    uint64_t generation;
+    char resource[160];
+    size_t n;
+    const struct principal *app;
+    const struct resource_head *head;
+    struct grant_set set;
+};
 struct connection { /* one consumer's connection */
     struct worker *w;
     struct connection *next, **pprev;
@@ -17,6 +28,7 @@ struct connection { /* one consumer's connection */
     uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
     uint32_t slot;                 /* of its identity, in the worker's tally of connections */
+    struct found found;
     char address[46];
 };
 
@@ -70,6 +82,8 @@ void worker_exchange_block_back(struct worker *w, struct exchange *x);
 void worker_exchange_gone(struct worker *w); /* one less runs */
 /* An exchange's grant ends in so many ms: cut it then, exactly. */
 void worker_expire_in(struct worker *w, int64_t ms);
+/* Something was counted, or is to be let go: once in a second. */
+void worker_second_later(struct worker *w);
 /* A lazy record was queued: the writer is told of it soon, even if nothing else comes. */
 void worker_nudge_later(struct worker *w);
 extern const struct http_service consumer_service; /* consumer_http.c; its arg is the worker */

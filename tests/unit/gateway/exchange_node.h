@@ -115,6 +115,7 @@ static void world_begin(bool safe)
     flood_init(&world.w->flood, 10, 100, 100, 1);
     tally_init(&world.w->exchanges_each, 1, 1000, 1);
     alarm_init(&world.w->nudge, on_nudge);
+    alarm_init(&world.w->second, on_second);
     world.w->expiry = moment_new(world.w->loop, on_expiry, world.w);
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
                                       .kind = CERTS_APP,
@@ -133,6 +134,7 @@ static void world_end(void)
     tell_all(ERR_OK);
     assert_null(world.w->exchanges); /* nothing is left behind */
     alarm_clear(&world.w->nudge);
+    alarm_clear(&world.w->second);
     moment_free(world.w->expiry);
     snapshot_unref(world.w->snapshot);
     while (world.w->n_digests > 0)

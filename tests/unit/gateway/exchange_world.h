@@ -103,7 +103,7 @@ static struct sha256 world_keyed(const struct audit_log *l, struct slice raw)
 #define connector_start        world_start
 #define connector_read         world_read
 #define connector_abort        world_abort
-#define connector_pool_trim(p) ((void)(p))
+#define connector_pool_trim(p) ((void)(p), false)
 #include "gateway/answer.c"
 #include "gateway/ask.c"
 #include "gateway/exchange.c"
