@@ -14,7 +14,7 @@
 
 #include <unistd.h>
 
-enum { DISCARD_MAX = 256 * 1024, READS_A_TURN = 8 };
+enum { DISCARD_MAX = 256 * 1024 };
 
 static const struct http_limits defaults = { .handshake = 10000,
                                              .head = 10000,
@@ -27,9 +27,6 @@ static const struct http_limits defaults = { .handshake = 10000,
                                              .streams = 100,
                                              .resets = 200,
                                              .frames = 2000 };
-
-static void conn_advance(struct http_conn *c);
-static void conn_feed_body(struct http_conn *c);
 
 /* ---- life ---- */
 static void conn_bury(struct grave *g)
@@ -214,17 +211,6 @@ static void flush_later(struct http_conn *c)
     loop_later(c->loop, &c->flush, on_turn_end);
 }
 
-/* Input that waited for the last answer to end, or for the owner to read on. */
-static void go_on(struct http_conn *c)
-{
-    if (c->state == CONN_IDLE && c->in.n > 0)
-        conn_advance(c);
-    else if (c->state == CONN_BODY && !c->paused && c->in.n > 0)
-        conn_feed_body(c);
-    else if (c->state == CONN_BODY && !c->paused)
-        conn_arm(c);
-}
-
 static void turn(struct http_conn *c)
 {
     bool was_full = c->out.n >= c->limits.window / 2;
@@ -233,7 +219,7 @@ static void turn(struct http_conn *c)
         return;
     if (was_full)
         conn_room(c);
-    go_on(c);
+    conn_go_on(c);
 }
 
 static void on_turn_end(struct later *node)
@@ -280,268 +266,6 @@ void conn_cut(struct http_conn *c)
     conn_die(c, REASON_INTERRUPTED, true);
 }
 
-/* ---- input ---- */
-void conn_malformed(struct http_conn *c, enum reason why, const char *what)
-{
-    struct slice raw = slice_sub(buf_slice(&c->in), 0, HTTP_HEAD_MAX);
-
-    c->closing = true;
-    c->request_done = c->peer_closes = false;
-    c->state = CONN_BAD; /* whatever follows is discarded with the close */
-    c->call.open = true;
-    c->call.state = NULL;
-    c->head_only = false;
-    c->minor = 1;
-    stream_want_read(c->stream, false);
-    c->service->malformed(c->owner, &c->call, why, what, raw);
-    if (c->state != CONN_DEAD) {
-        buf_done(&c->in);
-        conn_arm(c);
-    }
-}
-
-/* Offset behind the empty line that ends a head, or 0. Remembers how far it looked. */
-static size_t head_end(struct http_conn *c)
-{
-    const char *p = c->in.p;
-
-    for (size_t i = c->looked; i + 1 < c->in.n; i++) {
-        const char *lf = memchr(p + i, '\n', c->in.n - i);
-        if (lf == NULL)
-            break;
-        i = (size_t)(lf - p);
-        if (i + 1 < c->in.n && p[i + 1] == '\n')
-            return i + 2;
-        if (i + 2 < c->in.n && p[i + 1] == '\r' && p[i + 2] == '\n')
-            return i + 3;
-    }
-    c->looked = c->in.n > 3 ? c->in.n - 3 : 0;
-    return 0;
-}
-
-static void request_complete(struct http_conn *c)
-{
-    c->request_done = true;
-    if (c->state == CONN_BODY)
-        c->state = CONN_ANSWER;
-    conn_arm(c);
-    /* Reading stays wanted, which costs nothing, so that a consumer that leaves is noticed while its answer is made;
-     * but not of one that said it would send nothing more: the end of what it sends is no sign that it left. */
-    stream_want_read(c->stream, c->in.n == 0 && !c->peer_closes);
-    if (c->call.open && c->call.state && !c->answer_ended)
-        c->service->end(c->call.state);
-}
-
-static void on_piece(void *arg, struct slice content)
-{
-    struct http_conn *c = arg;
-
-    if (c->call.open && c->call.state && !c->answer_ended && content.n > 0)
-        c->service->body(c->call.state, content);
-}
-
-/* A head is known: show it. */
-static void conn_head(struct http_conn *c, const struct http_head *head)
-{
-    c->looked = 0;
-    c->state = CONN_BODY;
-    c->peer_closes = !head->keep_alive;
-    c->closing = !head->keep_alive || ++c->served >= c->limits.requests || c->draining;
-    c->head_only = slice_is(head->method, "HEAD");
-    c->minor = head->minor;
-    c->expect = head->expect_continue && (head->chunked || head->length > 0);
-    c->call.open = true;
-    c->call.state = NULL;
-    c->replied = c->paused = false;
-    http_body_init(&c->body, head, true, false);
-    c->request_done = c->body.done;
-    c->service->head(c->owner, &c->call, head);
-}
-
-/* After its head: `more` bytes stand behind it. */
-static void conn_after_head(struct http_conn *c, size_t more)
-{
-    if (c->body.done) {
-        request_complete(c);
-        return;
-    }
-    if (c->expect && c->call.open && !c->replied && !c->answer_ended && !c->paused && more == 0) {
-        buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-        flush_later(c);
-    }
-    conn_arm(c);
-    stream_want_read(c->stream, !c->paused);
-}
-
-/* n bytes of the input are a head. */
-static void conn_take_head(struct http_conn *c, size_t n)
-{
-    struct http_head head;
-    const char *why;
-
-    if (http_head_parse((struct slice){ c->in.p, n }, true, &head, &why) != ERR_OK) {
-        conn_malformed(c, REASON_REQUEST_MALFORMED, why);
-        return;
-    }
-    conn_head(c, &head);
-    if (c->state == CONN_DEAD)
-        return;
-    buf_drop(&c->in, n);
-    conn_after_head(c, c->in.n);
-}
-
-/* Framing that breaks in the middle: no answer can be given to that; but one already given goes out. */
-static void broken_body(struct http_conn *c)
-{
-    if (c->call.open && !c->answer_ended) {
-        conn_die(c, REASON_REQUEST_MALFORMED, true);
-        return;
-    }
-    c->closing = true;
-    c->state = CONN_BAD;
-    stream_want_read(c->stream, false);
-    conn_arm(c);
-}
-
-/* Decode a piece of the body; returns how much of it belonged to the request. */
-static size_t conn_body(struct http_conn *c, struct slice in)
-{
-    size_t used = 0;
-    enum err e = http_body_feed(&c->body, in, on_piece, c, &used);
-
-    if (c->state == CONN_DEAD)
-        return in.n;
-    c->got += used;
-    if (e != ERR_OK) {
-        broken_body(c);
-        return in.n;
-    }
-    if (c->body.done)
-        request_complete(c);
-    return used;
-}
-
-static void conn_feed_body(struct http_conn *c)
-{
-    size_t used = conn_body(c, buf_slice(&c->in));
-
-    if (c->state != CONN_DEAD)
-        buf_drop(&c->in, used);
-}
-
-/* Understand as much of the input as the state allows. */
-static void conn_advance(struct http_conn *c)
-{
-    while (c->state == CONN_IDLE || c->state == CONN_HEAD) {
-        size_t n;
-        if (c->in.n == 0)
-            break;
-        if (c->in.n >= 2 && c->in.p[0] == '\r' && c->in.p[1] == '\n') {
-            buf_drop(&c->in, 2); /* RFC 9112 section 2.2: an empty line before a request */
-            c->looked = 0;
-            continue;
-        }
-        n = head_end(c);
-        if (n > HTTP_HEAD_MAX || (n == 0 && c->in.n >= HTTP_HEAD_MAX)) {
-            conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over 16 KiB");
-        } else if (n == 0) {
-            if (c->state == CONN_IDLE) {
-                c->state = CONN_HEAD;
-                conn_arm(c);
-            }
-            return;
-        } else {
-            conn_take_head(c, n);
-            if (c->state == CONN_BODY && c->in.n > 0 && !c->paused)
-                conn_feed_body(c);
-        }
-    }
-    if (c->state == CONN_IDLE && c->in.n == 0)
-        buf_done(&c->in);
-}
-
-/* A plain head, and what of its body came with it, are understood where they were read; returns what is left. */
-static struct slice conn_take_plain(struct http_conn *c, struct slice in)
-{
-    struct http_head head;
-    size_t n = http_head_plain(in, true, &head);
-
-    if (n == 0 || n > HTTP_HEAD_MAX)
-        return in;
-    conn_head(c, &head);
-    in = slice_sub(in, n, in.n);
-    if (c->state != CONN_DEAD)
-        conn_after_head(c, in.n);
-    if (c->state == CONN_BODY && in.n > 0 && !c->paused)
-        in = slice_sub(in, conn_body(c, in), in.n);
-    return in;
-}
-
-/* Input as it was read. What is not understood at once is kept. */
-static void conn_take(struct http_conn *c, struct slice in)
-{
-    if (c->state == CONN_IDLE && c->in.n == 0)
-        in = conn_take_plain(c, in);
-    else if (c->state == CONN_BODY && !c->request_done && c->in.n == 0 && !c->paused)
-        in = slice_sub(in, conn_body(c, in), in.n);
-    if (c->state == CONN_DEAD || in.n == 0)
-        return;
-    buf_put(&c->in, in);
-    if (c->in.failed != ERR_OK)
-        conn_die(c, REASON_REQUEST_TOO_LARGE, true);
-    else if (c->state == CONN_BODY && !c->request_done && !c->paused)
-        conn_feed_body(c);
-    else
-        conn_advance(c);
-}
-
-/* Input while an answer is being made: the next request of a pipeline, kept for later, or the end: nobody waits for the
- * answer any more. Once it has begun, writing finds out; a failed read would spoil what TLS has still to send. */
-static void read_ahead(struct http_conn *c)
-{
-    bool begun = c->replied || c->answer_ended || c->out.n > 0;
-    size_t got = 0;
-    enum io io = begun || c->in.n > 0 ? IO_DONE : stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
-
-    if (io == IO_AGAIN)
-        return;
-    if (io == IO_DONE)
-        buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
-    if (io != IO_DONE || c->in.failed != ERR_OK)
-        conn_die(c, REASON_CONSUMER_GONE, io != IO_EOF);
-    else
-        stream_want_read(c->stream, false);
-}
-
-static void readable(struct http_conn *c)
-{
-    if (c->state == CONN_ANSWER) {
-        read_ahead(c);
-        return;
-    }
-    for (unsigned i = 0; i < READS_A_TURN; i++) {
-        size_t got = 0;
-        enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
-        if (io == IO_AGAIN)
-            return;
-        if (io != IO_DONE) {
-            conn_die(c, REASON_CONSUMER_GONE, false);
-            return;
-        }
-        if (c->state == CONN_CLOSING) {
-            if (!conn_discard(c, got))
-                return;
-            continue;
-        }
-        conn_take(c, (struct slice){ loop_scratch(c->loop), got });
-        if (c->state == CONN_DEAD || c->state == CONN_ANSWER || c->state == CONN_BAD || c->paused)
-            return;
-        if (!stream_pending(c->stream) && got < CONN_READ)
-            return;
-    }
-    stream_want_read(c->stream, true); /* more is there: take the next turn */
-}
-
 static void drain(struct http_conn *c)
 {
     if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
@@ -550,7 +274,7 @@ static void drain(struct http_conn *c)
         c->closing = c->closing || c->state > CONN_IDLE;
 }
 
-static const struct http_protocol http1 = { readable, turn, late, call_gone, drain, arm };
+static const struct http_protocol http1 = { conn_readable, turn, late, call_gone, drain, arm };
 
 static void on_readable(void *user)
 {

@@ -57,6 +57,9 @@ struct http_conn {
     bool request_done, replied, answer_ended, closing, draining, head_only, expect, chunking, flush_set;
     bool writing; /* the alarm is for output that the peer does not take */
 };
+/* http_input.c: read and understand; input that waited for the last answer to end, or for the owner to read on. */
+void conn_readable(struct http_conn *c);
+void conn_go_on(struct http_conn *c);
 void conn_malformed(struct http_conn *c, enum reason why, const char *what);
 void conn_room(struct http_conn *c);
 void conn_output(struct http_conn *c);                /* something was appended to out */
