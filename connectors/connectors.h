@@ -29,8 +29,8 @@ const char *connector_kind(const struct connector_target *t);
 struct connector_pool; /* all targets' connections of one worker */
 struct connector_pool *connector_pool_new(struct loop *l, unsigned worker);
 struct connector_pool *connector_pool_free(struct connector_pool *p);
-/* Close the idle connections of targets that no snapshot holds any more; call after a swap. True: some are still busy, so
- * call again in a while. */
+/* Close the idle connections of targets that no snapshot holds any more; call after a swap. True: some are still busy,
+ * so call again in a while. */
 bool connector_pool_trim(struct connector_pool *p);
 /* The gateway's certificate or the anchors have changed: connections made from now on use the files as they are. */
 void connector_pool_reload(struct connector_pool *p);
