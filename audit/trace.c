@@ -9,6 +9,7 @@ enum {
     EARLIER_MS = 2000,      /* and a clock may be set back a little: looked at when nothing was found */
     LATE_MS = 120000,       /* a request may arrive slowly: its body has limits.body_time */
     CUT_BYTES = 1 << 20,    /* behind the outcome a cut is looked for */
+    FIND_BYTES = 32 << 20,  /* the first record is looked for in so much: two seconds of 40 000 records each */
     SCAN_BYTES = 256 << 20, /* in all */
     LOOK_EVERY = 256
 };
@@ -43,6 +44,8 @@ static bool keep(struct scan *s, uint64_t index, struct slice line)
     for (unsigned i = 0; i < t->n; i++)
         if (t->record[i].index == index)
             return true;
+    if (t->n == 0)
+        s->stop_at = SCAN_BYTES;
     t->record[t->n++] = (struct trace_record){ kind, index, t->lines.n, line.n };
     buf_put(&t->lines, line);
     t->begun = t->begun || kind == AUDIT_INTENT;
@@ -72,7 +75,7 @@ int64_t trace_time(const struct uuid *u)
 static enum err scan_from(struct scan *s, const char *dir, uint64_t from)
 {
     s->bytes = 0;
-    s->stop_at = SCAN_BYTES;
+    s->stop_at = s->t->n > 0 ? SCAN_BYTES : FIND_BYTES;
     if (from >= s->size)
         return ERR_OK;
     enum err e = entries_each(dir, from, s->size, take, s);

@@ -6,7 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/log_reader.h"
 
-enum { AGAIN_MS = 100, PATIENCE_MS = 4000 };
+enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10 };
 
 struct log_ask {
     struct log_job job;
@@ -127,6 +127,9 @@ static enum step came(struct exchange *x)
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (answers[i].e == a->job.e)
             return exchange_fail(x, answers[i].r, answers[i].en, answers[i].zh);
+    /* Looking for what is not there costs the most: guessing uses up the rate of who guesses. */
+    for (unsigned i = 0; i < MISS_COST && a->job.e == ERR_NOT_FOUND && a->job.proof; i++)
+        (void)flood_may_read(&x->w->flood, slice_of(x->uri), loop_now(x->w->loop));
     if (a->job.e == ERR_NOT_FOUND)
         return exchange_fail(x, a->job.proof ? REASON_NO_PROOF : REASON_NOT_FOUND, NULL, NULL);
     log_event(LOG_ERROR, "log-read-failed", "why", err_name(a->job.e), "exchange", x->id_text, NULL);

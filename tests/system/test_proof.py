@@ -152,11 +152,11 @@ def test_03_checkpoint_and_tiles_for_known_peers_entries_for_auditors():
 
 
 def test_04_reads_of_one_identity_are_bounded():
-    with Node("limits: {log_reads: 4}\n", workers=1) as node:
+    with Node("limits: {log_reads: 1}\n", workers=1) as node:
         make(node)
         answers = [get(node, "/log/checkpoint", "third/app") for _ in range(30)]
         codes = [a[0] for a in answers]
-        assert codes.count(200) >= 8 and codes.count(429) >= 5, codes
+        assert codes.count(200) >= 2 and codes.count(429) >= 5, codes
         assert get(node, "/log/checkpoint", "consumer/app")[0] == 200, "another identity is not concerned"
 
 
@@ -196,7 +196,7 @@ def test_05_receipts_on_every_answer_over_both_protocols():
         assert status == 200 and "intent=" in receipts[0] and b"tlog-proof@v1" in out, out
 
 
-def test_06_the_command_line_fetches_and_checks():
+def test_09_the_command_line_fetches_and_checks():
     node = W["node"]
     status, head, answer = node.ask("provider/people", {"id_no": PERSON})
     assert status == 200
@@ -245,6 +245,54 @@ def test_06_the_command_line_fetches_and_checks():
         r = offline(path("forged.proof", json.dumps(p).encode()), "--vkey", vkey)
         assert r.returncode == 7 and f"[{word}]" in r.stdout, (word, r.stdout)
     assert proof["exchange"] == exchange
+
+
+def test_07_asking_for_nothing_holds_up_nobody():
+    node = W["node"]
+
+    def fresh():  # the id of an exchange that may still come
+        ms = int(time.time() * 1000)
+        return f"{ms >> 16:08x}-{ms & 65535:04x}-7000-8000-000000000000"
+
+    def slow(who):
+        c = node.connect(who)
+        c.request("GET", "/log/proof/" + fresh())
+        return c
+
+    left = [slow("third/app") for _ in range(4)]
+    began = time.monotonic()
+    waiting = slow("consumer/app")
+    assert node.ask("provider/people", {"id_no": PERSON})[0] == 200 and time.monotonic() - began < 2
+    for c in left:  # they go away while they are waited for
+        c.close()
+    r = waiting.getresponse()
+    body = json.loads(r.read())
+    # on a machine that stalls the id may have become too old to be waited for any longer
+    assert (r.status, body["code"]) in ((503, "proof-pending"), (404, "no-proof")) and time.monotonic() - began > 3, body
+    guesses = [get(node, f"/log/proof/01a0000{n % 10}-0000-7000-8000-0000000000{n:02d}", "third/app")[0] for n in range(30)]
+    assert set(guesses) <= {404, 429} and guesses[0] == 404, guesses
+    assert get(node, "/log/checkpoint", "consumer/app")[0] == 200
+    # a stop does not wait for what will never come, and nothing is left open
+    slow("consumer/app")
+    node.restart()
+    assert node.verify()[0] == 0
+    opened = {r["exchange"] for r in node.records() if r["kind"] == "intent"}
+    closed = {r["exchange"] for r in node.records() if r["kind"] == "outcome"}
+    assert opened == closed, opened ^ closed
+
+
+def test_08_gateways_are_known_peers():
+    node = W["node"]
+    files = {"cert": os.path.join(node.dir, "keys", "gateway.pem"), "key": os.path.join(node.dir, "keys", "gateway.key")}
+    import http.client
+    c = http.client.HTTPSConnection("127.0.0.1", node.data_port, timeout=30, context=node.tls(None, **files))
+    c.request("GET", "/log/checkpoint")
+    r = c.getresponse()
+    assert r.status == 200 and r.read().startswith(b"test.example/log/n1\n")
+    c.request("GET", "/log/proof/01a00000-0000-7000-8000-000000000000")
+    r = c.getresponse()
+    assert (r.status, json.loads(r.read())["code"]) == (404, "no-proof")
+    c.close()
 
 
 def test_99_teardown():
