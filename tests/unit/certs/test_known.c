@@ -107,7 +107,7 @@ static void only_the_good_and_only_so_many(void **state)
     show(k, t, leaf, PKI_NOW, &first, &known);
     assert_true(known);
     for (int i = 0; i < 8; i++) {
-        char serial[8];
+        char serial[16];
         const struct pki_spec s = { .serial = serial };
         X509 *x;
 
