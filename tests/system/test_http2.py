@@ -1,14 +1,13 @@
 """HTTP/2 on the data listener: the same exchanges and refusals as over HTTP/1.1, many at once, cut and drained; and every known way to hurt a
 server with frames: the connection is closed with the right code, on record, in flat memory, while others are served."""
 import json
-import os
 import subprocess
 import threading
 import time
 
 import city
 import h2
-from city import FULL, Node, Provider, json_resource, PERSON, wait_for
+from city import Node, Provider, json_resource, PERSON, wait_for
 from h2 import Client, frame, u32
 
 ASK = json.dumps({"id_no": PERSON}).encode()
@@ -24,7 +23,7 @@ def test_00_setup():
     NODE.__enter__()
     NODE.city()
     P = Provider()
-    NODE.publish(json_resource(P.port), "provider/people")
+    NODE.publish(json_resource(P.port, timeout="30s"), "provider/people")
     NODE.grant("provider/people", "id_no,name,age")
 
 
@@ -99,6 +98,7 @@ def test_04_alpn_decides():
 
 def test_05_many_at_once_on_one_connection():
     gate, waiting = threading.Event(), []
+
     def answer(h, b, s):
         waiting.append(1)
         gate.wait(20)
@@ -112,13 +112,14 @@ def test_05_many_at_once_on_one_connection():
     gate.set()
     P.answer = Provider.one_person
     answers = [c.answer(s, 30) for s in streams]
-    assert all(a[2] == "end" for a in answers), answers
-    assert all(a[0] == 200 and json.loads(a[1])["count"] == 1 for a in answers if a[0] != 503), answers
-    assert sum(a[0] == 200 for a in answers) >= 8
+    told = [(status, end) for status, _, end in answers]
+    assert all(end == "end" and status in (200, 503) for status, end in told), told
+    assert all(json.loads(body)["count"] == 1 for status, body, _ in answers if status == 200)
+    assert sum(status == 200 for status, _ in told) >= 8, told
     c.close()
-    r = curl("--parallel", "--parallel-max", "20", "-w", "%{http_version}:%{http_code}\n", "-o", "/dev/null", *sum((["--json", ASK.decode(), url()] for _ in range(1)), []),
-             *sum((["--next", "-o", "/dev/null", "-w", "%{http_version}:%{http_code}\n", "-sS", "--http2", "--cacert", NODE.ca, "--cert", NODE.cert("consumer/app"), "--key",
-                    NODE.key("consumer/app"), "--json", ASK.decode(), url()] for _ in range(19)), []))
+    one = ["-o", "/dev/null", "-w", "%{http_version}:%{http_code} ", "--json", ASK.decode(), url()]
+    more = ["--next", "-sS", "--http2", "--cacert", NODE.ca, "--cert", NODE.cert("consumer/app"), "--key", NODE.key("consumer/app"), *one]
+    r = curl("--parallel", *one, *more * 19)
     assert r.stdout.split().count(b"2:200") == 20, r
 
 
@@ -128,9 +129,9 @@ ROW = json.dumps({"id": PERSON, "name": "张三丰", "age": 36}, ensure_ascii=Fa
 def rows(n, pause=0.0, until=None):
     """A provider that answers n rows, chunked."""
     def answer(h, b, s):
-        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
         def chunk(data):
             s.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk(b'{"code":"0","rows":[' + ROW)
         many = (b"," + ROW) * 500
         for _ in range(n // 500):
@@ -256,6 +257,13 @@ def empty_data(c):
     endless(frame(h2.DATA, 0, s))(c)
 
 
+def too_many_streams(c):
+    """More than the limit that it has acknowledged."""
+    c.until(lambda: c.of(h2.SETTINGS))
+    for _ in range(150):
+        c.ask(end=False)
+
+
 ATTACKS = {
     "rapid reset": (rapid_reset, h2.ENHANCE_YOUR_CALM, "rate-limited"),
     "made you reset": (made_reset, h2.ENHANCE_YOUR_CALM, "rate-limited"),
@@ -268,8 +276,7 @@ ATTACKS = {
     "window updates": (endless(frame(h2.WINDOW, 0, 0, u32(1))), h2.ENHANCE_YOUR_CALM, "rate-limited"),
     "window trickle": (window_trickle, h2.ENHANCE_YOUR_CALM, "rate-limited"),
     "unknown frames": (endless(frame(0x77, 0, 0, b"?")), h2.ENHANCE_YOUR_CALM, "rate-limited"),
-    "too many streams": (lambda c: [c.ask(end=False) for _ in range(150)] and c.until(lambda: False, 1) or [c.ask(end=False) for _ in range(150)],
-                         h2.PROTOCOL_ERROR, "request-malformed"),
+    "too many streams": (too_many_streams, h2.PROTOCOL_ERROR, "request-malformed"),
     "frame too large": (lambda c: c.send(frame(h2.DATA, 0, c.ask(end=False), b"x" * 20000)), h2.FRAME_SIZE_ERROR, "request-malformed"),
     "window overflow": (lambda c: c.send(frame(h2.WINDOW, 0, 0, u32(0x7FFFFFFF))), h2.FLOW_CONTROL_ERROR, "request-malformed"),
     "broken hpack": (lambda c: c.send(frame(h2.HEADERS, 5, 1, b"\xff" * 20)), h2.COMPRESSION_ERROR, "request-malformed"),
@@ -282,16 +289,19 @@ def test_10_attacks_end_their_own_connection():
     before = rss()
     for name, (attack, code, reason) in ATTACKS.items():
         began = len(NODE.records())
-        c = Client(NODE)
-        t = threading.Thread(target=attack, args=(c,))
-        t.start()
-        served = [NODE.ask("provider/people", {"id_no": PERSON}, timeout=5)[0] for _ in range(3)]
-        t.join(30)
-        assert not t.is_alive() and served == [200] * 3, (name, served)
-        got = c.goaway()
-        assert got == code and c.closed, (name, got, c.closed)
-        found = wait_for(lambda: [r for r in NODE.records()[began:] if r.get("reason") == reason or reason.replace("-", "_") in json.dumps(r) or reason in json.dumps(r)])
-        assert found, name
+        for _ in range(3):  # a peer that sends on meets a reset, which may overtake the GOAWAY on a busy machine
+            c = Client(NODE)
+            t = threading.Thread(target=attack, args=(c,))
+            t.start()
+            served = [NODE.ask("provider/people", {"id_no": PERSON}, timeout=20)[0] for _ in range(3)]
+            t.join(30)
+            assert not t.is_alive() and served == [200] * 3, (name, served)
+            got = c.goaway()
+            assert c.closed and got in (code, None), (name, got, c.closed)
+            if got is not None:
+                break
+        assert got == code, name
+        wait_for(lambda: any(r.get("reason") == reason or (r["kind"] == "count" and reason in r["counts"]) for r in NODE.records()[began:]))
         c.close()
     grown = rss() - before
     assert grown < 16 << 20, grown
