@@ -2,6 +2,8 @@
  * went; a refusal all of what is known of an attempt that never became an intent. */
 #include "gateway/exchange.h"
 
+enum { PROVIDER_CODE_MOST = 6 };
+
 static void fill_common(const struct exchange *x, struct audit_record *r, enum audit_kind kind)
 {
     *r = (struct audit_record){ .kind = kind, .at = clock_wall_ms(), .exchange = x->id };
@@ -157,7 +159,10 @@ enum err record_outcome(struct exchange *x)
         const struct translate_outcome *o = translate_outcome(x->run);
         r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? o->rows : 0;
         r.findings = o->findings;
-        r.provider_code = slice_of(o->code);
+        /* Whatever stands at success.at comes here when it is none of the declared codes: a code is short, and what is
+         * longer could be somebody's number. */
+        if (strlen(o->code) <= PROVIDER_CODE_MOST)
+            r.provider_code = slice_of(o->code);
     }
     if (x->answered_at && !x->summed) {
         x->sum_in = digest_end(x->digest_in);
