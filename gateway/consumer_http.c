@@ -62,6 +62,7 @@ static void *on_open(void *arg, struct http_conn *http)
     w->connections = c;
     w->n_connections++;
     COUNT(w, connections_opened, 1);
+    worker_second_later(w);
     return c;
 }
 

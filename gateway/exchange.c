@@ -143,6 +143,7 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
         x->next->pprev = &x->next;
     w->exchanges = x;
     w->n_exchanges++;
+    worker_second_later(w);
     COUNT(w, running, 1);
     return x;
 }

@@ -80,6 +80,7 @@ static void conclude(struct exchange *x)
         return;
     if (x->reason == REASON_GRANTED) { /* hashes of the log: counted, exactly */
         flood_count(&x->w->flood, REASON_LOG_READ, x->began_wall);
+        worker_second_later(x->w);
         return;
     }
     e = queue_refusal(x);

@@ -108,7 +108,7 @@ static void write_counted(struct worker *w)
 
 /* A burst of handshakes leaves the heap in pieces: twice the memory that connections need. In the first quiet second it
  * is given back. */
-static void trim_when_quiet(struct worker *w)
+static bool trim_when_quiet(struct worker *w)
 {
     uint64_t opened = atomic_load_explicit(&w->counters.connections_opened, memory_order_relaxed);
 
@@ -117,16 +117,19 @@ static void trim_when_quiet(struct worker *w)
         mem_trim();
     }
     w->shaken = opened;
+    return opened - w->trimmed >= TRIM_AFTER;
 }
 
 static void on_second(struct alarm *a)
 {
     struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
 
+    bool more = trim_when_quiet(w); /* a quiet second is still to come */
+
     audit_look(w->queue);
-    trim_when_quiet(w);
     write_counted(w);
-    if (connector_pool_trim(w->pool) || w->flood.total > 0)
+    /* While something runs the log's disk is looked at, for who waits for it must be told when it hangs. */
+    if (connector_pool_trim(w->pool) || w->flood.total > 0 || w->n_exchanges > 0 || more)
         worker_second_later(w);
 }
 
