@@ -213,7 +213,7 @@ static void number_rows(void)
         assert_int_equal(segment_path(w.dir, l.first[i], path, sizeof path), ERR_OK);
         assert_int_equal(logscan_open(&s, path, 0), ERR_OK);
         while (logscan_next(&s, &line, &offset) == LOGSCAN_LINE) {
-            enum audit_kind k;
+            enum audit_kind k = AUDIT_SEGMENT;
             assert_true(logline_check(line, &index) && logline_kind(line, &k));
             if (k == AUDIT_SEGMENT || k == AUDIT_OUTCOME || k == AUDIT_CUT)
                 continue;

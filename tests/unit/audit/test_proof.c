@@ -135,7 +135,7 @@ static void hints_and_nothing(void **state)
     (void)state;
     struct audit_proof_ask a = ask(7);
     struct slice records, first, index;
-    uint64_t intent;
+    uint64_t intent = 0;
     assert_int_equal(prove(a), ERR_OK);
     assert_true(judge_get(buf_slice(&doc), "records", &records) && judge_at(records, 0, &first) &&
                 judge_get(first, "index", &index) && slice_u64(index, 0, UINT64_MAX, &intent));

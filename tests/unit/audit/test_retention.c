@@ -76,7 +76,7 @@ static int64_t newest_before(uint64_t before)
     struct buf line = BUF_INIT(AUDIT_RECORD_MAX);
     int64_t newest = 0;
     for (uint64_t i = before > 400 ? before - 400 : 0; i < before; i++) {
-        struct slice v;
+        struct slice v = { 0 };
         enum audit_kind k;
         int64_t at;
         buf_clear(&line);
