@@ -87,6 +87,7 @@ struct exchange {
     uint64_t bytes_in, bytes_out, progress_bytes;
     int64_t progress_at;
     bool provider_done, provider_paused, head_sent, trailer;
+    bool hurried;      /* RELAY: the log was told that the intent is waited for */
     bool asked_items;  /* _items was given */
     bool unknown_item; /* and names something that the resource does not have */
     bool concluded, answered,

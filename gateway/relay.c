@@ -44,6 +44,15 @@ static void steer(struct exchange *x)
     connector_read(x->provider, !pause);
 }
 
+/* The lazy intent of an answer that is longer than what is held back has somebody waiting for it after all. */
+static void hurry(struct exchange *x)
+{
+    if (x->hurried || !x->intent.pending || x->out.n <= EX_HELD)
+        return;
+    x->hurried = true;
+    audit_nudge(x->w->queue);
+}
+
 static bool progress_due(const struct exchange *x)
 {
     return x->bytes_in - x->progress_bytes >= EX_PROGRESS_BYTES ||
@@ -83,6 +92,8 @@ enum step stage_relay(struct exchange *x)
         return STEP_NEXT;
     if (may_release(x))
         relay_release(x, EX_HELD);
+    else
+        hurry(x);
     steer(x);
     return x->state == EX_RELAY ? STEP_WAIT : STEP_NEXT;
 }
