@@ -50,6 +50,20 @@ struct reading {
     void *arg;
 };
 
+/* From `version` to `expires`, in the order of GRANT_COLUMNS. */
+static void numbers_read(struct policy_reader *r, struct policy_grant_row *g)
+{
+    g->version = (uint64_t)policy_read_int(r);
+    g->resource_version = (uint64_t)policy_read_int(r);
+    g->max_rows = (uint64_t)policy_read_int(r);
+    g->day_from = (int32_t)policy_read_int(r);
+    g->day_to = (int32_t)policy_read_int(r);
+    g->minute_from = (int16_t)policy_read_int(r);
+    g->minute_to = (int16_t)policy_read_int(r);
+    g->weekdays = (uint8_t)policy_read_int(r);
+    g->expires = policy_read_int(r);
+}
+
 static enum err grant_read(void *arg, const struct sql_row *row)
 {
     struct reading *to = arg;
@@ -71,15 +85,7 @@ static enum err grant_read(void *arg, const struct sql_row *row)
     g.state = policy_read_text(&r);
     g.note = policy_read_text(&r);
     g.changed_by = policy_read_text(&r);
-    g.version = (uint64_t)policy_read_int(&r);
-    g.resource_version = (uint64_t)policy_read_int(&r);
-    g.max_rows = (uint64_t)policy_read_int(&r);
-    g.day_from = (int32_t)policy_read_int(&r);
-    g.day_to = (int32_t)policy_read_int(&r);
-    g.minute_from = (int16_t)policy_read_int(&r);
-    g.minute_to = (int16_t)policy_read_int(&r);
-    g.weekdays = (uint8_t)policy_read_int(&r);
-    g.expires = policy_read_int(&r);
+    numbers_read(&r, &g);
     g.created = policy_read_int(&r);
     g.changed = policy_read_int(&r);
     return r.failed ? ERR_NOMEM : to->fn(to->arg, &g);
@@ -147,15 +153,7 @@ static enum err terms_read(void *arg, const struct sql_row *row)
     g.items = policy_read_text(&r);
     g.clear = policy_read_text(&r);
     g.state = policy_read_text(&r);
-    g.version = (uint64_t)policy_read_int(&r);
-    g.resource_version = (uint64_t)policy_read_int(&r);
-    g.max_rows = (uint64_t)policy_read_int(&r);
-    g.day_from = (int32_t)policy_read_int(&r);
-    g.day_to = (int32_t)policy_read_int(&r);
-    g.minute_from = (int16_t)policy_read_int(&r);
-    g.minute_to = (int16_t)policy_read_int(&r);
-    g.weekdays = (uint8_t)policy_read_int(&r);
-    g.expires = policy_read_int(&r);
+    numbers_read(&r, &g);
     return to->fn(to->arg, &g);
 }
 
