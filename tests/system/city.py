@@ -1,6 +1,7 @@
 """A node for system tests: the real sluiced and sluice from $SLUICE_BUILD, a PKI made for the run, people with roles, and providers.
 
 Everything lives in one temporary folder and on free loopback ports. Nothing is mocked but the providers' faults, which are real sockets."""
+import atexit
 import http.client
 import json
 import os
@@ -102,6 +103,7 @@ class Node:
         self.process = subprocess.Popen([*self.wrapper, SLUICED, "-c", os.path.join(self.dir, "sluice.yaml"), "--ready-file", self.ready],
                                         stdout=log, stderr=log, env={**self.env, **self.daemon_env})
         log.close()
+        atexit.register(self.process.kill)  # also when a setup fails and nobody gets to stop it; one that has ended is left alone
         if wait:
             wait_for(lambda: os.path.exists(self.ready) or self.process.poll() is not None, 60)
             if self.process.poll() is not None:
