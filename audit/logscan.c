@@ -45,6 +45,7 @@ enum err segment_list_read(const char *dir, struct segment_list *ret, struct dia
     struct segment_list s = { 0 };
     size_t room = 0;
     enum err e = ERR_OK;
+    *ret = s; /* callers end with segment_list_done, whatever came */
     DIR *folder = opendir(dir);
     if (folder == NULL)
         return diag_sys(d, errno, "cannot read the log's folder %s", "无法读取存证日志目录 %s", dir);

@@ -7,6 +7,7 @@ struct segment_list {
     uint64_t *first; /* own; ascending: first index of each segment */
     size_t n;
 };
+/* On failure *ret is the empty list: segment_list_done is right after every call. */
 enum err segment_list_read(const char *dir, struct segment_list *ret, struct diags *d) MUST_CHECK;
 void segment_list_done(struct segment_list *s);
 void segment_name(uint64_t first, char out[SEGMENT_NAME]);

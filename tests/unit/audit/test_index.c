@@ -227,6 +227,19 @@ static void number_rows(void)
     segment_list_done(&l);
 }
 
+/* A folder that cannot be opened, for want of descriptors say: what is to be ended by segment_list_done is there. */
+static void no_folder(void **state)
+{
+    struct segment_list l;
+
+    (void)state;
+    memset(&l, 0xAA, sizeof l);
+    assert_int_not_equal(segment_list_read("/nonexistent", &l, NULL), ERR_OK);
+    assert_null(l.first);
+    assert_int_equal(l.n, 0);
+    segment_list_done(&l);
+}
+
 /* ---- questions ---- */
 struct ask {
     struct audit_question q;
@@ -565,9 +578,13 @@ static void t6_one_record_by_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t1_follows_and_answers),           cmocka_unit_test(t2_pages_while_it_grows),
-        cmocka_unit_test(t3_starts_again_from_its_files),   cmocka_unit_test(t4_damaged_files_are_built_anew),
-        cmocka_unit_test(t5_another_logs_index_is_refused), cmocka_unit_test(t6_one_record_by_index),
+        cmocka_unit_test(no_folder),
+        cmocka_unit_test(t1_follows_and_answers),
+        cmocka_unit_test(t2_pages_while_it_grows),
+        cmocka_unit_test(t3_starts_again_from_its_files),
+        cmocka_unit_test(t4_damaged_files_are_built_anew),
+        cmocka_unit_test(t5_another_logs_index_is_refused),
+        cmocka_unit_test(t6_one_record_by_index),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
