@@ -29,9 +29,9 @@ static void head_done(struct counted *c)
         counted_unref(h->versions[i]);
     mem_free(h);
 }
-static struct service *make_service(bool safe, uint64_t version)
+static struct service *service_of(struct slice manifest, uint64_t version)
 {
-    struct buf text = BUF_INIT(1 << 16), said = BUF_INIT(1 << 16);
+    struct buf said = BUF_INIT(1 << 16);
     struct connector_world none = { .workers = 1, .secrets_dir = "/nonexistent", .trust_dir = "/nonexistent" };
     struct service *s = NULL;
     struct arena a;
@@ -39,13 +39,21 @@ static struct service *make_service(bool safe, uint64_t version)
 
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
-    buf_printf(&text, manifest_format, safe ? "true" : "false");
-    if (service_load(buf_slice(&text), version, &none, NULL, &s, &d) != ERR_OK) {
+    if (service_load(manifest, version, &none, NULL, &s, &d) != ERR_OK) {
         diags_print(&d, LANG_EN, &said);
         fail_msg("%.*s", (int)said.n, said.p);
     }
-    buf_done(&text);
     arena_done(&a);
+    return s;
+}
+static struct service *make_service(bool safe, uint64_t version)
+{
+    struct buf text = BUF_INIT(1 << 16);
+    struct service *s;
+
+    buf_printf(&text, manifest_format, safe ? "true" : "false");
+    s = service_of(buf_slice(&text), version);
+    buf_done(&text);
     return s;
 }
 static void put_head(struct snapshot *s, bool safe, uint64_t version)
@@ -173,13 +181,6 @@ static struct exchange *ask_plain(void)
     x->body_done = true;
     exchange_resume(x);
     return x;
-}
-static void provider_says(const char *body, bool whole)
-{
-    provider_events->head(provider_user, 200, SLICE("application/json"));
-    provider_events->body(provider_user, slice_of(body));
-    if (whole)
-        provider_events->end(provider_user);
 }
 static void stop_turning(struct alarm *a)
 {

@@ -1,6 +1,7 @@
 #pragma once
 /* An exchange between a consumer, a provider and a log that do what the test says. The gateway's files are included, so
- * that the three ends can be replaced by name; everything between them is the real thing. One test program each. */
+ * that the three ends can be replaced by name; everything between them is the real thing. One test program each. Who
+ * defines WORLD_HAS_PROVIDER brings a provider on a socket, and the connector is the real one. */
 #include "gateway/exchange.h"
 
 #include <setjmp.h>
@@ -49,9 +50,10 @@ static struct logged *last(enum audit_kind k)
     return NULL;
 }
 /* ---- the provider ---- */
+static unsigned provider_asked, provider_dropped;
+#ifndef WORLD_HAS_PROVIDER
 static const struct connector_events *provider_events;
 static void *provider_user;
-static unsigned provider_asked, provider_dropped;
 static enum err world_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                             const struct connector_events *e, void *user, struct connector_call **ret)
 {
@@ -72,6 +74,18 @@ static struct connector_call *world_abort(struct connector_call *c)
     provider_dropped++;
     return NULL;
 }
+static void provider_says(const char *body, bool whole)
+{
+    provider_events->head(provider_user, 200, SLICE("application/json"));
+    provider_events->body(provider_user, slice_of(body));
+    if (whole)
+        provider_events->end(provider_user);
+}
+#define connector_start        world_start
+#define connector_read         world_read
+#define connector_abort        world_abort
+#define connector_pool_trim(p) ((void)(p), false)
+#endif
 static struct slice world_origin(const struct audit_log *l)
 {
     (void)l;
@@ -93,18 +107,14 @@ static struct sha256 world_keyed(const struct audit_log *l, struct slice raw)
     (void)l;
     return sha256_of(raw);
 }
-#define audit_put              world_put
-#define audit_kick(q)          ((void)(q))
-#define audit_nudge(q)         ((void)(q))
-#define audit_look(q)          ((void)(q))
-#define audit_origin           world_origin
-#define audit_salt             world_salt
-#define audit_pseudonym        world_pseudonym
-#define audit_keyed_digest     world_keyed
-#define connector_start        world_start
-#define connector_read         world_read
-#define connector_abort        world_abort
-#define connector_pool_trim(p) ((void)(p), false)
+#define audit_put          world_put
+#define audit_kick(q)      ((void)(q))
+#define audit_nudge(q)     ((void)(q))
+#define audit_look(q)      ((void)(q))
+#define audit_origin       world_origin
+#define audit_salt         world_salt
+#define audit_pseudonym    world_pseudonym
+#define audit_keyed_digest world_keyed
 #include "gateway/answer.c"
 #include "gateway/ask.c"
 #include "gateway/exchange.c"
