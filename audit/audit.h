@@ -120,7 +120,8 @@ struct audit_status {
 };
 void audit_status(const struct audit_log *l, struct audit_status *ret); /* any thread */
 const char *audit_dir(const struct audit_log *l);                       /* any thread */
-/* The last signed checkpoint (C2SP tlog-checkpoint note) into out; any thread. */
+/* The last signed checkpoint (C2SP tlog-checkpoint note), with whatever lines of witnesses it has by now; any thread.
+ */
 enum err audit_checkpoint(const struct audit_log *l, struct buf *out) MUST_CHECK;
 struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log; any thread */
 /* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction): 'i' provider's bytes, 'o' handed out. Any thread. */

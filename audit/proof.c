@@ -288,6 +288,8 @@ enum err audit_resource(const struct audit_log *l, struct slice path, bool entri
     struct tile_name n;
     if (slice_is(path, "checkpoint"))
         return audit_checkpoint(l, out);
+    if (slice_is(path, "checkpoint.witnessed"))
+        return audit_witnessed(l, out);
     if (!tile_name_read(path, &n))
         return ERR_NOT_FOUND;
     if (n.entries && !entries)

@@ -41,8 +41,8 @@ enum err audit_proof_check(struct slice proof, struct slice line, struct slice v
 bool audit_note_check(struct slice note, struct slice vkey, uint64_t *size, struct sha256 *root);
 
 /* ---- the log as C2SP tlog-tiles ---- */
-/* "checkpoint", "tile/<level>/…" or "tile/entries/…" (ERR_DENIED unless `entries`), appended to out. ERR_NOT_FOUND: no
- * such path, or not part of the tree that was signed last. */
+/* "checkpoint", "checkpoint.witnessed" (the newest with the quorum), "tile/<level>/…" or "tile/entries/…" (ERR_DENIED
+ * unless `entries`), appended to out. ERR_NOT_FOUND: no such path, or not part of the tree that was signed last. */
 enum { AUDIT_RESOURCE_MAX = 4 << 20, AUDIT_TILE_PATH = 64, AUDIT_TILE = 256 };
 /* Path of a tile: `what` is its level, or "entries"; a width below AUDIT_TILE is a partial one. */
 void audit_tile_path(const char *what, uint64_t tile, unsigned width, char out[AUDIT_TILE_PATH]);

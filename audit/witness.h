@@ -39,6 +39,8 @@ int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_
 
 /* ---- the log's side ---- */
 struct audit_log;
+/* Lines of witnesses on a checkpoint, be they few: while it is the newest it is shown with them. Any thread. */
+void audit_cosigned_set(struct audit_log *l, struct slice note);
 /* The newest checkpoint that the quorum has signed, as a note with their lines: kept in <dir>/checkpoint.witnessed, and
  * durable on ERR_OK. The caller has counted. One caller at a time; nothing happens for one that is older than what is
  * there. */

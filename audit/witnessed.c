@@ -1,5 +1,6 @@
 /* What witnesses have signed of this log, and what they are asked with. Invariant: the note that is kept is a
- * checkpoint of this log's own key, never smaller than the one before. */
+ * checkpoint of this log's own key, never smaller than the one before; lines are put under the newest checkpoint only
+ * while it is the newest. */
 #include "audit/log.h"
 #include "audit/note.h"
 #include "audit/prove.h"
@@ -7,6 +8,25 @@
 static bool own_note(const struct audit_log *l, struct slice note, struct note_checkpoint *cp)
 {
     return note_read(note, cp) == ERR_OK && note_verify(cp, slice_of(l->origin), l->c.signer.public_key);
+}
+
+void audit_cosigned_set(struct audit_log *l, struct slice note)
+{
+    struct note_checkpoint cp, newest;
+    struct buf copy = BUF_INIT(NOTE_MAX);
+    buf_put(&copy, note);
+    if (!own_note(l, note, &cp) || copy.failed != ERR_OK) {
+        buf_done(&copy);
+        return;
+    }
+    pthread_mutex_lock(&l->note_lock);
+    if (note_read(buf_slice(&l->note), &newest) == ERR_OK && slice_eq(cp.text, newest.text)) {
+        struct buf old = l->note;
+        l->note = copy;
+        copy = old;
+    }
+    pthread_mutex_unlock(&l->note_lock);
+    buf_done(&copy);
 }
 
 enum err audit_witnessed_set(struct audit_log *l, struct slice note)
@@ -31,6 +51,7 @@ enum err audit_witnessed_set(struct audit_log *l, struct slice note)
         copy = old;
         pthread_mutex_unlock(&l->note_lock);
         atomic_store(&l->witnessed_size, cp.size);
+        audit_cosigned_set(l, note);
     }
     buf_done(&copy);
     return e;

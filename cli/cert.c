@@ -121,5 +121,5 @@ int run_cert_crl(struct cli *c)
 
 int run_audit_checkpoint(struct cli *c)
 {
-    return fetch(c, "audit/checkpoint");
+    return fetch(c, cli_has(c, "witnessed") ? "log/checkpoint.witnessed" : "audit/checkpoint");
 }

@@ -233,9 +233,9 @@ const struct command cli_commands[] = {
     { "witness", "init", "", 0, 0, options_witness_init, run_witness_init,
       { "Make the key of a witness and print its public half", "生成见证密钥并输出公钥" },
       { "witness init --dir ./w1 --name audit.city.example/w1", "witness init --dir /var/lib/witness --name w1" } },
-    { "audit", "checkpoint", "", 0, 0, options_out, run_audit_checkpoint,
+    { "audit", "checkpoint", "", 0, 0, options_checkpoint, run_audit_checkpoint,
       { "Fetch the last signed checkpoint; keep it elsewhere", "获取最新的已签名检查点，请另行保存" },
-      { "audit checkpoint", "audit checkpoint --out checkpoint-2026-11-22" } },
+      { "audit checkpoint --out checkpoint-2026-11-22", "audit checkpoint --witnessed" } },
 
     { "exchange", "get", "DEPARTMENT/RESOURCE", 1, 1, options_exchange_get, run_exchange_get,
       { "Ask with parameters in the URL: for those below sensitivity level 3 only",

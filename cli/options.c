@@ -189,6 +189,16 @@ const struct option options_out[] = {
     { "out", 0, "FILE", NULL, 0, { "write it there", "输出文件" } },
     END,
 };
+const struct option options_checkpoint[] = {
+    { "out", 0, "FILE", NULL, 0, { "write it there", "输出文件" } },
+    { "witnessed",
+      0,
+      NULL,
+      NULL,
+      0,
+      { "the newest that the quorum of witnesses has co-signed", "获取已达见证法定数的最新检查点" } },
+    END,
+};
 #define SEARCH_ROWS                                                                                                        \
     { "subject", 0, "URI", NULL, 0, { "who asked, spiffe://…", "主体 spiffe://…" } },                                      \
         { "who", 0, "ID", NULL, 0, { "the same as department/name", "主体：部门/名称" } },                                 \

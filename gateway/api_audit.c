@@ -314,10 +314,12 @@ static void checkpoint(struct api_request *q)
     enum err e = audit_checkpoint(control_log(q->control), &q->out);
 
     q->type = "text/plain; charset=utf-8";
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
+        api_count(q->control, REASON_LOG_READ);
         api_ok(q);
-    else
+    } else {
         api_error(q, e);
+    }
 }
 
 static void status(struct api_request *q)

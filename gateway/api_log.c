@@ -1,6 +1,6 @@
 /* The log for auditors: the same paths as on the data listener, entries and every exchange's proof included. Reading
- * entries and proofs is an act of its own, on record before anything is shown; checkpoint and tiles are hashes. Files
- * are read by the reading thread: nothing here holds up a revocation. */
+ * entries and proofs is an act of its own, on record before anything is shown; checkpoint and tiles are hashes, and
+ * are counted, as on the data listener. Files are read by the reading thread: nothing here holds up a revocation. */
 #include "gateway/control_internal.h"
 #include "gateway/log_reader.h"
 
@@ -30,6 +30,8 @@ static void on_done(struct log_job *j)
             api_problem(q, outcomes[i].r, outcomes[i].en, outcomes[i].zh);
             return;
         }
+    if (j->e == ERR_OK && !j->proof && !j->entries)
+        api_count(q->control, REASON_LOG_READ);
     if (j->e == ERR_OK)
         api_ok(q);
     else
@@ -103,7 +105,7 @@ static void resource(struct api_request *q)
         return;
     j->path = path_again(q);
     j->entries = entries;
-    q->type = slice_is(q->path[1], "checkpoint") ? "text/plain; charset=utf-8" : "application/octet-stream";
+    q->type = slice_is(q->path[1], "tile") ? "application/octet-stream" : "text/plain; charset=utf-8";
     if (!entries)
         begin(q);
     else if (q->actor.roles & READERS)
@@ -138,6 +140,7 @@ static void proof(struct api_request *q)
 
 const struct api_route api_log_routes[] = {
     { "GET", "log/checkpoint", resource, 0, true },
+    { "GET", "log/checkpoint.witnessed", resource, 0, true },
     { "GET", "log/tile/*", resource, 0, true },
     { "GET", "log/proof/{}", proof, READERS, false },
     { .method = NULL },

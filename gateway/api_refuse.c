@@ -114,6 +114,13 @@ void api_init(struct control *c)
     alarm_init(&c->counted, on_second);
 }
 
+void api_count(struct control *c, enum reason r)
+{
+    flood_count(&c->flood, r, control_now(c));
+    if (c->flood.total == 1)
+        alarm_set(c->loop, &c->counted, COUNT_MS);
+}
+
 bool api_record_refusal(struct api_request *q, enum reason r, const char *en, const char *zh)
 {
     struct control *c = q->control;

@@ -115,6 +115,8 @@ const struct api_route *api_route_at(size_t i); /* NULL past the end */
 /* api_refuse.c: record a refusal and answer when that is durable. False: it is no attempt to be recorded; answer now.
  */
 bool api_record_refusal(struct api_request *q, enum reason r, const char *en, const char *zh);
+/* Count what needs no record of its own, exactly: one `count` record a second says how many. */
+void api_count(struct control *c, enum reason r);
 void api_send_problem(struct api_request *q, enum reason r, const char *en, const char *zh);
 void api_connections_drain(struct control *c);
 void api_connections_abort(struct control *c);

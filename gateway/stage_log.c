@@ -1,4 +1,5 @@
-/* The stage of those who ask for evidence instead of data: /log/checkpoint, /log/tile/… and /log/proof/{exchange}. It
+/* The stage of those who ask for evidence instead of data: /log/checkpoint (and .witnessed), /log/tile/… and
+ * /log/proof/{exchange}. It
  * is passed over by everybody else. A proof is asked for on record, by an intent and an outcome; checkpoint and tiles
  * hold hashes only and are counted, exactly, under `log-read`: a record for each would make the log grow by being
  * watched. What is read comes from the reading thread; the exchange waits for its job also when nobody is left to
@@ -42,11 +43,12 @@ bool log_ask_read(struct exchange *x, struct slice path, struct slice query)
 
 struct slice log_ask_resource(const struct exchange *x)
 {
-    struct slice first = x->log->job.path;
+    struct slice path = x->log->job.path;
 
-    return x->log->job.proof                                ? SLICE("/log/proof")
-           : slice_is(slice_cut(&first, '/'), "checkpoint") ? SLICE("/log/checkpoint")
-                                                            : SLICE("/log/tile");
+    return x->log->job.proof                               ? SLICE("/log/proof")
+           : slice_is(path, "checkpoint.witnessed")        ? SLICE("/log/checkpoint.witnessed")
+           : slice_is(slice_cut(&path, '/'), "checkpoint") ? SLICE("/log/checkpoint")
+                                                           : SLICE("/log/tile");
 }
 
 bool log_ask_is_proof(const struct exchange *x)
@@ -61,9 +63,9 @@ struct uuid log_ask_exchange(const struct exchange *x)
 
 const char *log_ask_type(const struct exchange *x)
 {
-    return x->log->job.proof                                  ? "application/json"
-           : slice_is(log_ask_resource(x), "/log/checkpoint") ? "text/plain; charset=utf-8"
-                                                              : "application/octet-stream";
+    return x->log->job.proof                            ? "application/json"
+           : slice_is(log_ask_resource(x), "/log/tile") ? "application/octet-stream"
+                                                        : "text/plain; charset=utf-8";
 }
 
 /* ---- the job ---- */

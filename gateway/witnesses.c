@@ -113,6 +113,7 @@ static bool lines_take(struct one *o)
 
 static void round_count(struct witnesses *w)
 {
+    audit_cosigned_set(w->log, buf_slice(&w->note));
     if (audit_cosigned(buf_slice(&w->note), w->keys, w->n) < w->settings->evidence.quorum)
         return;
     if (audit_witnessed_set(w->log, buf_slice(&w->note)) != ERR_OK) {

@@ -133,6 +133,32 @@ def test_01_checkpoints_are_cosigned_and_proofs_shown_by_them():
         end(node, witnesses)
 
 
+def test_011_the_newest_checkpoint_has_the_lines_that_came_and_the_one_with_the_quorum_is_told_apart():
+    node, witnesses = with_witnesses(2, "  quorum: 2\n")
+    try:
+        city_of(node)
+        size = len(node.records())
+        wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
+        witnesses[1].stop()
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+
+        def both():
+            newest, quorum = (node.sluice("bureau/audrey", "audit", "checkpoint", *w).stdout for w in ([], ["--witnessed"]))
+            return (newest, quorum) if "w1.example" in newest and "w2.example" not in newest else None
+        newest, quorum = wait_for(both, 20)
+        assert int(newest.split("\n")[1]) > int(quorum.split("\n")[1]), (newest, quorum)
+        assert set(signers(quorum)) == {"test.example/log/n1", "w1.example", "w2.example"}, quorum
+        context = node.tls("consumer/app")
+        for path, names in (("checkpoint", {"w1.example"}), ("checkpoint.witnessed", {"w1.example", "w2.example"})):
+            def seen():
+                with urllib.request.urlopen(f"https://{node.data}/log/{path}", context=context, timeout=10) as r:
+                    assert r.headers["Content-Type"] == "text/plain; charset=utf-8"
+                    return set(signers(r.read().decode())) == names | {"test.example/log/n1"}
+            wait_for(seen, 20)
+    finally:
+        end(node, witnesses)
+
+
 def test_02_a_forked_log_is_caught():
     node, witnesses = with_witnesses(1)
     try:
