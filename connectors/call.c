@@ -17,7 +17,12 @@ static bool may_set(const struct connector_target *t, struct slice name)
 
 static size_t put_headers(const struct connector_target *t, const struct connector_request *q, struct http_header *h)
 {
-    size_t n = t->kind->decorate(t, h);
+    size_t n = 1;
+
+    if (q->accept.n > 0)
+        h[0] = (struct http_header){ SLICE("Accept"), q->accept };
+    else
+        n = t->kind->decorate(t, h);
 
     h[n++] = (struct http_header){ SLICE("Accept-Encoding"), SLICE("identity") };
     h[n++] = (struct http_header){ SLICE("User-Agent"), SLICE("sluice/" SLUICE_VERSION) };
@@ -296,10 +301,13 @@ static void on_head(void *user, const struct http_head *h)
 {
     struct conn *k = user;
     struct connector_call *c = k->call;
+    size_t types = 0;
+    struct connector_head told = { .status = h->status, .content_type = http_get(h, "Content-Type", &types) };
 
     c->answered = true;
     if (readable_coding(h)) {
-        c->events->head(c->user, h->status, http_get(h, "Content-Type", NULL));
+        told.exact = (h->has_length || h->chunked) && types <= 1;
+        c->events->head(c->user, &told);
         return;
     }
     pool_close(k); /* compressed, though it was told not to */

@@ -37,13 +37,19 @@ void connector_pool_reload(struct connector_pool *p);
 
 struct connector_request { /* borrowed for the call */
     struct slice method, target, content_type, body;
+    struct slice accept; /* empty: as the kind has it */
     const struct http_header *headers;
     size_t n_headers;
     struct slice party; /* for whom: at a busy provider the parties take turns */
     bool safe;          /* may be sent again once when a kept connection turns out stale before any byte of an answer */
 };
+struct connector_head { /* of an answer; borrowed for the call */
+    int status;
+    struct slice content_type;
+    bool exact; /* the end of its body can be told from a cut, and it has one Content-Type at most */
+};
 struct connector_events { /* each call ends with exactly one of end and fail, unless connector_abort comes first */
-    void (*head)(void *user, int status, struct slice content_type);
+    void (*head)(void *user, const struct connector_head *h);
     void (*body)(void *user, struct slice bytes);
     void (*end)(void *user);
     void (*fail)(void *user, enum reason why, enum reached reached);

@@ -66,7 +66,7 @@ void answer_head(struct exchange *x, int64_t length)
     if (x->log) {
         add(&h, SLICE("Content-Type"), slice_of(log_ask_type(x)));
     } else {
-        add(&h, SLICE("Content-Type"), slice_of(translate_form_type(x->ask.form)));
+        add(&h, SLICE("Content-Type"), x->passed.n ? x->passed : slice_of(translate_form_type(x->ask.form)));
         add(&h, SLICE("Sluice-Grant"), grant_header(x));
     }
     add_common(x, &h, x->log && slice_is(log_ask_resource(x), "/log/tile"));

@@ -161,8 +161,8 @@ void ask_read(struct exchange *x, const struct http_head *h)
     read_sluice_headers(x, h);
     trace_read(x, h);
     read_content_type(x, h);
-    if (!translate_form_of(accept, &x->ask.form))
-        fault(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
+    x->ask.accept = keep(x, accept);
+    x->ask.no_form = !translate_form_of(accept, &x->ask.form);
     x->ask.query = keep(x, h->query);
     if (!x->ask.get && h->query.n > 0)
         fault(x, REASON_PARAMETER_INVALID, "a POST has its parameters in the body, not in the URL",

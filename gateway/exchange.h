@@ -46,9 +46,11 @@ struct ex_ask {                        /* READ_HEAD: what was said; slices in th
     bool get;                          /* GET; else POST */
     struct slice department, resource; /* of the path; resource is "department/resource" */
     struct slice query, purpose, grant, operator_, case_;
+    struct slice accept;
     struct slice trace; /* the consumer's trace id; empty: the trace begins here */
     bool sampled;
     enum translate_form form;
+    bool no_form; /* accept names none that an answer can have */
     enum problem_form problem;
     enum lang lang;
 };
@@ -80,8 +82,9 @@ struct exchange {
     const char *grant_ids[8];
     uint64_t generation;                   /* snapshot it was decided on */
     struct connector_call *provider;       /* own, OPEN; NULL when over */
-    struct translate_run *run;             /* own, RELAY */
-    struct digest *digest_in, *digest_out; /* borrowed from the worker's pool */
+    struct translate_run *run;             /* own, RELAY; NULL when the answer passes unread */
+    struct slice passed;                   /* RELAY: it does, and this is its Content-Type; the plan's */
+    struct digest *digest_in, *digest_out; /* borrowed from the worker's pool; what passes unread has no digest_in */
     struct buf out; /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
     int64_t asked_at, answered_at; /* ms: provider */
     uint64_t bytes_in, bytes_out, progress_bytes;
@@ -169,6 +172,7 @@ struct slice trace_parent(const struct exchange *x, char out[TRACE_TEXT]);
 /* relay.c */
 extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */
+uint64_t relay_rows(const struct exchange *x);
 /* Give the consumer what stands in x->out, but for the last `keep` bytes, as far as it has room. */
 void relay_release(struct exchange *x, size_t keep);
 /* record.c: queue a record of this exchange. False: it will never be durable (x->reason may change to

@@ -18,8 +18,7 @@ static void count(struct exchange *x)
     COUNT(w, duration_sum_ms, ms);
     COUNT(w, bytes_in, x->bytes_in);
     COUNT(w, bytes_out, x->bytes_out);
-    if (x->run)
-        COUNT(w, rows, translate_outcome(x->run)->rows);
+    COUNT(w, rows, relay_rows(x));
 }
 
 /* What was held back until now belongs to what the outcome says was handed to release. */

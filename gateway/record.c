@@ -140,6 +140,26 @@ enum err record_refused(struct exchange *x)
     return put(x, &r, 0, &x->outcome);
 }
 
+/* What passed unread was hashed once. All of it: the two digests are the same, under the same salt. A part: only what
+ * was handed out has one. */
+static void fill_digests(struct exchange *x, struct audit_record *r)
+{
+    if (x->answered_at && !x->summed) {
+        if (x->digest_in)
+            x->sum_in = digest_end(x->digest_in);
+        x->sum_out = digest_end(x->digest_out);
+        x->summed = true;
+    }
+    if (!x->summed)
+        return;
+    if (x->bytes_out > 0 && !x->withheld)
+        r->digest_out = &x->sum_out;
+    if (x->digest_in)
+        r->digest_in = &x->sum_in;
+    else if (x->bytes_in == x->bytes_out)
+        r->digest_in = r->digest_out;
+}
+
 enum err record_outcome(struct exchange *x)
 {
     struct audit_record r;
@@ -155,24 +175,16 @@ enum err record_outcome(struct exchange *x)
     r.provider_ms = x->asked_at ? (uint64_t)((x->answered_at ? x->answered_at : now) - x->asked_at) : 0;
     if (x->head_sent)
         r.status = 200; /* what was told, whatever came of it */
+    r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? relay_rows(x) : 0;
     if (x->run) {
         const struct translate_outcome *o = translate_outcome(x->run);
-        r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? o->rows : 0;
         r.findings = o->findings;
         /* Whatever stands at success.at comes here when it is none of the declared codes: a code is short, and what is
          * longer could be somebody's number. */
         if (strlen(o->code) <= PROVIDER_CODE_MOST)
             r.provider_code = slice_of(o->code);
     }
-    if (x->answered_at && !x->summed) {
-        x->sum_in = digest_end(x->digest_in);
-        x->sum_out = digest_end(x->digest_out);
-        x->summed = true;
-    }
-    if (x->summed)
-        r.digest_in = &x->sum_in;
-    if (x->summed && x->bytes_out > 0 && !x->withheld)
-        r.digest_out = &x->sum_out;
+    fill_digests(x, &r);
     return put(x, &r, AUDIT_ESSENTIAL, &x->outcome);
 }
 

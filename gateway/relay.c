@@ -1,42 +1,75 @@
-/* Relay: the provider's bytes through the translation to the consumer, in bounded memory. Invariants:
+/* Relay: the provider's bytes through the translation to the consumer, or past it, in bounded memory. Invariants:
  *   - nothing is released before the intent is durable and the provider's own result is known to be good;
  *   - the last EX_HELD bytes wait for the outcome, so that a whole answer implies whole evidence;
- *   - what the provider sent is hashed as it comes, what is released as it goes. */
+ *   - what the provider sent is hashed as it comes, what is released as it goes; what passes unread, once, as it goes.
+ */
 #include "gateway/exchange.h"
 
 enum { PAUSE_AT = 8 * 1024, READ_MOST = 16 * 1024 /* of the provider, at once */ };
 
-static bool may_release(const struct exchange *x)
+/* The provider's own result is known to be good. */
+static bool settled(const struct exchange *x)
 {
-    return x->call != NULL && x->intent.durable && x->run != NULL && translate_outcome(x->run)->settled;
+    return x->passed.n > 0 || (x->run != NULL && translate_outcome(x->run)->settled);
 }
 
-void relay_release(struct exchange *x, size_t keep)
+static bool may_release(const struct exchange *x)
 {
-    size_t room = x->ops->room(x->call), n = x->out.n > keep ? x->out.n - keep : 0, at = 0;
+    return x->call != NULL && x->intent.durable && settled(x);
+}
 
-    if (n > 0 && !x->head_sent) {
-        /* A long answer: all the room it will need, at once, for a buffer that grows leaves its smaller selves behind.
-         */
-        buf_reserve(&x->out, PAUSE_AT + READ_MOST - (x->out.n < PAUSE_AT ? x->out.n : PAUSE_AT));
-        answer_head(x, -1);
-        room = x->call ? x->ops->room(x->call) : 0;
-    }
-    while (at < n && room > 0 && x->call != NULL) {
-        struct slice piece = slice_sub((struct slice){ x->out.p + at, n - at }, 0, room);
+/* As much of it as there is room for; how much that was. */
+static size_t give(struct exchange *x, struct slice bytes)
+{
+    size_t room = x->ops->room(x->call), at = 0;
+
+    while (at < bytes.n && room > 0 && x->call != NULL) {
+        struct slice piece = slice_sub(slice_sub(bytes, at, bytes.n), 0, room);
         digest_add(x->digest_out, piece);
         x->bytes_out += piece.n;
         at += piece.n;
         room = x->ops->body(x->call, piece);
     }
-    buf_drop(&x->out, at);
+    return at;
+}
+
+/* A long answer begins: all the room it will need, at once, for a buffer that grows leaves its smaller selves behind.
+ */
+static void begin_long(struct exchange *x)
+{
+    buf_reserve(&x->out, PAUSE_AT + READ_MOST - (x->out.n < PAUSE_AT ? x->out.n : PAUSE_AT));
+    answer_head(x, -1);
+}
+
+void relay_release(struct exchange *x, size_t keep)
+{
+    size_t n = x->out.n > keep ? x->out.n - keep : 0;
+
+    if (n > 0 && !x->head_sent)
+        begin_long(x);
+    if (n > 0 && x->call != NULL)
+        buf_drop(&x->out, give(x, slice_make(x->out.p, n)));
+}
+
+/* Bytes that pass unread. What stands before them goes first; then as much of them as there is room for, from where
+ * they were read; only what must wait is copied. */
+static void pass(struct exchange *x, struct slice bytes)
+{
+    if (may_release(x) && x->out.n + bytes.n > EX_HELD) {
+        if (!x->head_sent)
+            begin_long(x);
+        relay_release(x, bytes.n >= EX_HELD ? 0 : EX_HELD - bytes.n);
+        if (x->out.n == 0 && bytes.n > EX_HELD && x->call != NULL)
+            bytes = slice_sub(bytes, give(x, slice_sub(bytes, 0, bytes.n - EX_HELD)), bytes.n);
+    }
+    buf_put(&x->out, bytes);
 }
 
 /* While the consumer is behind, the provider is not read: TCP passes the wait on. An answer whose result is not known
  * yet must be read on, up to the buffer's cap. */
 static void steer(struct exchange *x)
 {
-    bool pause = x->out.n > PAUSE_AT && x->run && translate_outcome(x->run)->settled;
+    bool pause = x->out.n > PAUSE_AT && settled(x);
 
     if (x->provider == NULL || pause == x->provider_paused)
         return;
@@ -109,17 +142,36 @@ static void fail_translate(struct exchange *x)
     exchange_fail(x, r, place, place);
 }
 
-static void begin_digests(struct exchange *x)
+static void begin_digest(struct exchange *x, struct digest *d, char direction)
 {
-    struct sha256 in = audit_salt(x->w->cfg.log, x->id, 'i'), out = audit_salt(x->w->cfg.log, x->id, 'o');
+    struct sha256 salt = audit_salt(x->w->cfg.log, x->id, direction);
 
-    digest_begin(x->digest_in);
-    digest_begin(x->digest_out);
-    digest_add(x->digest_in, slice_make(in.b, sizeof in.b));
-    digest_add(x->digest_out, slice_make(out.b, sizeof out.b));
+    digest_begin(d);
+    digest_add(d, slice_make(salt.b, sizeof salt.b));
 }
 
-static void on_head(void *user, int status, struct slice content_type)
+static void begin_digests(struct exchange *x)
+{
+    begin_digest(x, x->digest_out, 'o');
+    if (x->digest_in)
+        begin_digest(x, x->digest_in, 'i');
+}
+
+/* The plan has one item, and admit has seen that the verdict gives it. */
+static void pass_head(struct exchange *x, const struct connector_head *h)
+{
+    enum reason r = translate_whole_head(x->service->plan, h->status, h->content_type, h->exact, &x->passed);
+
+    if (r == REASON_PROVIDER_REFUSED)
+        exchange_fail(x, r, NULL, NULL);
+    else if (r != REASON_GRANTED)
+        exchange_fail(x, r, "the provider's answer has none of the declared types, or no certain end",
+                      "提供方响应不属于所声明的类型，或其结尾无法确定");
+    if (r != REASON_GRANTED)
+        exchange_resume(x);
+}
+
+static void on_head(void *user, const struct connector_head *h)
 {
     struct exchange *x = user;
     struct translate_want want = { .form = x->ask.form, .max_rows = x->verdict.max_rows };
@@ -129,7 +181,11 @@ static void on_head(void *user, int status, struct slice content_type)
     memcpy(want.items, x->verdict.items.bit, sizeof want.items);
     memcpy(want.clear, x->verdict.clear.bit, sizeof want.clear);
     begin_digests(x);
-    if (translate_open(x->service->plan, &want, status, content_type, &x->out, &x->run) != ERR_OK)
+    if (translate_whole(x->service->plan)) {
+        pass_head(x, h);
+        return;
+    }
+    if (translate_open(x->service->plan, &want, h->status, h->content_type, &x->out, &x->run) != ERR_OK)
         exchange_cut(x, REASON_OVERLOADED);
     else if (translate_outcome(x->run)->reason != REASON_GRANTED) {
         fail_translate(x);
@@ -142,9 +198,13 @@ static void on_body(void *user, struct slice bytes)
     struct exchange *x = user;
 
     x->bytes_in += bytes.n;
-    digest_add(x->digest_in, bytes);
-    if (translate_feed(x->run, bytes) != ERR_OK)
-        fail_translate(x);
+    if (x->passed.n > 0) {
+        pass(x, bytes);
+    } else {
+        digest_add(x->digest_in, bytes);
+        if (translate_feed(x->run, bytes) != ERR_OK)
+            fail_translate(x);
+    }
     exchange_resume(x);
 }
 
@@ -154,7 +214,9 @@ static void on_end(void *user)
 
     x->provider = NULL;
     x->provider_done = true;
-    if (translate_finish(x->run) != ERR_OK)
+    if (x->passed.n > 0 && x->bytes_in == 0)
+        exchange_fail(x, REASON_PROVIDER_MALFORMED, "the provider sent an empty file", "提供方返回了空文件");
+    else if (x->passed.n == 0 && translate_finish(x->run) != ERR_OK)
         fail_translate(x);
     exchange_resume(x);
 }
@@ -169,6 +231,13 @@ static void on_fail(void *user, enum reason why, enum reached reached)
 }
 
 const struct connector_events relay_events = { on_head, on_body, on_end, on_fail };
+
+uint64_t relay_rows(const struct exchange *x)
+{
+    if (x->passed.n > 0)
+        return x->bytes_in > 0;
+    return x->run ? translate_outcome(x->run)->rows : 0;
+}
 
 void relay_stop(struct exchange *x)
 {

@@ -215,9 +215,22 @@ static struct slice department_of(struct slice app)
     return slice_sub(app, 0, slice_find(app, '/'));
 }
 
+static bool is_acceptable(const struct exchange *x)
+{
+    const struct translate_plan *p = x->service->plan;
+
+    return translate_whole(p) ? translate_whole_wanted(p, x->ask.accept) : !x->ask.no_form;
+}
+
 enum step stage_admit(struct exchange *x)
 {
     struct worker *w = x->w;
+
+    if (!is_acceptable(x))
+        return exchange_fail(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
+    if (translate_whole(x->service->plan) && (x->verdict.items.bit[0] & 1) == 0)
+        return exchange_fail(x, REASON_ITEM_NOT_GRANTED, "the file is the resource's only item",
+                             "文件是该资源唯一的数据项");
 
     if (x->param_fault.reason != REASON_INTERNAL)
         return exchange_fail(x, x->param_fault.reason, x->param_fault.detail[LANG_EN], x->param_fault.detail[LANG_ZH]);
@@ -283,6 +296,8 @@ static enum err start(struct exchange *x, const struct translate_request *r)
                                    .party = department_of(slice_of(x->who)),
                                    .safe = translate_safe(x->service->plan) };
 
+    if (translate_whole(x->service->plan))
+        q.accept = translate_whole_types(x->service->plan);
     for (size_t i = 0; i < r->n_headers; i++)
         headers[i] = (struct http_header){ r->headers[i].name, r->headers[i].value };
     headers[q.n_headers++] = (struct http_header){ SLICE("traceparent"), trace_parent(x, trace) };
@@ -295,9 +310,11 @@ enum step stage_open(struct exchange *x)
     struct translate_refusal why = { 0 };
     enum err e;
 
-    x->digest_in = worker_digest(x->w);
+    bool two = !translate_whole(x->service->plan); /* else what comes is what goes */
+
+    x->digest_in = two ? worker_digest(x->w) : NULL;
     x->digest_out = worker_digest(x->w);
-    if (request == NULL || x->digest_in == NULL || x->digest_out == NULL)
+    if (request == NULL || (two && x->digest_in == NULL) || x->digest_out == NULL)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
     e = render(x, request, &why);
     if (e != ERR_OK)

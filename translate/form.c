@@ -1,7 +1,7 @@
 /* Content negotiation: RFC 9110 section 12.5.1, for the three forms that an answer can have.
  * The quality of a form is that of the most specific range that covers it; the best quality wins, then the form that
  * was named most exactly, then the order of the table. A range that cannot be read says nothing. */
-#include "translate/translate.h"
+#include "translate/plan.h"
 
 static const struct {
     struct slice type, subtype;
@@ -86,7 +86,7 @@ static struct range read_range(struct slice text)
 }
 
 /* 3: exactly; 2: type/(any); 1: (any)/(any); 0: not. */
-static int specificity(const struct range *r, enum translate_form f)
+static int specificity(const struct range *r, struct slice type, struct slice subtype)
 {
     bool any = slice_is(r->subtype, "*");
 
@@ -94,9 +94,28 @@ static int specificity(const struct range *r, enum translate_form f)
         return 0;
     if (slice_is(r->type, "*"))
         return any ? 1 : 0;
-    if (!slice_eq_nocase(r->type, forms[f].type))
+    if (!slice_eq_nocase(r->type, type))
         return 0;
-    return any ? 2 : slice_eq_nocase(r->subtype, forms[f].subtype) ? 3 : 0;
+    return any ? 2 : slice_eq_nocase(r->subtype, subtype) ? 3 : 0;
+}
+
+bool form_wanted(struct slice accept, struct slice type)
+{
+    struct slice subtype = type, major = slice_cut(&subtype, '/');
+    int exact = 0, q = 0;
+
+    if (slice_trim(accept).n == 0)
+        return true;
+    while (accept.n > 0) {
+        struct range r = read_range(cut_unquoted(&accept, ','));
+        int s = specificity(&r, major, subtype);
+
+        if (s > exact || (s != 0 && s == exact && r.q > q)) {
+            exact = s;
+            q = r.q;
+        }
+    }
+    return q > 0;
 }
 
 bool translate_form_of(struct slice accept, enum translate_form *ret)
@@ -113,7 +132,7 @@ bool translate_form_of(struct slice accept, enum translate_form *ret)
         struct range r = read_range(cut_unquoted(&accept, ','));
 
         for (size_t f = 0; f < FORMS; f++) {
-            int s = specificity(&r, (enum translate_form)f);
+            int s = specificity(&r, forms[f].type, forms[f].subtype);
 
             if (s > exact[f] || (s != 0 && s == exact[f] && r.q > q[f])) {
                 exact[f] = s;

@@ -82,6 +82,12 @@ struct plan_response {
     struct doc_strs ok, not_found;
     uint16_t status[8]; /* HTTP statuses accepted besides 2xx */
     uint8_t n_status;
+    const struct plan_whole *whole; /* the body passes unread, and of the rest nothing is used; NULL: it is mapped */
+};
+enum { WHOLE_TYPES_MAX = 8 };
+struct plan_whole {                           /* whole.c */
+    struct slice types[WHOLE_TYPES_MAX], all; /* Content-Types that may pass; the same in one header's value */
+    size_t n;
 };
 
 struct translate_plan {
@@ -96,6 +102,11 @@ struct translate_plan {
     const struct plan_response *response; /* compiled by plan_response.c */
 };
 
+/* Compile `response.whole` and `response.types`. */
+enum err whole_compile(const struct doc *manifest, const struct doc *types, const struct translate_item *items,
+                       size_t n, struct arena *a, struct diags *d, const struct plan_whole **ret) MUST_CHECK;
+/* Whether an Accept header covers the media type "a/b" (form.c). */
+bool form_wanted(struct slice accept, struct slice type);
 /* Compile the `response` part. `soap`: paths start inside Body. */
 enum err response_compile(const struct doc *manifest, const struct translate_item *items, size_t n, struct arena *a,
                           struct diags *d, const struct plan_response **ret) MUST_CHECK;

@@ -6,7 +6,8 @@
 #define SOAP_1_2_NS "http://www.w3.org/2003/05/soap-envelope"
 
 struct response_keys {
-    const struct doc *namespaces, *nested, *success, *records, *map;
+    const struct doc *namespaces, *nested, *success, *records, *map, *types;
+    struct slice whole;
     int format, empty, unknown;
 };
 static const char *const format_words[] = { "by-type", "xml", "json", NULL };
@@ -26,12 +27,10 @@ static const struct doc_key response_table[] = {
     { .name = "records",
       .kind = DOC_K_NODE,
       .offset = AT(records),
-      .flags = DOC_REQUIRED,
       .help = { "path of one record, 0..n", "单条记录的路径，0..n 条" } },
     { .name = "map",
       .kind = DOC_K_MAP,
       .offset = AT(map),
-      .flags = DOC_REQUIRED,
       .help = { "item: path, relative to the record", "数据项: 路径，相对于记录" } },
     { .name = "format",
       .kind = DOC_K_ENUM,
@@ -51,6 +50,16 @@ static const struct doc_key response_table[] = {
       .words = unknown_words,
       .otherwise = "drop",
       .help = { "undeclared fields are dropped", "未声明的字段一律丢弃" } },
+    { .name = "whole",
+      .kind = DOC_K_STR,
+      .offset = AT(whole),
+      .max = 64,
+      .help = { "the item that is the provider's whole body, passed on unread: a file",
+                "整个响应正文即该数据项，原样转出：文件" } },
+    { .name = "types",
+      .kind = DOC_K_LIST,
+      .offset = AT(types),
+      .help = { "with whole: the Content-Types that may pass", "与 whole 同用：允许转出的 Content-Type" } },
     { .name = "page", .kind = DOC_K_NODE, .flags = DOC_LATER, .help = { "paging", "分页" } },
     { .name = NULL },
 };
@@ -291,6 +300,49 @@ static enum err build(struct plan_build *b, const struct response_keys *k, const
     return e;
 }
 
+/* What says how a body is read says nothing of one that is not. */
+static enum err check_keys(const struct doc *response, const struct response_keys *k, struct diags *d, bool soap)
+{
+    static const char *const mapped[] = { "namespaces", "nested", "success", "records", "map", "format", "empty" };
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; k->whole.n > 0 && i < sizeof mapped / sizeof *mapped; i++) {
+        const struct doc *at = doc_get(response, mapped[i]);
+        if (at != NULL)
+            e = diag_add(d, ERR_INVALID, at->line, at->col,
+                         "a body that passes unread has no %s: leave it out, or leave out whole",
+                         "原样转出的正文没有 %s：请删去它，或删去 whole", mapped[i]);
+    }
+    if (k->whole.n > 0 && soap)
+        e = diag_add(d, ERR_INVALID, response->line, response->col, "a SOAP answer is an envelope, never a file",
+                     "SOAP 响应是信封，不是文件");
+    if (k->whole.n == 0 && (k->records == NULL || k->map == NULL))
+        e = diag_add(d, ERR_INVALID, response->line, response->col,
+                     "%s is missing: response says where the records are and what maps to which item, or whole: the "
+                     "item that is all of the body",
+                     "缺少 %s：response 须写明记录位置与数据项映射；或以 whole 写明整个正文所对应的数据项",
+                     k->records == NULL ? "records" : "map");
+    if (k->whole.n == 0 && k->types != NULL)
+        e = diag_add(d, ERR_INVALID, k->types->line, k->types->col, "types belongs to whole: leave it out",
+                     "types 仅与 whole 同用：请删去");
+    return e;
+}
+
+static enum err compile_whole(const struct doc *manifest, const struct response_keys *k,
+                              const struct translate_item *items, size_t n, struct arena *a, struct diags *d,
+                              const struct plan_response **ret)
+{
+    struct plan_response *r = arena_zalloc(a, sizeof *r);
+    enum err e;
+
+    if (r == NULL)
+        return ERR_NOMEM;
+    e = whole_compile(manifest, k->types, items, n, a, d, &r->whole);
+    if (e == ERR_OK)
+        *ret = r;
+    return e;
+}
+
 enum err response_compile(const struct doc *manifest, const struct translate_item *items, size_t n, struct arena *a,
                           struct diags *d, const struct plan_response **ret)
 {
@@ -304,7 +356,11 @@ enum err response_compile(const struct doc *manifest, const struct translate_ite
             "response is missing: where in the provider's answer the records are and what maps to which item",
             "缺少 response：须说明记录在提供方响应中的位置及各数据项的映射");
     enum err e = doc_bind(response, response_table, &k, a, d);
-    if (e != ERR_OK || find_format(manifest, &k, d, soap, &json) != ERR_OK)
+    if (e != ERR_OK || check_keys(response, &k, d, soap) != ERR_OK)
+        return ERR_INVALID;
+    if (k.whole.n > 0)
+        return compile_whole(manifest, &k, items, n, a, d, ret);
+    if (find_format(manifest, &k, d, soap, &json) != ERR_OK)
         return ERR_INVALID;
     struct plan_response *r = arena_zalloc(a, sizeof *r);
     if (r == NULL)

@@ -111,6 +111,18 @@ enum err translate_feed(struct translate_run *r, struct slice bytes) MUST_CHECK;
 enum err translate_finish(struct translate_run *r) MUST_CHECK;
 struct translate_run *translate_close(struct translate_run *r);
 
+/* ---- an answer that passes unread ----
+ * A resource whose `response.whole` names its one item gives out the provider's body as it came: a file, an image.
+ * There is no run: nothing in the body is looked at, so all that may be known of it must be known from its head. */
+bool translate_whole(const struct translate_plan *p);
+struct slice translate_whole_types(const struct translate_plan *p); /* "application/pdf, image/png": for Accept */
+/* Whether one of its types satisfies a consumer's Accept header. */
+bool translate_whole_wanted(const struct translate_plan *p, struct slice accept);
+/* REASON_GRANTED: an answer with this head may pass, and *ret_type is what it is, in the plan's words. `exact`: the end
+ * of its body can be told from a cut, and it has one Content-Type at most. */
+enum reason translate_whole_head(const struct translate_plan *p, int status, struct slice content_type, bool exact,
+                                 struct slice *ret_type);
+
 struct translate_outcome {
     enum reason reason;      /* REASON_GRANTED while all is well; else why feed or finish failed */
     bool settled;            /* the provider's own result is known to be good: output may be released. False: hold it */

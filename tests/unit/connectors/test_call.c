@@ -14,7 +14,7 @@ struct heard { /* what one call was told */
     unsigned ended, failed;
     enum reason why;
     enum reached reached;
-    bool pause_at_head, abort_at_head, stop;
+    bool pause_at_head, abort_at_head, stop, exact;
 };
 struct scene {
     struct provider provider;
@@ -23,12 +23,12 @@ struct scene {
     struct text_target t;
 };
 
-static void on_head(void *user, int status, struct slice type)
+static void on_head(void *user, const struct connector_head *head)
 {
     struct heard *h = user;
 
-    (void)type;
-    h->status = status;
+    h->status = head->status;
+    h->exact = head->exact;
     if (h->pause_at_head)
         connector_read(h->call, false);
     if (h->abort_at_head)

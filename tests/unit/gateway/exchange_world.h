@@ -76,7 +76,7 @@ static struct connector_call *world_abort(struct connector_call *c)
 }
 static void provider_says(const char *body, bool whole)
 {
-    provider_events->head(provider_user, 200, SLICE("application/json"));
+    provider_events->head(provider_user, &(struct connector_head){ 200, SLICE("application/json"), true });
     provider_events->body(provider_user, slice_of(body));
     if (whole)
         provider_events->end(provider_user);
