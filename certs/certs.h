@@ -3,8 +3,9 @@
  * certificates and its revocation list, trust anchors, strict path validation, and the identity read from a verified
  * chain. Invariants: the name in a certificate comes from the registered identity, never from the request; an identity
  * exists only after the whole path, time, usage, key and revocation checks held; anything unclear is a refusal (zero
- * verdict). Thread rule: the authority and the register on the thread that owns SQL; a struct certs_trust is immutable,
- * counted and read by any thread. */
+ * verdict); a certificate of an outside authority has the name it was enrolled under here, and no other. Thread rule:
+ * the authority and the register on the thread that owns SQL; a struct certs_trust is immutable, counted and read by
+ * any thread. */
 #include "base/crypto/crypto.h"
 #include "base/doc/doc.h"
 #include "base/net/net.h"
@@ -33,9 +34,10 @@ struct certs_peer {
     struct slice department, id;         /* into uri */
     char object[160];                    /* "education/admission": department/id */
     char digest[65];                     /* SHA-256 of the leaf, hex; set also for refused ones */
+    bool enrolled;                       /* the name is of its enrolment, and `uri` is in no certificate */
     char serial[65];                     /* hex */
     int64_t not_after;                   /* wall ms */
-    int64_t path_until;                  /* the earliest not_after of leaf and path */
+    int64_t path_until;                  /* the earliest end of leaf, path and enrolment */
     struct sha256 path[CERTS_DEPTH_MAX]; /* what stands above the leaf: its issuer first, the anchor last */
     unsigned path_n;
 };
@@ -49,15 +51,27 @@ struct certs_anchor {
     const char *domain;      /* the trust domain it vouches for */
     const char *departments; /* ids joined by ',', or "" for all */
     bool no_crl;
+    bool enrolled; /* an outside authority: it vouches for certificates that are enrolled here, under names of `domain`
+                    */
 };
 enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret,
                           struct diags *d) MUST_CHECK;
+/* A certificate of an outside authority, and the name that it has here. */
+struct certs_enrolled {
+    struct sha256 digest; /* of the certificate */
+    struct slice uri;
+    int64_t until; /* wall ms */
+    bool revoked;
+};
+/* What is enrolled, copied; once, before anybody else holds `t`. ERR_CONFLICT: a digest twice. */
+enum err certs_trust_enrol(struct certs_trust *t, const struct certs_enrolled *all, size_t n) MUST_CHECK;
 struct certs_trust *certs_trust_ref(struct certs_trust *t);
 void certs_trust_unref(struct certs_trust *t);
 /* Validate a presented chain as a client's at wall time `now`: X509_V_FLAG_X509_STRICT, CRL for every certificate but
  * the anchor, clientAuth in EKU, leaf is no CA, depth ≤ 4, RSA ≥ 2048 or P-256/P-384/Ed25519, SHA-2 signatures, exactly
- * one URI SAN, name within the anchor's domain and departments. Never fails otherwise: every outcome is a peer with a
- * verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread. */
+ * one URI SAN, or, under an outside authority's anchor, an enrolment; name within the anchor's domain and departments.
+ * Never fails otherwise: every outcome is a peer with a verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread.
+ */
 void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now,
                        struct certs_peer *ret);
 /* Is this (verified) peer's certificate, or a CA on its path, on a revocation list of `t`, or a list out of date or
@@ -131,16 +145,34 @@ extern const struct sql_migration certs_migrations[];
 extern const size_t certs_migrations_n;
 struct certs_row {
     struct slice serial, digest, uri, state /* valid, revoked, expired (as of `now`) */, reason, author;
-    int64_t not_before, not_after, revoked_at;
+    struct slice authority;                    /* the outside one, its subject; empty: our own */
+    int64_t not_before, not_after, revoked_at; /* enrolled: not_before is when, not_after the enrolment's end */
 };
 enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct slice uri,
                         struct slice author) MUST_CHECK;
-enum err certs_find(struct sql_tx *tx, struct slice serial, int64_t now, struct arena *a,
-                    struct certs_row *ret) MUST_CHECK;
+/* By serial or by digest. ERR_CONFLICT: outside authorities count for themselves, and two have this serial. */
+enum err certs_find(struct sql_tx *tx, struct slice id, int64_t now, struct arena *a, struct certs_row *ret) MUST_CHECK;
 enum err certs_each(struct sql_tx *tx, struct slice uri /* empty: all */, int64_t now, struct arena *a,
                     enum err (*fn)(void *arg, const struct certs_row *row), void *arg) MUST_CHECK;
-enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason,
-                      int64_t now) MUST_CHECK; /* ERR_CONFLICT: is revoked */
+/* By serial or digest. ERR_CONFLICT: is revoked, or two have this serial. */
+enum err certs_revoke(struct sql_tx *tx, struct slice id, struct slice reason, int64_t now) MUST_CHECK;
+
+/* ---- certificates of outside authorities (enrol.c) ---- */
+struct certs_outside { /* what was judged, ready to be stored; text in the arena */
+    char serial[65], digest[65];
+    struct slice authority; /* subject of the anchor, RFC 2253 */
+    int64_t not_after;
+};
+/* Would this certificate (PEM; its intermediates may follow) be accepted at `now`, were it enrolled as `uri`? Every
+ * check of certs_peer_verify, and it must not name somebody by itself. REASON_GRANTED fills *ret; else *detail tells
+ * more, or is NULL. */
+enum reason certs_outside_judge(const struct certs_trust *t, struct slice pem, struct slice uri, int64_t now,
+                                struct arena *a, struct certs_outside *ret, const char *detail[2]);
+/* Enrol until `until`; one that ran out, or will, begins anew. ERR_CONFLICT: it is revoked, or somebody else's. */
+enum err certs_enrol(struct sql_tx *tx, const struct certs_outside *c, struct slice uri, struct slice author,
+                     int64_t now, int64_t until) MUST_CHECK;
+/* All, revoked and expired ones too, in the arena. */
+enum err certs_enrolled_read(struct sql_tx *tx, struct arena *a, struct certs_enrolled **ret, size_t *n) MUST_CHECK;
 struct certs_revoked {
     uint8_t n, serial[20]; /* magnitude, big endian */
     int64_t at;            /* wall ms */

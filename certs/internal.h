@@ -35,7 +35,9 @@ bool certs_signature_ok(X509 *x); /* SHA-256, -384, -512 or Ed25519 */
 bool certs_uri_read(const X509 *x, char out[CERTS_URI_MAX + 1]);
 /* OpenSSL's reason for the last failure, which is then cleared; static text. */
 const char *certs_why(void);
-/* All certificates of a PEM file, at least one; the caller frees the stack with its members. */
+/* All certificates of a PEM text (`path` names it in messages) or file, at least one; the caller frees the stack with
+ * its members. */
+enum err certs_pem_parse(struct slice text, const char *path, STACK_OF(X509) * *ret, struct diags *d) MUST_CHECK;
 enum err certs_pem_read(const char *path, STACK_OF(X509) * *ret, struct diags *d) MUST_CHECK;
 /* The next list in a PEM text; *ret NULL at its end. */
 enum err certs_list_next(BIO *pem, const char *path, X509_CRL **ret, struct diags *d) MUST_CHECK;
@@ -99,7 +101,7 @@ struct certs_authority {
 struct certs_vouch { /* an anchor and what it may say */
     const struct certs_authority *anchor;
     struct slice domain, departments;
-    bool no_crl;
+    bool no_crl, enrolled;
     struct certs_vouch *next;
 };
 struct certs_trust {
@@ -108,6 +110,8 @@ struct certs_trust {
     X509_STORE *store;  /* own */
     struct certs_authority *authorities;
     struct certs_vouch *vouches, **vouches_tail;
+    struct certs_enrolled *enrolled; /* sorted by digest */
+    size_t n_enrolled;
     int64_t next_update;
 };
 /* Read the lists of a file and hang each on its issuer (revocation.c). */
@@ -116,6 +120,14 @@ enum err certs_lists_load(struct certs_trust *t, const char *path, struct diags 
 enum reason certs_path_revoked(const struct certs_trust *t, const struct certs_peer *p, const struct certs_serial *leaf,
                                int64_t now);
 const struct certs_authority *certs_authority_find(const struct certs_trust *t, const struct sha256 *digest);
-/* The first anchor entry for this root that vouches for the name; NULL: none does. */
+/* The first anchor entry for this root that vouches for the name, in a certificate or of an enrolment; NULL: none does.
+ */
 const struct certs_vouch *certs_vouch_find(const struct certs_trust *t, const struct sha256 *root,
-                                           const struct certs_name *name);
+                                           const struct certs_name *name, bool enrolled);
+bool certs_root_enrols(const struct certs_trust *t, const struct sha256 *root); /* is it an outside authority's? */
+const struct certs_enrolled *certs_enrolled_find(const struct certs_trust *t, const struct sha256 *digest);
+
+/* ---- judging (verify.c) ---- */
+/* certs_peer_verify, as if `as` were enrolled; NULL: what is. */
+void certs_judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509) * chain, int64_t now,
+                 const struct certs_enrolled *as, struct certs_peer *ret);

@@ -174,21 +174,29 @@ static enum err certificates_parse(struct slice text, const char *path, STACK_OF
     return ERR_OK;
 }
 
-enum err certs_pem_read(const char *path, STACK_OF(X509) * *ret, struct diags *d)
+enum err certs_pem_parse(struct slice text, const char *path, STACK_OF(X509) * *ret, struct diags *d)
 {
-    struct buf text = BUF_INIT(CERTS_PEM_MAX);
     STACK_OF(X509) *all = sk_X509_new_null();
-    enum err e = all ? file_read(path, &text, d) : diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
+    enum err e;
 
     ERR_clear_error();
-    if (e == ERR_OK)
-        e = certificates_parse(buf_slice(&text), path, all, d);
+    e = all ? certificates_parse(text, path, all, d) : diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
     ERR_clear_error();
-    buf_done(&text);
     if (e == ERR_OK)
         *ret = all;
     else
         sk_X509_pop_free(all, X509_free);
+    return e;
+}
+
+enum err certs_pem_read(const char *path, STACK_OF(X509) * *ret, struct diags *d)
+{
+    struct buf text = BUF_INIT(CERTS_PEM_MAX);
+    enum err e = file_read(path, &text, d);
+
+    if (e == ERR_OK)
+        e = certs_pem_parse(buf_slice(&text), path, ret, d);
+    buf_done(&text);
     return e;
 }
 

@@ -1,6 +1,6 @@
-/* certs/register: what was signed and what was taken back, and the list that says so.
- * Invariants: a row is made once and never deleted; revoked_at is set once; the list written holds every revoked row;
- * numbers of lists only grow. Tables: certs_leaf. */
+/* certs/register: what was signed, what of others was enrolled, what was taken back, and the list that says so.
+ * Invariants: a row is made once and never deleted; revoked_at is set once; the list written holds every revoked row
+ * of ours; numbers of lists only grow. Tables: certs_leaf, certs_enrolled (written by enrol.c, revoked here). */
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include "certs/internal.h"
@@ -12,10 +12,21 @@ static const char first_schema[] =
     "CREATE INDEX certs_leaf_by_uri ON certs_leaf(uri);"
     "CREATE INDEX certs_leaf_by_revoked ON certs_leaf(revoked_at);";
 
-const struct sql_migration certs_migrations[] = { { first_schema } };
+static const char outside_schema[] =
+    "CREATE TABLE certs_enrolled(digest TEXT PRIMARY KEY, serial TEXT NOT NULL, uri TEXT NOT NULL,"
+    " authority TEXT NOT NULL, author TEXT NOT NULL, enrolled_at BIGINT NOT NULL, until BIGINT NOT NULL,"
+    " revoked_at BIGINT NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX certs_enrolled_by_uri ON certs_enrolled(uri);"
+    "CREATE INDEX certs_enrolled_by_serial ON certs_enrolled(serial);";
+
+const struct sql_migration certs_migrations[] = { { first_schema }, { outside_schema } };
 const size_t certs_migrations_n = sizeof certs_migrations / sizeof *certs_migrations;
 
-#define COLUMNS "serial, digest, uri, author, reason, not_before, not_after, revoked_at"
+/* Both tables as one, a condition for each. */
+#define ROWS(leaf, enrolled)                                                                                           \
+    "SELECT serial, digest, uri, author, reason, '' AS authority, not_before AS since, not_after, revoked_at"          \
+    " FROM certs_leaf" leaf " UNION ALL SELECT serial, digest, uri, author, reason, authority, enrolled_at, until,"    \
+    " revoked_at FROM certs_enrolled" enrolled
 
 enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct slice uri, struct slice author)
 {
@@ -39,10 +50,10 @@ struct reader {
 static enum err row_read(void *arg, const struct sql_row *from)
 {
     struct reader *r = arg;
-    struct certs_row row = { .not_before = sql_int(from, 5),
-                             .not_after = sql_int(from, 6),
-                             .revoked_at = sql_int(from, 7) };
-    struct slice *const texts[] = { &row.serial, &row.digest, &row.uri, &row.author, &row.reason };
+    struct certs_row row = { .not_before = sql_int(from, 6),
+                             .not_after = sql_int(from, 7),
+                             .revoked_at = sql_int(from, 8) };
+    struct slice *const texts[] = { &row.serial, &row.digest, &row.uri, &row.author, &row.reason, &row.authority };
 
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct slice s = sql_text(from, i);
@@ -61,44 +72,45 @@ static enum err row_keep(void *arg, const struct certs_row *row)
     return ERR_OK;
 }
 
-enum err certs_find(struct sql_tx *tx, struct slice serial, int64_t now, struct arena *a, struct certs_row *ret)
+enum err certs_find(struct sql_tx *tx, struct slice id, int64_t now, struct arena *a, struct certs_row *ret)
 {
+    static const char sql[] = ROWS(" WHERE serial = $1 OR digest = $1", " WHERE serial = $1 OR digest = $1");
     struct reader r = { now, a, row_keep, ret };
 
-    return sql_one(tx, "SELECT " COLUMNS " FROM certs_leaf WHERE serial = $1", SQL_ARGS(SQL_T(serial)), row_read, &r);
+    return sql_one(tx, sql, SQL_ARGS(SQL_T(id)), row_read, &r);
 }
 
 enum err certs_each(struct sql_tx *tx, struct slice uri, int64_t now, struct arena *a,
                     enum err (*fn)(void *arg, const struct certs_row *row), void *arg)
 {
+    static const char all[] = ROWS("", "") " ORDER BY since, serial";
+    static const char some[] = ROWS(" WHERE uri = $1", " WHERE uri = $1") " ORDER BY since, serial";
     struct reader r = { now, a, fn, arg };
 
     if (uri.n == 0)
-        return sql_each(tx, "SELECT " COLUMNS " FROM certs_leaf ORDER BY not_before, serial", NULL, 0, row_read, &r);
-    return sql_each(tx, "SELECT " COLUMNS " FROM certs_leaf WHERE uri = $1 ORDER BY not_before, serial",
-                    SQL_ARGS(SQL_T(uri)), row_read, &r);
+        return sql_each(tx, all, NULL, 0, row_read, &r);
+    return sql_each(tx, some, SQL_ARGS(SQL_T(uri)), row_read, &r);
 }
 
 /* ---- taking back ---- */
 
-static enum err revoked_read(void *arg, const struct sql_row *row)
+enum err certs_revoke(struct sql_tx *tx, struct slice id, struct slice reason, int64_t now)
 {
-    *(int64_t *)arg = sql_int(row, 0);
-    return ERR_OK;
-}
+    static const char ours[] = "UPDATE certs_leaf SET revoked_at = $1, reason = $2 WHERE digest = $3";
+    static const char outside[] = "UPDATE certs_enrolled SET revoked_at = $1, reason = $2 WHERE digest = $3";
+    struct certs_row row = { 0 };
+    struct arena a;
+    enum err e;
 
-enum err certs_revoke(struct sql_tx *tx, struct slice serial, struct slice reason, int64_t now)
-{
-    int64_t at = 0;
-    enum err e =
-        sql_one(tx, "SELECT revoked_at FROM certs_leaf WHERE serial = $1", SQL_ARGS(SQL_T(serial)), revoked_read, &at);
-
-    if (e != ERR_OK)
-        return e;
-    if (at != 0)
-        return ERR_CONFLICT;
-    return sql_exec(tx, "UPDATE certs_leaf SET revoked_at = $1, reason = $2 WHERE serial = $3",
-                    SQL_ARGS(SQL_I(now), SQL_T(reason), SQL_T(serial)), NULL);
+    arena_init(&a, 65536);
+    e = certs_find(tx, id, now, &a, &row);
+    if (e == ERR_OK && row.revoked_at != 0)
+        e = ERR_CONFLICT;
+    if (e == ERR_OK)
+        e = sql_exec(tx, row.authority.n > 0 ? outside : ours, SQL_ARGS(SQL_I(now), SQL_T(reason), SQL_T(row.digest)),
+                     NULL);
+    arena_done(&a);
+    return e;
 }
 
 /* ---- the list ---- */

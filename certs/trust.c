@@ -1,7 +1,8 @@
-/* certs/trust: anchors with the authorities under them, each bound to what it may vouch for.
+/* certs/trust: anchors with the authorities under them, each bound to what it may vouch for, and what is enrolled.
  * Invariants: once loaded nothing changes but the count, so any thread reads without a lock; every authority is a CA
  * with a key of today's size, and hangs from the one anchor of its file; a vouch names a valid domain. */
 #include <openssl/err.h>
+#include <stdlib.h>
 #include "certs/internal.h"
 
 enum { TRUST_MEM_MAX = 1 << 30 };
@@ -29,16 +30,64 @@ static bool departments_have(struct slice list, struct slice id)
 }
 
 const struct certs_vouch *certs_vouch_find(const struct certs_trust *t, const struct sha256 *root,
-                                           const struct certs_name *name)
+                                           const struct certs_name *name, bool enrolled)
 {
     for (const struct certs_vouch *v = t->vouches; v; v = v->next) {
-        if (memcmp(v->anchor->digest.b, root->b, sizeof root->b) != 0 || !slice_eq(v->domain, name->domain))
+        if (v->enrolled != enrolled || memcmp(v->anchor->digest.b, root->b, sizeof root->b) != 0 ||
+            !slice_eq(v->domain, name->domain))
             continue;
         /* A gateway belongs to no department: an anchor bound to some cannot name it. */
         if (v->departments.n == 0 || departments_have(v->departments, name->department))
             return v;
     }
     return NULL;
+}
+
+bool certs_root_enrols(const struct certs_trust *t, const struct sha256 *root)
+{
+    for (const struct certs_vouch *v = t->vouches; v; v = v->next)
+        if (v->enrolled && memcmp(v->anchor->digest.b, root->b, sizeof root->b) == 0)
+            return true;
+    return false;
+}
+
+/* ---- what is enrolled ---- */
+
+static int enrolled_cmp(const void *a, const void *b)
+{
+    const struct certs_enrolled *x = a, *y = b;
+
+    return memcmp(x->digest.b, y->digest.b, sizeof x->digest.b);
+}
+
+const struct certs_enrolled *certs_enrolled_find(const struct certs_trust *t, const struct sha256 *digest)
+{
+    const struct certs_enrolled key = { .digest = *digest };
+
+    return t->n_enrolled == 0 ? NULL : bsearch(&key, t->enrolled, t->n_enrolled, sizeof key, enrolled_cmp);
+}
+
+enum err certs_trust_enrol(struct certs_trust *t, const struct certs_enrolled *all, size_t n)
+{
+    struct certs_enrolled *list = n > 0 ? arena_array(&t->arena, n, sizeof *list) : NULL;
+
+    if (n == 0)
+        return ERR_OK;
+    if (list == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        list[i] = all[i];
+        list[i].uri = arena_dup(&t->arena, all[i].uri);
+        if (list[i].uri.p == NULL)
+            return ERR_NOMEM;
+    }
+    qsort(list, n, sizeof *list, enrolled_cmp);
+    for (size_t i = 1; i < n; i++)
+        if (enrolled_cmp(&list[i - 1], &list[i]) == 0)
+            return ERR_CONFLICT;
+    t->enrolled = list;
+    t->n_enrolled = n;
+    return ERR_OK;
 }
 
 /* ---- loading ---- */
@@ -140,6 +189,7 @@ static enum err vouch_add(struct certs_trust *t, const struct certs_anchor *from
         return no_memory(d);
     v->anchor = anchor;
     v->no_crl = from->no_crl;
+    v->enrolled = from->enrolled;
     v->domain = arena_dup(&t->arena, slice_of(from->domain));
     v->departments = arena_dup(&t->arena, departments);
     if (v->domain.p == NULL || v->departments.n != departments.n)

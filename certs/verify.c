@@ -74,17 +74,40 @@ static enum reason path_name(const struct certs_trust *t, STACK_OF(X509) * path,
     return REASON_GRANTED;
 }
 
-/* The name in the leaf, as far as the anchor vouches for it. */
-static enum reason name_take(const struct certs_trust *t, X509 *leaf, struct certs_peer *p, bool *no_crl)
+/* The name in the leaf, or of its enrolment. */
+static enum reason uri_take(X509 *leaf, const struct certs_enrolled *as, int64_t now, struct certs_peer *p)
 {
+    if (as == NULL)
+        return certs_uri_read(leaf, p->uri) ? REASON_GRANTED : REASON_CERTIFICATE_INVALID;
+    if (as->revoked)
+        return REASON_CERTIFICATE_REVOKED;
+    if (now > as->until)
+        return REASON_CERTIFICATE_EXPIRED;
+    if (as->uri.n > CERTS_URI_MAX)
+        return REASON_CERTIFICATE_INVALID;
+    memcpy(p->uri, as->uri.p, as->uri.n);
+    p->uri[as->uri.n] = '\0';
+    p->enrolled = true;
+    return REASON_GRANTED;
+}
+
+/* Whose it is, as far as the anchor vouches for the name. */
+static enum reason name_take(const struct certs_trust *t, X509 *leaf, const struct certs_enrolled *as, int64_t now,
+                             struct certs_peer *p, bool *no_crl)
+{
+    const struct sha256 *root = &p->path[p->path_n - 1];
+    bool outside = as == NULL && certs_root_enrols(t, root);
     const struct certs_vouch *v;
     struct certs_name name;
+    enum reason r = uri_take(leaf, as, now, p);
 
-    if (!certs_uri_read(leaf, p->uri) || !certs_name_read(slice_of(p->uri), &name))
-        return REASON_CERTIFICATE_INVALID;
-    v = certs_vouch_find(t, &p->path[p->path_n - 1], &name);
+    if (r == REASON_GRANTED && !certs_name_read(slice_of(p->uri), &name))
+        r = REASON_CERTIFICATE_INVALID;
+    if (r != REASON_GRANTED)
+        return outside ? REASON_CERTIFICATE_NOT_ENROLLED : r;
+    v = certs_vouch_find(t, root, &name, as != NULL);
     if (v == NULL)
-        return REASON_CERTIFICATE_UNKNOWN;
+        return outside ? REASON_CERTIFICATE_NOT_ENROLLED : REASON_CERTIFICATE_UNKNOWN;
     p->kind = name.kind;
     p->department = name.department;
     p->id = name.id;
@@ -109,7 +132,8 @@ static bool path_ends(STACK_OF(X509) * path, int64_t *until)
     return true;
 }
 
-static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path, int64_t now, struct certs_peer *p)
+static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path, int64_t now,
+                              const struct certs_enrolled *as, struct certs_peer *p)
 {
     X509 *leaf = sk_X509_value(path, 0);
     struct certs_serial serial;
@@ -119,7 +143,7 @@ static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path
     if (r == REASON_GRANTED)
         r = path_name(t, path, p);
     if (r == REASON_GRANTED)
-        r = name_take(t, leaf, p, &no_crl);
+        r = name_take(t, leaf, as, now, p, &no_crl);
     if (r != REASON_GRANTED)
         return r;
     if (!certs_serial_read(X509_get0_serialNumber(leaf), &serial) ||
@@ -128,22 +152,26 @@ static enum reason path_judge(const struct certs_trust *t, STACK_OF(X509) * path
     certs_hex(serial.b, serial.n, p->serial);
     if (!path_ends(path, &p->path_until))
         return REASON_CERTIFICATE_INVALID;
+    if (as && as->until < p->path_until)
+        p->path_until = as->until;
     return no_crl ? REASON_GRANTED : certs_path_revoked(t, p, &serial, now);
 }
 
 static enum reason judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509) * chain, int64_t now,
-                         struct certs_peer *p)
+                         const struct certs_enrolled *as, struct certs_peer *p)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     struct sha256 digest;
     enum reason r = REASON_INTERNAL;
 
-    if (certs_digest(leaf, &digest))
+    if (certs_digest(leaf, &digest)) {
         certs_hex(digest.b, sizeof digest.b, p->digest);
+        as = as ? as : certs_enrolled_find(t, &digest);
+    }
     if (ctx && p->digest[0] && X509_STORE_CTX_init(ctx, t->store, leaf, chain)) {
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now / 1000));
         if (X509_verify_cert(ctx) == 1)
-            r = path_judge(t, X509_STORE_CTX_get0_chain(ctx), now, p);
+            r = path_judge(t, X509_STORE_CTX_get0_chain(ctx), now, as, p);
         else if (X509_get_extension_flags(leaf) & EXFLAG_INVALID) /* OpenSSL only says that it found no issuer */
             r = REASON_CERTIFICATE_INVALID;
         else
@@ -153,15 +181,15 @@ static enum reason judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509)
     return r;
 }
 
-void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now,
-                       struct certs_peer *ret)
+void certs_judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509) * chain, int64_t now,
+                 const struct certs_enrolled *as, struct certs_peer *ret)
 {
     enum reason r = REASON_CERTIFICATE_MISSING;
 
     *ret = (struct certs_peer){ 0 };
     if (leaf) {
         ERR_set_mark();
-        r = judge(t, leaf, chain, now, ret);
+        r = judge(t, leaf, chain, now, as, ret);
         ERR_pop_to_mark();
     }
     if (r != REASON_GRANTED) { /* nobody may act on the name of a refused peer */
@@ -173,18 +201,47 @@ void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct
     ret->verdict = r;
 }
 
+void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now,
+                       struct certs_peer *ret)
+{
+    certs_judge(t, leaf, chain, now, NULL, ret);
+}
+
+/* Is it enrolled as it was when it was judged: not at all, or under the same name, and still? */
+static enum reason enrolment_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now)
+{
+    const struct certs_enrolled *e = NULL;
+    struct sha256 digest;
+
+    if (t->n_enrolled > 0 && hex_read(slice_of(p->digest), digest.b, sizeof digest.b))
+        e = certs_enrolled_find(t, &digest);
+    if (!p->enrolled)
+        return e == NULL ? REASON_GRANTED : REASON_CERTIFICATE_UNKNOWN;
+    if (e == NULL)
+        return REASON_CERTIFICATE_NOT_ENROLLED;
+    if (e->revoked)
+        return REASON_CERTIFICATE_REVOKED;
+    if (now > e->until)
+        return REASON_CERTIFICATE_EXPIRED;
+    return slice_is(e->uri, p->uri) ? REASON_GRANTED : REASON_CERTIFICATE_UNKNOWN;
+}
+
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now)
 {
     struct certs_serial serial;
     struct certs_name name;
     const struct certs_vouch *v;
     size_t n = strnlen(p->serial, sizeof p->serial);
+    enum reason r;
 
     if (p->verdict != REASON_GRANTED || p->path_n == 0 || !certs_name_read(slice_of(p->uri), &name))
         return REASON_CERTIFICATE_INVALID;
+    r = enrolment_recheck(t, p, now);
+    if (r != REASON_GRANTED)
+        return r;
     if (now > p->not_after || now > p->path_until)
         return REASON_CERTIFICATE_EXPIRED;
-    v = certs_vouch_find(t, &p->path[p->path_n - 1], &name);
+    v = certs_vouch_find(t, &p->path[p->path_n - 1], &name, p->enrolled);
     if (v == NULL)
         return REASON_CERTIFICATE_UNKNOWN;
     if (v->no_crl)

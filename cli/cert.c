@@ -30,17 +30,38 @@ static int subject_read(struct cli *c, const char **kind, const char **id)
 
     if ((app == NULL) == (person == NULL))
         return cli_fail(c, CLI_USAGE, "for whom: --app DEPARTMENT/APP or --person DEPARTMENT/PERSON",
-                        "请指明签发对象：--app 部门/应用 或 --person 部门/人员");
+                        "请指明对象：--app 部门/应用 或 --person 部门/人员");
     *kind = app ? "app" : "person";
     *id = app ? app : person;
     return id_check(c, *id, true);
 }
 
-int run_cert_sign(struct cli *c)
+/* --digest, also as openssl prints it: AB:CD:…; *ret in lower case, empty when it is not given. */
+static int digest_read(struct cli *c, struct slice *ret)
 {
-    struct buf csr = BUF_INIT(CSR_MAX), body = BUF_INIT(BODY_MAX);
-    const char *kind = NULL, *id = NULL, *days = cli_value(c, "days"), *file = cli_value(c, "csr");
-    const struct doc *reply = NULL;
+    const char *from = cli_value(c, "digest");
+    char *to = from ? arena_str(&c->arena, slice_of(from)) : NULL, *at = to;
+    struct sha256 bytes;
+
+    *ret = (struct slice){ 0 };
+    if (from == NULL)
+        return CLI_OK;
+    for (; to && *from; from++)
+        if (*from != ':')
+            *at++ = (char)(*from >= 'A' && *from <= 'F' ? *from - 'A' + 'a' : *from);
+    *ret = slice_make(to, to ? (size_t)(at - to) : 0);
+    if (hex_read(*ret, bytes.b, sizeof bytes.b))
+        return CLI_OK;
+    return cli_fail(c, CLI_USAGE, "--digest is a SHA-256: 64 hexadecimal digits",
+                    "--digest 应为 SHA-256：64 位十六进制数");
+}
+
+/* What signing and enrolling have in common: for whom, how long, and a PEM file (option and member `pem`). */
+static int post_pem(struct cli *c, const char *path, const char *pem, const struct doc **reply)
+{
+    struct buf text = BUF_INIT(CSR_MAX), body = BUF_INIT(BODY_MAX);
+    const char *kind = NULL, *id = NULL, *days = cli_value(c, "days"), *file = cli_value(c, pem);
+    struct slice digest;
     uint64_t n = 0;
     struct json j;
     int code = subject_read(c, &kind, &id);
@@ -48,28 +69,53 @@ int run_cert_sign(struct cli *c)
     if (code == CLI_OK && days != NULL && !slice_u64(slice_of(days), 1, DAYS_MAX, &n))
         code = cli_fail(c, CLI_USAGE, "--days is 1 to %d", "--days 应为 1 至 %d", DAYS_MAX);
     if (code == CLI_OK)
-        code = cli_error(c, file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, &csr, &c->diags));
+        code = digest_read(c, &digest);
+    if (code == CLI_OK)
+        code = cli_error(c, file_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file, &text, &c->diags));
     if (code == CLI_OK) {
         json_init(&j, &body);
         json_open(&j, '{');
         json_pair(&j, "kind", slice_of(kind));
         json_pair(&j, "id", slice_of(id));
-        json_pair(&j, "csr", buf_slice(&csr));
+        json_pair(&j, pem, buf_slice(&text));
+        json_opt(&j, "digest", digest);
         if (n > 0)
             json_pair_u64(&j, "days", n);
         json_close(&j, '}');
-        code = body.failed == ERR_OK ? api_post(c, "certs", buf_slice(&body), &reply)
+        code = body.failed == ERR_OK ? api_post(c, path, buf_slice(&body), reply)
                                      : cli_fail(c, CLI_FAILURE, "%s is no PEM text", "%s 不是 PEM 文本", file);
     }
+    buf_done(&text);
+    buf_done(&body);
+    return code;
+}
+
+int run_cert_sign(struct cli *c)
+{
+    const struct doc *reply = NULL;
+    int code = post_pem(c, "certs", "csr", &reply);
+
     if (code == CLI_OK)
         code = out_put(c, doc_text(reply, "certificate"), 0644);
     if (code == CLI_OK)
         cli_say(c, "Serial %.*s, valid until %.*s.", "序列号 %.*s，有效期至 %.*s。",
                 SLICE_ARG(output_clean(c, doc_text(reply, "serial"))),
                 SLICE_ARG(output_clean(c, doc_text(reply, "not_after"))));
-    buf_done(&csr);
-    buf_done(&body);
     return code;
+}
+
+int run_cert_enrol(struct cli *c)
+{
+    const struct doc *reply = NULL;
+    int code = post_pem(c, "certs/enrol", "certificate", &reply);
+
+    if (code != CLI_OK)
+        return code;
+    fprintf(c->out, "%.*s\n", SLICE_ARG(output_clean(c, doc_text(reply, "digest"))));
+    cli_say(c, "Enrolled until %.*s; its authority is %.*s.", "已备案，有效期至 %.*s；签发机构：%.*s。",
+            SLICE_ARG(output_clean(c, doc_text(reply, "not_after"))),
+            SLICE_ARG(output_clean(c, doc_text(reply, "authority"))));
+    return CLI_OK;
 }
 
 int run_cert_revoke(struct cli *c)

@@ -60,6 +60,8 @@ static const struct column cert_columns[] = {
     { "not_before", { "VALID FROM", "生效时间" }, COLUMN_WIDE },
     { "reason", { "REASON", "吊销原因" }, COLUMN_WIDE },
     { "author", { "SIGNED BY", "签发人" }, COLUMN_WIDE },
+    { "authority", { "OUTSIDE AUTHORITY", "外部签发机构" }, COLUMN_WIDE },
+    { "digest", { "SHA-256", "摘要" }, COLUMN_WIDE },
     { .path = NULL },
 };
 

@@ -188,6 +188,8 @@ void act_commit(struct api_request *q, struct act *a)
     a->job = NULL;
     j->q = q;
     j->then = a->then;
-    j->write_crl = a->touch_trust;
+    j->write_crl = a->write_list;
+    j->load_trust = a->touch_trust;
+    j->enrols = a->enrols;
     job_start(j);
 }

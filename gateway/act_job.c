@@ -153,15 +153,17 @@ static enum err fresh_trust(struct act_job *j)
     struct control *c = j->control;
     enum err e;
 
-    if (!j->write_crl)
-        return ERR_OK;
-    e = control_crl_write(c, NULL);
-    if (e == ERR_FULL && reserve_free(c))
+    if (j->write_crl) {
         e = control_crl_write(c, NULL);
-    if (e == ERR_OK)
-        e = control_trust_load(c, &j->trust, NULL);
-    if (e == ERR_OK)
+        if (e == ERR_FULL && reserve_free(c))
+            e = control_crl_write(c, NULL);
+        if (e != ERR_OK)
+            return e;
         j->write_crl = false;
+    }
+    e = j->load_trust ? control_trust_load(c, &j->trust, NULL) : ERR_OK;
+    if (e == ERR_OK)
+        j->load_trust = false;
     return e;
 }
 
@@ -360,6 +362,14 @@ size_t act_pending(const struct control *c)
     for (const struct act_job *j = c->jobs; j; j = j->next)
         n++;
     return n;
+}
+
+bool act_enrols(const struct control *c, const struct sha256 *digest)
+{
+    for (const struct act_job *j = c->jobs; j; j = j->next)
+        if (!is_durable(j) && memcmp(j->enrols.b, digest->b, sizeof digest->b) == 0)
+            return true;
+    return false;
 }
 
 void act_publish_trust(struct control *c, struct certs_trust *t)

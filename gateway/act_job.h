@@ -26,8 +26,9 @@ struct act_job {
     struct control *control;
     struct api_request *q; /* NULL: answered, or nobody asked */
     void (*then)(struct api_request *q);
-    bool narrows, write_crl, published;
+    bool narrows, write_crl, load_trust, published;
     struct certs_trust *trust; /* ref: to be published; NULL: the one in force */
+    struct sha256 enrols;      /* not trusted before the lines are durable; zeros: nothing */
     struct buf lines;
     struct act_line *line; /* own */
     size_t n_lines, lines_room;

@@ -255,7 +255,7 @@ enum err control_tls_load(struct control *c, struct diags *d)
     const struct tls_settings *t = &c->settings->tls;
     struct tls_server s = { .cert_file = t->certificate.p,
                             .key_file = t->key.p,
-                            .ca_file = t->ca.p,
+                            .ca_files = t->authorities,
                             .verify = trust_verify,
                             .arg = &c->trust };
     struct tls_context *next = NULL;

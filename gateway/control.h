@@ -107,7 +107,9 @@ bool api_id2(struct api_request *q, size_t i, struct slice *ret) MUST_CHECK;
 struct act {           /* lives on the handler's stack until act_commit */
     struct sql_tx *tx; /* the write transaction */
     bool narrows;
-    bool touch_trust;                    /* certificates were revoked: a new list is written */
+    bool touch_trust;                    /* what certificates are trusted has changed */
+    bool write_list;                     /* ours were revoked: a new list is signed first */
+    struct sha256 enrols;                /* the certificate that this act lets in; else zeros */
     void (*then)(struct api_request *q); /* instead of answering, when it has taken effect; NULL: answer 200 */
     struct act_job *job;                 /* private */
     enum err failed;                     /* private: no memory on the way; the commit gives up */

@@ -94,6 +94,8 @@ enum err act_replay(struct control *c, struct diags *d) MUST_CHECK;
 /* Trust was loaded anew: a snapshot with it, without an act. */
 void act_publish_trust(struct control *c, struct certs_trust *t);
 size_t act_pending(const struct control *c);
+/* Is this certificate enrolled by an act whose record is not durable yet? */
+bool act_enrols(const struct control *c, const struct sha256 *digest);
 /* control_run.c: remember what a reload found, for /readyz; without faults: that all is well */
 void control_reload_found(struct control *c, const struct diags *d);
 /* control.c */

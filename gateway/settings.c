@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum { SETTING_PATH = 256 }; /* row flag: relative to the file's folder */
-enum { FILE_CAP = 1 << 20, ARENA_CAP = 8 << 20, WORKERS_MAX = 256, ANCHORS_MAX = 64 };
+enum { FILE_CAP = 1 << 20, ARENA_CAP = 8 << 20, WORKERS_MAX = 256 };
 
 #define AT(field) offsetof(struct settings, field)
 #define PATH      (DOC_STATIC | SETTING_PATH)
@@ -46,8 +46,8 @@ static const struct doc_key tls_keys[] = {
     { "crl", DOC_K_STR, AT(tls.crl), 1, 1024, .flags = SETTING_PATH, .otherwise = "ca/crl.pem",
       .help = { "its revocation lists", "证书吊销列表" } },
     { "anchors", DOC_K_LIST, AT(tls.anchors),
-      .help = { "further authorities: a list of {ca, crl, domain, departments}",
-                "其他信任机构：{ca, crl, domain, departments} 列表" } },
+      .help = { "further authorities: a list of {ca, crl, domain or enrolled, departments}",
+                "其他信任机构：{ca, crl, domain 或 enrolled, departments} 列表" } },
     { "providers", DOC_K_STR, AT(tls.providers), 1, 1024, .flags = PATH, .otherwise = "providers",
       .help = { "folder of the authorities of providers' systems", "提供方系统信任机构目录" } },
     { .name = NULL },
@@ -243,73 +243,6 @@ static enum err place_paths(struct settings *s, struct slice folder)
     return ERR_OK;
 }
 
-/* ---- further anchors ---- */
-struct anchor_row {
-    struct slice ca, crl, domain;
-    struct doc_strs departments;
-    bool no_crl;
-};
-static const struct doc_key anchor_keys[] = {
-    { "ca", DOC_K_STR, offsetof(struct anchor_row, ca), 1, 1024, .flags = DOC_REQUIRED,
-      .help = { "file of the authority", "签发机构文件" } },
-    { "crl", DOC_K_STR, offsetof(struct anchor_row, crl), 0, 1024, .help = { "its revocation lists", "吊销列表" } },
-    { "domain", DOC_K_STR, offsetof(struct anchor_row, domain), 1, 255, .flags = DOC_REQUIRED,
-      .help = { "trust domain it vouches for", "所担保的信任域" } },
-    { "departments", DOC_K_STRS, offsetof(struct anchor_row, departments),
-      .help = { "ids; none: all", "部门编号；缺省为全部" } },
-    { "no_crl", DOC_K_BOOL, offsetof(struct anchor_row, no_crl),
-      .help = { "it has no revocation list", "无吊销列表" } },
-    { .name = NULL },
-};
-
-static enum err read_anchor(struct settings *s, const struct doc *node, struct slice folder, struct settings_anchor *to,
-                            struct diags *d)
-{
-    struct anchor_row row = { 0 };
-    struct buf list = BUF_INIT(8192);
-    enum err e = doc_bind(node, anchor_keys, &row, &s->arena, d);
-
-    if (e == ERR_OK && row.crl.n == 0 && !row.no_crl)
-        e = diag_add(d, ERR_INVALID, node->line, node->col, "name a crl, or say no_crl: true",
-                     "请给出 crl，或注明 no_crl: true");
-    if (e == ERR_OK)
-        e = settings_path(s, folder, &row.ca);
-    if (e == ERR_OK)
-        e = settings_path(s, folder, &row.crl);
-    for (size_t i = 0; i < row.departments.n; i++)
-        buf_printf(&list, "%s%.*s", i ? "," : "", SLICE_ARG(row.departments.at[i]));
-    if (e == ERR_OK)
-        e = list.failed;
-    *to = (struct settings_anchor){ slice_of(arena_str(&s->arena, row.ca)), slice_of(arena_str(&s->arena, row.crl)),
-                                    slice_of(arena_str(&s->arena, row.domain)),
-                                    slice_of(arena_str(&s->arena, buf_slice(&list))), row.no_crl };
-    buf_done(&list);
-    return e;
-}
-
-static enum err read_anchors(struct settings *s, struct slice folder, struct diags *d)
-{
-    const struct doc *list = s->tls.anchors;
-    struct settings_anchor *at;
-    enum err e = ERR_OK;
-
-    if (list == NULL || list->count == 0)
-        return ERR_OK;
-    if (list->count > ANCHORS_MAX)
-        return diag_add(d, ERR_INVALID, list->line, list->col, "at most 64 anchors", "信任机构至多 64 个");
-    at = arena_array(&s->arena, list->count, sizeof *at);
-    if (at == NULL)
-        return ERR_NOMEM;
-    DOC_EACH(node, list)
-    {
-        enum err e2 = read_anchor(s, node, folder, &at[s->tls.n_anchors], d);
-        s->tls.n_anchors++;
-        e = e == ERR_OK ? e2 : e;
-    }
-    s->tls.anchor = at;
-    return e;
-}
-
 /* ---- checks beyond the tables ---- */
 static bool domain_valid(struct slice s)
 {
@@ -421,7 +354,7 @@ static enum err read_tree(struct settings *s, struct slice text, struct slice fo
     }
     e2 = place_paths(s, folder);
     e = e == ERR_OK ? e2 : e;
-    e2 = read_anchors(s, folder, d);
+    e2 = settings_anchors_read(s, folder, d);
     e = e == ERR_OK ? e2 : e;
     e2 = settings_witnesses_read(s, folder, d);
     return e == ERR_OK ? e2 : e;

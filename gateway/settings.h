@@ -5,7 +5,7 @@
 
 struct settings_anchor {                       /* a further trust anchor: vouches for its domain and departments only */
     struct slice ca, crl, domain, departments; /* departments joined by ','; empty: all */
-    bool no_crl;
+    bool no_crl, enrolled;                     /* enrolled: an outside authority, `domain` is our own */
 };
 struct settings_witness {
     struct slice key;  /* its vkey, as written */
@@ -14,7 +14,7 @@ struct settings_witness {
     struct slice ca;   /* file of the authority of its certificate */
     bool tls;
 };
-enum { SETTINGS_WITNESSES = 16, WITNESS_WARN = 0, WITNESS_STOP = 1 };
+enum { SETTINGS_ANCHORS = 64, SETTINGS_WITNESSES = 16, WITNESS_WARN = 0, WITNESS_STOP = 1 };
 enum { SETTINGS_SECTIONS = 6 };
 struct settings {
     struct arena arena;                           /* own: all text */
@@ -34,7 +34,8 @@ struct settings {
         const struct doc *anchors; /* further ones, as written */
         const struct settings_anchor *anchor;
         size_t n_anchors;
-        struct slice providers; /* folder of anchors for providers */
+        const char *const *authorities; /* files: `ca`, then of each anchor; NULL ends them */
+        struct slice providers;         /* folder of anchors for providers */
     } tls;
     struct state_settings {
         struct slice dir; /* state.db, keys/, secrets/, ca/ */
@@ -70,7 +71,8 @@ enum err settings_may_reload(const struct settings *now, const struct settings *
 /* The file that `sluice init` writes. */
 void settings_write(struct slice node, struct slice trust_domain, const char *dir, unsigned data_port,
                     unsigned control_port, unsigned operations_port, struct buf *out);
-/* settings_witness.c: the list evidence.witnesses, for settings.c only. */
+/* settings_anchors.c, settings_witness.c: the lists tls.anchors and evidence.witnesses, for settings.c only. */
+enum err settings_anchors_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
 enum err settings_witnesses_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
 bool settings_witnesses_same(const struct settings *a, const struct settings *b);
 /* A relative path becomes one below the file's folder. */

@@ -231,7 +231,7 @@ enum err start_check(const struct settings *s, struct diags *d)
     struct trust_holder nobody = { 0 };
     struct tls_server server = { .cert_file = s->tls.certificate.p,
                                  .key_file = s->tls.key.p,
-                                 .ca_file = s->tls.ca.p,
+                                 .ca_files = s->tls.authorities,
                                  .verify = trust_verify,
                                  .arg = &nobody };
     struct tls_context *tls = NULL;

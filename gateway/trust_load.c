@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { ANCHORS_MAX = 65, CRL_HOURS = 48, RENEW_BEFORE_MS = 12 * 3600 * 1000, RENEW_PAUSE_MS = 3600 * 1000 };
+enum {
+    ANCHORS_MAX = SETTINGS_ANCHORS + 1,
+    CRL_HOURS = 48,
+    RENEW_BEFORE_MS = 12 * 3600 * 1000,
+    RENEW_PAUSE_MS = 3600 * 1000,
+    ENROLLED_CAP = 1 << 30
+};
 
 /* A number that changes when any of the files does. */
 static uint64_t stamp_of(const char *path)
@@ -24,16 +30,41 @@ static size_t anchors_of(const struct settings *s, const char *domain, struct ce
 {
     size_t n = 0;
 
-    out[n++] = (struct certs_anchor){ s->tls.ca.p, s->tls.crl.p, domain, "", false };
+    out[n++] = (struct certs_anchor){ s->tls.ca.p, s->tls.crl.p, domain, "", false, false };
     for (size_t i = 0; i < s->tls.n_anchors && n < ANCHORS_MAX; i++) {
         const struct settings_anchor *a = &s->tls.anchor[i];
-        out[n++] = (struct certs_anchor){ a->ca.p, a->crl.p ? a->crl.p : "", a->domain.p,
-                                          a->departments.p ? a->departments.p : "", a->no_crl };
+        out[n++] = (struct certs_anchor){ a->ca.p,     a->crl.p ? a->crl.p : "",
+                                          a->domain.p, a->departments.p ? a->departments.p : "",
+                                          a->no_crl,   a->enrolled };
     }
     *stamp = 0;
     for (size_t i = 0; i < n; i++)
         *stamp = *stamp * 31 + stamp_of(out[i].ca_file) + 7 * stamp_of(out[i].crl_file);
     return n;
+}
+
+/* What is enrolled, but for what waits for its record: an act that widens holds when that is durable. */
+static enum err enrolled_load(struct control *c, struct certs_trust *t, struct diags *d)
+{
+    struct certs_enrolled *all = NULL;
+    struct sql_tx *tx = NULL;
+    size_t n = 0, kept = 0;
+    struct arena a;
+    enum err e = sql_begin(c->sql, false, &tx, d);
+
+    arena_init(&a, ENROLLED_CAP);
+    if (e == ERR_OK)
+        e = certs_enrolled_read(tx, &a, &all, &n);
+    sql_rollback(tx);
+    for (size_t i = 0; i < n; i++)
+        if (!act_enrols(c, &all[i].digest))
+            all[kept++] = all[i];
+    if (e == ERR_OK)
+        e = certs_trust_enrol(t, all, kept);
+    if (e != ERR_OK)
+        diag_add(d, e, 0, 0, "the enrolled certificates cannot be read", "无法读取已备案的证书");
+    arena_done(&a);
+    return e;
 }
 
 enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d)
@@ -51,8 +82,15 @@ enum err control_trust_load(struct control *c, struct certs_trust **ret, struct 
         *ret = NULL;
     }
     e = certs_trust_load(list, n, ret, d);
-    if (e == ERR_OK)
+    if (e != ERR_OK)
+        return e;
+    e = enrolled_load(c, *ret, d);
+    if (e == ERR_OK) {
         c->trust_stamp = stamp;
+        return ERR_OK;
+    }
+    certs_trust_unref(*ret);
+    *ret = NULL;
     return e;
 }
 

@@ -198,7 +198,7 @@ static enum err make_tls(struct worker *w, struct tls_context **ret, struct diag
     const struct tls_settings *t = &w->cfg.settings->tls;
     struct tls_server s = { .cert_file = t->certificate.p,
                             .key_file = t->key.p,
-                            .ca_file = t->ca.p,
+                            .ca_files = t->authorities,
                             .verify = trust_verify,
                             .good_until = trust_good_until,
                             .arg = &w->trust,

@@ -183,6 +183,20 @@ static struct tls_context *context_new(const SSL_METHOD *method)
     return t;
 }
 
+/* Some clients choose their certificate by these names, and send none when theirs is not among them. */
+static enum err name_authorities(SSL_CTX *ctx, const char *const *files, struct diags *d)
+{
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+
+    if (names == NULL)
+        return ERR_NOMEM;
+    SSL_CTX_set_client_CA_list(ctx, names);
+    for (; *files; files++)
+        if (!SSL_add_file_cert_subjects_to_stack(names, *files))
+            return bad_file(d, *files);
+    return ERR_OK;
+}
+
 enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, struct diags *d)
 {
     struct tls_context *t = context_new(TLS_server_method());
@@ -204,14 +218,8 @@ enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, st
     }
     if ((e = load_identity(t->ctx, s->cert_file, s->key_file, d)) != ERR_OK)
         goto out;
-    if (s->ca_file) {
-        STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(s->ca_file);
-        if (names == NULL) {
-            e = bad_file(d, s->ca_file);
-            goto out;
-        }
-        SSL_CTX_set_client_CA_list(t->ctx, names);
-    }
+    if (s->ca_files && (e = name_authorities(t->ctx, s->ca_files, d)) != ERR_OK)
+        goto out;
     if (s->verify) {
         SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
         SSL_CTX_set_cert_verify_callback(t->ctx, judge_client, t);

@@ -16,7 +16,7 @@ void tls_unref(struct tls_context *t);
  * asked when it is made and again each time it is shown. */
 struct tls_server {
     const char *cert_file, *key_file; /* PEM chain, PKCS#8 PEM (refused when others can read it) */
-    const char *ca_file;              /* names sent in the certificate request; NULL: none */
+    const char *const *ca_files;      /* names sent in the certificate request, NULL at the end; NULL: none */
     /* Leaf (NULL: none was sent) and what came with it, leaf included. The hook may put the same certificate in another
      * copy in the place of *leaf, with a reference, so that connections share one. NULL return: out of memory, the
      * handshake fails. */

@@ -308,7 +308,7 @@ void pki_say(struct pki *p)
 
 struct certs_trust *pki_trust(struct pki *p, const char *lists)
 {
-    struct certs_anchor anchor = { pki_path(p, "ca/chain.pem"), pki_path(p, lists), PKI_DOMAIN, "", false };
+    struct certs_anchor anchor = { pki_path(p, "ca/chain.pem"), pki_path(p, lists), PKI_DOMAIN, "", false, false };
     struct certs_trust *t = NULL;
 
     if (certs_trust_load(&anchor, 1, &t, &p->d) != ERR_OK) {

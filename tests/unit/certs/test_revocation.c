@@ -134,7 +134,7 @@ static void test_unlisted_intermediate(void **state)
     const struct pki_spec s = { .key = PKI_ED25519 };
     X509 *leaf = pki_cert(&s, middle, pki_key(PKI_P384)), *below = pki_cert(&s, deep, pki_key(PKI_P256));
     STACK_OF(X509) *chain = pki_chain(middle, deep, NULL);
-    struct certs_anchor anchor = { pki_path(p, "root/root.pem"), "", PKI_DOMAIN, "", true };
+    struct certs_anchor anchor = { pki_path(p, "root/root.pem"), "", PKI_DOMAIN, "", true, false };
     struct certs_trust *t = pki_trust(p, "ca/crl.pem"), *loose = NULL;
     struct certs_peer peer;
 
@@ -158,7 +158,7 @@ static void test_unlisted_intermediate(void **state)
 
 static struct certs_trust *trust_bound(struct pki *p, const char *ca, const char *domain, const char *departments)
 {
-    struct certs_anchor anchor = { pki_path(p, ca), "", domain, departments, true };
+    struct certs_anchor anchor = { pki_path(p, ca), "", domain, departments, true, false };
     struct certs_trust *t = NULL;
 
     assert_int_equal(certs_trust_load(&anchor, 1, &t, &p->d), ERR_OK);

@@ -4,7 +4,7 @@
 /* Loads one anchor; ERR_OK gives a trust that the caller ends. */
 static enum err load(struct pki *p, const char *ca_text, const char *crl_text, struct certs_trust **ret)
 {
-    struct certs_anchor anchor = { pki_path(p, "a.pem"), "", PKI_DOMAIN, "", crl_text == NULL };
+    struct certs_anchor anchor = { pki_path(p, "a.pem"), "", PKI_DOMAIN, "", crl_text == NULL, false };
 
     pki_write(p, "a.pem", ca_text);
     if (crl_text) {
@@ -36,18 +36,18 @@ static void test_settings(void **state)
         struct certs_anchor anchor;
         enum err want;
     } cases[] = {
-        { { ca, crl, PKI_DOMAIN, "", false }, ERR_OK },
-        { { ca, "", PKI_DOMAIN, "", true }, ERR_OK },
-        { { ca, crl, PKI_DOMAIN, "education,health", false }, ERR_OK },
-        { { ca, "", PKI_DOMAIN, "", false }, ERR_INVALID },
-        { { ca, crl, PKI_DOMAIN, "", true }, ERR_INVALID },
-        { { ca, crl, "", "", false }, ERR_INVALID },
-        { { ca, crl, "Data.city", "", false }, ERR_INVALID },
-        { { ca, crl, PKI_DOMAIN, "education,", false }, ERR_INVALID },
-        { { ca, crl, PKI_DOMAIN, ",education", false }, ERR_INVALID },
-        { { ca, crl, PKI_DOMAIN, "Education", false }, ERR_INVALID },
-        { { "/nonexistent", crl, PKI_DOMAIN, "", false }, ERR_NOT_FOUND },
-        { { ca, "/nonexistent", PKI_DOMAIN, "", false }, ERR_NOT_FOUND },
+        { { ca, crl, PKI_DOMAIN, "", false, false }, ERR_OK },
+        { { ca, "", PKI_DOMAIN, "", true, false }, ERR_OK },
+        { { ca, crl, PKI_DOMAIN, "education,health", false, false }, ERR_OK },
+        { { ca, "", PKI_DOMAIN, "", false, false }, ERR_INVALID },
+        { { ca, crl, PKI_DOMAIN, "", true, false }, ERR_INVALID },
+        { { ca, crl, "", "", false, false }, ERR_INVALID },
+        { { ca, crl, "Data.city", "", false, false }, ERR_INVALID },
+        { { ca, crl, PKI_DOMAIN, "education,", false, false }, ERR_INVALID },
+        { { ca, crl, PKI_DOMAIN, ",education", false, false }, ERR_INVALID },
+        { { ca, crl, PKI_DOMAIN, "Education", false, false }, ERR_INVALID },
+        { { "/nonexistent", crl, PKI_DOMAIN, "", false, false }, ERR_NOT_FOUND },
+        { { ca, "/nonexistent", PKI_DOMAIN, "", false, false }, ERR_NOT_FOUND },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -65,8 +65,8 @@ static void test_settings(void **state)
 static void test_all_errors_at_once(void **state)
 {
     struct pki *p = *state;
-    const struct certs_anchor anchors[] = { { "/nonexistent", "", PKI_DOMAIN, "", true },
-                                            { "/nonexistent", "", "No", "", true } };
+    const struct certs_anchor anchors[] = { { "/nonexistent", "", PKI_DOMAIN, "", true, false },
+                                            { "/nonexistent", "", "No", "", true, false } };
     struct certs_trust *t = NULL;
     unsigned before = p->d.count;
 
@@ -218,8 +218,9 @@ static void test_next_update(void **state)
 static void test_allocations(void **state)
 {
     struct pki *p = *state;
-    const struct certs_anchor anchor = { pki_path(p, "ca/chain.pem"), pki_path(p, "ca/crl.pem"), PKI_DOMAIN, "health",
-                                         false };
+    const struct certs_anchor anchor = {
+        pki_path(p, "ca/chain.pem"), pki_path(p, "ca/crl.pem"), PKI_DOMAIN, "health", false, false
+    };
     struct certs_trust *t = NULL;
     size_t n, nth;
     enum err e = ERR_NOMEM;

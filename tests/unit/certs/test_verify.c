@@ -148,7 +148,7 @@ static void test_nobody_and_strangers(void **state)
 static struct certs_trust *loose_trust(struct pki *p, X509 *root)
 {
     char *pem = pki_pem(&root, 1);
-    struct certs_anchor anchor = { NULL, "", PKI_DOMAIN, "", true };
+    struct certs_anchor anchor = { NULL, "", PKI_DOMAIN, "", true, false };
     struct certs_trust *t = NULL;
 
     pki_write(p, "loose.pem", pem);
