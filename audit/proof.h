@@ -57,6 +57,7 @@ struct audit_report {
     bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
     bool kept_ok;      /* the log continues the kept checkpoint, which the key given has signed */
     bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
+    bool tiles_wrong;  /* of a log behind an address: its hash tiles do not all lead to the signed root */
     /* when it does not verify */
     bool failed;
     uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
@@ -75,6 +76,21 @@ struct audit_verify_ask {
 };
 /* As audit_verify. ERR_INVALID: `kept` is no checkpoint, or to is not above from. */
 enum err audit_verify_part(const struct audit_verify_ask *a, struct audit_report *ret, struct diags *d) MUST_CHECK;
+/* The same for a log that is read by its resources, as its server or a copy gives them: in one pass, in bounded memory,
+ * with nothing kept. Tiles that lead to the signed root name the first wrong record at once, and vouch for what was
+ * pruned, which the log must say itself. bad_file is the bundle's path; `segments` of the report counts bundles. */
+struct audit_remote_ask {
+    /* Appends the resource "checkpoint", "tile/0/000", "tile/entries/000.p/17". ERR_NOT_FOUND: there is none; any other
+     * error ends the reading and is returned. What does not fit the cap of `out` need not be read. */
+    enum err (*fetch)(void *self, const char *path, struct buf *out);
+    enum err (*take)(void *self, uint64_t index, struct slice line); /* each record as it is read; may be NULL */
+    void *self;
+    struct slice vkey, kept; /* as above; vkey is needed */
+    uint64_t from, to;       /* as above; whole bundles are read */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+enum err audit_verify_remote(const struct audit_remote_ask *a, struct audit_report *ret, struct diags *d) MUST_CHECK;
 /* Check the segments under `dir` against its checkpoint. `vkey`: the log's public key in signed-note form
  * "<origin>+<hash>+<base64>", or empty to use dir/log.vkey (then only consistency is proved, and the report says so by
  * signature_ok). progress may be NULL. ERR_OK also when verification failed: see report->failed; errors are for

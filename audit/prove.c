@@ -121,6 +121,16 @@ enum err prove_root(struct prover *p, struct sha256 *ret)
     return range_node(p, 0, p->size, MERKLE_LEVELS - 1, ret);
 }
 
+enum err prove_edge(struct prover *p, uint64_t size, struct merkle *ret)
+{
+    enum err e = size <= p->size ? ERR_OK : ERR_INVALID;
+    *ret = (struct merkle){ .size = size };
+    for (unsigned k = 0; e == ERR_OK && k < MERKLE_LEVELS; k++)
+        if ((size >> k) & 1)
+            e = full_node(p, k, size >> (k + 1) << 1, &ret->edge[k]);
+    return e;
+}
+
 enum err prove_inclusion(struct prover *p, uint64_t index, struct proof_path *ret)
 {
     ret->n = 0;

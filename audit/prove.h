@@ -23,5 +23,7 @@ struct proof_path {
 };
 /* ERR_NOT_FOUND: a tile that is needed is not to be had. ERR_INVALID: no such entry, or sizes that prove nothing. */
 enum err prove_root(struct prover *p, struct sha256 *ret) MUST_CHECK;
+/* The right edge of the tree of the first `size` entries. */
+enum err prove_edge(struct prover *p, uint64_t size, struct merkle *ret) MUST_CHECK;
 enum err prove_inclusion(struct prover *p, uint64_t index, struct proof_path *ret) MUST_CHECK;
 enum err prove_consistency(struct prover *p, uint64_t size1, struct proof_path *ret) MUST_CHECK;

@@ -27,7 +27,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         t->write_failed = fwrite(p, 1, n, t->cli->out) != n;
         return t->write_failed ? 0 : n;
     }
-    t->reply->body.cap = status / 100 == 2 ? REPLY_MAX : REFUSAL_MAX;
+    t->reply->body.cap = status / 100 != 2 ? REFUSAL_MAX : t->call->most > 0 ? t->call->most : REPLY_MAX;
     buf_put(&t->reply->body, slice_make(p, n));
     return t->reply->body.failed == ERR_OK ? n : 0;
 }
@@ -264,6 +264,8 @@ int client_call(struct cli *c, const struct endpoint *e, const struct call *call
     reply_read(&t);
     if (done != CURLE_OK)
         code = transfer_failed(c, &t, done, why);
+    else if (ret->status == 404 && call->may_miss)
+        code = CLI_NOT_FOUND;
     else if (ret->status / 100 != 2)
         code = refused(c, &t);
 out:

@@ -14,6 +14,8 @@ struct call {
     bool stream;                /* a 2xx body goes to c->out as it comes; else it is collected */
     bool patient;               /* no limit on the whole, only on silence */
     bool verbose;               /* both heads to c->err */
+    size_t most;                /* of a 2xx body; 0: 256 MiB */
+    bool may_miss;              /* a 404 is not told */
     void **session;             /* keeps the connection for further calls in what it points to; NULL: it ends */
 };
 struct reply {

@@ -1,10 +1,6 @@
 /* sluice audit verify: the offline verifier, without a daemon. Exit code 7 names the first record that does not hold.
  */
-#include <errno.h>
-#include <ftw.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "audit/audit.h"
 #include "cli/output.h"
 #include "cli/quorum.h"
@@ -82,6 +78,7 @@ static void report_json(struct json *j, const struct audit_report *r)
     json_pair_bool(j, "signature_ok", r->signature_ok);
     json_pair_bool(j, "kept_ok", r->kept_ok);
     json_pair_bool(j, "torn_tail", r->torn_tail);
+    json_pair_bool(j, "tiles_wrong", r->tiles_wrong);
     if (r->failed) {
         json_pair(j, "bad", slice_of(r->bad_what));
         json_pair_u64(j, "bad_index", r->bad_index);
@@ -155,6 +152,10 @@ static void report_good(struct cli *c, const struct audit_report *r, bool key_gi
         fputs(zh ? "末尾有一次未写完的记录（断电或仍在写入），不属于篡改\n"
                  : "the end holds an unfinished write (a power cut, or a log being written): no tampering\n",
               c->out);
+    if (r->tiles_wrong)
+        fputs(zh ? "其哈希块有缺失或错误，但记录本身与已签名的根相符\n"
+                 : "its hash tiles are missing or wrong in places; the records themselves have the signed root\n",
+              c->out);
 }
 
 /* ---- what is asked ---- */
@@ -181,103 +182,150 @@ static int kept_read(struct cli *c, struct slice *ret)
     return code;
 }
 
-/* With --witness: the checkpoint that they signed is the one that is kept, or the log's own checkpoint.witnessed. */
-static int witnessed_read(struct cli *c, const char *dir, struct slice *kept)
+/* With --witness, of two checkpoints: the newer one if it has the quorum, else the one that more have signed. */
+static struct slice better(const struct quorum *q, struct slice newer, struct slice older)
 {
-    const char *file = path_join(&c->arena, dir, "checkpoint.witnessed");
-    struct buf text = BUF_INIT(VKEY_MAX * 2);
-    enum err e = kept->n > 0 ? ERR_OK : file ? file_read(file, &text, NULL) : ERR_NOMEM;
+    size_t n = audit_cosigned(newer, q->w, q->n), o = audit_cosigned(older, q->w, q->n);
 
-    if (kept->n == 0 && e == ERR_OK)
-        *kept = arena_dup(&c->arena, buf_slice(&text));
-    buf_done(&text);
-    return e == ERR_NOT_FOUND ? CLI_OK : cli_error(c, e); /* nobody has signed yet: pending */
+    return n >= q->need || n > o ? newer : older;
 }
 
-static int verify_dir(struct cli *c, const char *dir, struct slice vkey)
+/* The log's own checkpoints, where none was kept. */
+static int witnessed_read(struct cli *c, const struct quorum *q, const char *dir, struct slice *kept)
+{
+    static const char *const names[] = { "checkpoint", "checkpoint.witnessed" };
+    struct slice note[2] = { { 0 }, { 0 } };
+    int code = CLI_OK;
+
+    for (size_t i = 0; i < 2 && code == CLI_OK; i++) {
+        const char *file = path_join(&c->arena, dir, names[i]);
+        struct buf text = BUF_INIT(VKEY_MAX * 2);
+        enum err e = file ? file_read(file, &text, NULL) : ERR_NOMEM;
+        if (e == ERR_OK)
+            note[i] = arena_dup(&c->arena, buf_slice(&text));
+        else if (e != ERR_NOT_FOUND) /* nobody has signed yet: pending */
+            code = cli_error(c, e);
+        buf_done(&text);
+    }
+    *kept = better(q, note[0], note[1]);
+    return code;
+}
+
+/* What was asked, the same for a folder and an address. */
+struct asked {
+    struct slice vkey, kept;
+    uint64_t from, to;
+    struct quorum quorum;
+};
+
+static int asked_read(struct cli *c, struct asked *a)
+{
+    int code = index_read(c, "from", &a->from);
+
+    if (code == CLI_OK)
+        code = index_read(c, "to", &a->to);
+    if (code == CLI_OK)
+        code = kept_read(c, &a->kept);
+    return code == CLI_OK ? quorum_read(c, &a->quorum) : code;
+}
+
+static void bar_clear(struct cli *c, const struct progress *p)
+{
+    if (c->err_tty && p->shown <= 100)
+        fprintf(c->err, "\r%*s\r", BAR + 8, "");
+}
+
+static int tell(struct cli *c, const struct asked *a, const struct audit_report *r)
+{
+    const struct quorum *q = &a->quorum;
+    int code = CLI_OK;
+
+    if (cli_has(c, "output"))
+        code = report_tree(c, r);
+    else if (r->failed)
+        report_bad(c, r);
+    else
+        report_good(c, r, a->vkey.n > 0);
+    if (code == CLI_OK && !r->failed && q->n > 0)
+        code = quorum_say(c, q, r->kept_ok ? audit_cosigned(a->kept, q->w, q->n) : 0, audit_note_size(a->kept));
+    return code != CLI_OK ? code : r->failed ? CLI_UNPROVEN : CLI_OK;
+}
+
+static int verify_dir(struct cli *c, const char *dir, struct asked *asked)
 {
     struct progress p = { .cli = c, .shown = 101 };
-    struct audit_verify_ask a = { .dir = dir, .vkey = vkey, .progress = on_progress, .arg = &p };
+    struct audit_verify_ask a = {
+        .dir = dir, .vkey = asked->vkey, .from = asked->from, .to = asked->to, .progress = on_progress, .arg = &p
+    };
     struct audit_report r = { 0 };
-    struct quorum q = { 0 };
-    int code = index_read(c, "from", &a.from);
+    int code = CLI_OK;
+    enum err e;
+
+    if (asked->quorum.n > 0 && asked->kept.n == 0)
+        code = witnessed_read(c, &asked->quorum, dir, &asked->kept);
+    if (code != CLI_OK)
+        return code;
+    a.kept = asked->kept;
+    e = audit_verify_part(&a, &r, &c->diags);
+    bar_clear(c, &p);
+    return e != ERR_OK ? cli_error(c, e) : tell(c, asked, &r);
+}
+
+static int url_check(struct cli *c, const struct asked *asked)
+{
+    if (asked->vkey.n == 0)
+        return cli_fail(c, CLI_USAGE, "name the log's public key, as you keep it: --vkey",
+                        "请以 --vkey 给出您保存的日志公钥");
+    if (cli_has(c, "out") && (asked->from > 0 || asked->to > 0))
+        return cli_fail(c, CLI_USAGE, "--out keeps a copy of the whole log: not with --from or --to",
+                        "--out 保留完整日志的副本，不能与 --from 或 --to 同用");
+    return CLI_OK;
+}
+
+/* Record by record as they come; nothing is kept but what --out asks for. */
+static int verify_url(struct cli *c, const char *url, struct asked *asked)
+{
+    struct progress p = { .cli = c, .shown = 101 };
+    struct audit_remote_ask a = {
+        .vkey = asked->vkey, .from = asked->from, .to = asked->to, .progress = on_progress, .arg = &p
+    };
+    struct audit_report r = { 0 };
+    struct far f;
+    int code = url_check(c, asked);
     enum err e;
 
     if (code == CLI_OK)
-        code = index_read(c, "to", &a.to);
-    if (code == CLI_OK)
-        code = kept_read(c, &a.kept);
-    if (code == CLI_OK)
-        code = quorum_read(c, &q);
-    if (code == CLI_OK && q.n > 0)
-        code = witnessed_read(c, dir, &a.kept);
+        code = far_open(c, url, asked->quorum.n > 0 && asked->kept.n == 0, &f);
     if (code != CLI_OK)
         return code;
-    e = audit_verify_part(&a, &r, &c->diags);
-    if (c->err_tty && p.shown <= 100)
-        fprintf(c->err, "\r%*s\r", BAR + 8, "");
-    if (e != ERR_OK)
-        return cli_error(c, e);
-    if (cli_has(c, "output"))
-        code = report_tree(c, &r);
-    else if (r.failed)
-        report_bad(c, &r);
-    else
-        report_good(c, &r, vkey.n > 0);
-    if (code == CLI_OK && !r.failed && q.n > 0)
-        code = quorum_say(c, &q, r.kept_ok ? audit_cosigned(a.kept, q.w, q.n) : 0, audit_note_size(a.kept));
-    return code != CLI_OK ? code : r.failed ? CLI_UNPROVEN : CLI_OK;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-/* Fetched into a folder of its own, which goes when it is not to be kept. */
-static int verify_url(struct cli *c, const char *url, struct slice vkey)
-{
-    struct progress p = { .cli = c, .shown = 101 };
-    const char *out = cli_value(c, "out"), *tmp = getenv("TMPDIR");
-    char *dir = arena_printf(&c->arena, "%s/sluice-verify-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    int code;
-
-    if (vkey.n == 0)
-        return cli_fail(c, CLI_USAGE, "name the log's public key, as you keep it: --vkey",
-                        "请以 --vkey 给出您保存的日志公钥");
-    if (out != NULL)
-        code = cli_error(c, dir_make(out, 0700, &c->diags));
-    else
-        code = dir != NULL && mkdtemp(dir) != NULL
-                   ? CLI_OK
-                   : cli_error(c, diag_sys(&c->diags, errno, "cannot make a folder for the copy", "无法创建副本目录"));
-    if (code != CLI_OK)
-        return code;
-    code = verify_url_copy(c, url, out != NULL ? out : dir, vkey, on_progress, &p);
-    if (c->err_tty && p.shown <= 100)
-        fprintf(c->err, "\r%*s\r", BAR + 8, "");
+    if (asked->quorum.n > 0 && asked->kept.n == 0)
+        asked->kept = better(&asked->quorum, f.checkpoint, f.witnessed);
+    a.kept = asked->kept;
+    a.fetch = far_fetch;
+    a.take = cli_has(c, "out") ? far_take : NULL;
+    a.self = &f;
+    e = audit_verify_remote(&a, &r, &c->diags);
+    bar_clear(c, &p);
+    code = far_close(&f);
     if (code == CLI_OK)
-        code = verify_dir(c, out != NULL ? out : dir, vkey);
-    if (out == NULL)
-        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        code = e != ERR_OK ? cli_error(c, e) : tell(c, asked, &r);
     return code;
 }
 
 int run_audit_verify(struct cli *c)
 {
-    struct slice vkey;
+    struct asked a = { 0 };
     int code = output_check(c);
 
     if (code == CLI_OK)
-        code = vkey_read(c, &vkey);
+        code = vkey_read(c, &a.vkey);
+    if (code == CLI_OK)
+        code = asked_read(c, &a);
     if (code != CLI_OK)
         return code;
     if (slice_starts(slice_of(c->args[0]), SLICE("https://")))
-        return verify_url(c, c->args[0], vkey);
+        return verify_url(c, c->args[0], &a);
     if (cli_has(c, "out"))
         return cli_fail(c, CLI_USAGE, "--out is for the copy of a log behind a URL", "--out 仅用于保留网址日志的副本");
-    return verify_dir(c, c->args[0], vkey);
+    return verify_dir(c, c->args[0], &a);
 }

@@ -1,125 +1,122 @@
-/* A log behind a control listener, copied for the verifier: checkpoint, hash tiles of the lowest level and entries,
- * which only an auditor is given and which are on record there. The copy is laid out like a log's own folder and
- * trusted no more than any other: whatever the server sends, the verifier judges it. */
+/* A log behind a listener, resource by resource: what the verifier asks for is fetched over one connection, and kept
+ * only where --out says so, laid out like a log's own folder. Whatever the server sends, the verifier judges it. */
 #include <errno.h>
 #include "audit/audit.h"
-#include "cli/client.h"
 #include "cli/run.h"
 #include "cli/verify.h"
 
-enum { PATH_ROOM = 4600 };
+enum { PATH_ROOM = 4600, NOTE_ROOM = 8192, FETCH_MEMORY = 8 << 20 };
 
-struct copy {
-    struct cli *cli;
-    struct endpoint e;
-    const char *server, *dir;
-    void *session; /* own: the connection; client_end */
-    FILE *segment; /* own */
-    uint64_t size;
-    void (*progress)(void *arg, uint64_t done, uint64_t total);
-    void *arg;
-};
-
-static int fetch(struct copy *k, const char *path, struct reply *r)
+/* As client_call, with the call's own arena: a log has many tiles. */
+static int call_once(struct far *f, const char *path, size_t most, bool may_miss, struct buf *out)
 {
+    struct cli once = *f->cli;
     struct call call = { .method = "GET",
                          .accept = "application/octet-stream, text/plain;q=0.9, application/problem+json;q=0.5",
-                         .session = &k->session };
+                         .most = most,
+                         .may_miss = may_miss,
+                         .session = &f->session };
+    struct reply r = { .body = BUF_INIT(0) };
+    int code;
 
-    call.url = arena_printf(&k->cli->arena, "%s/log/%s", k->server, path);
-    return call.url != NULL ? client_call(k->cli, &k->e, &call, r) : cli_error(k->cli, ERR_NOMEM);
+    arena_init(&once.arena, FETCH_MEMORY);
+    diags_init(&once.diags, &once.arena);
+    call.url = arena_printf(&once.arena, "%s/log/%s", f->server, path);
+    code = call.url != NULL ? client_call(&once, &f->e, &call, &r) : cli_error(&once, ERR_NOMEM);
+    if (code == CLI_OK)
+        buf_put(out, buf_slice(&r.body));
+    reply_done(&r);
+    arena_done(&once.arena);
+    return code;
 }
 
-static int save(struct copy *k, const char *name, struct slice bytes)
+static int save(struct far *f, const char *name, struct slice bytes)
 {
     char path[PATH_ROOM * 2], folder[PATH_ROOM * 2];
     enum err e;
 
-    snprintf(path, sizeof path, "%s/%s", k->dir, name);
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
     snprintf(folder, sizeof folder, "%s", path);
     *strrchr(folder, '/') = '\0';
-    e = dir_make(folder, 0700, &k->cli->diags);
+    e = dir_make(folder, 0700, &f->cli->diags);
     if (e == ERR_OK)
-        e = file_write(path, bytes, 0600, &k->cli->diags);
-    return cli_error(k->cli, e);
+        e = file_write(path, bytes, 0600, &f->cli->diags);
+    return cli_error(f->cli, e);
 }
 
-/* Each entry behind its length; the copy has them as lines again. */
-static int bundle_write(struct copy *k, struct slice bundle)
+static int note_fetch(struct far *f, const char *name, bool may_miss, struct slice *ret)
 {
-    while (bundle.n >= 2) {
-        size_t n = (size_t)(uint8_t)bundle.p[0] << 8 | (uint8_t)bundle.p[1];
-        if (bundle.n < 2 + n)
-            break;
-        if (fwrite(bundle.p + 2, 1, n, k->segment) != n || fputc('\n', k->segment) == EOF)
-            return cli_error(k->cli, diag_sys(&k->cli->diags, errno, "cannot write %s", "无法写入 %s", k->dir));
-        bundle = slice_sub(bundle, 2 + n, bundle.n);
-    }
-    return bundle.n == 0 ? CLI_OK
-                         : cli_fail(k->cli, CLI_FAILURE, "the server sent a bundle that ends inside an entry",
-                                    "服务端发来的条目包在条目中间结束");
-}
+    struct buf text = BUF_INIT(NOTE_ROOM);
+    int code = call_once(f, name, NOTE_ROOM, may_miss, &text);
 
-static int tile_copy(struct copy *k, uint64_t tile, unsigned width)
-{
-    char name[AUDIT_TILE_PATH];
-    struct reply r;
-    int code;
-
-    audit_tile_path("0", tile, width, name);
-    code = fetch(k, name, &r);
     if (code == CLI_OK)
-        code = save(k, name, buf_slice(&r.body));
-    reply_done(&r);
-    if (code != CLI_OK)
-        return code;
-    audit_tile_path("entries", tile, width, name);
-    code = fetch(k, name, &r);
-    if (code == CLI_OK)
-        code = bundle_write(k, buf_slice(&r.body));
-    reply_done(&r);
-    if (k->progress != NULL)
-        k->progress(k->arg, tile * AUDIT_TILE + width, k->size);
-    return code;
+        *ret = arena_dup(&f->cli->arena, buf_slice(&text));
+    if (code == CLI_OK && f->dir != NULL)
+        code = save(f, name, *ret);
+    buf_done(&text);
+    return code == CLI_NOT_FOUND && may_miss ? CLI_OK : code;
 }
 
-static int checkpoint_copy(struct copy *k, struct slice vkey)
+int far_open(struct cli *c, const char *url, bool witnessed, struct far *ret)
 {
-    struct reply r;
-    struct sha256 root;
-    int code = fetch(k, "checkpoint", &r);
+    struct far f = { .cli = c, .dir = cli_value(c, "out") };
+    int code = endpoint_find(c, &f.e);
 
-    if (code == CLI_OK && !audit_note_check(buf_slice(&r.body), vkey, &k->size, &root))
-        code = cli_fail(k->cli, CLI_UNPROVEN, "the server's checkpoint is not signed by this key",
-                        "服务端的检查点签名在该公钥下不成立");
-    if (code == CLI_OK)
-        code = save(k, "checkpoint", buf_slice(&r.body));
-    reply_done(&r);
-    return code;
-}
-
-int verify_url_copy(struct cli *c, const char *url, const char *dir, struct slice vkey,
-                    void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg)
-{
-    struct copy k = { .cli = c, .dir = dir, .progress = progress, .arg = arg };
-    char path[PATH_ROOM];
-    int code = endpoint_find(c, &k.e);
-
-    k.server = endpoint_address(c, url);
-    if (code == CLI_OK && k.server == NULL)
+    f.server = endpoint_address(c, url);
+    if (code == CLI_OK && f.server == NULL)
         code =
             cli_fail(c, CLI_USAGE, "%s is no https address of a control listener", "%s 不是管理端口的 https 地址", url);
+    if (code == CLI_OK && witnessed)
+        code = note_fetch(&f, "checkpoint.witnessed", true, &f.witnessed);
     if (code == CLI_OK)
-        code = checkpoint_copy(&k, vkey);
-    snprintf(path, sizeof path, "%s/0000000000000000.seg", dir);
-    if (code == CLI_OK && (k.segment = fopen(path, "wbxe")) == NULL)
-        code = cli_error(c, diag_sys(&c->diags, errno, "cannot make %s", "无法创建 %s", path));
-    for (uint64_t tile = 0; code == CLI_OK && tile * AUDIT_TILE < k.size; tile++) {
-        uint64_t left = k.size - tile * AUDIT_TILE;
-        code = tile_copy(&k, tile, left < AUDIT_TILE ? (unsigned)left : AUDIT_TILE);
-    }
-    if (k.segment != NULL && fclose(k.segment) != 0 && code == CLI_OK)
-        code = cli_error(c, diag_sys(&c->diags, errno, "cannot write %s", "无法写入 %s", path));
-    client_end(k.session);
+        code = note_fetch(&f, "checkpoint", false, &f.checkpoint);
+    *ret = f;
+    if (code != CLI_OK)
+        client_end(f.session);
     return code;
+}
+
+int far_close(struct far *f)
+{
+    client_end(f->session);
+    if (f->segment != NULL && fclose(f->segment) != 0 && f->code == CLI_OK)
+        f->code = cli_error(f->cli, diag_sys(&f->cli->diags, errno, "cannot write %s", "无法写入 %s", f->dir));
+    f->segment = NULL;
+    return f->code;
+}
+
+enum err far_fetch(void *far, const char *path, struct buf *out)
+{
+    struct far *f = far;
+    bool entries = slice_starts(slice_of(path), SLICE("tile/entries/"));
+    int code = CLI_OK;
+
+    if (strcmp(path, "checkpoint") == 0) {
+        buf_put(out, f->checkpoint);
+        return ERR_OK;
+    }
+    code = call_once(f, path, out->cap, true, out);
+    if (code == CLI_NOT_FOUND)
+        return ERR_NOT_FOUND;
+    if (code == CLI_OK && f->dir != NULL && !entries)
+        code = save(f, path, buf_slice(out));
+    f->code = code;
+    return code == CLI_OK ? ERR_OK : ERR_SYS;
+}
+
+/* As lines again, in one segment from the first record that there is. */
+enum err far_take(void *far, uint64_t index, struct slice line)
+{
+    struct far *f = far;
+    char path[PATH_ROOM];
+
+    snprintf(path, sizeof path, "%s/%016llu.seg", f->dir, (unsigned long long)index);
+    if (f->segment == NULL && (f->segment = fopen(path, "wbxe")) == NULL) {
+        f->code = cli_error(f->cli, diag_sys(&f->cli->diags, errno, "cannot make %s", "无法创建 %s", path));
+        return ERR_SYS;
+    }
+    if (fwrite(line.p, 1, line.n, f->segment) == line.n && fputc('\n', f->segment) != EOF)
+        return ERR_OK;
+    f->code = cli_error(f->cli, diag_sys(&f->cli->diags, errno, "cannot write %s", "无法写入 %s", f->dir));
+    return ERR_SYS;
 }

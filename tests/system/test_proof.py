@@ -154,7 +154,7 @@ def log_reads(node):
     return [r["counts"]["log-read"] for r in node.records() if r["kind"] == "count" and "log-read" in r["counts"]]
 
 
-def test_031_reads_of_hashes_are_counted_exactly_on_both_listeners():
+def test_03b_reads_of_hashes_are_counted_exactly_on_both_listeners():
     with Node(workers=1) as node:
         make(node)
         before = len(node.records())

@@ -97,6 +97,21 @@ def test_03_it_is_removed_on_record_and_what_remains_verifies():
     assert r.returncode == 0, r.stdout + r.stderr
 
 
+def test_03b_what_remains_verifies_from_outside():
+    """Hash tiles vouch for what was removed, the log says that it was; the copy that is made is as good as the log."""
+    first, copy, key = segments()[0], os.path.join(NODE.top, "fetched"), os.path.join(NODE.dir, "log", "log.vkey")
+    url = f"https://{NODE.control}"
+    r = NODE.sluice(AUDITOR, "audit", "verify", url, "--vkey", key, "--out", copy, "--lang", "en", check=False)
+    assert r.returncode == 0 and f"from {first} on" in r.stdout, r.stdout + r.stderr
+    assert segments(copy) == [first]
+    code, out = NODE.verify(copy)
+    assert code == 0 and f"from {first} on" in out, out
+    r = NODE.sluice(AUDITOR, "audit", "verify", url, "--vkey", key, "--from", str(first + 300), "--to", str(first + 301), "-o", "json", check=False)
+    assert r.returncode == 0 and json.loads(r.stdout)["size"] == 256, r.stdout + r.stderr
+    read = [r["object"] for r in NODE.records() if r.get("verb") == "audit.entries"]
+    assert f"tile/entries/{first // 256:03d}" in read, read
+
+
 def test_04_a_front_cut_off_by_anybody_else_is_told():
     copy = os.path.join(NODE.top, "copy")
     shutil.copytree(os.path.join(NODE.dir, "log"), copy)

@@ -2,6 +2,7 @@
 the same record."""
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -350,6 +351,19 @@ def test_08_a_log_behind_a_listener():
     r = node.sluice("provider/pat", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], check=False)
     assert r.returncode == 4 and "[auditors-only]" in r.stderr, (r.returncode, r.stderr)
     assert len([x for x in node.records() if x.get("verb") == "audit.entries"]) >= 3
+    # nothing is kept unless it is asked for, a part is a part, and who sits before a terminal sees how far it is
+    node.env["TMPDIR"] = os.path.join(node.top, "there is no such folder")
+    ours, theirs = pty.openpty()
+    args = ["--server", f"https://{node.control}", "--ca", node.ca, "--cert", node.cert("bureau/audrey"), "--key", node.key("bureau/audrey")]
+    r = subprocess.run([city.SLUICE, *args, "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], "--from", "300", "--to", "400", "--lang", "en"],
+                       env=node.env, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60)
+    os.close(theirs)
+    bar = os.read(ours, 4096)
+    os.close(ours)
+    assert r.returncode == 0 and "verifies: 256 records from 256 on" in r.stdout, (r.stdout, bar)
+    assert b"###] 100%" in bar, bar
+    del node.env["TMPDIR"]
+    assert node.sluice("bureau/audrey", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], "--from", "9", "--out", out + "2", check=False).returncode == 2
     # a node that was restored and forged is caught by who kept a checkpoint
     r = node.sluice("bureau/audrey", "audit", "verify", f"https://{node.control}", "--vkey", W["vkey"], "--checkpoint", W["kept"], check=False)
     assert r.returncode == 7 and "kept checkpoint" in r.stdout + r.stderr, (r.stdout, r.stderr)

@@ -133,7 +133,7 @@ def test_01_checkpoints_are_cosigned_and_proofs_shown_by_them():
         end(node, witnesses)
 
 
-def test_011_the_newest_checkpoint_has_the_lines_that_came_and_the_one_with_the_quorum_is_told_apart():
+def test_01b_the_newest_checkpoint_has_the_lines_that_came_and_the_one_with_the_quorum_is_told_apart():
     node, witnesses = with_witnesses(2, "  quorum: 2\n")
     try:
         city_of(node)
@@ -141,6 +141,22 @@ def test_011_the_newest_checkpoint_has_the_lines_that_came_and_the_one_with_the_
         wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
         witnesses[1].stop()
         assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+
+        # behind an address as in a folder: whose lines count is the verifier's choice, what it is shown by is looked for
+        url, key, by = f"https://{node.control}", log_key(node), [w.vkey for w in witnesses]
+
+        def verified(*more):
+            args = ("audit", "verify", url, "--vkey", key, *more, "--lang", "en")
+            r = node.sluice("bureau/audrey", *args, check=False)
+            return r.returncode, r.stdout + r.stderr
+        quorum = verified("--witness", by[0], "--witness", by[1])
+        assert quorum[0] == 0 and "valid: of 2 witnesses 2 have signed" in quorum[1], quorum
+        one = verified("--witness", by[0])
+        assert one[0] == 0 and "valid: of 1 witnesses 1 have signed" in one[1], one
+        w3 = Witness(node.top, "w3.example", key).vkey
+        for more, told in ((("--witness", by[0], "--witness", by[1], "--witness", w3), "PENDING: of 3 witnesses 2"), (("--witness", w3), "PENDING: of 1 witnesses 0")):
+            pending = verified(*more)
+            assert pending[0] == 7 and told in pending[1], pending
 
         def both():
             newest, quorum = (node.sluice("bureau/audrey", "audit", "checkpoint", *w).stdout for w in ([], ["--witnessed"]))
