@@ -9,34 +9,53 @@ enum err log_path(const struct audit_log *l, const char *name, char out[PATH_MAX
     return n > 0 && n < PATH_MAX ? ERR_OK : ERR_TOO_LARGE;
 }
 
+/* What is asked of the notary stays the same until it is signed: a question whose answer is late may have been signed,
+ * and then only its own size and root can be asked for again. */
+static void notary_ask(struct audit_log *l)
+{
+    if (l->asked.size != 0)
+        return;
+    l->asked.size = l->tree.size;
+    l->asked.root = merkle_root(&l->tree, l->digest);
+    l->asked.n = l->c.notary.size > 0 ? merkle_growth_proof(&l->growth, &l->tree, l->digest, l->asked.proof) : 0;
+    merkle_growth_begin(&l->growth, &l->tree);
+    tiles_partial(&l->tiles);
+}
+
 /* By a key that is kept elsewhere: it is shown that this checkpoint continues its last. */
-static enum err notary_sign(struct audit_log *l, const struct sha256 *root, struct buf *note)
+static enum err notary_sign(struct audit_log *l, int64_t wait_ms, struct buf *note)
 {
     struct audit_notary *o = &l->c.notary;
-    struct sha256 proof[MERKLE_PATH_MAX];
-    struct audit_continuation c = { .size = l->tree.size, .root = *root, .proof = proof };
     uint8_t hash[NOTE_HASH], sig[ED25519_SIG];
-    c.n = o->size > 0 ? merkle_growth_proof(&l->growth, &l->tree, l->digest, proof) : 0;
+    notary_ask(l);
+    struct audit_continuation c = {
+        .size = l->asked.size, .root = l->asked.root, .proof = l->asked.proof, .n = l->asked.n, .wait_ms = wait_ms
+    };
     enum err e = o->sign(o->self, &c, sig);
     if (e != ERR_OK)
         return e;
+    l->asked.size = 0;
     o->size = c.size;
     o->root = c.root;
-    merkle_growth_begin(&l->growth, &l->tree);
     note_key_hash(slice_of(l->origin), NOTE_ED25519, l->c.signer.public_key, hash);
-    e = note_text(slice_of(l->origin), c.size, root, note);
+    e = note_text(slice_of(l->origin), c.size, &c.root, note);
     buf_putc(note, '\n');
     return e == ERR_OK ? note_line(slice_of(l->origin), hash, slice_make(sig, sizeof sig), note) : e;
 }
 
-enum err checkpoint_make(struct audit_log *l)
+static enum err signer_sign(struct audit_log *l, struct buf *note)
+{
+    struct sha256 root = merkle_root(&l->tree, l->digest);
+    tiles_partial(&l->tiles);
+    return note_sign(slice_of(l->origin), l->tree.size, &root, &l->c.signer, note);
+}
+
+enum err checkpoint_make(struct audit_log *l, int64_t wait_ms)
 {
     char path[PATH_MAX];
     struct buf note = BUF_INIT(NOTE_MAX);
-    struct sha256 root = merkle_root(&l->tree, l->digest);
-    tiles_partial(&l->tiles);
-    enum err e = l->c.notary.sign != NULL ? notary_sign(l, &root, &note)
-                                          : note_sign(slice_of(l->origin), l->tree.size, &root, &l->c.signer, &note);
+    uint64_t size = l->asked.size != 0 ? l->asked.size : l->tree.size;
+    enum err e = l->c.notary.sign != NULL ? notary_sign(l, wait_ms, &note) : signer_sign(l, &note);
     if (e == ERR_OK)
         e = log_path(l, "checkpoint", path);
     if (e == ERR_OK)
@@ -47,9 +66,9 @@ enum err checkpoint_make(struct audit_log *l)
         l->note = note;
         note = old;
         pthread_mutex_unlock(&l->note_lock);
-        atomic_store(&l->checkpoint_size, l->tree.size);
+        atomic_store(&l->checkpoint_size, size);
         atomic_store(&l->checkpoint_at, clock_wall_ms());
-        l->dirty = false;
+        l->dirty = l->tree.size != size;
     }
     buf_done(&note);
     return e;

@@ -18,6 +18,8 @@ enum {
     BATCH_BYTES = 2 << 20,
     BATCH_CAP = 256 << 20,
     LOG_TICK_MS = 1000,
+    LOG_SIGN_MS = 1000, /* the writer waits so long for a signature, and comes back for it at a later tick */
+    LOG_END_MS = 10000, /* at the start and the end */
     LOG_HUNG_MS = 5000, /* a disk that has not answered for so long is taken for one that fails */
     SEGMENT_FILL_MIN = 64 << 10,
     SEGMENT_FILL_MAX = 4 << 20
@@ -61,7 +63,12 @@ struct audit_log {
     struct digest *digest;
     struct openset open;
     struct tiles tiles;
-    struct merkle_growth growth; /* since what the notary signed last */
+    struct {           /* a checkpoint that the notary has been asked for and has not signed yet */
+        uint64_t size; /* 0: none */
+        struct sha256 root, proof[MERKLE_PATH_MAX];
+        size_t n;
+    } asked;
+    struct merkle_growth growth; /* since what the notary signed last, or was asked for */
     struct batch batch;
     unsigned turn;
     bool dirty;                          /* records since the last checkpoint */
@@ -108,8 +115,9 @@ void segment_fill(struct audit_log *l);   /* zeros ahead of the records; off the
 void segment_finish(struct audit_log *l); /* cuts the zeros off and closes */
 void segment_abandon(struct audit_log *l);
 enum err log_sys(int sys); /* ERR_FULL for a full disk, else ERR_SYS */
-/* checkpoint.c. ERR_CONFLICT: the notary holds that this log does not continue what it signed. */
-enum err checkpoint_make(struct audit_log *l) MUST_CHECK;
+/* checkpoint.c. ERR_CONFLICT: the notary holds that this log does not continue what it signed; ERR_AGAIN: it has not
+ * answered within wait_ms. `dirty` stays set when records came after the checkpoint that was made. */
+enum err checkpoint_make(struct audit_log *l, int64_t wait_ms) MUST_CHECK;
 enum err log_path(const struct audit_log *l, const char *name, char out[PATH_MAX]) MUST_CHECK;
 /* recover.c: everything up to the end of the log as it is found. */
 enum err recover_log(struct audit_log *l, struct diags *d) MUST_CHECK;

@@ -11,9 +11,11 @@ struct audit_continuation { /* what is asked for; everything borrowed for the ca
     struct sha256 root;
     const struct sha256 *proof; /* RFC 6962 2.1.2, from the size signed last; none for the same size or from 0 */
     size_t n;
+    int64_t wait_ms; /* the caller waits no longer than about this for who holds the key; a seal answers at once */
 };
 /* What a log signs its checkpoints with: a seal here, or a process that holds one. `sign` is called by the writer
- * thread, and by audit_open. */
+ * thread, and by audit_open. ERR_AGAIN: it has not been answered; it may have been signed all the same, so the log asks
+ * for this very checkpoint again until it is told. */
 struct audit_notary {
     void *self;
     enum err (*sign)(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG]); /* NULL: none */

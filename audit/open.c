@@ -161,7 +161,7 @@ static enum err log_settle(struct audit_log *l, struct diags *d)
     if (e == ERR_OK)
         e = close_intents(l);
     if (e == ERR_OK)
-        e = checkpoint_make(l);
+        e = checkpoint_make(l, LOG_END_MS);
     if (e == ERR_OK)
         return ERR_OK;
     return diag_add(d, e, 0, 0, "cannot write the log %s: %s", "无法写入存证日志 %s：%s", l->dir, err_text(e));

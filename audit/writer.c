@@ -158,7 +158,8 @@ static void writer_tick(struct audit_log *l)
     if (!l->dirty || now < l->checkpoint_due)
         return;
     writer_late_gap(l);
-    (void)!checkpoint_make(l); /* a failure leaves it due */
+    /* A failure leaves it due; a notary that is late is not waited for again, records are. */
+    (void)!checkpoint_make(l, l->asked.size == 0 ? LOG_SIGN_MS : 0);
     l->checkpoint_due = now + LOG_TICK_MS;
 }
 
@@ -227,7 +228,11 @@ void *writer_main(void *log)
         if (!wanted)
             writer_sleep(l);
     }
-    if (l->dirty)
-        (void)!checkpoint_make(l);
+    /* Twice when a late one has to come first. */
+    for (int64_t until = clock_mono_ms() + LOG_END_MS, left = LOG_END_MS; l->dirty && left > 0;) {
+        if (checkpoint_make(l, left) != ERR_OK)
+            break;
+        left = until - clock_mono_ms();
+    }
     return NULL;
 }

@@ -103,16 +103,22 @@ static enum err sign_in(struct api_request *q, struct act *a, const struct sign_
 
 static bool can_sign(struct api_request *q)
 {
-    return control_ca(q->control) && !control_keeper_gone(q->control);
+    enum keeper_state s = control_keeper_state(q->control);
+
+    return control_ca(q->control) && s != KEEPER_GONE && s != KEEPER_SLOW;
 }
 
 static void say_cannot_sign(struct api_request *q)
 {
-    if (control_ca(q->control))
+    if (control_ca(q->control) == NULL)
+        api_problem(q, REASON_CONFLICT, "the authority's key is not on this node", "本节点没有签发机构私钥");
+    else if (control_keeper_state(q->control) == KEEPER_GONE)
         api_problem(q, REASON_EVIDENCE_UNSIGNED, "the keeper process has ended: start sluiced again",
                     "保管进程已结束：请重新启动 sluiced");
     else
-        api_problem(q, REASON_CONFLICT, "the authority's key is not on this node", "本节点没有签发机构私钥");
+        api_problem(q, REASON_EVIDENCE_UNSIGNED,
+                    "the keeper process does not answer: try again when /readyz?verbose says it signs",
+                    "保管进程未应答：待 /readyz?verbose 显示可签名后重试");
 }
 
 static void sign(struct api_request *q)

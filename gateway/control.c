@@ -11,9 +11,9 @@ struct certs_ca *control_ca(struct control *c)
     return c->ca;
 }
 
-bool control_keeper_gone(const struct control *c)
+enum keeper_state control_keeper_state(const struct control *c)
 {
-    return c->keeper && keeper_state(c->keeper) == KEEPER_GONE;
+    return c->keeper ? keeper_state(c->keeper) : KEEPER_SIGNS;
 }
 
 struct audit_log *control_log(struct control *c)

@@ -7,12 +7,12 @@
  * when every worker has confirmed. The control thread is the main thread: everything here belongs to it. */
 #include "audit/audit.h"
 #include "base/net/net.h"
+#include "gateway/keeper.h"
 #include "gateway/settings.h"
 #include "gateway/snapshot.h"
 
 struct control;
 struct gate;
-struct keeper;
 struct witnesses;
 struct guard;
 struct worker;
@@ -146,8 +146,8 @@ extern const struct api_route api_catalog_routes[], api_apply_routes[], api_move
     api_status_routes[];
 
 /* What handlers may reach. */
-struct certs_ca *control_ca(struct control *c);    /* NULL: the authority is not on this node */
-bool control_keeper_gone(const struct control *c); /* nothing can be signed any more */
+struct certs_ca *control_ca(struct control *c); /* NULL: the authority is not on this node */
+enum keeper_state control_keeper_state(const struct control *c);
 struct audit_log *control_log(struct control *c);
 const struct settings *control_settings(const struct control *c);
 const struct connector_world *control_world(const struct control *c);

@@ -39,6 +39,18 @@ static void check_evidence(struct control *c, struct health *h)
         say(h, false, "the evidence log cannot be written: exchanges are refused", "存证日志不可写，交换已被拒绝");
 }
 
+static void say_slow(struct health *h, int64_t ms)
+{
+    h->ok = false;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN],
+             "the keeper has not answered for %lld s, nothing is signed and no exchange begins until it does: is the "
+             "disk of its state there?",
+             (long long)ms / 1000);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH],
+             "保管进程已 %lld 秒未应答，恢复之前无法签名，新的交换已被拒绝：请检查其状态所在磁盘",
+             (long long)ms / 1000);
+}
+
 static void check_keeper(struct control *c, struct health *h)
 {
     enum keeper_state s = c->keeper ? keeper_state(c->keeper) : KEEPER_SIGNS;
@@ -46,6 +58,8 @@ static void check_keeper(struct control *c, struct health *h)
     if (s == KEEPER_GONE)
         say(h, false, "the keeper process has ended, nothing can be signed: start sluiced again",
             "保管进程已结束，无法签名：请重新启动 sluiced");
+    else if (s == KEEPER_SLOW)
+        say_slow(h, keeper_slow_ms(c->keeper));
     else if (s == KEEPER_REFUSES)
         say(h, false, "the keeper refuses to sign the log's checkpoint: see the daemon's log, verify the evidence log",
             "保管进程拒绝为检查点签名：请查看守护进程日志并核验存证日志");

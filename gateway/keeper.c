@@ -1,67 +1,44 @@
-/* The daemon's side of the keeper: the fork, and one synchronous call for each verb. Each socket belongs to one thread,
- * so nothing is locked. A call that fails in its transport, or takes too long, ends that socket: whatever would come
- * later belongs to nothing. */
+/* The daemon's side of the keeper: the fork, and a call for each verb. Each line (keeper_line.h) belongs to one thread,
+ * so nothing is locked. A keeper that does not answer, because the disk under its state stands still for instance, is
+ * waited for without being waited on: the reply stays owed, the next call for the same thing takes it, and a call for
+ * anything else is refused until it has come. */
 #include "gateway/keeper.h"
-#include "gateway/keeper_wire.h"
+#include "gateway/keeper_line.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_S = 60, CALL_S = 10, END_MS = 5000, END_STEP_MS = 10, SMALL_REPLY = 64 << 10 };
+enum {
+    START_MS = 60000,
+    CALL_MS = 10000, /* the control thread waits so long; without a reply for longer the keeper is slow */
+    SEND_MS = 250,   /* for the rest of a long request, once the keeper takes it again */
+    END_MS = 5000,
+    END_STEP_MS = 10,
+    SMALL_REPLY = 64 << 10
+};
 
 struct keeper {
     pid_t pid; /* 0: has been waited for */
-    int fd[KEEPER_SIDES];
+    struct keeper_line line[KEEPER_SIDES];
     struct gate *gate; /* bor */
     struct certs_hand hand;
     bool has_ca;
     uint8_t public_key[ED25519_PUB];
     uint64_t size; /* of the last checkpoint that it had signed at the start */
     struct sha256 root;
-    _Atomic bool gone, refuses;
+    struct {
+        uint64_t size;
+        struct sha256 root;
+    } asked; /* the checkpoint whose signature was asked for last */
+    _Atomic bool gone, refuses, told_slow;
 };
 
-/* ---- transport ---- */
-static bool send_all(int fd, struct slice s)
-{
-    while (s.n > 0) {
-        ssize_t k = send(fd, s.p, s.n, MSG_NOSIGNAL);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return false;
-        s = slice_sub(s, (size_t)k, s.n);
-    }
-    return true;
-}
-
-static bool receive_all(int fd, char *to, size_t n)
-{
-    for (size_t got = 0; got < n;) {
-        ssize_t k = recv(fd, to + got, n - got, 0);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return false;
-        got += (size_t)k;
-    }
-    return true;
-}
-
-static void time_limit(int fd, int seconds)
-{
-    struct timeval t = { .tv_sec = seconds };
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
-}
-
+/* ---- calls ---- */
 static void is_gone(struct keeper *k)
 {
     atomic_store(&k->gate->unsigned_, true);
@@ -70,37 +47,67 @@ static void is_gone(struct keeper *k)
                   NULL);
 }
 
-/* A reply into `out`: what the verb says, or the reason of a refusal, whose code is returned. ERR_CLOSED: no reply. */
-static enum err receive(struct keeper *k, enum keeper_side side, struct buf *out)
+int64_t keeper_slow_ms(const struct keeper *k)
 {
-    char frame[KEEPER_FRAME], *to;
-    uint64_t code, n;
+    struct keeper *now = (struct keeper *)(uintptr_t)k; /* only atomics are read */
+    int64_t longest = 0;
 
-    if (!receive_all(k->fd[side], frame, sizeof frame))
-        return ERR_CLOSED;
-    code = keeper_get(frame, 4);
-    n = keeper_get(frame + 4, 4);
-    if (code >= ERR_COUNT_ || (to = buf_reserve(out, n)) == NULL || !receive_all(k->fd[side], to, n))
-        return ERR_CLOSED;
-    out->n += n;
-    return (enum err)code;
+    for (int i = 0; i < KEEPER_SIDES; i++) {
+        int64_t since = atomic_load(&now->line[i].since), ms = since == 0 ? 0 : clock_mono_ms() - since;
+        longest = ms > longest ? ms : longest;
+    }
+    return longest < CALL_MS ? 0 : longest;
 }
 
-static enum err call(struct keeper *k, enum keeper_side side, enum keeper_verb verb, struct slice body, struct buf *out)
+static void tell_slow(struct keeper *k)
 {
-    struct buf frame = BUF_INIT(KEEPER_FRAME);
-    enum err e = ERR_CLOSED;
+    bool slow = keeper_slow_ms(k) > 0;
 
-    keeper_put(&frame, verb, 4);
-    keeper_put(&frame, body.n, 4);
-    if (!atomic_load(&k->gone) && send_all(k->fd[side], buf_slice(&frame)) && send_all(k->fd[side], body))
-        e = receive(k, side, out);
-    if (e == ERR_CLOSED) {
-        shutdown(k->fd[side], SHUT_RDWR);
+    if (atomic_exchange(&k->told_slow, slow) == slow)
+        return;
+    if (slow)
+        log_event(LOG_ERROR, "keeper-slow", "what", "it does not answer, is its disk there? It is asked on", NULL);
+    else
+        log_event(LOG_INFO, "keeper-answers", NULL);
+}
+
+/* ERR_OK: the reply has come, *code and `out` are its; ERR_AGAIN: it is owed. */
+static enum err await(struct keeper *k, enum keeper_side side, int64_t ms, enum err *code, struct buf *out)
+{
+    enum err e = atomic_load(&k->gone) ? ERR_CLOSED : keeper_line_wait(&k->line[side], ms, code, out);
+
+    tell_slow(k);
+    if (e == ERR_CLOSED)
         is_gone(k);
-    }
-    buf_done(&frame);
     return e;
+}
+
+/* A reply that is owed to a call that gave up is dropped when it comes. ERR_AGAIN: it has not. */
+static enum err drop_owed(struct keeper *k, enum keeper_side side)
+{
+    struct keeper_line *l = &k->line[side];
+    struct buf nobody = BUF_INIT(KEEPER_REPLY_MAX);
+    enum err e = ERR_OK, code;
+
+    if (l->owed)
+        e = await(k, side, l->sent < l->out.n ? SEND_MS : 0, &code, &nobody);
+    buf_done(&nobody);
+    return e == ERR_AGAIN || e == ERR_CLOSED ? e : ERR_OK;
+}
+
+/* A call of the control thread: a reply into `out`, what the verb says or the reason of a refusal, whose code is
+ * returned. ERR_CLOSED: the keeper has ended; ERR_AGAIN: it does not answer in time, or owes the reply to another. */
+static enum err call(struct keeper *k, enum keeper_verb verb, struct slice body, struct buf *out)
+{
+    enum err e = drop_owed(k, KEEPER_CONTROL), code = ERR_CLOSED;
+
+    if (e == ERR_OK && keeper_slow_ms(k) > 0)
+        return ERR_AGAIN; /* it stands still for the log: nobody waits for nothing */
+    if (e == ERR_OK)
+        e = keeper_line_ask(&k->line[KEEPER_CONTROL], verb, body);
+    if (e == ERR_OK || e == ERR_CLOSED)
+        e = await(k, KEEPER_CONTROL, CALL_MS, &code, out);
+    return e == ERR_OK ? code : e;
 }
 
 /* The reason of a refusal, "English NUL Chinese" in the reply, into d. */
@@ -112,6 +119,9 @@ static enum err told(enum err e, struct buf *reply, struct diags *d)
         return diag_add(d, e, 0, 0,
                         "the keeper process has ended: nothing can be signed until sluiced is started again",
                         "保管进程已结束：重新启动 sluiced 之前无法签名");
+    if (e == ERR_AGAIN)
+        return diag_add(d, e, 0, 0, "the keeper process does not answer: try again when /readyz?verbose says it signs",
+                        "保管进程未应答：待 /readyz?verbose 显示可签名后重试");
     buf_putc(reply, '\0');
     if (reply->failed != ERR_OK)
         return reply->failed;
@@ -121,28 +131,59 @@ static enum err told(enum err e, struct buf *reply, struct diags *d)
 }
 
 /* ---- verbs ---- */
-static enum err sign_checkpoint(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+static bool was_asked(const struct keeper *k, const struct audit_continuation *c)
 {
-    struct keeper *k = self;
-    struct buf body = BUF_INIT(8 + SHA256_LEN * (1 + AUDIT_HASHES_MAX)), out = BUF_INIT(SMALL_REPLY);
+    return k->asked.size == c->size && memcmp(&k->asked.root, &c->root, sizeof c->root) == 0;
+}
+
+static enum err ask_checkpoint(struct keeper *k, const struct audit_continuation *c)
+{
+    struct buf body = BUF_INIT(8 + SHA256_LEN * (1 + AUDIT_HASHES_MAX));
     enum err e;
 
     keeper_put(&body, c->size, 8);
     buf_put(&body, slice_make(c->root.b, SHA256_LEN));
     buf_put(&body, slice_make(c->proof, c->n * SHA256_LEN));
-    e = body.failed == ERR_OK ? call(k, KEEPER_LOG, KEEPER_CHECKPOINT, buf_slice(&body), &out) : body.failed;
+    e = body.failed == ERR_OK ? keeper_line_ask(&k->line[KEEPER_LOG], KEEPER_CHECKPOINT, buf_slice(&body))
+                              : body.failed;
+    k->asked.size = c->size;
+    k->asked.root = c->root;
+    buf_done(&body);
+    return e;
+}
+
+/* A late reply counts when it is to this very question. */
+static enum err await_checkpoint(struct keeper *k, const struct audit_continuation *c, struct buf *out)
+{
+    enum err e = ERR_OK, code = ERR_CLOSED;
+
+    if (k->line[KEEPER_LOG].owed && !was_asked(k, c))
+        e = drop_owed(k, KEEPER_LOG);
+    if (e == ERR_OK && !k->line[KEEPER_LOG].owed)
+        e = ask_checkpoint(k, c);
+    if (e == ERR_OK || e == ERR_CLOSED)
+        e = await(k, KEEPER_LOG, c->wait_ms, &code, out);
+    return e == ERR_OK ? code : e;
+}
+
+static enum err sign_checkpoint(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+{
+    struct keeper *k = self;
+    struct buf out = BUF_INIT(SMALL_REPLY);
+    enum err e = await_checkpoint(k, c, &out);
+
     if (e == ERR_OK && out.n != ED25519_SIG)
         e = ERR_CRYPTO;
     if (e == ERR_OK)
         memcpy(sig, out.p, ED25519_SIG);
-    if (e != ERR_OK && e != ERR_CLOSED && !atomic_exchange(&k->refuses, true)) {
+    if (e != ERR_OK && e != ERR_CLOSED && e != ERR_AGAIN && !atomic_exchange(&k->refuses, true)) {
         buf_putc(&out, '\0');
         log_event(LOG_ERROR, "checkpoint-refused", "result", err_name(e), "why", out.p, NULL);
     }
-    atomic_store(&k->gate->unsigned_, e != ERR_OK);
+    if (e != ERR_AGAIN || keeper_slow_ms(k) > 0)
+        atomic_store(&k->gate->unsigned_, e != ERR_OK);
     if (e == ERR_OK && atomic_exchange(&k->refuses, false))
         log_event(LOG_INFO, "checkpoint-signed", NULL);
-    buf_done(&body);
     buf_done(&out);
     return e;
 }
@@ -181,7 +222,7 @@ static enum err sign_leaf(void *self, struct slice csr_pem, struct slice uri, st
     buf_put(&body, csr_pem);
     if (body.failed != ERR_OK)
         e = diag_add(d, body.failed, 0, 0, "the certificate request is too large", "证书请求过大");
-    else if ((e = call(self, KEEPER_CONTROL, KEEPER_LEAF, buf_slice(&body), &out)) == ERR_OK)
+    else if ((e = call(self, KEEPER_LEAF, buf_slice(&body), &out)) == ERR_OK)
         e = issued_read(buf_slice(&out), a, ret);
     else
         e = told(e, &out, d);
@@ -206,7 +247,7 @@ static enum err sign_list(void *self, uint64_t number, unsigned hours, const str
     if (body.failed != ERR_OK)
         e = diag_add(d, body.failed, 0, 0, "the revocation list is too large for the keeper",
                      "吊销列表超出保管进程上限");
-    else if ((e = call(self, KEEPER_CONTROL, KEEPER_LIST, buf_slice(&body), &out)) == ERR_OK)
+    else if ((e = call(self, KEEPER_LIST, buf_slice(&body), &out)) == ERR_OK)
         buf_put(pem, buf_slice(&out));
     else
         e = told(e, &out, d);
@@ -219,8 +260,9 @@ static enum err sign_list(void *self, uint64_t number, unsigned hours, const str
 static enum err read_hello(struct keeper *k, struct diags *d)
 {
     struct buf out = BUF_INIT(1 << 17);
-    enum err e = receive(k, KEEPER_CONTROL, &out);
+    enum err code = ERR_CLOSED, e = await(k, KEEPER_CONTROL, START_MS, &code, &out);
 
+    e = e == ERR_OK ? code : ERR_CLOSED;
     if (e == ERR_OK && out.n == KEEPER_HELLO) {
         memcpy(k->public_key, out.p, ED25519_PUB);
         k->has_ca = out.p[ED25519_PUB] != 0;
@@ -260,9 +302,10 @@ static enum err fork_it(struct keeper *k, const struct keeper_config *c, struct 
         return e;
     }
     for (int i = 0; i < KEEPER_SIDES; i++) {
-        k->fd[i] = pair[i][0];
+        keeper_line_init(&k->line[i], pair[i][0]);
         close(pair[i][1]);
     }
+    k->line[KEEPER_LOG].owed = false; /* the hello comes on the other */
     return ERR_OK;
 }
 
@@ -273,22 +316,18 @@ enum err keeper_start(const struct keeper_config *c, struct keeper **ret, struct
 
     if (k == NULL)
         return ERR_NOMEM;
-    k->fd[KEEPER_LOG] = k->fd[KEEPER_CONTROL] = -1;
+    for (int i = 0; i < KEEPER_SIDES; i++)
+        k->line[i].fd = -1;
     k->gate = c->gate;
     k->hand = (struct certs_hand){ k, sign_leaf, sign_list };
     e = fork_it(k, c, d);
-    if (e == ERR_OK) {
-        time_limit(k->fd[KEEPER_CONTROL], START_S);
+    if (e == ERR_OK)
         e = read_hello(k, d);
-    }
-    if (e != ERR_OK) {
+    if (e == ERR_OK)
+        *ret = k;
+    else
         keeper_stop(k);
-        return e;
-    }
-    time_limit(k->fd[KEEPER_LOG], CALL_S);
-    time_limit(k->fd[KEEPER_CONTROL], CALL_S);
-    *ret = k;
-    return ERR_OK;
+    return e;
 }
 
 /* True when it has ended; what it left behind is taken. */
@@ -304,8 +343,7 @@ struct keeper *keeper_stop(struct keeper *k)
     if (k == NULL)
         return NULL;
     for (int i = 0; i < KEEPER_SIDES; i++)
-        if (k->fd[i] >= 0)
-            close(k->fd[i]);
+        keeper_line_done(&k->line[i]);
     for (int waited = 0; !reap(k, WNOHANG) && waited < END_MS; waited += END_STEP_MS)
         poll(NULL, 0, END_STEP_MS);
     if (k->pid != 0) {
@@ -342,18 +380,21 @@ const struct certs_hand *keeper_hand(struct keeper *k)
 
 int keeper_fd(const struct keeper *k)
 {
-    return k->fd[KEEPER_CONTROL];
+    return k->line[KEEPER_CONTROL].fd;
 }
 
-/* Between calls nothing comes but the end. */
+/* Between calls nothing comes but a late reply, or the end. */
 void keeper_look(struct keeper *k)
 {
     char byte;
-    ssize_t n = recv(k->fd[KEEPER_CONTROL], &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    ssize_t n;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (drop_owed(k, KEEPER_CONTROL) == ERR_AGAIN)
         return;
-    shutdown(k->fd[KEEPER_LOG], SHUT_RDWR); /* the writer thread must not wait for it */
+    n = recv(keeper_fd(k), &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    if (!atomic_load(&k->gone) && n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    shutdown(k->line[KEEPER_LOG].fd, SHUT_RDWR); /* the writer thread must not wait for it */
     is_gone(k);
     reap(k, WNOHANG);
 }
@@ -364,5 +405,7 @@ enum keeper_state keeper_state(const struct keeper *k)
 
     if (atomic_load(&now->gone))
         return KEEPER_GONE;
+    if (keeper_slow_ms(k) > 0)
+        return KEEPER_SLOW;
     return atomic_load(&now->refuses) ? KEEPER_REFUSES : KEEPER_SIGNS;
 }

@@ -6,7 +6,8 @@
  * checkpoint only as the continuation of the last one it signed (audit/notary.h), a certificate only as one that it has
  * made itself from a request of a name in its trust domain, a revocation list only when it forgets nothing. It ends
  * with the daemon; when it ends before, nothing is signed any more and the gate is closed: the daemon must be started
- * again.
+ * again. While it does not answer (a disk that stands still under its state) the gate is closed after ten seconds, and
+ * open again when it does.
  *
  * Thread rule: keeper_notary's function belongs to the log's writer thread, all else to the control (main) thread. */
 #include "audit/audit.h"
@@ -29,9 +30,11 @@ struct keeper *keeper_stop(struct keeper *k);
 struct signer keeper_public_key(const struct keeper *k); /* its public key; it signs nothing */
 struct audit_notary keeper_notary(struct keeper *k);     /* borrows k */
 const struct certs_hand *keeper_hand(struct keeper *k);  /* borrows k; NULL: the authority's key is not on this node */
-/* Readable when the keeper has ended: then call keeper_look, which closes the gate and says so in the log. */
+/* Readable when the keeper has ended, or a reply comes late: then call keeper_look, which drops the one, and for the
+ * other closes the gate and says so in the log. */
 int keeper_fd(const struct keeper *k);
 void keeper_look(struct keeper *k);
 
-enum keeper_state { KEEPER_GONE, KEEPER_REFUSES, KEEPER_SIGNS };
-enum keeper_state keeper_state(const struct keeper *k); /* any thread */
+enum keeper_state { KEEPER_GONE, KEEPER_SLOW, KEEPER_REFUSES, KEEPER_SIGNS };
+enum keeper_state keeper_state(const struct keeper *k); /* any thread, as the next */
+int64_t keeper_slow_ms(const struct keeper *k);         /* it owes a reply for so long; 0: that is not long */

@@ -9,10 +9,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-enum { FIRST_FD = 3, STALL_S = 10 };
+enum { FIRST_FD = 3 };
 
 /* ---- giving up ---- */
 /* The two sockets at fixed places, everything else of the daemon's closed. */
@@ -31,70 +30,95 @@ static bool sockets_take(const int from[KEEPER_SIDES], int to[KEEPER_SIDES])
 }
 
 /* ---- the loop ---- */
+/* A side never waits for the daemon in the middle of anything: half a request, or a reply that is not taken, stays here
+ * while the other sides are served. */
 struct side {
     enum keeper_side which;
-    int fd; /* -1: ended */
+    int fd;             /* -1: ended */
+    struct buf in, out; /* of one request and its reply, with frames */
+    size_t sent;
+    uint32_t over; /* bytes of a refused request that are still to be read over */
+    bool last;     /* after this reply the side ends */
 };
 
-/* All n bytes; false: the end, or a peer that stalls in the middle of a request. */
-static bool read_whole(int fd, char *to, size_t n)
+/* Until `in` holds n bytes. False: not yet, or *end. */
+static bool receive_to(struct side *s, size_t n, bool *end)
 {
-    for (size_t got = 0; got < n;) {
-        ssize_t k = recv(fd, to + got, n - got, 0);
-        if (k <= 0 && !(k < 0 && errno == EINTR))
+    while (s->in.n < n) {
+        char *to = buf_reserve(&s->in, n - s->in.n);
+        ssize_t k = to ? recv(s->fd, to, n - s->in.n, MSG_DONTWAIT) : 0;
+        if (k < 0 && errno == EINTR)
+            continue;
+        *end = k == 0 || (k < 0 && errno != EAGAIN);
+        if (k <= 0)
             return false;
-        got += k > 0 ? (size_t)k : 0;
+        s->in.n += (size_t)k;
     }
     return true;
 }
 
-static bool write_whole(int fd, struct slice s)
-{
-    while (s.n > 0) {
-        ssize_t k = send(fd, s.p, s.n, MSG_NOSIGNAL);
-        if (k <= 0 && !(k < 0 && errno == EINTR))
-            return false;
-        s = slice_sub(s, k > 0 ? (size_t)k : 0, s.n);
-    }
-    return true;
-}
-
-static bool read_over(int fd, uint32_t n)
+static bool read_over(struct side *s, bool *end)
 {
     char piece[4096];
 
-    while (n > 0) {
-        uint32_t k = n < sizeof piece ? n : (uint32_t)sizeof piece;
-        if (!read_whole(fd, piece, k))
+    while (s->over > 0) {
+        ssize_t k = recv(s->fd, piece, s->over < sizeof piece ? s->over : sizeof piece, MSG_DONTWAIT);
+        if (k < 0 && errno == EINTR)
+            continue;
+        *end = k == 0 || (k < 0 && errno != EAGAIN);
+        if (k <= 0)
             return false;
-        n -= k;
+        s->over -= (uint32_t)k;
     }
     return true;
 }
 
-/* One request and its reply; false: this side has ended. */
-static bool serve_one(struct keeper_room *r, const struct side *s)
+/* The next request, as far as it is there; its reply when it is whole. False: the side has ended. */
+static bool receive_on(struct keeper_room *r, struct side *s)
 {
-    struct buf body = BUF_INIT(KEEPER_REQUEST_MAX), out = BUF_INIT(KEEPER_REPLY_MAX + KEEPER_FRAME);
-    char frame[KEEPER_FRAME];
-    bool skip = false, good = read_whole(s->fd, frame, sizeof frame);
-    uint32_t verb = good ? (uint32_t)keeper_get(frame, 4) : 0, n = good ? (uint32_t)keeper_get(frame + 4, 4) : 0;
+    struct keeper_ask q = { .side = s->which };
+    bool end = false, skip = false;
 
-    if (!good)
-        return false;
-    if (!keeper_may_read(s->which, verb, n, &out, &skip)) {
-        good = write_whole(s->fd, buf_slice(&out)) && skip && read_over(s->fd, n);
-    } else if (buf_reserve(&body, n) == NULL) {
-        good = false;
+    if (!read_over(s, &end) || !receive_to(s, KEEPER_FRAME, &end))
+        return !end;
+    q.verb = (uint32_t)keeper_get(s->in.p, 4);
+    q.length = (uint32_t)keeper_get(s->in.p + 4, 4);
+    q.number = (uint32_t)keeper_get(s->in.p + 8, 4);
+    if (!keeper_may_read(&q, &s->out, &skip)) {
+        s->over = skip ? q.length : 0;
+        s->last = !skip;
+    } else if (receive_to(s, KEEPER_FRAME + (size_t)q.length, &end)) {
+        keeper_answer(r, &q, s->in.p + KEEPER_FRAME, &s->out);
     } else {
-        good = read_whole(s->fd, body.p, n);
-        if (good)
-            keeper_answer(r, s->which, verb, slice_make(body.p, n), &out);
-        good = good && out.failed == ERR_OK && write_whole(s->fd, buf_slice(&out));
+        return !end;
     }
-    buf_done(&body);
-    buf_done(&out);
-    return good;
+    buf_done(&s->in);
+    return s->out.failed == ERR_OK;
+}
+
+static bool send_on(struct side *s)
+{
+    while (s->sent < s->out.n) {
+        ssize_t k = send(s->fd, s->out.p + s->sent, s->out.n - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0 && errno == EAGAIN)
+            return true;
+        if (k <= 0)
+            return false;
+        s->sent += (size_t)k;
+    }
+    buf_done(&s->out);
+    s->sent = 0;
+    return !s->last;
+}
+
+static void side_end(struct side *s)
+{
+    close(s->fd);
+    s->fd = -1;
+    buf_done(&s->in);
+    buf_done(&s->out);
 }
 
 static void serve(struct keeper_room *r, struct side sides[KEEPER_SIDES])
@@ -103,18 +127,19 @@ static void serve(struct keeper_room *r, struct side sides[KEEPER_SIDES])
         struct pollfd p[KEEPER_SIDES];
         int open = 0;
         for (int i = 0; i < KEEPER_SIDES; i++) {
-            p[i] = (struct pollfd){ .fd = sides[i].fd, .events = POLLIN };
+            p[i] = (struct pollfd){ .fd = sides[i].fd, .events = sides[i].out.n > 0 ? POLLOUT : POLLIN };
             open += sides[i].fd >= 0;
         }
         if (open == 0)
             return;
         if (poll(p, KEEPER_SIDES, -1) < 0 && errno != EINTR)
             return;
-        for (int i = 0; i < KEEPER_SIDES; i++)
-            if (sides[i].fd >= 0 && p[i].revents != 0 && !serve_one(r, &sides[i])) {
-                close(sides[i].fd);
-                sides[i].fd = -1;
-            }
+        for (int i = 0; i < KEEPER_SIDES; i++) {
+            struct side *s = &sides[i];
+            bool good = s->fd < 0 || p[i].revents == 0 || s->out.n > 0 || receive_on(r, s);
+            if (s->fd >= 0 && p[i].revents != 0 && !(good && send_on(s)))
+                side_end(s);
+        }
     }
 }
 
@@ -126,6 +151,12 @@ static bool warm_up(struct keeper_room *r)
 
     return r->signer.sign(r->signer.self, SLICE("warm"), sig) == ERR_OK &&
            random_bytes(random, sizeof random) == ERR_OK;
+}
+
+/* The hello is short: the socket takes it whole. */
+static bool write_whole(int fd, struct slice s)
+{
+    return send(fd, s.p, s.n, MSG_NOSIGNAL) == (ssize_t)s.n;
 }
 
 static bool open_all(const struct keeper_config *c, struct keeper_room *r, int hello_fd)
@@ -145,7 +176,7 @@ static bool open_all(const struct keeper_config *c, struct keeper_room *r, int h
     if (e == ERR_OK)
         keeper_hello(r, &out);
     else
-        keeper_refusal(e, &d, &out);
+        keeper_refusal(e, &d, 0, &out);
     good = write_whole(hello_fd, buf_slice(&out)) && e == ERR_OK;
     buf_done(&out);
     arena_done(&a);
@@ -154,18 +185,17 @@ static bool open_all(const struct keeper_config *c, struct keeper_room *r, int h
 
 _Noreturn void keeper_main(const struct keeper_config *c, const int fds[KEEPER_SIDES], int parent)
 {
-    struct timeval stall = { .tv_sec = STALL_S };
     struct keeper_room room = { 0 };
     struct side sides[KEEPER_SIDES];
     int at[KEEPER_SIDES];
 
     if (!confine_begin(parent) || !sockets_take(fds, at))
         _exit(1);
-    for (int i = 0; i < KEEPER_SIDES; i++) {
-        sides[i] = (struct side){ .which = (enum keeper_side)i, .fd = at[i] };
-        setsockopt(at[i], SOL_SOCKET, SO_RCVTIMEO, &stall, sizeof stall);
-        setsockopt(at[i], SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof stall);
-    }
+    for (int i = 0; i < KEEPER_SIDES; i++)
+        sides[i] = (struct side){ .which = (enum keeper_side)i,
+                                  .fd = at[i],
+                                  .in = BUF_INIT(KEEPER_REQUEST_MAX + KEEPER_FRAME),
+                                  .out = BUF_INIT(KEEPER_REPLY_MAX + KEEPER_FRAME) };
     if (!open_all(c, &room, at[KEEPER_CONTROL]))
         _exit(1);
     serve(&room, sides);

@@ -24,30 +24,31 @@ uint64_t keeper_get(const char *p, unsigned n)
 }
 
 /* ---- replies ---- */
-static void reply(struct buf *out, enum err e, struct slice body)
+static void reply(struct buf *out, uint32_t number, enum err e, struct slice body)
 {
     keeper_put(out, e, 4);
     keeper_put(out, body.n, 4);
+    keeper_put(out, number, 4);
     buf_put(out, body);
 }
 
-static void refuse(struct buf *out, enum err e, const char *en, const char *zh)
+static void refuse(struct buf *out, uint32_t number, enum err e, const char *en, const char *zh)
 {
     struct buf both = BUF_INIT(TEXTS_MAX);
 
     buf_puts(&both, en);
     buf_putc(&both, '\0');
     buf_puts(&both, zh);
-    reply(out, e, buf_slice(&both));
+    reply(out, number, e, buf_slice(&both));
     buf_done(&both);
 }
 
-void keeper_refusal(enum err e, const struct diags *d, struct buf *out)
+void keeper_refusal(enum err e, const struct diags *d, uint32_t number, struct buf *out)
 {
     if (d->first)
-        refuse(out, e, d->first->what[LANG_EN], d->first->what[LANG_ZH]);
+        refuse(out, number, e, d->first->what[LANG_EN], d->first->what[LANG_ZH]);
     else
-        refuse(out, e, err_text(e), err_text(e));
+        refuse(out, number, e, err_text(e), err_text(e));
 }
 
 /* ---- the verbs ---- */
@@ -156,46 +157,46 @@ static const struct verb *verb_find(uint32_t id)
     return NULL;
 }
 
-bool keeper_may_read(enum keeper_side side, uint32_t verb, uint32_t length, struct buf *out, bool *skip)
+bool keeper_may_read(const struct keeper_ask *q, struct buf *out, bool *skip)
 {
-    const struct verb *v = verb_find(verb);
+    const struct verb *v = verb_find(q->verb);
 
-    *skip = length <= TEXTS_MAX;
+    *skip = q->length <= TEXTS_MAX;
     if (v == NULL)
-        refuse(out, ERR_UNSUPPORTED, "the keeper has no such verb", "保管进程没有这一操作");
-    else if (v->side != side)
-        refuse(out, ERR_DENIED, "this verb belongs to the other side", "这一操作属于另一通道");
-    else if (length < v->least || length > v->most || (length - v->base) % v->step != 0)
-        refuse(out, ERR_TOO_LARGE, "a request of this verb has another size", "这一操作的请求大小不符");
+        refuse(out, q->number, ERR_UNSUPPORTED, "the keeper has no such verb", "保管进程没有这一操作");
+    else if (v->side != q->side)
+        refuse(out, q->number, ERR_DENIED, "this verb belongs to the other side", "这一操作属于另一通道");
+    else if (q->length < v->least || q->length > v->most || (q->length - v->base) % v->step != 0)
+        refuse(out, q->number, ERR_TOO_LARGE, "a request of this verb has another size", "这一操作的请求大小不符");
     else
         return true;
     return false;
 }
 
-void keeper_answer(struct keeper_room *r, enum keeper_side side, uint32_t verb, struct slice body, struct buf *out)
+void keeper_answer(struct keeper_room *r, const struct keeper_ask *q, const char *body, struct buf *out)
 {
-    const struct verb *v = verb_find(verb);
+    const struct verb *v = verb_find(q->verb);
     struct buf text = BUF_INIT(KEEPER_REPLY_MAX);
     struct diags d;
     struct arena a;
     bool skip;
     enum err e;
 
-    if (!keeper_may_read(side, verb, body.n <= UINT32_MAX ? (uint32_t)body.n : UINT32_MAX, out, &skip))
+    if (!keeper_may_read(q, out, &skip))
         return;
     if (v->needs_ca && r->ca == NULL) {
-        refuse(out, ERR_UNSUPPORTED, "the authority's key is not on this node", "本节点没有签发机构私钥");
+        refuse(out, q->number, ERR_UNSUPPORTED, "the authority's key is not on this node", "本节点没有签发机构私钥");
         return;
     }
     arena_init(&a, ARENA_MAX);
     diags_init(&d, &a);
-    e = v->run(r, body, &text, &d);
+    e = v->run(r, slice_make(body, q->length), &text, &d);
     if (e == ERR_OK && text.failed != ERR_OK)
         e = text.failed;
     if (e == ERR_OK)
-        reply(out, ERR_OK, buf_slice(&text));
+        reply(out, q->number, ERR_OK, buf_slice(&text));
     else
-        keeper_refusal(e, &d, out);
+        keeper_refusal(e, &d, q->number, out);
     arena_done(&a);
     buf_done(&text);
 }
@@ -264,6 +265,7 @@ void keeper_hello(const struct keeper_room *r, struct buf *out)
     audit_seal_last(r->seal, &size, &root);
     keeper_put(out, ERR_OK, 4);
     keeper_put(out, KEEPER_HELLO, 4);
+    keeper_put(out, 0, 4);
     buf_put(out, slice_make(r->signer.public_key, ED25519_PUB));
     buf_putc(out, r->ca != NULL);
     keeper_put(out, size, 8);

@@ -39,7 +39,7 @@ static void check(uint32_t verb, struct slice body, const struct buf *out, uint6
 
     must(out->failed == ERR_OK && out->n >= KEEPER_FRAME);
     code = keeper_get(out->p, 4);
-    must(code < ERR_COUNT_ && keeper_get(out->p + 4, 4) == out->n - KEEPER_FRAME);
+    must(code < ERR_COUNT_ && keeper_get(out->p + 4, 4) == out->n - KEEPER_FRAME && keeper_get(out->p + 8, 4) == 7);
     audit_seal_last(room.seal, &size, &root);
     must(size >= size_before && (size > size_before || memcmp(&root, root_before, sizeof root) == 0));
     if (code != ERR_OK)
@@ -56,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct buf out = BUF_INIT(KEEPER_REPLY_MAX);
+    struct keeper_ask q = { .number = 7 };
     struct slice body;
     struct sha256 root;
     uint64_t size;
@@ -67,10 +68,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     body = slice_make(data + 1, n - 1);
     audit_seal_last(room.seal, &size, &root);
-    (void)keeper_may_read((enum keeper_side)(data[0] & 1), data[0] >> 1, (uint32_t)body.n, &out, &skip);
+    q.side = (enum keeper_side)(data[0] & 1);
+    q.verb = data[0] >> 1;
+    q.length = (uint32_t)body.n;
+    (void)keeper_may_read(&q, &out, &skip);
     buf_clear(&out);
-    keeper_answer(&room, (enum keeper_side)(data[0] & 1), data[0] >> 1, body, &out);
-    check(data[0] >> 1, body, &out, size, &root);
+    keeper_answer(&room, &q, body.p, &out);
+    check(q.verb, body, &out, size, &root);
     buf_done(&out);
     return 0;
 }

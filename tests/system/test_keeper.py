@@ -1,5 +1,6 @@
 """The keeper from outside: it is a process of its own that alone holds the private keys; when it is killed nothing more is signed and no exchange
-begins, which /readyz, the daemon's log and the refusals say; it dies with the daemon; and a log that its keys did not sign last is refused."""
+begins, which /readyz, the daemon's log and the refusals say; when it stands still the same, until it moves again; it dies with the daemon; and a log
+that its keys did not sign last is refused."""
 import base64
 import os
 import re
@@ -154,6 +155,47 @@ def test_04_an_older_copy_of_the_log_is_refused():
         os.unlink(f"{node.dir}/keys/keeper.state")
         why = refused_start(node)
         assert "keeper.state is missing" in why and "restore" in why, why
+
+
+def stands_still(node, keeper):
+    """Meanwhile nothing is signed; afterwards everything is, by the same keeper and without a restart."""
+    os.kill(keeper, signal.SIGSTOP)
+    node.ask("provider/people", {"id_no": PERSON})
+    wait_for(lambda: readyz(node)[0] == 503, 40)
+    status, text = readyz(node)
+    assert status == 503 and "[-] keeper: the keeper has not answered for 1" in text, text
+    assert node.reason("provider/people", {"id_no": PERSON}) == (503, "evidence-unsigned")
+    assert node.records()[-1]["reason"] == "evidence-unsigned", "a refusal is recorded all the same"
+    before = os.stat(f"{node.dir}/log/checkpoint").st_mtime_ns
+    began = time.monotonic()
+    signed = node.sluice("bureau/security", "cert", "sign", "--app", "consumer/app", "--csr", node.csr("consumer/app"), check=False)
+    assert signed.returncode != 0 and "does not answer" in signed.stderr and time.monotonic() - began < 5, signed
+    assert os.stat(f"{node.dir}/log/checkpoint").st_mtime_ns == before
+    os.kill(keeper, signal.SIGCONT)
+    wait_for(lambda: readyz(node)[0] == 200)
+    assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+    node.sluice("bureau/security", "cert", "sign", "--app", "consumer/app", "--csr", node.csr("consumer/app"), "--out", node.cert("consumer/app"))
+    size = len(node.records())
+    wait_for(lambda: int(open(f"{node.dir}/log/checkpoint", encoding="utf-8").read().split("\n")[1]) >= size)
+    assert keeper_of(node) == keeper
+    with open(node.log_path, encoding="utf-8") as f:
+        log = f.read()
+    assert '"keeper-slow"' in log and '"keeper-answers"' in log
+
+
+def test_05_when_it_stands_still_signing_resumes_by_itself():
+    with Node() as node:
+        served(node)
+        keeper = keeper_of(node)
+        stands_still(node, keeper)
+        os.kill(keeper, signal.SIGSTOP)  # and when the daemon is to end meanwhile, it ends, and the next one knows what was signed
+        node.ask("provider/people", {"id_no": PERSON})
+        time.sleep(2)
+        node.stop(expect=0)
+        node.start()
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+        node.stop()
+        assert node.verify()[0] == 0
 
 
 def refused_start(node):

@@ -1,6 +1,7 @@
 /* The seal and the log that asks it: nothing but a continuation of the last checkpoint is ever signed, a restart in
  * between or not. */
 #include "world.h"
+#include "audit/log.h"
 #include "audit/note.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -166,6 +167,58 @@ static void a_log_grows(void **state)
     assert_true(size > 1200);
 }
 
+/* A notary that answers late: it has signed, and says so at another asking. The log goes on, asks for nothing else, and
+ * shows the checkpoint that it asked for; at the end all is covered. */
+static _Atomic unsigned late;
+static struct {
+    bool waits;
+    uint64_t size;
+    uint8_t sig[ED25519_SIG];
+} drawer;
+static enum err late_sign(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+{
+    enum err e = ERR_OK;
+    if (!drawer.waits)
+        e = seal_sign(self, c, drawer.sig);
+    if (e != ERR_OK)
+        return e;
+    assert_true(!drawer.waits || drawer.size == c->size);
+    drawer.size = c->size;
+    drawer.waits = late > 0 && c->wait_ms < LOG_END_MS / 2; /* who has time is told at once */
+    if (drawer.waits && late-- > 0)
+        return ERR_AGAIN;
+    memcpy(sig, drawer.sig, ED25519_SIG);
+    return ERR_OK;
+}
+
+static void a_late_notary(void **state)
+{
+    (void)state;
+    uint64_t size = 0, covered = 0;
+    struct sha256 root;
+    struct audit_status s;
+    w.c.notary.sign = late_sign;
+    drawer.waits = false;
+    assert_int_equal(world_open(&w), ERR_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        late = 2;
+        world_fill(&w, 1000 * i, 40 + i);
+        for (int k = 0; k < 100 && late > 1; k++)
+            usleep(100000);
+        assert_int_equal(late, 1);
+        world_fill(&w, 1000 * i + 500, 40); /* while the answer is late */
+        for (int k = 0; k < 100 && (audit_status(w.log, &s), s.checkpoint_size != s.size); k++)
+            usleep(100000);
+        assert_int_equal(s.checkpoint_size, s.size); /* signing goes on by itself */
+        assert_true(s.size > covered);
+        covered = s.size;
+    }
+    world_close(&w);
+    audit_seal_last(seal, &size, &root);
+    assert_true(size > 240);
+    world_good(&w, size);
+}
+
 /* A log that was cut behind its own checkpoint's back, and one that is not there any more. */
 static void a_log_that_was_cut(void **state)
 {
@@ -223,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_continuations, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_notary, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_was_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_is_older, setup, teardown),
     };
