@@ -116,7 +116,8 @@ enum err record_intent(struct exchange *x)
     r.params = text.params;
     r.n_params = fill_params(x, &text);
     r.debit_rows = x->verdict.max_rows;
-    if (!translate_safe(x->service->plan))
+    /* A file is likely to be long: then its consumer waits for the intent, and the provider with it. */
+    if (!translate_safe(x->service->plan) || translate_whole(x->service->plan))
         return put(x, &r, 0, &x->intent);
     worker_nudge_later(x->w);
     return put(x, &r, AUDIT_LAZY, &x->intent);

@@ -165,11 +165,12 @@ static void after_answer(struct http_conn *c)
     conn_arm(c);
 }
 
-bool conn_push(struct http_conn *c)
+/* Until less than `least` bytes are left. False: the peer is gone. */
+static bool push_until(struct http_conn *c, size_t least)
 {
     size_t before = c->out.n, at = 0;
 
-    while (at < c->out.n) {
+    while (c->out.n - at >= least) {
         size_t put = 0;
         enum io io = stream_write(c->stream, c->out.p + at, c->out.n - at, &put);
         at += put;
@@ -183,6 +184,14 @@ bool conn_push(struct http_conn *c)
     if (at > 0 || before > 0)
         conn_arm(c);
     return true;
+}
+
+bool conn_push(struct http_conn *c)
+{
+    bool ok = push_until(c, 1);
+
+    stream_hold(c->stream, false);
+    return ok;
 }
 
 /* Send what is gathered, and end what thereby ends. Returns false when the connection died. */
@@ -249,13 +258,17 @@ void conn_wake(struct http_conn *c)
     flush_later(c);
 }
 
+/* Before the turn ends only what fills TLS records goes, for a rest of some bytes would be one of its own; and in as
+ * few packets as can be: each costs the kernel more than the bytes in it. */
 void conn_output(struct http_conn *c)
 {
+    flush_later(c);
     if (c->out.failed != ERR_OK)
         conn_doom(c, REASON_OVERLOADED);
-    else if (c->out.n < CONN_FLUSH || c->answer_ended)
-        flush_later(c);
-    else if (!conn_push(c))
+    if (c->out.failed != ERR_OK || c->out.n < CONN_FLUSH || c->answer_ended)
+        return;
+    stream_hold(c->stream, true);
+    if (!push_until(c, CONN_FLUSH))
         conn_doom(c, REASON_CONSUMER_GONE);
 }
 

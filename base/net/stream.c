@@ -44,6 +44,7 @@ struct stream {
     bool read_needs_write;   /* TLS: a read waits for the socket to take bytes */
     bool write_needs_read;   /* TLS: a write waits for bytes */
     bool write_blocked;      /* the user waits for writable */
+    bool held;               /* TCP_CORK */
 };
 
 static void set_reading(struct stream *s, bool on)
@@ -460,6 +461,16 @@ enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put)
             want_write(s);
     }
     return io;
+}
+
+void stream_hold(struct stream *s, bool on)
+{
+    int value = on;
+
+    if (on == s->held)
+        return;
+    s->held = on;
+    setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }
 
 void stream_want_read(struct stream *s, bool on)

@@ -39,6 +39,8 @@ struct stream *stream_abort(struct stream *s);
 
 enum io stream_read(struct stream *s, void *to, size_t n, size_t *got);
 enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put); /* IO_AGAIN arms writable */
+/* What is written while held goes out in full packets, its rest when it is held no longer: by the turn's end. */
+void stream_hold(struct stream *s, bool on);
 void stream_want_read(struct stream *s, bool on);
 bool stream_is_open(const struct stream *s);
 /* TLS: bytes are left in the TLS layer that no readiness will announce; read on or come back. */

@@ -17,16 +17,19 @@ class Scenario:
     load: tuple
     rows: tuple
     size: str = "1k"
+    passed: bool = False   # the target's own resource for a file that nobody reads; the peers have one way for all
     idle: int = 0   # > 0: hold so many connections open on a target started for it, and read memory
 
 
 CPU = Row("cpu_us", "CPU µs an exchange")
+HASHED = Row("cpu_hashed_us", "CPU µs an exchange, and one SHA-256 pass where none is made")
 USER = Row("user_percent", "of which user space, %", ".0f", ratio=False)
 RATE = Row("rate", "exchanges a second", ",.0f")
 P50 = Row("p50_us", "p50, µs", ",.0f")
 P99 = Row("p99_us", "p99, µs", ",.0f")
 IDLE = Row("idle_kib", "KiB each")
 BUSY = (CPU, USER, RATE)
+PASSED = (CPU, HASHED, USER, RATE)
 
 
 def _flat(connections):
@@ -43,6 +46,8 @@ ALL = {s.name: s for s in (
     _flat(1), _flat(64), _flat(256), _flat(1000), _rate(5000), _rate(20000),
     Scenario("size-64k", "64 KiB, 64 connections", ("--connections", "64"), BUSY, size="64k"),
     Scenario("size-10m", "10 MiB, 8 connections", ("--connections", "8"), BUSY, size="10m"),
+    Scenario("file-64k", "64 KiB passed through, 64 connections", ("--connections", "64"), PASSED, size="64k", passed=True),
+    Scenario("file-10m", "10 MiB passed through, 8 connections", ("--connections", "8"), PASSED, size="10m", passed=True),
     Scenario("handshake-full", "a full handshake for each", ("--connections", "16", "--fresh", "full"), BUSY),
     Scenario("handshake-resumed", "a resumed handshake for each", ("--connections", "16", "--fresh", "resumed"), BUSY),
     Scenario("idle-memory", "2000 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=2000),

@@ -43,6 +43,29 @@ response:
   records: /records
   map: {{id: id, name: name, division: division, relation: relation, since: since, note: note}}
 """
+# The same bytes as a file that nobody reads.
+FILE = """kind: Resource
+id: provider/f{name}
+code: 101001/9{number}
+title: {{zh: 压测文件{name}, en: Bench file {name}}}
+abstract: a file of a known size
+class: base/population
+format: {{class: file, type: txt}}
+share: {{type: conditional, condition: benchmarks, mode: file}}
+open: none
+update: daily
+contact: {{person: provider/pat, phone: 0543-0000000}}
+items:
+  - {{name: whole, title: 文件, type: G, level: 1}}
+connector:
+  kind: http
+  endpoint: http://127.0.0.1:{port}/{name}
+  tls: {{mode: none, reason: loopback benchmark}}
+  timeout: {timeout}
+  limits: {{in_flight: 4096}}
+request: {{safe: true}}
+response: {{whole: whole, types: [application/json]}}
+"""
 # Long enough for a target that is stepped or emulated; nothing waits so long otherwise.
 PATIENT = "{handshake: 600s, head: 600s, body_time: 600s, idle: 1h, write: 600s, connections: 20000, connections_each: 20000, exchanges: 20000, exchanges_each: 20000}"
 TIMEOUT = "10m"
@@ -76,6 +99,8 @@ def build_city(city, context):
         text = RESOURCE.format(name="n" + name, number=number, port=context.upstream, timeout=TIMEOUT).replace(f"/n{name}\n  tls", f"/{name}\n  tls")
         node.publish(text, f"provider/n{name}")
         node.grant(f"provider/n{name}", ITEMS)
+        node.publish(FILE.format(name=name, number=number, port=context.upstream, timeout=TIMEOUT), f"provider/f{name}")
+        node.grant(f"provider/f{name}", "whole")
     node.stop()
     return node
 
@@ -112,6 +137,10 @@ def running(city, node, process, port):
             raise Unavailable(f"wrong answer for {name}: {status} {body[:300]!r}")
         requests[name] = ["--method", "POST", "--header", "Content-Type: application/json", "--body", str(body_file), "--expect-length", str(len(want)),
                           f"https://127.0.0.1:{port}/x/provider/n{name}"]
+        status, _, body = node.ask(f"provider/f{name}", method="GET", timeout=120)
+        if status != 200 or body.decode() != answer(SIZES[name]):
+            raise Unavailable(f"wrong file for {name}: {status} {body[:300]!r}")
+        requests["file-" + name] = ["--expect-length", str(len(body)), f"https://127.0.0.1:{port}/x/provider/f{name}"]
     version = node.run("--version").stdout.strip()
     return Running(process=process, port=port, version=version, requests=requests, clockwork=CLOCKWORK,
                    credentials=["--cert", node.cert("consumer/app"), "--key", node.key("consumer/app"), "--ca", node.ca])
