@@ -13,6 +13,7 @@ void draft_done(struct draft *d)
     mem_free(d->joins);
     mem_free(d->join_terms);
     mem_free(d->seen);
+    mem_free(d->terms.memo);
     digest_free(d->sums);
     *d = (struct draft){ 0 };
 }
@@ -24,9 +25,10 @@ enum err draft_init(struct draft *d)
                          .joins = mem_array(DRAFT_JOINS, sizeof *d->joins),
                          .join_terms = mem_array(DRAFT_JOINS, sizeof *d->join_terms),
                          .seen = mem_array(DRAFT_SEEN / 64, sizeof *d->seen),
-                         .sums = digest_new() };
-    if (d->rows != NULL && d->marks != NULL && d->joins != NULL && d->join_terms != NULL && d->seen != NULL &&
-        d->sums != NULL)
+                         .sums = digest_new(),
+                         .terms.memo = mem_zalloc(sizeof *d->terms.memo) };
+    if (d->terms.memo != NULL && d->rows != NULL && d->marks != NULL && d->joins != NULL && d->join_terms != NULL &&
+        d->seen != NULL && d->sums != NULL)
         return ERR_OK;
     draft_done(d);
     return ERR_NOMEM;

@@ -1,12 +1,13 @@
-/* The index's thread: it takes in what is on disk, reads the segments from where the index ends, and follows the log,
- * at most TICK_MS behind, at once when a question waits. It reads files and two atomics of the log, nothing else; it
- * takes no lock that a worker or the log's writer takes. Invariant: records [first, next) are in parts and draft. */
+/* The index's thread: it takes in what is on disk, reads the segments from where the index ends, and follows the log:
+ * at once when a question waits or the log has come to rest, else in pieces of FOLLOW records or FOLLOW_MS, for opening
+ * files costs more than a record does. It reads files and two atomics of the log, nothing else; it takes no lock that a
+ * worker or the log's writer takes. Invariant: records [first, next) are in parts and draft. */
 #include "audit/index.h"
 #include <errno.h>
 #include <sys/resource.h>
 #include <time.h>
 
-enum { TICK_MS = 500, RETRY_MS = 5000, BATCH = 256, NICE = 5 };
+enum { TICK_MS = 500, FOLLOW_MS = 5000, FOLLOW = 16384, RETRY_MS = 5000, BATCH = 256, NICE = 5 };
 
 uint64_t index_log_size(const struct audit_index *x)
 {
@@ -254,9 +255,17 @@ static void index_sleep(struct audit_index *x, int64_t ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&x->lock);
-    if (!x->stop && x->discard_from == UINT64_MAX)
+    if (!x->stop && !x->asked && x->discard_from == UINT64_MAX)
         pthread_cond_timedwait(&x->wake, &x->lock, &until);
     pthread_mutex_unlock(&x->lock);
+}
+
+/* A tick later: is it worth opening the segment now? `before` is the log's size a tick ago. */
+static bool follow_due(struct audit_index *x, uint64_t before, int64_t since)
+{
+    uint64_t size = index_log_size(x);
+    return x->stop || x->discard_from != UINT64_MAX || atomic_exchange(&x->asked, false) || size == before ||
+           size - x->next >= FOLLOW || clock_mono_ms() - since >= FOLLOW_MS;
 }
 
 static void *index_main(void *arg)
@@ -269,7 +278,12 @@ static void *index_main(void *arg)
         if (x->discard_from != UINT64_MAX)
             index_discard(x);
         enum err e = follow(x);
-        index_sleep(x, e == ERR_OK || x->log == NULL ? TICK_MS : RETRY_MS);
+        int64_t since = clock_mono_ms();
+        uint64_t before;
+        do {
+            before = index_log_size(x);
+            index_sleep(x, e == ERR_OK || x->log == NULL ? TICK_MS : RETRY_MS);
+        } while (!follow_due(x, before, since));
     }
     return NULL;
 }
@@ -363,6 +377,7 @@ bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms)
     until.tv_sec += ms / 1000 + 1;
     pthread_mutex_lock(&x->lock);
     while (x->next < size && !x->stop) {
+        atomic_store(&x->asked, true);
         pthread_cond_signal(&x->wake);
         if (pthread_cond_timedwait(&x->moved, &x->lock, &until) == ETIMEDOUT)
             break;

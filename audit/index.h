@@ -16,7 +16,7 @@ struct audit_index {
     pthread_mutex_t lock;
     pthread_cond_t wake, moved; /* the thread has work; `next` grew */
 
-    _Atomic bool stop;
+    _Atomic bool stop, asked;      /* asked: a question waits for the newest records */
     _Atomic uint64_t discard_from; /* throw away what is from here on; UINT64_MAX: nothing */
 
     /* lock */

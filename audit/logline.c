@@ -79,10 +79,12 @@ bool logline_is_blank(struct slice line)
 
 bool logline_kind(struct slice line, enum audit_kind *ret)
 {
-    struct slice rest = slice_sub(line, LOGLINE_KIND, 16);
-    struct slice name = slice_cut(&rest, '"');
+    struct slice name = slice_sub(line, LOGLINE_KIND, 16);
     for (unsigned k = 0; k < KINDS; k++) {
-        if (slice_is(name, kind_names[k])) {
+        if (name.n > 0 && name.p[0] != kind_names[k][0])
+            continue;
+        size_t n = strlen(kind_names[k]);
+        if (name.n > n && name.p[n] == '"' && memcmp(name.p, kind_names[k], n) == 0) {
             *ret = (enum audit_kind)k;
             return true;
         }
@@ -104,37 +106,6 @@ static size_t string_end(struct slice s, size_t at)
         at = (size_t)(escape - s.p) + 2;
     }
     return s.n;
-}
-
-/* Offset behind the JSON value that starts at `at`; 0 when it does not end. */
-static size_t value_end(struct slice s, size_t at)
-{
-    unsigned depth = 0;
-    for (; at < s.n; at++) {
-        char c = s.p[at];
-        if (c == '"') {
-            at = string_end(s, at + 1);
-            if (depth == 0 || at >= s.n)
-                return at < s.n ? at + 1 : 0;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
-            return at;
-        } else if ((c == '}' || c == ']') && --depth == 0) {
-            return at + 1;
-        }
-    }
-    return 0;
-}
-
-/* Step over the bracket or comma before the next member; false at the end. */
-static bool iter_step(struct logline_iter *it, char bracket)
-{
-    struct slice s = it->object;
-    if (it->at >= s.n || s.p[it->at] != (it->at == 0 ? bracket : ','))
-        return false;
-    it->at++;
-    return it->at < s.n && s.p[it->at] != ']' && s.p[it->at] != '}';
 }
 
 /* Behind a string whose first inner byte is at `at`; 0 when it does not end. Short and without escapes, mostly: sixteen
@@ -159,15 +130,48 @@ static inline size_t string_past(struct slice s, size_t at)
     return at < s.n ? at + 1 : 0;
 }
 
-static bool iter_value(struct logline_iter *it, struct slice *value)
+/* Offset behind the JSON value that starts at `at`; 0 when it does not end. */
+static size_t value_end(struct slice s, size_t at)
+{
+    unsigned depth = 0;
+    for (; at < s.n; at++) {
+        char c = s.p[at];
+        if (c == '"') {
+            at = string_past(s, at + 1);
+            if (depth == 0 || at == 0)
+                return at;
+            at--; /* at the quote */
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+            return at;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+/* Step over the bracket or comma before the next member; false at the end. */
+static bool iter_step(struct logline_iter *it, char bracket)
 {
     struct slice s = it->object;
+    if (it->at >= s.n || s.p[it->at] != (it->at == 0 ? bracket : ','))
+        return false;
+    it->at++;
+    return it->at < s.n && s.p[it->at] != ']' && s.p[it->at] != '}';
+}
+
+static inline bool iter_value(struct logline_iter *it, struct slice *value)
+{
+    const struct slice s = it->object;
     size_t at = it->at, end;
     while (at < s.n && s.p[at] == ' ')
         at++;
-    if (at < s.n && s.p[at] == '"') {
+    char c = at < s.n ? s.p[at] : '\0';
+    if (c == '"') {
         end = string_past(s, at + 1);
-    } else if (at < s.n && (s.p[at] == '{' || s.p[at] == '[')) {
+    } else if (c == '{' || c == '[') {
         end = value_end(s, at);
     } else {
         for (end = at; end < s.n && s.p[end] != ',' && s.p[end] != '}' && s.p[end] != ']';)
@@ -184,13 +188,14 @@ static bool iter_value(struct logline_iter *it, struct slice *value)
 
 bool logline_next(struct logline_iter *it, struct slice *key, struct slice *value)
 {
-    struct slice s = it->object;
-    if (!iter_step(it, '{') || s.p[it->at] != '"')
+    const struct slice s = it->object;
+    size_t at = it->at;
+    if (s.n < 2 || at >= s.n - 1 || s.p[at] != (at == 0 ? '{' : ',') || s.p[at + 1] != '"')
         return false;
-    size_t end = string_past(s, it->at + 1);
-    if (end < it->at + 2 || end >= s.n || s.p[end] != ':')
+    size_t end = string_past(s, at + 2);
+    if (end < at + 3 || end >= s.n || s.p[end] != ':')
         return false;
-    *key = slice_make(s.p + it->at + 1, end - it->at - 2);
+    *key = slice_make(s.p + at + 2, end - at - 3);
     it->at = end + 1;
     return iter_value(it, value);
 }

@@ -1,6 +1,7 @@
 /* Terms of lines and of questions. Invariant: for each field both sides hash the same bytes: the raw JSON text as the
  * renderer writes it, or a part of an identity's path for `who` and `department`. */
 #include "audit/terms.h"
+#include "audit/crc32c.h"
 #include "audit/render.h"
 
 static const char *const result_names[AUDIT_RESULTS_] = {
@@ -108,8 +109,8 @@ struct taking {
 
 static void take_exchange(struct taking *k, struct slice raw)
 {
-    k->facts->exchange = term(k->t->seed, TERM_EXCHANGE, raw);
     add(k->t, TERM_EXCHANGE, raw);
+    k->facts->exchange = k->t->hash[k->t->n - 1];
 }
 
 static void take_part(struct taking *k, struct slice raw)
@@ -119,10 +120,33 @@ static void take_part(struct taking *k, struct slice raw)
         k->facts->part = (uint32_t)part;
 }
 
+/* "2026-01-02T03:04:05.678+08:00": the renderer's width. Lines of one second differ in the milliseconds only. */
+enum { AT_N = 31, AT_MS = 21 };
+
+static bool at_again(const struct term_memo *m, struct slice raw, int64_t *ret)
+{
+    const char *p = raw.p + AT_MS;
+    if (m == NULL || raw.n != AT_N || m->second_n != AT_N || memcmp(raw.p, m->second, AT_MS) != 0 ||
+        memcmp(p + 3, m->second + AT_MS + 3, AT_N - AT_MS - 3) != 0)
+        return false;
+    unsigned a = (unsigned)(p[0] - '0'), b = (unsigned)(p[1] - '0'), c = (unsigned)(p[2] - '0');
+    *ret = m->second_ms + a * 100 + b * 10 + c;
+    return a < 10 && b < 10 && c < 10;
+}
+
 static void take_at(struct taking *k, struct slice raw)
 {
-    if (!clock_parse(unquoted(raw), &k->facts->at))
-        k->facts->at = 0;
+    struct term_memo *m = k->t->memo;
+    int64_t *at = &k->facts->at;
+    if (at_again(m, raw, at))
+        return;
+    if (!clock_parse(unquoted(raw), at))
+        *at = 0;
+    else if (m != NULL && raw.n == AT_N && raw.p[AT_MS - 1] == '.') {
+        memcpy(m->second, raw.p, AT_N);
+        m->second_n = AT_N;
+        m->second_ms = *at - (*at % 1000 + 1000) % 1000;
+    }
 }
 
 static void take_identity(struct taking *k, struct slice raw)
@@ -145,49 +169,131 @@ static void take_params(struct taking *k, struct slice raw)
     add_params(k->t, raw);
 }
 
-/* Fields by key: their term, what is kept of them until the line's end, a function for what is more than a value. */
+/* Where the memo is asked: behind the first, up to the end of the second. */
+enum run { NO_RUN, BEFORE_RUN, ENDS_RUN };
+
+/* Fields by key, in the order of the renderer's columns: their term, what is kept of them until the line's end, a
+ * function for what is more than a value; those with neither are only stepped over. */
 static const struct line_field {
     struct slice key;
     enum term_field field; /* 0: none */
     size_t keep;           /* member of struct taking; 0: none */
     void (*take)(struct taking *k, struct slice raw);
+    enum run run;
 } line_fields[] = {
 #define FIELD(name)  .key = { name, sizeof(name) - 1 }
 #define KEEP(member) .keep = offsetof(struct taking, member)
     { FIELD("at"), .take = take_at },
     { FIELD("exchange"), .take = take_exchange },
-    { FIELD("part"), .take = take_part },
-    { FIELD("subject"), .take = take_identity },
+    { FIELD("part"), .take = take_part, .run = BEFORE_RUN },
     { FIELD("author"), .take = take_identity },
-    { FIELD("resource"), .take = take_resource },
-    { FIELD("items"), .take = take_items },
-    { FIELD("params"), .take = take_params },
-    { FIELD("reason"), .field = TERM_REASON, KEEP(reason) },
-    { FIELD("grant"), .field = TERM_GRANT },
-    { FIELD("purpose"), .field = TERM_PURPOSE },
-    { FIELD("operator"), .field = TERM_OPERATOR },
-    { FIELD("case"), .field = TERM_CASE },
     { FIELD("verb"), .field = TERM_VERB, KEEP(verb) },
     { FIELD("object"), .field = TERM_OBJECT, KEEP(object) },
+    { FIELD("subject"), .take = take_identity },
+    { FIELD("peer") },
+    { FIELD("certificate") },
+    { FIELD("resource"), .take = take_resource },
+    { FIELD("resource_version") },
+    { FIELD("grant"), .field = TERM_GRANT },
+    { FIELD("grant_version") },
+    { FIELD("purpose"), .field = TERM_PURPOSE, .run = ENDS_RUN },
+    { FIELD("operator"), .field = TERM_OPERATOR },
+    { FIELD("case"), .field = TERM_CASE },
+    { FIELD("snapshot") },
+    { FIELD("debit_rows") },
+    { FIELD("params"), .take = take_params, .run = BEFORE_RUN },
+    { FIELD("items"), .take = take_items, .run = ENDS_RUN },
+    { FIELD("reason"), .field = TERM_REASON, KEEP(reason) },
     { FIELD("status"), KEEP(status) },
     { FIELD("content"), KEEP(content) },
 #undef FIELD
 #undef KEEP
 };
+enum { LINE_FIELDS = sizeof line_fields / sizeof line_fields[0] };
 
-static void take_field(struct taking *k, struct slice key, struct slice raw)
+/* The field of a key, looked for from where the one before stood; NULL: nothing is taken of it. */
+static const struct line_field *field_find(struct slice key, const struct line_field *last)
 {
-    for (size_t i = 0; i < sizeof line_fields / sizeof line_fields[0]; i++) {
-        const struct line_field *f = &line_fields[i];
-        if (key.n != f->key.n || key.p[0] != f->key.p[0] || memcmp(key.p, f->key.p, key.n) != 0)
-            continue;
-        if (f->field != 0)
-            add(k->t, f->field, raw);
-        if (f->keep != 0)
-            memcpy((char *)k + f->keep, &raw, sizeof raw);
-        if (f->take != NULL)
-            f->take(k, raw);
+    const struct line_field *f = last;
+    for (unsigned i = 0; i < LINE_FIELDS; i++) {
+        f = f + 1 < line_fields + LINE_FIELDS ? f + 1 : line_fields;
+        if (key.n == f->key.n && key.p[0] == f->key.p[0] && memcmp(key.p, f->key.p, key.n) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+/* ---- runs of fields ---- */
+/* The beginning of a run tells runs apart well enough; what is behind its end is another's, so not too much of it. */
+static struct term_memo_slot *memo_slot(struct term_memo *m, const char *run, size_t left)
+{
+    return &m->slot[crc32c(0, slice_make(run, left < MEMO_LOOK ? left : MEMO_LOOK)) % MEMO_SLOTS];
+}
+
+/* At the end of a field: is the run behind it known? Then its terms are taken, it is stepped over, and *stood is its
+ * last field. Else the slot to put it in, or NULL. */
+static struct term_memo_slot *run_begin(struct terms *t, struct logline_iter *it, const struct line_field **stood)
+{
+    size_t left = it->object.n - it->at;
+    const char *run = it->object.p + it->at;
+    if (t->memo == NULL || left == 0)
+        return NULL;
+    struct term_memo_slot *s = memo_slot(t->memo, run, left);
+    if (s->text_n == 0 || s->text_n >= left || memcmp(run, s->text, s->text_n) != 0 ||
+        (run[s->text_n] != ',' && run[s->text_n] != '}') || t->n + s->n > TERMS_MAX)
+        return s;
+    memcpy(t->hash + t->n, s->hash, s->n * sizeof s->hash[0]);
+    t->n += s->n;
+    it->at += s->text_n;
+    *stood = &line_fields[s->end];
+    return NULL;
+}
+
+static void run_end(struct term_memo_slot *s, const struct terms *t, struct slice run, unsigned before,
+                    const struct line_field *end)
+{
+    if (run.n > MEMO_TEXT || t->n - before > MEMO_TERMS)
         return;
+    s->end = (uint16_t)(end - line_fields);
+    s->text_n = (uint16_t)run.n;
+    s->n = (uint16_t)(t->n - before);
+    memcpy(s->text, run.p, run.n);
+    memcpy(s->hash, t->hash + before, s->n * sizeof s->hash[0]);
+}
+
+static void take_field(struct taking *k, const struct line_field *f, struct slice raw)
+{
+    if (f->field != 0)
+        add(k->t, f->field, raw);
+    if (f->keep != 0)
+        memcpy((char *)k + f->keep, &raw, sizeof raw);
+    if (f->take != NULL)
+        f->take(k, raw);
+}
+
+/* What stands behind the items of an intent and the status of others can not be asked for: `last` ends the line. */
+static void take_fields(struct taking *k, struct logline_iter *it, struct slice last)
+{
+    const struct line_field *stood = line_fields + LINE_FIELDS - 1;
+    struct term_memo_slot *slot = NULL;
+    struct slice key, value;
+    size_t run = 0;
+    unsigned before = 0;
+    while ((last.n == 0 || !slice_eq(stood->key, last)) && logline_next(it, &key, &value)) {
+        const struct line_field *f = field_find(key, stood);
+        if (f == NULL)
+            continue;
+        take_field(k, f, value);
+        stood = f;
+        if (f->run == ENDS_RUN && slot != NULL)
+            run_end(slot, k->t, slice_make(it->object.p + run, it->at - run), before, f);
+        if (f->run != NO_RUN)
+            slot = NULL;
+        if (f->run == BEFORE_RUN && k->facts->kind <= AUDIT_INTENT) { /* what others say is short */
+            run = it->at;
+            before = k->t->n;
+            slot = run_begin(k->t, it, &stood);
+        }
     }
 }
 
@@ -226,19 +332,16 @@ bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
 {
     struct logline_iter it = { .object = line };
     struct taking k = { .t = t, .facts = ret };
-    struct slice key, value;
     *ret = (struct term_facts){ 0 };
     t->n = 0;
+    if (t->memo != NULL && t->memo->seed != t->seed)
+        *t->memo = (struct term_memo){ .seed = t->seed };
     if (!logline_kind(line, &ret->kind))
         return false;
     add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
     it.at = LOGLINE_KIND + strlen(audit_kind_name(ret->kind)) + 1; /* what stands before has its fixed place */
     struct slice last = ret->kind == AUDIT_INTENT ? SLICE("items") : SLICE("status");
-    while (logline_next(&it, &key, &value)) {
-        take_field(&k, key, value);
-        if (ret->kind <= AUDIT_CUT && slice_eq(key, last))
-            break; /* the renderer writes nothing behind it that can be asked for */
-    }
+    take_fields(&k, &it, ret->kind <= AUDIT_CUT ? last : SLICE(""));
     if (ret->kind == AUDIT_ACT)
         take_act(&k);
     ret->result = result_of(ret->kind, &k);

@@ -24,10 +24,26 @@ enum term_field {
     TERM_VERB,
     TERM_OBJECT
 };
+/* What runs of fields came to lately. Most lines say in a row what a line before said: the same application, grant and
+ * resource; the same items. A slot is found by a few bytes of the run and holds only when all of it is equal. */
+enum { MEMO_SLOTS = 1024, MEMO_TEXT = 480, MEMO_TERMS = 16, MEMO_LOOK = 256 };
+struct term_memo {
+    uint64_t seed;
+    struct term_memo_slot {
+        uint16_t n, text_n; /* text_n 0: empty */
+        uint16_t end;       /* the field it ends with: a place in the table of terms.c */
+        char text[MEMO_TEXT];
+        uint64_t hash[MEMO_TERMS];
+    } slot[MEMO_SLOTS];
+    char second[32]; /* a time of day without its milliseconds, and what it is */
+    size_t second_n;
+    int64_t second_ms;
+};
 struct terms {
     uint64_t seed;
     unsigned n;
     uint64_t hash[TERMS_MAX];
+    struct term_memo *memo; /* bor; NULL: none. For one thread */
 };
 struct term_facts {
     enum audit_kind kind;

@@ -63,16 +63,17 @@ static void put(struct bench *b, const struct audit_record *r)
     b->put++;
 }
 
-/* 40 applications, 120 resources, 500 grants, a million people, 3000 operators; one in 50 refused, one in 40 failed. */
+/* 40 applications, 120 resources, 500 grants, each of one application for one resource; a million people, 3000
+ * operators; one in 50 refused, one in 40 failed. */
 static void put_exchange(struct bench *b, uint64_t n, int64_t at)
 {
     static const struct sha256 digests[2] = { { { 1 } }, { { 2 } } };
-    uint64_t r = mix(n + 1);
+    uint64_t r = mix(n + 1), g = r / 7 % 500;
     char subject[128], resource[64], grant[32], operator_[32], case_[32], person[32], pseudonym[33];
-    snprintf(subject, sizeof subject, "spiffe://city.example/dept/dept-%u/app/app-%u", (unsigned)(r % 20),
-             (unsigned)(r % 40));
-    snprintf(resource, sizeof resource, "dept-%u/resource-%u", (unsigned)(r / 64 % 30), (unsigned)(r / 64 % 120));
-    snprintf(grant, sizeof grant, "g%u", (unsigned)(r / 7 % 500));
+    snprintf(subject, sizeof subject, "spiffe://city.example/dept/dept-%u/app/app-%u", (unsigned)(g % 20),
+             (unsigned)(g % 40));
+    snprintf(resource, sizeof resource, "dept-%u/resource-%u", (unsigned)(g % 30), (unsigned)(g % 120));
+    snprintf(grant, sizeof grant, "g%u", (unsigned)g);
     snprintf(operator_, sizeof operator_, "clerk-%04u", (unsigned)(r / 11 % 3000));
     snprintf(case_, sizeof case_, "2026-%08llu", (unsigned long long)(n / 3));
     snprintf(person, sizeof person, "person-%llu", (unsigned long long)(mix(r) % PEOPLE));
@@ -87,7 +88,7 @@ static void put_exchange(struct bench *b, uint64_t n, int64_t at)
                               .resource_version = 3,
                               .grant = slice_of(grant),
                               .grant_version = 1,
-                              .purpose = r % 3 ? SLICE("school-admission") : SLICE("relief"),
+                              .purpose = g % 3 ? SLICE("school-admission") : SLICE("relief"),
                               .operator_ = slice_of(operator_),
                               .case_ = slice_of(case_),
                               .snapshot = 12,
