@@ -218,7 +218,9 @@ static struct http_limits limits_of(const struct settings *s)
                                  .head = s->limits.head_ms,
                                  .body = s->limits.body_ms,
                                  .idle = s->limits.idle_ms,
-                                 .write = s->limits.write_ms };
+                                 .write = s->limits.write_ms,
+                                 .head_bytes = (uint32_t)s->limits.head_bytes,
+                                 .head_fields = (uint32_t)s->limits.head_fields };
 }
 
 static void on_control(void *arg, int fd)

@@ -1,6 +1,7 @@
 /* The settings: one table a section makes the parser, the defaults, the reload rule, what --check -v prints and the
  * file that is written for a new node. Adding a setting is adding a row. */
 #include "audit/audit.h"
+#include "base/net/net.h"
 #include "gateway/settings.h"
 
 #include <stdio.h>
@@ -103,6 +104,12 @@ static const struct doc_key limits_keys[] = {
     { "memory", DOC_K_BYTES, AT(limits.memory), 0, (int64_t)1 << 40, .flags = DOC_STATIC, .otherwise = "4g",
       .help = { "of the process; near it new exchanges are refused; 0: no cap",
                 "进程内存上限；接近时拒绝新的交换；0 表示不限" } },
+    { "head_bytes", DOC_K_BYTES, AT(limits.head_bytes), 1 << 10, HTTP_HEAD_MAX, .flags = DOC_STATIC, .otherwise = "16k",
+      .help = { "a request's head: an honest one is a tenth of that, and one under way is held in memory",
+                "请求头总长度上限：正常请求头不到其十分之一，且未收齐时须驻留内存" } },
+    { "head_fields", DOC_K_U64, AT(limits.head_fields), 16, HTTP_HEADERS_MAX, .flags = DOC_STATIC, .otherwise = "64",
+      .help = { "header fields of a request, Host among them: each is looked at, however short it is",
+                "请求头字段数上限（含 Host）：字段再短也须逐个检查" } },
     { "body", DOC_K_BYTES, AT(limits.body), 1 << 10, 64 << 20, .flags = DOC_STATIC, .otherwise = "1m",
       .help = { "a consumer's request body", "使用方请求正文上限" } },
     { "bodies", DOC_K_BYTES, AT(limits.bodies), 1 << 20, (int64_t)64 << 30, .flags = DOC_STATIC, .otherwise = "256m",

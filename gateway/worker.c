@@ -184,6 +184,8 @@ static void on_accept(void *arg, int fd)
                                   .body = l->body_ms,
                                   .idle = l->idle_ms,
                                   .write = l->write_ms,
+                                  .head_bytes = (uint32_t)l->head_bytes,
+                                  .head_fields = (uint32_t)l->head_fields,
                                   .rate = (uint32_t)l->rate,
                                   .streams = (uint32_t)l->http2_streams,
                                   .resets = (uint32_t)l->http2_resets,

@@ -36,13 +36,13 @@ struct h2_field {
     uint16_t name, n_name, value, n_value; /* offsets into text */
 };
 struct h2_fields {
-    struct buf text; /* own */
-    size_t size;     /* as RFC 9113 section 6.5.2 counts it */
-    uint32_t n;
-    struct h2_field method, scheme, authority, path, at[HTTP_HEADERS_MAX];
-    bool has_authority;
+    struct buf text;         /* own */
+    size_t size;             /* as RFC 9113 section 6.5.2 counts it */
+    uint32_t n, bytes, most; /* bytes, most: what the limits allow */
+    bool has_authority;      /* it counts as the Host that it becomes */
+    struct h2_field method, scheme, authority, path, at[HTTP_HEADERS_MAX + 1];
 };
-void h2_fields_begin(struct h2_fields *f);
+void h2_fields_begin(struct h2_fields *f, const struct http_limits *l);
 /* False: so much too large that no answer is owed. */
 bool h2_fields_add(struct h2_fields *f, struct slice name, struct slice value);
 bool h2_fields_too_large(const struct h2_fields *f);

@@ -24,7 +24,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2 *h = of(user);
 
     (void)session;
-    h2_fields_begin(&h->fields);
+    h2_fields_begin(&h->fields, &h->conn->limits);
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* trailers: read for their size, and dropped */
     if (h2_stream_new(h, frame->hd.stream_id) != NULL)
@@ -45,7 +45,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (h2_fields_add(&h->fields, slice_make(name, n_name), slice_make(value, n_value)))
         return 0;
-    h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_REQUEST_TOO_LARGE, "a header list many times over 16 KiB");
+    h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_REQUEST_TOO_LARGE,
+               "a header list many times over limits.head_bytes");
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -212,7 +213,7 @@ static enum err open_session(struct h2 *h)
     nghttp2_settings_entry settings[] = {
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->conn->limits.streams },
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_WINDOW },
-        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MAX },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->conn->limits.head_bytes },
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
 
@@ -232,7 +233,7 @@ enum err h2_begin(struct http_conn *c)
     if (h == NULL)
         return ERR_NOMEM;
     h->conn = c;
-    h2_fields_begin(&h->fields);
+    h2_fields_begin(&h->fields, &c->limits);
     h->since = loop_now(c->loop);
     h->frame.left = NGHTTP2_CLIENT_MAGIC_LEN;
     c->h2 = h; /* freed with it, whatever comes */

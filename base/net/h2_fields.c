@@ -1,21 +1,23 @@
 /* A header block becomes the head that HTTP/1 would have shown, behind the same guards. nghttp2 has already refused
  * upper case, repeated, missing and misplaced pseudo-headers, connection-specific fields, repeated Content-Length,
- * control characters (RFC 9113 sections 8.2 and 8.3). Invariant: text holds at most HTTP_HEAD_MAX bytes. */
+ * control characters (RFC 9113 sections 8.2 and 8.3). Invariant: text holds at most `bytes`. */
 #include "base/net/h2.h"
 #include "base/net/internal.h"
 
 enum { FIELD_OVERHEAD = 32 };
 
-void h2_fields_begin(struct h2_fields *f)
+void h2_fields_begin(struct h2_fields *f, const struct http_limits *l)
 {
     buf_done(&f->text);
-    memset(f, 0, sizeof *f);
-    buf_init(&f->text, HTTP_HEAD_MAX);
+    memset(f, 0, offsetof(struct h2_fields, at));
+    f->bytes = l->head_bytes;
+    f->most = l->head_fields;
+    buf_init(&f->text, f->bytes);
 }
 
 bool h2_fields_too_large(const struct h2_fields *f)
 {
-    return f->size > HTTP_HEAD_MAX || f->n > HTTP_HEADERS_MAX - 1 || f->text.failed == ERR_TOO_LARGE;
+    return f->size > f->bytes || f->n + f->has_authority > f->most || f->text.failed == ERR_TOO_LARGE;
 }
 
 static struct h2_field *place_of(struct h2_fields *f, struct slice name)
@@ -39,7 +41,7 @@ bool h2_fields_add(struct h2_fields *f, struct slice name, struct slice value)
 
     f->size += name.n + value.n + FIELD_OVERHEAD;
     if (h2_fields_too_large(f))
-        return f->size <= (size_t)HTTP_HEAD_MAX * H2_FIELDS_EXCESS;
+        return f->size <= (size_t)f->bytes * H2_FIELDS_EXCESS;
     to = place_of(f, name);
     *to = (struct h2_field){ .name = (uint16_t)f->text.n, .n_name = (uint16_t)name.n };
     buf_put(&f->text, name);

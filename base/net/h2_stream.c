@@ -256,7 +256,7 @@ void h2_stream_request(struct h2_stream *s, bool ends)
     if (h->fields.text.failed == ERR_NOMEM) {
         conn_doom(c, REASON_OVERLOADED);
     } else if (h2_fields_too_large(&h->fields)) {
-        refuse(s, REASON_REQUEST_TOO_LARGE, "a header list over 16 KiB or 63 fields");
+        refuse(s, REASON_REQUEST_TOO_LARGE, "a header list over limits.head_bytes or limits.head_fields");
     } else if ((why = h2_fields_head(&h->fields, ends, &head)) != NULL) {
         refuse(s, REASON_REQUEST_MALFORMED, why);
     } else {
@@ -267,7 +267,7 @@ void h2_stream_request(struct h2_stream *s, bool ends)
             expect(s, &head, ends);
     }
     if (c->state != CONN_DEAD)
-        h2_fields_begin(&h->fields);
+        h2_fields_begin(&h->fields, &c->limits);
 }
 
 static void consume(struct h2_stream *s, size_t n)

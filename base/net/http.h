@@ -5,7 +5,8 @@
  * time, over HTTP/2 many; its owner need not know which. */
 #include "base/net/stream.h"
 
-enum { HTTP_HEAD_MAX = 16 * 1024, HTTP_HEADERS_MAX = 64, HTTP_TARGET_MAX = 8192 };
+/* Of any head: what a server's limits may ask for, and a client takes. */
+enum { HTTP_HEAD_MAX = 64 * 1024, HTTP_HEADERS_MAX = 256, HTTP_TARGET_MAX = 8192 };
 
 struct http_header {
     struct slice name, value; /* name as sent; value without outer white space */
@@ -38,7 +39,8 @@ static inline struct slice http_get(const struct http_head *h, const char *name,
     return (struct slice){ 0 };
 }
 
-/* Parse one whole head (up to and with its empty line). ERR_SYNTAX: *why is a short English reason without peer data.
+/* Parse one whole head (up to and with its empty line). ERR_SYNTAX: *why is a short English reason without peer data;
+ * ERR_TOO_LARGE: the same, for more than HTTP_HEADERS_MAX fields.
  * Refused beyond llhttp strict: obs-fold, bare LF, control characters, Transfer-Encoding on HTTP/1.0 or other than a
  * single `chunked`, Transfer-Encoding with Content-Length, repeated or listed Content-Length, missing, repeated or
  * ill-formed Host, targets that are neither origin-form nor absolute-form of that very Host. */
@@ -80,14 +82,17 @@ struct http_service { /* constant table; arg is the listener's owner */
 };
 struct http_limits {                            /* ms, counts or bytes; zero takes the default in parentheses */
     int64_t handshake, head, body, idle, write; /* (10 s, 10 s, 30 s, 75 s, 60 s) body, write: see rate */
-    uint32_t rate;     /* bytes a second that a peer must send of a body, or take of an answer, over `body` or `write`
-                        * (240) */
-    uint32_t requests; /* on one connection (100 000) */
-    size_t window;     /* bytes of output held for one connection (16 KiB) */
-    uint32_t streams;  /* HTTP/2: requests at once on one connection (100) */
-    uint32_t resets;   /* HTTP/2: streams that the peer resets, or makes us reset, within 10 s (200) */
-    uint32_t frames;   /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */
-    bool http2;        /* plain connections speak HTTP/2 from the first byte (RFC 9113 section 3.3) */
+    uint32_t rate;       /* bytes a second that a peer must send of a body, or take of an answer, over `body` or `write`
+                          * (240) */
+    uint32_t requests;   /* on one connection (100 000) */
+    size_t window;       /* bytes of output held for one connection (16 KiB) */
+    uint32_t head_bytes; /* of a request's head, at most HTTP_HEAD_MAX (16 KiB); HTTP/2 counts as RFC 9113 section
+                          * 6.5.2 does */
+    uint32_t head_fields; /* in it, Host among them, at most HTTP_HEADERS_MAX (64) */
+    uint32_t streams;     /* HTTP/2: requests at once on one connection (100) */
+    uint32_t resets;      /* HTTP/2: streams that the peer resets, or makes us reset, within 10 s (200) */
+    uint32_t frames;      /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */
+    bool http2;           /* plain connections speak HTTP/2 from the first byte (RFC 9113 section 3.3) */
 };
 /* Take an accepted fd. tls NULL: plain. The connection frees itself. */
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,

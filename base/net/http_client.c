@@ -5,7 +5,7 @@
 #include "base/net/internal.h"
 
 enum state { CONNECTING, IDLE, WAITING, BODY, BROKEN, DEAD };
-enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4, HEAD_ROOM = 500 };
+enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4, HEAD_ROOM = 500, ANSWER_HEAD_MAX = 16 * 1024 };
 
 struct http_client {
     struct loop *loop;     /* bor */
@@ -167,7 +167,7 @@ static void take_head(struct http_client *c)
         go_on(c, rest);
         return;
     }
-    if (c->state == WAITING && c->in.n >= HTTP_HEAD_MAX)
+    if (c->state == WAITING && c->in.n >= ANSWER_HEAD_MAX)
         fail(c, REASON_PROVIDER_MALFORMED);
 }
 
@@ -286,7 +286,7 @@ struct http_client *http_client_new(struct loop *l, const struct sockaddr_storag
     c->user = user;
     c->reading = true;
     c->state = CONNECTING;
-    buf_init(&c->in, HTTP_HEAD_MAX + READ_SIZE);
+    buf_init(&c->in, ANSWER_HEAD_MAX + READ_SIZE);
     buf_init(&c->out, (size_t)16 << 20);
     alarm_init(&c->alarm, on_alarm);
     alarm_set(l, &c->alarm, connect_ms);

@@ -6,7 +6,7 @@
 
 struct parse {
     struct http_head *head;
-    bool in_value, ended, odd; /* odd: a span that did not come in one piece, or too many headers */
+    bool in_value, ended, many, odd; /* many: more fields than there is room for; odd: a span in pieces */
     bool keep_alive;
 };
 
@@ -37,7 +37,7 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 
     if (x->in_value || x->head->n == 0) {
         if (x->head->n == HTTP_HEADERS_MAX) {
-            x->odd = true;
+            x->many = true;
             return HPE_USER;
         }
         x->head->at[x->head->n++] = (struct http_header){ 0 };
@@ -246,7 +246,7 @@ static const char *run(llhttp_t *p, struct parse *x, struct slice bytes)
     struct http_head *h = x->head;
 
     if (!x->ended || e != HPE_PAUSED)
-        return x->odd ? "too many header fields" : "not an HTTP/1.1 message";
+        return x->many ? "too many header fields" : "not an HTTP/1.1 message";
     if (x->odd)
         return "header fields in pieces";
     if (p->http_major != 1 || p->http_minor > 1)
@@ -333,5 +333,5 @@ enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret
         if (*why == NULL)
             *why = check_request(ret);
     }
-    return *why ? ERR_SYNTAX : ERR_OK;
+    return *why == NULL ? ERR_OK : x.many ? ERR_TOO_LARGE : ERR_SYNTAX;
 }

@@ -8,7 +8,7 @@ enum { READS_A_TURN = 8 };
 
 void conn_malformed(struct http_conn *c, enum reason why, const char *what)
 {
-    struct slice raw = slice_sub(buf_slice(&c->in), 0, HTTP_HEAD_MAX);
+    struct slice raw = slice_sub(buf_slice(&c->in), 0, c->limits.head_bytes);
 
     c->closing = true;
     c->request_done = c->peer_closes = false;
@@ -103,8 +103,13 @@ static void conn_take_head(struct http_conn *c, size_t n)
 {
     struct http_head head;
     const char *why;
+    enum err e = http_head_parse((struct slice){ c->in.p, n }, true, &head, &why);
 
-    if (http_head_parse((struct slice){ c->in.p, n }, true, &head, &why) != ERR_OK) {
+    if (e == ERR_TOO_LARGE || (e == ERR_OK && head.n > c->limits.head_fields)) {
+        conn_malformed(c, REASON_REQUEST_TOO_LARGE, "more header fields than limits.head_fields");
+        return;
+    }
+    if (e != ERR_OK) {
         conn_malformed(c, REASON_REQUEST_MALFORMED, why);
         return;
     }
@@ -167,8 +172,8 @@ static void conn_advance(struct http_conn *c)
             continue;
         }
         n = head_end(c);
-        if (n > HTTP_HEAD_MAX || (n == 0 && c->in.n >= HTTP_HEAD_MAX)) {
-            conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over 16 KiB");
+        if (n > c->limits.head_bytes || (n == 0 && c->in.n >= c->limits.head_bytes)) {
+            conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over limits.head_bytes");
         } else if (n == 0) {
             if (c->state == CONN_IDLE) {
                 c->state = CONN_HEAD;
@@ -191,8 +196,8 @@ static struct slice conn_take_plain(struct http_conn *c, struct slice in)
     struct http_head head;
     size_t n = http_head_plain(in, true, &head);
 
-    if (n == 0 || n > HTTP_HEAD_MAX)
-        return in;
+    if (n == 0 || n > c->limits.head_bytes || head.n > c->limits.head_fields)
+        return in; /* what is too large is said where heads are kept */
     conn_head(c, &head);
     in = slice_sub(in, n, in.n);
     if (c->state != CONN_DEAD)

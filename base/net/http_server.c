@@ -14,7 +14,7 @@
 
 #include <unistd.h>
 
-enum { DISCARD_MAX = 256 * 1024 };
+enum { DISCARD_MAX = 256 * 1024, REPLY_HEAD = 16 * 1024 };
 
 static const struct http_limits defaults = { .handshake = 10000,
                                              .head = 10000,
@@ -24,6 +24,8 @@ static const struct http_limits defaults = { .handshake = 10000,
                                              .rate = 240,
                                              .requests = 100000,
                                              .window = 16 * 1024,
+                                             .head_bytes = 16 * 1024,
+                                             .head_fields = 64,
                                              .streams = 100,
                                              .resets = 200,
                                              .frames = 2000 };
@@ -340,6 +342,8 @@ static void fill_limits(struct http_limits *l, const struct http_limits *given)
     l->rate = l->rate ? l->rate : defaults.rate;
     l->requests = l->requests ? l->requests : defaults.requests;
     l->window = l->window ? l->window : defaults.window;
+    l->head_bytes = l->head_bytes ? l->head_bytes : defaults.head_bytes;
+    l->head_fields = l->head_fields ? l->head_fields : defaults.head_fields;
     l->streams = l->streams ? l->streams : defaults.streams;
     l->resets = l->resets ? l->resets : defaults.resets;
     l->frames = l->frames ? l->frames : defaults.frames;
@@ -365,8 +369,8 @@ enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struc
     c->service_arg = arg;
     fill_limits(&c->limits, limits);
     c->call.conn = c;
-    buf_init(&c->in, HTTP_HEAD_MAX + 2 * CONN_READ);
-    buf_init(&c->out, c->limits.window + 2 * HTTP_HEAD_MAX + CONN_FLUSH);
+    buf_init(&c->in, c->limits.head_bytes + 2 * CONN_READ);
+    buf_init(&c->out, c->limits.window + 2 * REPLY_HEAD + CONN_FLUSH);
     c->state = CONN_SHAKING;
     alarm_init(&c->alarm, on_alarm);
     alarm_set(l, &c->alarm, c->limits.handshake);
