@@ -382,14 +382,19 @@ static void readable(struct http_conn *c)
 {
     for (unsigned i = 0; i < READS_A_TURN; i++) {
         size_t got = 0;
-        enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
+        enum io io;
+        if (c->h2->over && c->state != CONN_CLOSING) { /* its GOAWAY goes first; then the rest is discarded */
+            stream_want_read(c->stream, false);
+            return;
+        }
+        io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
         if (io == IO_AGAIN)
             return;
         if (io != IO_DONE) {
             conn_die(c, REASON_CONSUMER_GONE, false);
             return;
         }
-        if (c->state == CONN_CLOSING || c->h2->over) {
+        if (c->state == CONN_CLOSING) {
             if (!conn_discard(c, got))
                 return;
         } else if (!feed(c->h2, got) && c->state == CONN_DEAD) {

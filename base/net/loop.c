@@ -258,7 +258,8 @@ void loop_run(struct loop *l)
         struct soon *list;
         bool busy = take_soon(l, &list) != NULL;
         l->fresh = false; /* also what was read between the turns: the wait may be long */
-        if (event_base_loop(l->base, busy ? EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)
+        /* Once, also when it does not wait: else a descriptor that is always ready holds the turn open for ever. */
+        if (event_base_loop(l->base, busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)
             break;
         run_soon(&list);
         run_later(l);

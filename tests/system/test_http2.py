@@ -286,25 +286,18 @@ ATTACKS = {
 
 
 def test_10_attacks_end_their_own_connection():
-    before, unheard = rss(), []
+    before = rss()
     for name, (attack, code, reason) in ATTACKS.items():
         began = len(NODE.records())
-        for _ in range(3):  # a peer that sends on meets a reset, at which its kernel drops what it has not read yet
-            c = Client(NODE)
-            t = threading.Thread(target=attack, args=(c,))
-            t.start()
-            served = [NODE.ask("provider/people", {"id_no": PERSON}, timeout=20)[0] for _ in range(3)]
-            t.join(30)
-            assert not t.is_alive() and served == [200] * 3, (name, served)
-            got = c.goaway()
-            assert c.closed and got in (code, None), (name, got, c.closed)
-            if got is not None:
-                break
-        unheard += [name] if got is None else []
+        c = Client(NODE)
+        t = threading.Thread(target=attack, args=(c,))
+        t.start()
+        served = [NODE.ask("provider/people", {"id_no": PERSON}, timeout=20)[0] for _ in range(3)]
+        t.join(30)
+        assert not t.is_alive() and served == [200] * 3, (name, served)
+        assert c.goaway() == code and c.closed, (name, c.closed, c.got[-3:])   # also to a peer that never stopped sending
         wait_for(lambda: any(r.get("reason") == reason or (r["kind"] == "count" and reason in r["counts"]) for r in NODE.records()[began:]))
         c.close()
-    # The record says each time why; that the peer hears it too is shown by nearly all of them.
-    assert len(unheard) <= 2, unheard
     grown = rss() - before
     assert grown < 16 << 20, grown
 

@@ -194,11 +194,70 @@ static void refused_connect_is_told(void **state)
     loop_free(l);
 }
 
+/* A descriptor that never runs dry, while something waits for the next turn: each turn ends all the same. */
+struct flood {
+    struct loop *loop;
+    struct watch *watch;
+    struct soon soon;
+    struct later later;
+    int fd;
+    unsigned calls, turns, unheard, most;
+};
+
+static void flood_soon(struct soon *node)
+{
+    struct flood *f = (struct flood *)((char *)node - offsetof(struct flood, soon));
+
+    loop_soon(f->loop, &f->soon, flood_soon);
+}
+
+static void flood_later(struct later *node)
+{
+    struct flood *f = (struct flood *)((char *)node - offsetof(struct flood, later));
+
+    f->unheard = 0;
+    if (++f->turns == 50)
+        loop_stop(f->loop);
+}
+
+static void flood_reads(void *arg)
+{
+    struct flood *f = arg;
+
+    f->calls++;
+    if (f->unheard++ == 0)
+        loop_later(f->loop, &f->later, flood_later);
+    f->most = f->unheard > f->most ? f->unheard : f->most;
+    if (f->unheard > 100) { /* it would go on for ever */
+        uint64_t n;
+
+        assert_int_equal(read(f->fd, &n, sizeof n), sizeof n);
+        loop_stop(f->loop);
+    }
+}
+
+static void a_flood_does_not_hold_a_turn_open(void **state)
+{
+    struct flood f = { .loop = loop_new(), .fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC) };
+
+    (void)state;
+    f.watch = watch_new(f.loop, f.fd, flood_reads, &f);
+    loop_soon(f.loop, &f.soon, flood_soon);
+    loop_run(f.loop);
+    assert_int_equal(f.most, 1);
+    assert_int_equal(f.calls, 50);
+    loop_not_soon(&f.soon);
+    watch_free(f.watch);
+    loop_free(f.loop);
+    close(f.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(messages_keep_their_order),
                                         cmocka_unit_test(turn_has_an_order), cmocka_unit_test(watch_until_freed),
-                                        cmocka_unit_test(refused_connect_is_told) };
+                                        cmocka_unit_test(refused_connect_is_told),
+                                        cmocka_unit_test(a_flood_does_not_hold_a_turn_open) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
