@@ -2,7 +2,9 @@
 import hashlib
 import json
 import os
+import statistics
 import subprocess
+import tempfile
 import time
 
 from .process import memory_kib
@@ -35,6 +37,21 @@ def load(program, running, size, arguments, watch=True):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def sync_us(directory, times=200):
+    """The middle of so many fdatasyncs in this directory, each of a piece as long as two records, in µs: written over what is
+    there, as the log does."""
+    piece, took = os.urandom(1400), []
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as f:
+        f.write(bytes(len(piece) * times))
+        os.fsync(f.fileno())
+        for i in range(times):
+            began = time.perf_counter_ns()
+            os.pwrite(f.fileno(), piece, i * len(piece))
+            os.fdatasync(f.fileno())
+            took.append((time.perf_counter_ns() - began) / 1000)
+    return statistics.median(took)
+
+
 def busy(program, running, scenario, seconds, warmup):
     window = ["--duration", str(seconds), "--warmup", str(warmup)]
     size = scenario.size
@@ -52,6 +69,7 @@ def busy(program, running, scenario, seconds, warmup):
             "cpu_hashed_us": cpu + (sha_us(SIZES[scenario.size]) if size == scenario.size else 0),
             "user_percent": 100 * result["cpu"]["user_ticks"] / max(1, ticks),
             "rate": result["rate"],
+            "sync_us": sync_us(running.log) if running.log and "--rate" in scenario.load else 0,
             "p50_us": result.get("latency_ns", {}).get("p50", 0) / 1000,
             "p99_us": result.get("latency_ns", {}).get("p99", 0) / 1000,
             "load": result}

@@ -70,6 +70,16 @@ def _parts(instructions, targets):
             yield f"* {target}: " + ", ".join(f"{name} {cost:,}" for name, cost in list(parts.items())[:6])
 
 
+def _durability(result, scenarios):
+    """What a record on disk adds to the p50, in units of the disk's own sync: each round by itself, then their median."""
+    for scenario in scenarios:
+        both = [r[scenario.name] for r in result["rounds"] if {"sluice", "sluice-ram"} <= r.get(scenario.name, {}).keys()]
+        units = [(f["sluice"]["p50_us"] - f["sluice-ram"]["p50_us"]) / f["sluice"]["sync_us"]
+                 for f in both if f["sluice"].get("sync_us")]
+        if units:
+            yield f"{scenario.title}: p50 added by durability: {statistics.median(units):.2f} of one fdatasync's p50."
+
+
 def markdown(result, scenarios, base="nginx"):
     targets = list(result["targets"])
     heads = targets + ([f"{t} / {base}" for t in targets if t != base] if base in targets else [])
@@ -81,6 +91,7 @@ def markdown(result, scenarios, base="nginx"):
     starts = [f"{result['targets'][t]['start_ms']:.0f}" for t in targets]
     out.append(_line("start to first accept, ms", starts + [""] * (len(heads) - len(targets))))
     out += _parts(result["instructions"], targets)
+    out += ["", *_durability(result, scenarios)]
     m = result["machine"]
     versions = ", ".join(result["targets"][t]["version"] for t in targets)
     out += ["", f"{versions}; {m['cores']} × {m['cpu']}, Linux {m['kernel']}; load average before "

@@ -27,6 +27,7 @@ USER = Row("user_percent", "of which user space, %", ".0f", ratio=False)
 RATE = Row("rate", "exchanges a second", ",.0f")
 P50 = Row("p50_us", "p50, µs", ",.0f")
 P99 = Row("p99_us", "p99, µs", ",.0f")
+SYNC = Row("sync_us", "p50 of fdatasync beside its log, µs", ",.0f", ratio=False)
 IDLE = Row("idle_kib", "KiB each")
 BUSY = (CPU, USER, RATE)
 PASSED = (CPU, HASHED, USER, RATE)
@@ -37,13 +38,13 @@ def _flat(connections):
     return Scenario(f"keepalive-{connections}", f"{connections} keep-alive, flat out", load, BUSY)
 
 
-def _rate(rate):
+def _rate(rate, more=()):
     load = ("--connections", "64", "--rate", str(rate))
-    return Scenario(f"rate-{rate}", f"{rate} a second", load, (CPU, P50, P99))
+    return Scenario(f"rate-{rate}", f"{rate} a second", load, (CPU, P50, P99, *more))
 
 
 ALL = {s.name: s for s in (
-    _flat(1), _flat(64), _flat(256), _flat(1000), _rate(5000), _rate(20000),
+    _flat(1), _flat(64), _flat(256), _flat(1000), _rate(1000, (SYNC,)), _rate(5000), _rate(20000),
     Scenario("size-64k", "64 KiB, 64 connections", ("--connections", "64"), BUSY, size="64k"),
     Scenario("size-10m", "10 MiB, 8 connections", ("--connections", "8"), BUSY, size="10m"),
     Scenario("file-64k", "64 KiB passed through, 64 connections", ("--connections", "64"), PASSED, size="64k", passed=True),

@@ -3,6 +3,7 @@
 Add one by adding its module to table(). start() raises Unavailable with a reason when the program cannot take part."""
 import dataclasses
 import pathlib
+import tempfile
 import typing
 
 from harness.pki import Pki
@@ -20,6 +21,8 @@ class Context:
     tickets: bool = True      # stateless session tickets; off: sessions kept by the server, where it can
     wrap: typing.Sequence[str] = ()   # goes in front of the command
     patience: float = 15      # seconds until it must accept
+    memory: typing.Optional[pathlib.Path] = None   # a folder where a sync costs nothing
+    state: typing.Optional[pathlib.Path] = None    # where it keeps what must last, if not in `directory`
 
 
 @dataclasses.dataclass
@@ -31,6 +34,7 @@ class Running:
     requests: dict            # size -> arguments of sluice-load: the URL last, with method, headers, expected length
     credentials: list         # --cert --key --ca for sluice-load
     clockwork: typing.Sequence[str] = ()   # functions that the clock calls, whatever the load: left out when stepping
+    log: typing.Optional[pathlib.Path] = None   # where it makes records durable, if it does
 
 
 def plain_proxy(context, process, port, version):
@@ -44,6 +48,26 @@ def plain_proxy(context, process, port, version):
                                 "--server-name", "localhost"])
 
 
+@dataclasses.dataclass
+class Variant:
+    """A target under other conditions, by another name."""
+    module: typing.Any
+    change: typing.Callable[[Context], Context]
+
+    def start(self, context):
+        return self.module.start(self.change(context))
+
+
+def _two_workers(context):
+    return dataclasses.replace(context, workers=2)
+
+
+def _in_memory(context):
+    """State and log in memory: what durability costs is the difference."""
+    return dataclasses.replace(context, state=pathlib.Path(tempfile.mkdtemp(dir=context.memory)))
+
+
 def table():
     from . import haproxy, nginx, sluice
-    return {module.NAME: module for module in (nginx, haproxy, sluice)}
+    plain = {module.NAME: module for module in (nginx, haproxy, sluice)}
+    return plain | {"sluice-2": Variant(sluice, _two_workers), "sluice-ram": Variant(sluice, _in_memory)}

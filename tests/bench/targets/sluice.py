@@ -91,7 +91,7 @@ def city_of(context):
 
 
 def build_city(city, context):
-    node = city.Node(settings=f"limits: {PATIENT}\n", workers=context.workers, directory=str(context.directory / "node"))
+    node = city.Node(settings=f"limits: {PATIENT}\n", workers=context.workers, directory=str((context.state or context.directory) / "node"))
     node.init()
     node.start()
     node.city()
@@ -142,5 +142,5 @@ def running(city, node, process, port):
             raise Unavailable(f"wrong file for {name}: {status} {body[:300]!r}")
         requests["file-" + name] = ["--expect-length", str(len(body)), f"https://127.0.0.1:{port}/x/provider/f{name}"]
     version = node.run("--version").stdout.strip()
-    return Running(process=process, port=port, version=version, requests=requests, clockwork=CLOCKWORK,
+    return Running(process=process, port=port, version=version, requests=requests, clockwork=CLOCKWORK, log=pathlib.Path(node.dir),
                    credentials=["--cert", node.cert("consumer/app"), "--key", node.key("consumer/app"), "--ca", node.ca])
