@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "certs/internal.h"
 
-enum { COMMON_NAME_MAX = 64 /* characters, RFC 5280 appendix A.1 */, SERIAL_LEN = 16, PATH_ROOM = 4096 };
+enum { COMMON_NAME_MAX = 64 /* characters, RFC 5280 appendix A.1 */, SERIAL_LEN = 16 };
 
 const EVP_MD *certs_md(const EVP_PKEY *key)
 {
@@ -190,47 +190,6 @@ void certs_pem_put(struct buf *out, X509 *x)
 
 /* ---- key files ---- */
 
-static enum err folder_sync(const char *path, struct diags *d)
-{
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-    char dir[PATH_ROOM] = ".";
-    enum err e = ERR_OK;
-    int fd;
-
-    if (slash)
-        snprintf(dir, sizeof dir, "%.*s", n ? (int)n : 1, path);
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        e = diag_sys(d, errno, "cannot make %s durable", "无法将目录 %s 落盘", dir);
-    if (fd >= 0)
-        close(fd);
-    return e;
-}
-
-/* link(2) refuses a name that exists, so a key appears under its name whole or not at all. */
-static enum err text_store(const char *path, struct slice pem, struct diags *d)
-{
-    char part[PATH_ROOM], salt[17];
-    uint8_t bytes[8];
-    enum err e = random_bytes(bytes, sizeof bytes);
-    int n;
-
-    if (e != ERR_OK)
-        return diag_add(d, e, 0, 0, "no random bytes", "无法取得随机数");
-    certs_hex(bytes, sizeof bytes, salt);
-    n = snprintf(part, sizeof part, "%s.%s.part", path, salt);
-    if (n < 0 || (size_t)n >= sizeof part)
-        return diag_add(d, ERR_INVALID, 0, 0, "the path is too long: %s", "路径过长：%s", path);
-    e = file_write(part, pem, 0600, d);
-    if (e == ERR_OK && link(part, path) != 0)
-        e = errno == EEXIST ? diag_add(d, ERR_EXISTS, 0, 0, "the key %s exists already and is not overwritten",
-                                       "密钥 %s 已存在，不予覆盖", path)
-                            : diag_sys(d, errno, "cannot create %s", "无法创建 %s", path);
-    unlink(part);
-    return e == ERR_OK ? folder_sync(path, d) : e;
-}
-
 enum err certs_key_store(const char *path, EVP_PKEY *key, struct diags *d)
 {
     BIO *out = BIO_new(BIO_s_secmem()); /* clears itself */
@@ -239,13 +198,12 @@ enum err certs_key_store(const char *path, EVP_PKEY *key, struct diags *d)
     enum err e;
 
     if (access(path, F_OK) == 0)
-        e = diag_add(d, ERR_EXISTS, 0, 0, "the key %s exists already and is not overwritten",
-                     "密钥 %s 已存在，不予覆盖", path);
+        e = diag_add(d, ERR_EXISTS, 0, 0, "%s exists already and is not overwritten", "%s 已存在，不予覆盖", path);
     else if (out == NULL || PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) != 1)
         e = diag_add(d, ERR_CRYPTO, 0, 0, "cannot write a key (%s)", "无法写出密钥（%s）", certs_why());
     else {
         n = BIO_get_mem_data(out, &text);
-        e = text_store(path, slice_make(text, (size_t)n), d);
+        e = file_create(path, slice_make(text, (size_t)n), 0600, d);
     }
     BIO_free(out);
     return e;

@@ -5,6 +5,27 @@
     {                                                                                                                  \
         .name = NULL                                                                                                   \
     }
+#define PARAM_OPTION                                                                                                   \
+    {                                                                                                                  \
+        "param", 'p', "NAME=VALUE", NULL, OPT_MANY,                                                                    \
+        {                                                                                                              \
+            "a parameter; NAME=@FILE takes it from a file, @- from the standard input",                                \
+                "参数；名称=@文件 表示取自文件，@- 取自标准输入"                                   \
+        }                                                                                                              \
+    }
+#define ASKING_OPTIONS                                                                                                 \
+    { "items", 0, "A,B", NULL, 0, { "only these of the granted items", "仅取所授权数据项中的这些" } },                 \
+        { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },                                                      \
+        { "grant", 0, "ID", NULL, 0, { "needed when several match", "有多个授权匹配时指明" } },                        \
+        { "case", 0, "NUMBER", NULL, 0, { "case number, recorded", "办件号，将存证" } },                               \
+        { "operator", 0, "ACCOUNT", NULL, 0, { "operator, recorded", "操作员，将存证" } },                             \
+    {                                                                                                                  \
+        "accept", 0, "TYPE", NULL, 0,                                                                                  \
+        {                                                                                                              \
+            "application/json, application/x-ndjson, application/xml",                                                 \
+                "application/json、application/x-ndjson、application/xml"                                            \
+        }                                                                                                              \
+    }
 #define WITNESS_OPTIONS                                                                                                \
     { "witness",                                                                                                       \
       0,                                                                                                               \
@@ -379,35 +400,12 @@ const struct option options_proof[] = {
     END,
 };
 const struct option options_exchange_get[] = {
-    { "param",
-      'p',
-      "NAME=VALUE",
-      NULL,
-      OPT_MANY,
-      { "a parameter; NAME=@FILE takes it from a file, @- from the standard input",
-        "参数；名称=@文件 表示取自文件，@- 取自标准输入" } },
-    { "items", 0, "A,B", NULL, 0, { "only these of the granted items", "仅取所授权数据项中的这些" } },
-    { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },
-    { "grant", 0, "ID", NULL, 0, { "needed when several match", "有多个授权匹配时指明" } },
-    { "case", 0, "NUMBER", NULL, 0, { "case number, recorded", "办件号，将存证" } },
-    { "operator", 0, "ACCOUNT", NULL, 0, { "operator, recorded", "操作员，将存证" } },
-    { "accept",
-      0,
-      "TYPE",
-      NULL,
-      0,
-      { "application/json, application/x-ndjson, application/xml",
-        "application/json、application/x-ndjson、application/xml" } },
+    PARAM_OPTION,
+    ASKING_OPTIONS,
     END,
 };
 const struct option options_exchange_post[] = {
-    { "param",
-      'p',
-      "NAME=VALUE",
-      NULL,
-      OPT_MANY,
-      { "a parameter; NAME=@FILE takes it from a file, @- from the standard input",
-        "参数；名称=@文件 表示取自文件，@- 取自标准输入" } },
+    PARAM_OPTION,
     { "body",
       0,
       "FILE",
@@ -415,18 +413,7 @@ const struct option options_exchange_post[] = {
       0,
       { "a JSON object of parameters from a file, or -; instead of -p and --items",
         "JSON 参数文件，或 -；代替 -p 与 --items" } },
-    { "items", 0, "A,B", NULL, 0, { "only these of the granted items", "仅取所授权数据项中的这些" } },
-    { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },
-    { "grant", 0, "ID", NULL, 0, { "needed when several match", "有多个授权匹配时指明" } },
-    { "case", 0, "NUMBER", NULL, 0, { "case number, recorded", "办件号，将存证" } },
-    { "operator", 0, "ACCOUNT", NULL, 0, { "operator, recorded", "操作员，将存证" } },
-    { "accept",
-      0,
-      "TYPE",
-      NULL,
-      0,
-      { "application/json, application/x-ndjson, application/xml",
-        "application/json、application/x-ndjson、application/xml" } },
+    ASKING_OPTIONS,
     END,
 };
 const struct option options_init[] = {

@@ -113,8 +113,16 @@ static int neighbour_open(const char *path, unsigned mode, struct buf *name)
     return open(name->p, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)(mode & 0700));
 }
 
+/* rename(2) replaces what has the name, link(2) refuses. */
+static bool take_name(const char *from, const char *path, bool replaces)
+{
+    if (replaces)
+        return rename(from, path) == 0;
+    return link(from, path) == 0 && unlink(from) == 0;
+}
+
 /* False with errno; the neighbour is then gone. */
-static bool replace(int fd, const char *from, const char *path, struct slice data, unsigned mode)
+static bool put(int fd, const char *from, const char *path, struct slice data, unsigned mode, bool replaces)
 {
     bool ok = write_all(fd, data) && fchmod(fd, (mode_t)mode) == 0 && fdatasync(fd) == 0;
     int saved = errno;
@@ -123,7 +131,7 @@ static bool replace(int fd, const char *from, const char *path, struct slice dat
         ok = false;
         saved = errno;
     }
-    if (ok && rename(from, path) == 0)
+    if (ok && take_name(from, path, replaces))
         return folder_sync(path);
     if (ok)
         saved = errno;
@@ -132,15 +140,27 @@ static bool replace(int fd, const char *from, const char *path, struct slice dat
     return false;
 }
 
-enum err file_write(const char *path, struct slice data, unsigned mode, struct diags *d)
+static enum err write_whole(const char *path, struct slice data, unsigned mode, bool replaces, struct diags *d)
 {
     struct buf name = BUF_INIT(PATH_CAP);
     int fd = neighbour_open(path, mode, &name);
-    bool ok = fd >= 0 && replace(fd, name.p, path, data, mode);
+    bool ok = fd >= 0 && put(fd, name.p, path, data, mode, replaces);
     int saved = errno;
 
     buf_done(&name);
+    if (!ok && !replaces && saved == EEXIST)
+        return diag_add(d, ERR_EXISTS, 0, 0, "%s exists already and is not overwritten", "%s 已存在，不予覆盖", path);
     return ok ? ERR_OK : diag_sys(d, saved, "cannot write %s", "无法写入 %s", path);
+}
+
+enum err file_write(const char *path, struct slice data, unsigned mode, struct diags *d)
+{
+    return write_whole(path, data, mode, true, d);
+}
+
+enum err file_create(const char *path, struct slice data, unsigned mode, struct diags *d)
+{
+    return write_whole(path, data, mode, false, d);
 }
 
 enum err file_check_private(const char *path, struct diags *d)

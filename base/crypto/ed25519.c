@@ -11,7 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-enum { KEY_FILE_MAX = 4096, PATH_ROOM = 4096 };
+enum { KEY_FILE_MAX = 4096 };
 
 struct ed25519 {
     EVP_PKEY *key; /* own */
@@ -63,47 +63,6 @@ enum err crypto_init(struct diags *d)
 
 /* ---- key files ---- */
 
-static enum err folder_sync(const char *path, struct diags *d)
-{
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-    char dir[PATH_ROOM] = ".";
-    enum err e = ERR_OK;
-    int fd;
-
-    if (slash)
-        snprintf(dir, sizeof dir, "%.*s", n ? (int)n : 1, path);
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        e = diag_sys(d, errno, "cannot make %s durable", "无法将目录 %s 落盘", dir);
-    if (fd >= 0)
-        close(fd);
-    return e;
-}
-
-/* Whole under its name or not there at all: a neighbour is written and linked, for link(2) refuses an existing name. */
-static enum err key_store(const char *path, struct slice pem, struct diags *d)
-{
-    char part[PATH_ROOM];
-    int n = snprintf(part, sizeof part, "%s.part", path);
-    enum err e;
-
-    if (n < 0 || (size_t)n >= sizeof part)
-        return diag_add(d, ERR_INVALID, 0, 0, "the path is too long: %s", "路径过长：%s", path);
-    e = file_write(part, pem, 0600, d);
-    if (e != ERR_OK)
-        return e;
-    if (link(part, path) == 0)
-        e = folder_sync(path, d);
-    else if (errno == EEXIST)
-        e = diag_add(d, ERR_EXISTS, 0, 0, "the key %s exists already and is not overwritten",
-                     "密钥 %s 已存在，不予覆盖", path);
-    else
-        e = diag_sys(d, errno, "cannot create %s", "无法创建 %s", path);
-    unlink(part);
-    return e;
-}
-
 enum err ed25519_generate(const char *path, struct diags *d)
 {
     EVP_PKEY *key = NULL;
@@ -113,15 +72,14 @@ enum err ed25519_generate(const char *path, struct diags *d)
     enum err e;
 
     if (access(path, F_OK) == 0)
-        return diag_add(d, ERR_EXISTS, 0, 0, "the key %s exists already and is not overwritten",
-                        "密钥 %s 已存在，不予覆盖", path);
+        return diag_add(d, ERR_EXISTS, 0, 0, "%s exists already and is not overwritten", "%s 已存在，不予覆盖", path);
     key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     out = BIO_new(BIO_s_secmem()); /* clears itself */
     if (!key || !out || PEM_write_bio_PKCS8PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) != 1) {
         e = diag_add(d, ERR_CRYPTO, 0, 0, "cannot make a key (%s)", "无法生成密钥（%s）", why());
     } else {
         n = BIO_get_mem_data(out, &text);
-        e = key_store(path, slice_make(text, (size_t)n), d);
+        e = file_create(path, slice_make(text, (size_t)n), 0600, d);
     }
     BIO_free(out);
     EVP_PKEY_free(key);

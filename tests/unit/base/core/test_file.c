@@ -185,12 +185,28 @@ static void joining(void **state)
     assert_null(path_join(&none, "a", "b"));
 }
 
+static void what_is_there_is_not_overwritten(void **state)
+{
+    struct buf out = BUF_INIT(64);
+    int before = entries();
+
+    (void)state;
+    assert_int_equal(file_create(in_dir("anew"), SLICE("first"), 0600, &diags), ERR_OK);
+    assert_int_equal(file_create(in_dir("anew"), SLICE("second"), 0600, &diags), ERR_EXISTS);
+    assert_int_equal(file_read(in_dir("anew"), &out, &diags), ERR_OK);
+    assert_text(buf_slice(&out), "first");
+    assert_int_equal(entries(), before + 1);
+    assert_int_equal(file_create(in_dir("no/such/anew"), SLICE("x"), 0600, &diags), ERR_NOT_FOUND);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(write_and_read), cmocka_unit_test(caps),          cmocka_unit_test(failed_write),
-        cmocka_unit_test(relative_path),  cmocka_unit_test(private_files), cmocka_unit_test(folders),
-        cmocka_unit_test(joining),
+        cmocka_unit_test(write_and_read), cmocka_unit_test(caps),
+        cmocka_unit_test(failed_write),   cmocka_unit_test(relative_path),
+        cmocka_unit_test(private_files),  cmocka_unit_test(folders),
+        cmocka_unit_test(joining),        cmocka_unit_test(what_is_there_is_not_overwritten),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
