@@ -24,7 +24,7 @@ function(sluice_library name)
   target_link_libraries(sluice-${name} PUBLIC ${ARGN})
 endfunction()
 
-# sluice_unit(folder LIBRARY...): every tests/unit/<folder>/test_*.c is a program and a test.
+# sluice_unit(folder LIBRARY...): every tests/unit/<folder>/test_*.c is a program and two tests: as it is, and with allocations that fail.
 # Other .c files of that folder are helpers linked into each.
 function(sluice_unit folder)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
@@ -32,14 +32,22 @@ function(sluice_unit folder)
   set(helpers ${all})
   list(REMOVE_ITEM helpers ${tests} "")
   string(REPLACE "/" "-" stem ${folder})
+  if(NOT TARGET sluice-fail-nth)
+    add_library(sluice-fail-nth OBJECT ${CMAKE_SOURCE_DIR}/tests/unit/fail_nth.c)
+    target_include_directories(sluice-fail-nth PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(sluice-fail-nth PRIVATE PkgConfig::CMOCKA)
+  endif()
   foreach(source ${tests})
     get_filename_component(test ${source} NAME_WE)
     string(REPLACE "test_" "" test ${test})
     set(target unit-${stem}-${test})
-    add_executable(${target} ${source} ${helpers})
+    add_executable(${target} ${source} ${helpers} $<TARGET_OBJECTS:sluice-fail-nth>)
     target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::CMOCKA)
+    target_link_options(${target} PRIVATE -Wl,--wrap=_cmocka_run_group_tests)
     add_test(NAME unit/${folder}/${test} COMMAND ${target})
-    set_tests_properties(unit/${folder}/${test} PROPERTIES TIMEOUT 300
+    set_tests_properties(unit/${folder}/${test} PROPERTIES TIMEOUT 300)
+    add_test(NAME memory/${folder}/${test} COMMAND ${target} --fail-nth)
+    set_tests_properties(unit/${folder}/${test} memory/${folder}/${test} PROPERTIES
       ENVIRONMENT "SLUICE_CORPUS=$ENV{SLUICE_CORPUS};SLUICE_SOURCE=${CMAKE_SOURCE_DIR}")
   endforeach()
 endfunction()

@@ -177,7 +177,7 @@ static bool open_all(const struct keeper_config *c, struct keeper_room *r, int h
         keeper_hello(r, &out);
     else
         keeper_refusal(e, &d, 0, &out);
-    good = write_whole(hello_fd, buf_slice(&out)) && e == ERR_OK;
+    good = out.failed == ERR_OK && write_whole(hello_fd, buf_slice(&out)) && e == ERR_OK;
     buf_done(&out);
     arena_done(&a);
     return good;

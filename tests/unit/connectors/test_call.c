@@ -84,6 +84,7 @@ static void scene_begin(struct scene *s, const char *more)
     assert_int_equal(s->t.err, ERR_OK);
     s->loop = loop_new();
     s->pool = connector_pool_new(s->loop, 0);
+    assert_true(s->loop != NULL && s->pool != NULL);
 }
 
 static void scene_end(struct scene *s)
@@ -385,6 +386,7 @@ static void places_are_kept(void **state)
 
     (void)state;
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h', limits: {in_flight: 8}}", NULL);
+    assert_non_null(t.target);
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_OK); /* alone: all of it */
     assert_int_equal(health_admit(t.target, 0, A, 10000), HEALTH_FULL);

@@ -190,6 +190,7 @@ static void limits_hold(void **state)
 
     (void)state;
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h', limits: {in_flight: 2, rate: 20/s}}", NULL);
+    assert_non_null(t.target);
     assert_true(health_admit(t.target, 0, 0, 1000) == HEALTH_OK && health_admit(t.target, 0, 0, 1000) == HEALTH_OK);
     assert_false(health_admit(t.target, 0, 0, 1000) == HEALTH_OK); /* two are under way */
     health_leave(t.target);
@@ -209,6 +210,7 @@ static void circuit_opens_and_probes(void **state)
 
     (void)state;
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
+    assert_non_null(t.target);
     for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
         assert_true(health_may_connect(t.target, 100));
         health_unreachable(t.target, 100);

@@ -60,6 +60,7 @@ static void put_head(struct snapshot *s, bool safe, uint64_t version)
 {
     struct resource_head *h = mem_zalloc(sizeof *h + sizeof h->versions[0]);
 
+    assert_non_null(h);
     counted_init(&h->counted, head_done);
     h->n = 1;
     h->latest = version;
@@ -98,6 +99,7 @@ static struct snapshot *make_snapshot(bool safe)
     struct snapshot *s = snapshot_new();
     struct principal *app = mem_zalloc(sizeof *app);
 
+    assert_true(s != NULL && app != NULL);
     counted_init(&app->counted, plain_done);
     app->active = true;
     assert_int_equal(smap_put(&s->apps, SLICE("consumer/app"), app), ERR_OK);
@@ -116,9 +118,9 @@ static void world_begin(bool safe)
     consumer.body = BUF_INIT(8 << 20);
     world.settings.limits.body = 1 << 16;
     world.settings.limits.exchanges = 1000;
-    world.w = mem_zalloc(sizeof *world.w);
+    assert_non_null(world.w = mem_zalloc(sizeof *world.w));
     world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings, .gate = &world.gate };
-    world.w->loop = loop_new();
+    assert_non_null(world.w->loop = loop_new());
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);
     tally_init(&world.w->exchanges_each, 1, 1000, 1);

@@ -113,6 +113,7 @@ static void retired_meanwhile(void **state)
     ask("POST " PATH " HTTP/1.1\r\nContent-Length: 2\r\n");
     assert_int_equal(world.x->state, EX_RESOLVE);
     next = snapshot_next(world.w->snapshot);
+    assert_non_null(next);
     put_head(next, true, 2);
     snapshot_unref(world.w->snapshot);
     world.w->snapshot = next;
@@ -137,6 +138,7 @@ static void revoked_while_given(void **state)
     tell_all(ERR_OK);
     assert_int_equal(consumer.body.n, 10);
     next = snapshot_next(world.w->snapshot);
+    assert_non_null(next);
     put_grant(next, "revoked", 2);
     snapshot_unref(world.w->snapshot);
     world.w->snapshot = next;

@@ -34,6 +34,7 @@ static void put(struct snapshot *s, const char *id, const char *app, const char 
 {
     struct policy_grant *g = grant(id, app, resource, version);
 
+    assert_non_null(s);
     assert_int_equal(snapshot_put_grant(s, g), ERR_OK);
     counted_unref(g);
 }
@@ -107,6 +108,7 @@ static void sized_for_many(void **state)
     char id[16], app[32];
 
     (void)state;
+    assert_non_null(s);
     assert_true(snapshot_grants_size(s, 100000));
     for (unsigned i = 0; i < 5000; i++) {
         snprintf(id, sizeof id, "g%u", i);

@@ -288,6 +288,7 @@ static void test_long(void **state)
         buf_puts(
             &piece,
             ",{\"permitNo\":\"990101\",\"holder\":{\"name\":\"欧阳建国\"},\"family\":{\"list\":[{\"rel\":\"01\"}]}}");
+    assert_int_equal(piece.failed, ERR_OK);
     for (; fed < 16 << 20; fed += piece.n) {
         assert_int_equal(translate_feed(run, buf_slice(&piece)), ERR_OK);
         most = r.out.n > most ? r.out.n : most;

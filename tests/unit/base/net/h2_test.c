@@ -153,6 +153,7 @@ void h2_answer(struct one *o, const char *text)
 {
     struct http_reply r = { .status = 200, .length = (int64_t)strlen(text) };
 
+    assert_non_null(o->call);
     http_reply_head(o->call, &r);
     http_reply_body(o->call, slice_of(text));
     http_reply_end(o->call, NULL, 0);

@@ -33,6 +33,7 @@ static void never_early(void **state)
     struct loop *l = loop_new();
 
     (void)state;
+    assert_non_null(l);
     for (size_t i = 0; i < COUNT(after); i++) {
         alarm_init(&bells[i].alarm, ring);
         set(&bells[i], l, after[i]);
@@ -51,6 +52,7 @@ static void moved_and_cleared(void **state)
     struct loop *l = loop_new();
 
     (void)state;
+    assert_non_null(l);
     alarm_init(&later.alarm, ring);
     alarm_init(&sooner.alarm, ring);
     alarm_init(&cleared.alarm, ring);
@@ -80,6 +82,7 @@ static void cleared_by_its_neighbour(void **state)
     struct loop *l = loop_new();
 
     (void)state;
+    assert_non_null(l);
     alarm_init(&a.alarm, ring);
     alarm_init(&b.alarm, ring);
     a.other = &b;
@@ -105,6 +108,7 @@ static void sets_itself(void **state)
     struct loop *l = loop_new();
 
     (void)state;
+    assert_non_null(l);
     alarm_init(&b.alarm, again);
     set(&b, l, 0);
     run_for(l, 700);
@@ -133,6 +137,7 @@ static void sleeps_until_due(void **state)
     unsigned n = 0;
 
     (void)state;
+    assert_non_null(l);
     loop_on_turn(l, count_turn, &n);
     alarm_init(&b.alarm, stop);
     alarm_init(&moved.alarm, ring);
@@ -157,6 +162,7 @@ static void set_after_a_sleep(void **state)
     struct loop *l = loop_new();
 
     (void)state;
+    assert_non_null(l);
     alarm_init(&first.alarm, ring);
     alarm_init(&b.alarm, ring);
     set(&first, l, 1000);

@@ -202,6 +202,7 @@ static void abort_resets_one_stream(void **state)
     put_request(&h.say, 3, "GET", "/hold", END_STREAM, "");
     exchange(&h);
     o = h2_one(&h, 1);
+    assert_non_null(o->call);
     http_reply_abort(o->call);
     h2_hear(&h);
     IS(&h.words, "RST/1=2");
@@ -269,6 +270,7 @@ static void drains(void **state)
     h2_begin_bench(&h);
     put_request(&h.say, 1, "GET", "/hold", END_STREAM, "");
     h2_say(&h);
+    assert_non_null(h.b.conn);
     http_conn_drain(h.b.conn);
     put_request(&h.say, 3, "GET", "/echo", END_STREAM,
                 ""); /* on its way when it was told: answered, and be it refused */
@@ -281,6 +283,7 @@ static void drains(void **state)
     assert_false(reset);
     h2_end_bench(&h);
     h2_begin_bench(&h);
+    assert_non_null(h.b.conn);
     http_conn_drain(h.b.conn);
     h2_hear(&h);
     IS(&h.words, "GOAWAY=0");

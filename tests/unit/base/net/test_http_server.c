@@ -402,6 +402,7 @@ static void drains(void **state)
     (void)state;
     bench_begin(&b);
     bench_say(&b, SLICE("GET /hold HTTP/1.1\r\n" HOST "\r\n"));
+    assert_non_null(b.conn);
     http_conn_drain(b.conn);
     bench_answer(&b, "x");
     buf_clear(&heard);
@@ -409,6 +410,7 @@ static void drains(void **state)
     HAS("Connection: close\r\n");
     bench_end(&b);
     bench_begin(&b);
+    assert_non_null(b.conn);
     http_conn_drain(b.conn);
     LOG(&b, "open close");
     bench_end(&b);

@@ -46,6 +46,7 @@ static void messages_keep_their_order(void **state)
     pthread_t thread[SENDERS];
 
     (void)state;
+    assert_non_null(in.loop);
     for (unsigned s = 0; s < SENDERS; s++)
         for (unsigned i = 0; i < MESSAGES; i++)
             letters[s][i] = (struct letter){ .inbox = &in, .from = s, .number = i };
@@ -116,6 +117,7 @@ static void turn_has_an_order(void **state)
     struct loop_msg m = { .fn = begin_order, .arg = &o };
 
     (void)state;
+    assert_non_null(o.loop);
     loop_on_turn(o.loop, at_turn, &o);
     loop_post(o.loop, &m);
     turns(o.loop, 1);
@@ -143,6 +145,7 @@ static void watch_until_freed(void **state)
     struct watch *w = watch_new(l, fd, on_watch, &n);
 
     (void)state;
+    assert_true(l != NULL && w != NULL);
     turns(l, 3);
     assert_true(n > 0);
     before = n;
@@ -177,6 +180,7 @@ static void refused_connect_is_told(void **state)
     int fd;
 
     (void)state;
+    assert_non_null(l);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &fd, NULL), ERR_OK);
     {
         char text[32];
@@ -185,6 +189,7 @@ static void refused_connect_is_told(void **state)
     }
     close(fd);
     s = stream_connect(l, &to, NULL, SLICE(""), &e, l);
+    assert_non_null(s);
     assert_int_equal(n_broken, 0);
     loop_run(l);
     assert_int_equal(n_broken, 1);

@@ -51,6 +51,7 @@ static void kept_until_its_end(void **state)
 
     (void)state;
     assert_non_null(s);
+    assert_non_null(s);
     assert_false(has(s, 1, 1, 0));
     put(s, 1, 1, 1000, 0, p);
     assert_int_equal(atomic_load(&p->refs), 2);
@@ -80,6 +81,7 @@ static void gives_way_when_full(void **state)
     struct tls_peer *p = peer_new();
 
     (void)state;
+    assert_non_null(s);
     put(s, 1, 100, 1000, 0, p);
     for (unsigned i = 0; i < 8; i++)
         put(s, 0, i, i == 5 ? 10 : 1000, 0, p);
@@ -139,6 +141,7 @@ static void threads_share_it(void **state)
     unsigned found = 0;
 
     (void)state;
+    assert_non_null(s);
     for (unsigned i = 0; i < THREADS; i++) {
         jobs[i] = (struct job){ tls_sessions_ref(s), tls_peer_ref(p), i, 0 };
         assert_int_equal(pthread_create(&t[i], NULL, work, &jobs[i]), 0);
