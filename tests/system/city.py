@@ -3,6 +3,7 @@
 Everything lives in one temporary folder and on free loopback ports. Nothing is mocked but the providers' faults, which are real sockets."""
 import atexit
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -236,18 +237,18 @@ class Node:
         r = self.run("audit", "verify", directory or os.path.join(self.dir, "log"), check=False)
         return r.returncode, r.stdout + r.stderr
 
-    def records(self, directory=None):
+    def each_record(self, directory=None):
         """Every record of the log, read from its segments: from where one begins, what the one before it holds is void."""
-        found = []
         folder = directory or os.path.join(self.dir, "log")
         names = sorted(n for n in os.listdir(folder) if n.endswith(".seg"))
         for name, following in zip(names, names[1:] + [None]):
+            most = int(following[:-4]) - int(name[:-4]) if following else None
             with open(os.path.join(folder, name), "rb") as f:
-                lines = [line for line in f.read().split(b"\n") if line.strip(b"\0 ")]
-            if following:
-                lines = lines[:int(following[:-4]) - int(name[:-4])]
-            found += [json.loads(line) for line in lines]
-        return found
+                for line in itertools.islice((line for line in f if line.strip(b"\0 \n")), most):
+                    yield json.loads(line)
+
+    def records(self, directory=None):
+        return list(self.each_record(directory))
 
     # ---- consumers ----
     def tls(self, who="consumer/app", cert=None, key=None):

@@ -2,6 +2,7 @@
 requests made, approved, grants revoked). `judge` holds it against the log and the state after a crash."""
 import http.client
 import json
+import sys
 import threading
 import time
 
@@ -38,21 +39,23 @@ class City:
 
 class Load:
     """A few threads in loops. whole: (exchange, kind of its last record, reason) of each answer that came whole. acted: (what, id) of each act
-    that was acknowledged."""
+    that was acknowledged. STEPS: (method, threads, seconds between two)."""
+    STEPS = (("small", 3, 0), ("long", 1, 0), ("refused", 1, 0.02), ("failing", 1, 0.01), ("stranger", 1, 0.2), ("govern", 1, 0), ("apply", 1, 0.02))
 
     def __init__(self, node, number=0):
-        self.node, self.number, self.whole, self.acted, self.stop = node, number, [], [], False
+        self.node, self.number, self.whole, self.acted, self.stop = node, number, [], [], threading.Event()
         self.faults = []
-        self.threads = [threading.Thread(target=self.loop, args=(f,), daemon=True)
-                        for f in (self.small, self.small, self.small, self.long, self.refused, self.failing, self.stranger, self.govern, self.apply)]
+        self.threads = [threading.Thread(target=self.loop, args=(getattr(self, name), pause), daemon=True)
+                        for name, count, pause in self.STEPS for _ in range(count)]
         for t in self.threads:
             t.start()
 
-    def loop(self, step):
+    def loop(self, step, pause):
         kept = {}
-        while not self.stop:
+        while not self.stop.is_set():
             try:
                 step(kept)
+                self.stop.wait(pause)
             except AssertionError as e:
                 self.faults.append(repr(e))
                 return
@@ -61,7 +64,7 @@ class Load:
                 time.sleep(0.02)
 
     def end(self):
-        self.stop = True
+        self.stop.set()
         for t in self.threads:
             t.join(15)
         assert not self.faults, self.faults
@@ -85,15 +88,12 @@ class Load:
 
     def refused(self, kept):
         self.exchange(kept, "provider/failing", "consumer/app", {403: ("refused", "item-not-granted")}, {"_items": "id_no"})
-        time.sleep(0.02)
 
     def failing(self, kept):
         self.exchange(kept, "provider/failing", "consumer/app", {502: ("outcome", "provider-refused")})
-        time.sleep(0.01)
 
     def stranger(self, kept):
         self.exchange(kept, "provider/people", None, {401: ("refused", "certificate-missing"), 403: ("refused", "certificate-missing")})
-        time.sleep(0.2)
 
     def post(self, kept, who, path, body):
         c = kept.get(who)
@@ -126,7 +126,6 @@ class Load:
         name = f"acted-{self.number}-{n}"
         text = f"kind: Department\nid: {name}\ntitle: {name}\ncode: {self.node.uscc(self.number * 1000 + n)}\n"
         self.act(kept, "bureau/system", "apply", {"files": [{"name": "a.yaml", "text": text}]}, "apply", name)
-        time.sleep(0.02)
 
 
 def every(node, who, *words):
@@ -164,19 +163,22 @@ def judge_log(node, whole, acted=()):
     code, text = node.verify()
     if code != 0:
         bad.append(text)
+    last, intents, acts, told = {}, set(), [], set()
     try:
-        records = node.records()
+        for place, r in enumerate(node.each_record()):
+            if r["index"] != place:
+                return bad + [f"indexes have gaps: {r['index']} at {place}"]
+            if r["kind"] in ("refused", "outcome"):
+                last.setdefault(r["exchange"], []).append((r["kind"], sys.intern(r["reason"])))
+            elif r["kind"] == "intent":
+                if r["exchange"] in intents:
+                    bad.append(f"{r['exchange']} has two intents")
+                intents.add(r["exchange"])
+            elif r["kind"] == "act":
+                acts.append(r["act"])
+                told.add((r["verb"], r.get("object")))
     except ValueError as e:
         return bad + [f"a torn record: {e}"]
-    if [r["index"] for r in records] != list(range(len(records))):
-        bad.append("indexes have gaps")
-    last = {}
-    intents = set()
-    for r in records:
-        if r["kind"] in ("refused", "outcome"):
-            last.setdefault(r["exchange"], []).append((r["kind"], r["reason"]))
-        elif r["kind"] == "intent":
-            intents.add(r["exchange"])
     lost = [w for w in whole if last.get(w[0], [None])[-1] != w[1:] or (w[1] == "outcome") != (w[0] in intents)]
     if lost:
         bad.append(f"{len(lost)} of {len(whole)} whole answers without evidence: {[(w, last.get(w[0])) for w in lost[:3]]}")
@@ -184,10 +186,8 @@ def judge_log(node, whole, acted=()):
         bad.append("an attempt has two ends")
     if not intents <= set(last):
         bad.append("an intent was left open")
-    acts = [r["act"] for r in records if r["kind"] == "act"]
     if acts != list(range(1, len(acts) + 1)):
         bad.append("act numbers have holes")
-    told = {(r["verb"], r.get("object")) for r in records if r["kind"] == "act"}
     unrecorded = [number for what, number in acted if what == "grant.revoke" and (what, number) not in told]
     if unrecorded:
         bad.append(f"revocations without a record: {unrecorded[:5]}")
