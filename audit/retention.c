@@ -62,7 +62,10 @@ static bool segment_old(const struct segment_age *a, const struct audit_retentio
         !class_old(a->other_at, r->other_ms, now, log_age, why))
         return false;
     *why = AUDIT_KEPT_HOLD;
-    return newest < r->hold_from;
+    if (newest >= r->hold_from)
+        return false;
+    *why = AUDIT_KEPT_GRANT;
+    return r->rests == NULL || !r->rests(r->arg, newest, log_age);
 }
 
 static void plan_add(const struct audit_index *x, const struct segment_age *a, struct audit_prunable *p)

@@ -15,14 +15,26 @@ enum { AUDIT_KEEP_EXCHANGES_DAYS = 1096, AUDIT_KEEP_OPERATIONS_DAYS = 184 }; /* 
 struct audit_retention {
     int64_t exchange_ms, other_ms; /* of exchanges and refusals; of acts, counts and gaps. 0: for ever */
     int64_t hold_from;             /* records from this wall ms on stay; INT64_MAX: no hold */
+    /* Does something that is alive rest on a record of `newest_at` (wall ms) or before? `lived_ms`: how long the log
+     * has certainly lived since. NULL: nothing does. */
+    bool (*rests)(void *arg, int64_t newest_at, int64_t lived_ms);
+    void *arg;
 };
-enum audit_kept_by { AUDIT_KEPT_AGE, AUDIT_KEPT_CLOCK, AUDIT_KEPT_HOLD, AUDIT_KEPT_LAST, AUDIT_KEPT_INDEX };
+enum audit_kept_by {
+    AUDIT_KEPT_AGE,
+    AUDIT_KEPT_CLOCK,
+    AUDIT_KEPT_HOLD,
+    AUDIT_KEPT_LAST,
+    AUDIT_KEPT_INDEX,
+    AUDIT_KEPT_GRANT
+};
 struct audit_prunable {
     uint64_t first, before; /* records [first, before) may go; equal: none */
     uint64_t segments, bytes;
     int64_t newest_at;          /* of what may go */
     enum audit_kept_by kept_by; /* why no more: it is not old enough; the clock says so but the log does not; a hold;
-                                   the newest segments always stay; the index is being thrown away */
+                                   the newest segments always stay; the index is being thrown away; something alive
+                                   rests on it */
 };
 void audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
                           struct audit_prunable *ret);

@@ -153,7 +153,7 @@ static void list(struct api_request *q)
 
 static const char *const kept_by[] = {
     [AUDIT_KEPT_AGE] = "age",   [AUDIT_KEPT_CLOCK] = "clock", [AUDIT_KEPT_HOLD] = "hold",
-    [AUDIT_KEPT_LAST] = "last", [AUDIT_KEPT_INDEX] = "index",
+    [AUDIT_KEPT_LAST] = "last", [AUDIT_KEPT_INDEX] = "index", [AUDIT_KEPT_GRANT] = "grant",
 };
 
 static void retention(struct api_request *q)

@@ -8,15 +8,34 @@
 
 enum { DAY_MS = 86400000, LOOKS_BETWEEN = 60 };
 
+/* ---- what grants rest on ---- */
+struct resting {
+    struct sql_tx *tx;
+    int64_t now;
+};
+
+/* Unsure is yes. */
+static bool grants_rest(void *arg, int64_t newest_at, int64_t lived_ms)
+{
+    const struct resting *r = arg;
+    bool alive = true;
+
+    return policy_grant_alive(r->tx, newest_at, r->now, lived_ms, &alive) != ERR_OK || alive;
+}
+
 bool retention_plan(struct control *c, struct sql_tx *tx, struct audit_retention *r, struct audit_prunable *ret)
 {
     const struct evidence_settings *s = &c->settings->evidence;
+    struct resting resting = { tx, control_now(c) };
 
     *r = (struct audit_retention){ .exchange_ms = (int64_t)s->retain_exchanges * DAY_MS,
-                                   .other_ms = (int64_t)s->retain_operations * DAY_MS };
+                                   .other_ms = (int64_t)s->retain_operations * DAY_MS,
+                                   .rests = grants_rest,
+                                   .arg = &resting };
     if (audit_hold_from(tx, &r->hold_from) != ERR_OK)
         return false;
-    audit_retention_plan(c->index, r, control_now(c), ret);
+    audit_retention_plan(c->index, r, resting.now, ret);
+    r->rests = NULL; /* it ends with this transaction */
     return true;
 }
 

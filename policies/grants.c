@@ -173,6 +173,26 @@ static enum err number_read(void *arg, const struct sql_row *row)
     return ERR_OK;
 }
 
+static enum err one_seen(void *arg, const struct sql_row *row)
+{
+    (void)row;
+    *(bool *)arg = true;
+    return ERR_OK;
+}
+
+/* The last day counts in a zone that is within a day of UTC. */
+enum err policy_grant_alive(struct sql_tx *tx, int64_t made, int64_t now, int64_t lived, bool *ret)
+{
+    static const char sql[] =
+        "SELECT 1 FROM (SELECT q.created AS made, CASE WHEN g.expires > 0 AND g.expires < (g.day_to + 2) * 86400000"
+        " THEN g.expires ELSE (g.day_to + 2) * 86400000 END AS over FROM policy_grant g JOIN policy_request q"
+        " ON q.id = g.request WHERE g.state IN ('active', 'suspended') AND q.created <= $1) AS grants"
+        " WHERE over > $2 OR over - made > $3 LIMIT 1";
+
+    *ret = false;
+    return sql_each(tx, sql, SQL_ARGS(SQL_I(made), SQL_I(now), SQL_I(lived)), one_seen, ret);
+}
+
 enum err policy_grant_count(struct sql_tx *tx, uint64_t *ret)
 {
     return sql_one(tx, "SELECT coalesce(max(number), 0) FROM policy_grant", NULL, 0, number_read, ret);

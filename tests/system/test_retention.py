@@ -3,11 +3,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
 import city
-from city import BUILD, Node, wait_for
+from city import BUILD, Node, json_resource, wait_for
 
 AUDITOR, BUREAU = "bureau/audrey", "bureau/ann"
 DAYS = 1400
@@ -73,9 +74,27 @@ def test_02_a_hold_stops_it():
     assert [a["object"] for a in acts("audit.hold")] == ["h1"] and acts("audit.hold")[0]["content"]["reason"] == "court order 17"
 
 
+def granted_long_ago():
+    """A grant whose request was made when the log was young."""
+    NODE.publish(json_resource(1), "provider/people")
+    grant = NODE.grant("provider/people", "name")
+    NODE.stop()
+    with sqlite3.connect(os.path.join(NODE.dir, "state.db")) as db:
+        db.execute("UPDATE policy_request SET created = ?", (int((time.time() - (DAYS - 10) * 86400) * 1000),))
+    db.close()
+    NODE.start()
+    return grant
+
+
 def test_03_it_is_removed_on_record_and_what_remains_verifies():
     before = NODE.records()
+    grant = granted_long_ago()
     NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "case closed")
+    look()
+    look()
+    told = NODE.json(AUDITOR, "audit", "retention")
+    assert told["kept_by"] == "grant" and told["removable_segments"] == 0 and segments()[0] == 0, told  # a living grant rests on it
+    NODE.sluice(BUREAU, "grant", "revoke", grant, "--note", "over")
     assert NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "again", check=False).returncode == 5
     wait_for(lambda: (look(), segments()[0] > 0)[1], 30)
     first = segments()[0]

@@ -12,8 +12,9 @@ static const int64_t day_ms = 86400000, begin_at = 1640995200000; /* 2022-01-01 
 static struct world w;
 static struct audit_index *x;
 static struct segment_list list;
-static const struct audit_retention policy = { AUDIT_KEEP_EXCHANGES_DAYS * 86400000ll,
-                                               AUDIT_KEEP_OPERATIONS_DAYS * 86400000ll, INT64_MAX };
+static const struct audit_retention policy = { .exchange_ms = AUDIT_KEEP_EXCHANGES_DAYS * 86400000ll,
+                                               .other_ms = AUDIT_KEEP_OPERATIONS_DAYS * 86400000ll,
+                                               .hold_from = INT64_MAX };
 
 static void put_day(unsigned n, int64_t at)
 {
@@ -108,6 +109,36 @@ static void by_age(void **state)
     struct audit_retention ever = policy;
     ever.exchange_ms = 0;
     assert_int_equal(plan(&ever, now).segments, 0);
+}
+
+/* Something alive rests on what is older than *arg days of the log, unless the log has lived longer than `rests_ms`
+ * since.
+ */
+static int64_t rests_ms = INT64_MAX;
+
+static bool rests(void *arg, int64_t newest_at, int64_t lived_ms)
+{
+    const int64_t *days = arg;
+    return newest_at >= begin_at + *days * day_ms && lived_ms < rests_ms;
+}
+
+static void what_is_alive_keeps_what_it_rests_on(void **state)
+{
+    (void)state;
+    int64_t now = begin_at + DAYS * day_ms, days = 200;
+    struct audit_prunable all = plan(&policy, now), some;
+    struct audit_retention r = policy;
+    r.rests = rests;
+    r.arg = &days;
+    some = plan(&r, now);
+    assert_true(some.segments > 0 && some.segments < all.segments);
+    assert_int_equal(some.kept_by, AUDIT_KEPT_GRANT);
+    assert_true(newest_before(some.before) < begin_at + days * day_ms);
+    rests_ms = policy.exchange_ms; /* all that is old enough has been followed by so much of the log's own time */
+    assert_int_equal(plan(&r, now).before, all.before);
+    rests_ms = INT64_MAX;
+    days = 0;
+    assert_int_equal(plan(&r, now).segments, 0);
 }
 
 static void holds_stop_it(void **state)
@@ -347,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_age),
+        cmocka_unit_test(what_is_alive_keeps_what_it_rests_on),
         cmocka_unit_test(holds_stop_it),
         cmocka_unit_test(a_clock_set_forward_prunes_nothing_more),
         cmocka_unit_test(a_jump_in_the_records_counts_two_days),

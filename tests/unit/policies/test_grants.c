@@ -35,6 +35,42 @@ static struct slice grant_in(struct bench *b, unsigned s)
     return done.grants[0];
 }
 
+static bool alive(struct bench *b, int64_t made, int64_t now, int64_t lived)
+{
+    bool ret = false;
+
+    assert_int_equal(policy_grant_alive(b->tx, made, now, lived, &ret), ERR_OK);
+    return ret;
+}
+
+/* Until an act ends it, or its time is over by both clocks. */
+static void test_alive(void **state)
+{
+    struct bench *b = *state;
+    const int64_t day = 86400000, ages = 40000 * day;
+    struct policy_request q;
+    struct policy_grant_row g;
+    struct slice id;
+    int64_t over;
+    enum reason why;
+
+    assert_false(alive(b, ages, 0, 0));
+    id = grant_in(b, 0);
+    assert_int_equal(policy_grant_find(b->tx, id, &b->a, &g), ERR_OK);
+    assert_int_equal(policy_request_find(b->tx, g.request, &b->a, &q), ERR_OK);
+    over = g.expires > 0 ? g.expires : (g.day_to + 2) * day;
+    assert_true(alive(b, q.created, over - 1, 0));
+    assert_true(alive(b, ages, over - 1, ages));
+    assert_false(alive(b, q.created - 1, over - 1, 0)); /* what is older does not carry it */
+    assert_true(alive(b, ages, over + ages, 0));        /* a clock set forward */
+    assert_true(alive(b, ages, over + ages, over - q.created - 1));
+    assert_false(alive(b, ages, over, over - q.created));
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_SUSPEND, SLICE("n"), &zhang, 3, &b->a, &g, &why), ERR_OK);
+    assert_true(alive(b, ages, 0, 0));
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 4, &b->a, &g, &why), ERR_OK);
+    assert_false(alive(b, ages, 0, 0));
+}
+
 static void test_moves(void **state)
 {
     struct bench *b = *state;
@@ -226,6 +262,7 @@ static void test_row_to_verdict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_alive, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_moves, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_who_may, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_refusals, bench_open, bench_close),
