@@ -118,7 +118,12 @@ static void on_body(void *call_state, struct slice bytes)
     struct exchange *x = call_state;
 
     if (x->state >= EX_OUTCOME)
-        return; /* decided already: nobody's body is kept for nothing */
+        return;                                        /* decided already: nobody's body is kept for nothing */
+    if (!pressure_take(x->w->cfg.pressure, bytes.n)) { /* what waits for its end is not admitted yet, and grows */
+        exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
+        exchange_resume(x);
+        return;
+    }
     if (x->w->body_bytes + bytes.n > x->w->cfg.settings->limits.bodies / x->w->cfg.workers) {
         exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
         exchange_resume(x);

@@ -199,9 +199,9 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     return ERR_OK;
 }
 
-const _Atomic bool *control_memory_short(const struct control *c)
+struct pressure *control_pressure(struct control *c)
 {
-    return &c->pressure.high;
+    return &c->pressure;
 }
 
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions)

@@ -13,6 +13,7 @@
 
 struct control;
 struct gate;
+struct pressure;
 struct witnesses;
 struct guard;
 struct worker;
@@ -37,7 +38,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions);
 /* Control listener (mutual TLS) and operations listener. */
 enum err control_listen(struct control *c, struct diags *d) MUST_CHECK;
-const _Atomic bool *control_memory_short(const struct control *c); /* bor: for the life of c; any thread reads it */
+struct pressure *control_pressure(struct control *c); /* bor: for the life of c */
 unsigned control_port(const struct control *c);
 unsigned control_operations_port(const struct control *c);
 /* Block SIGHUP, SIGTERM and SIGINT: before any thread is made, so that only control_run (the first) and the guard (the
@@ -152,4 +153,5 @@ struct audit_log *control_log(struct control *c);
 const struct settings *control_settings(const struct control *c);
 const struct connector_world *control_world(const struct control *c);
 struct snapshot *control_snapshot(const struct control *c); /* the newest; bor: until the loop's next turn */
+void control_certificate_changed(struct control *c);        /* the file of the gateway's own: load it everywhere */
 int64_t control_now(const struct control *c);               /* wall ms */

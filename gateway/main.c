@@ -134,7 +134,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .gate = &m->gate,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],
-                                   .memory_short = control_memory_short(m->control),
+                                   .pressure = control_pressure(m->control),
                                    .sessions = m->sessions };
         enum err e = worker_start(&c, &m->workers[m->n], d);
         if (e != ERR_OK)

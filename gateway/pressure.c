@@ -4,11 +4,10 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CALM_MS = 1000 };
+enum { CALM_MS = 250 };
 
 /* Resident pages are the second number of statm (proc(5)); 0: it cannot be read. */
 uint64_t pressure_resident(const struct pressure *p)
@@ -31,6 +30,8 @@ static void look(struct pressure *p)
     if (was)
         malloc_trim(0); /* what was freed counts as ours until the kernel has it back */
     high = p->cap != 0 && now >= (was ? down : up);
+    atomic_store_explicit(&p->room, now < up ? up - now : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->high, high, memory_order_relaxed);
     if (high != was)

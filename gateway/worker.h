@@ -11,14 +11,14 @@ struct worker;
 struct log_reader;
 struct worker_config {
     unsigned number, workers;
-    const struct settings *settings;  /* bor: constant for the life of the process */
-    struct audit_log *log;            /* bor */
-    struct log_reader *reader;        /* bor */
-    struct snapshot *snapshot;        /* the worker takes a reference of its own */
-    int data_fd;                      /* bor: its listening socket */
-    const _Atomic bool *memory_short; /* bor: no new exchange now; NULL: never */
-    struct tls_sessions *sessions;    /* bor: of all workers; NULL: nobody resumes */
-    const struct gate *gate;          /* bor: for the life of the process */
+    const struct settings *settings; /* bor: constant for the life of the process */
+    struct audit_log *log;           /* bor */
+    struct log_reader *reader;       /* bor */
+    struct snapshot *snapshot;       /* the worker takes a reference of its own */
+    int data_fd;                     /* bor: its listening socket */
+    struct pressure *pressure;       /* bor; NULL: memory has no cap */
+    struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
+    const struct gate *gate;         /* bor: for the life of the process */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,
                       struct diags *d) MUST_CHECK; /* runs at once */

@@ -2,6 +2,7 @@
 /* A worker's inside, shared by worker.c, consumer_http.c, the exchange and the flood guard; nobody else. One thread
  * touches all of it. */
 #include "gateway/flood.h"
+#include "gateway/pressure.h"
 #include "gateway/tally.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"

@@ -1,0 +1,192 @@
+"""Memory under real pressure: requests that are held, answers that nobody reads and HTTP/2 streams by the hundred take the process to its cap. It
+stays below by refusing exchanges with 503 and Retry-After, each on record, and serves everybody again when the load has gone."""
+import json
+import os
+import re
+import resource
+import selectors
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+import city
+import h2
+from city import Node, Provider, json_resource, PERSON, wait_for
+from test_slow_readers import SOURCE, rss
+
+ASK = json.dumps({"id_no": PERSON}).encode()
+ROOM = 40 << 20        # from the process at rest to its cap
+BODY = 3 << 20         # held of each request
+
+
+def start(limits):
+    """The node again, with these limits."""
+    with open(os.path.join(NODE.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
+        f.write(TEXT + limits)
+    NODE.start()
+
+
+def test_00_setup():
+    global NODE, TEXT, FAST, LOUD, CAP
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    FAST = Provider()
+    LOUD = subprocess.Popen([sys.executable, "-c", SOURCE], stdout=subprocess.PIPE, text=True)
+    NODE = Node()
+    # What was freed goes back to the kernel at once, as without the sanitizer.
+    NODE.env["ASAN_OPTIONS"] = NODE.env.get("ASAN_OPTIONS", "") + \
+        ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=50"
+    NODE.__enter__()
+    NODE.city()
+    NODE.publish(json_resource(FAST.port), "provider/people")
+    NODE.publish(json_resource(int(LOUD.stdout.readline()), "loud", timeout="5m").replace("timeout: 5m", "timeout: 5m\n  limits: {in_flight: 1000}"),
+                 "provider/loud")
+    NODE.grant("provider/people", "name")
+    NODE.grant("provider/loud", "name,age")
+    for _ in range(20):
+        assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
+    rest = rss(NODE.pid)
+    NODE.stop()
+    with open(os.path.join(NODE.dir, "sluice.yaml"), encoding="utf-8") as f:
+        TEXT = f.read()
+    CAP = (rest + ROOM) >> 20 << 20
+    # Nothing but the process's memory is in the way of the load.
+    start(f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, "
+          "connections_each: 100000, drain: 2s}\n")
+
+
+def peak():
+    """The most that was ever resident since forget_peak()."""
+    with open(f"/proc/{NODE.pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) * 1024
+
+
+def forget_peak():
+    with open(f"/proc/{NODE.pid}/clear_refs", "w", encoding="ascii") as f:
+        f.write("5")
+
+
+def held_under_the_cap(what, refused):
+    most = peak()
+    print(f"       {what}: {refused} refused; at most {most / (1 << 20):.1f} of {CAP >> 20} MiB")
+    assert CAP * 3 // 4 < most < CAP, (most, CAP)
+
+
+def recovers():
+    """With the load gone everybody is served again, by itself."""
+    wait_for(lambda: NODE.ask("provider/people", {"id_no": PERSON})[0] == 200, 20)
+    wait_for(lambda: all(NODE.ask("provider/people", {"id_no": PERSON})[0] == 200 for _ in range(20)), 20)
+
+
+def refusals():
+    """Those on record, and those that were too many to be recorded one by one."""
+    one = sum(r["kind"] == "refused" and r["reason"] == "overloaded" for r in NODE.records())
+    return one + sum(r["counts"].get("overloaded", 0) for r in NODE.records() if r["kind"] == "count")
+
+
+class Held:
+    """A request whose last byte is never sent, on a connection that does not block."""
+
+    def __init__(self, poll):
+        self.s = NODE.tls().wrap_socket(socket.create_connection(("127.0.0.1", NODE.data_port)), server_hostname="x")
+        body = b"{" + b" " * BODY + ASK[1:]
+        self.left = memoryview(b"POST /x/provider/people HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (len(body) + 1) + body)
+        self.got, self.closed = b"", False
+        self.s.setblocking(False)
+        poll.register(self.s, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+
+    def go_on(self, poll):
+        try:
+            while len(self.left):
+                self.left = self.left[self.s.send(self.left[:65536]):]
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        except OSError:
+            self.left = self.left[:0]
+        try:
+            while piece := self.s.recv(65536):
+                self.got += piece
+            self.closed = True
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError:
+            self.closed = True
+        if self.closed:
+            poll.unregister(self.s)
+        elif not len(self.left):
+            poll.modify(self.s, selectors.EVENT_READ, self)
+
+
+def test_01_requests_that_are_held():
+    forget_peak()
+    before, poll = refusals(), selectors.DefaultSelector()
+    held = [Held(poll) for _ in range(100)]
+    end = time.monotonic() + 60
+    while time.monotonic() < end and any(len(h.left) and not h.closed for h in held):
+        for key, _ in poll.select(0.1):
+            key.data.go_on(poll)
+    time.sleep(0.5)
+    for key, _ in poll.select(0.1):
+        key.data.go_on(poll)
+    told = [h for h in held if h.got]
+    waiting = [h for h in held if not h.closed and not h.got]
+    assert all(h.got.startswith(b"HTTP/1.1 503") and b"\r\nRetry-After: " in h.got and b'"code":"overloaded"' in h.got for h in told), told[0].got[:300]
+    assert len(told) > 50 and len(waiting) > 4, (len(told), len(waiting))
+    held_under_the_cap("held requests", len(told))
+    assert refusals() - before >= len(told)
+    for h in held:
+        h.s.close()
+    recovers()
+
+
+def test_02_answers_that_nobody_reads():
+    forget_peak()
+    before, readers, statuses = refusals(), [], []
+    ask = b"POST /x/provider/loud HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(ASK), ASK)
+    for _ in range(900):
+        s = NODE.tls().wrap_socket(socket.create_connection(("127.0.0.1", NODE.data_port)), server_hostname="x")
+        s.sendall(ask)
+        readers.append(s)
+        statuses.append(s.recv(400).split()[1])
+        if statuses.count(b"503") >= 50:
+            break
+    assert set(statuses) == {b"200", b"503"} and statuses.count(b"503") >= 50, (len(statuses), statuses.count(b"503"))
+    status, head, body = NODE.ask("provider/people", {"id_no": PERSON})
+    assert (status, json.loads(body)["code"]) == (503, "overloaded") and head["Retry-After"], (status, body)
+    held_under_the_cap(f"{statuses.count(b'200')} unread answers", statuses.count(b"503"))
+    assert refusals() - before >= statuses.count(b"503")
+    for s in readers:
+        s.close()
+    recovers()
+
+
+def test_03_streams_by_the_hundred():
+    forget_peak()
+    before, clients, refused = refusals(), [], 0
+    while refused < 50 and len(clients) < 30:
+        c = h2.Client(NODE, settings=b"\0\x04" + h2.u32(0))    # a window of nothing: each answer is held
+        clients.append(c)
+        streams = [c.ask(ASK, path="/x/provider/loud") for _ in range(50)]
+        c.until(lambda: all(c.status(s) or c.ended(s) is not None for s in streams), 20)
+        refused += sum(c.status(s) == 503 for s in streams)
+    assert refused >= 50, (refused, len(clients))
+    held_under_the_cap(f"{len(clients) * 50 - refused} held streams", refused)
+    assert refusals() - before >= refused
+    for c in clients:
+        c.close()
+    recovers()
+
+
+def test_04_all_is_on_record():
+    NODE.stop()
+    assert NODE.verify()[0] == 0
+
+
+def test_99_teardown():
+    NODE.__exit__(None, None, None)
+    LOUD.kill()
+
+
+if __name__ == "__main__":
+    city.main(globals())
