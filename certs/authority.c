@@ -301,6 +301,7 @@ struct certs_ca *certs_ca_free(struct certs_ca *ca)
 {
     if (ca == NULL)
         return NULL;
+    X509_free(ca->gateway);
     X509_free(ca->cert);
     EVP_PKEY_free(ca->key); /* OpenSSL clears the private part */
     mem_free(ca->listed);

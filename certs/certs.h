@@ -116,6 +116,7 @@ struct certs_hand {
                      struct arena *a, struct certs_issued *ret, struct diags *d);
     enum err (*list)(void *self, uint64_t number, unsigned hours, const struct certs_revoked *at, size_t n,
                      struct buf *out, struct diags *d);
+    enum err (*gateway)(void *self, unsigned days, struct arena *a, struct certs_issued *ret, struct diags *d);
 };
 /* The authority of <dir>/ca without its key; times are then the hand's. certs_sign_gateway is ERR_UNSUPPORTED. */
 enum err certs_ca_open_without_key(const char *dir, const char *trust_domain, const struct certs_hand *hand,
@@ -135,6 +136,13 @@ enum err certs_sign(struct certs_ca *ca, struct slice csr_pem, struct slice uri,
 enum err certs_sign_gateway(struct certs_ca *ca, struct slice csr_pem, struct slice uri, struct slice names,
                             unsigned days, int64_t now, struct arena *a, struct certs_issued *ret,
                             struct diags *d) MUST_CHECK;
+/* The gateway's certificate that may be made anew: the first of this file, when this authority signed it for a gateway
+ * of its domain. What is wrong is said when it is asked for. */
+enum err certs_gateway_know(struct certs_ca *ca, const char *pem_file, struct diags *d) MUST_CHECK;
+/* That certificate once more: its key, its names, another serial, `days` (1..366) from now. Nothing of it can be
+ * chosen, so that whoever may ask for this gains nothing but time. ERR_UNSUPPORTED: none is known. */
+enum err certs_gateway_renew(struct certs_ca *ca, unsigned days, int64_t now, struct arena *a, struct certs_issued *ret,
+                             struct diags *d) MUST_CHECK;
 /* A key (P-256, PKCS#8 PEM, 0600, never overwritten) and its certificate request; what `sluice cert request` runs at
  * the owner's side. */
 enum err certs_request_make(const char *key_file, struct slice common_name, struct buf *csr_pem,

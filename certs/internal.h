@@ -33,6 +33,8 @@ bool certs_key_ok(const EVP_PKEY *key);
 bool certs_signature_ok(X509 *x); /* SHA-256, -384, -512 or Ed25519 */
 /* The one URI among the alternative names; false: none, several, too long, or an extension that cannot be read. */
 bool certs_uri_read(const X509 *x, char out[CERTS_URI_MAX + 1]);
+/* Its DNS names and IP addresses, joined by ','; false: it cannot be read, or there is no room. */
+bool certs_hosts_read(const X509 *x, struct buf *out);
 /* OpenSSL's reason for the last failure, which is then cleared; static text. */
 const char *certs_why(void);
 /* All certificates of a PEM text (`path` names it in messages) or file, at least one; the caller frees the stack with
@@ -79,6 +81,7 @@ struct certs_ca {
     EVP_PKEY *key;                  /* own; NULL: in other hands */
     const struct certs_hand *hand;  /* bor: whose they are */
     X509 *cert;                     /* own; the issuing CA */
+    X509 *gateway;                  /* own; may be made anew; NULL: none is known */
     struct certs_serial *listed;    /* own: what its last list holds, sorted */
     size_t n_listed;
     uint64_t list_number; /* of that list; 0: none yet */

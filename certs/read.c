@@ -1,5 +1,6 @@
 /* certs/read: what is read from certificates and keys, the same way wherever it is needed.
  * Invariant: a reader that cannot be sure says no; nothing is taken from a certificate that was not parsed whole. */
+#include <arpa/inet.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -141,6 +142,37 @@ bool certs_uri_read(const X509 *x, char out[CERTS_URI_MAX + 1])
     }
     GENERAL_NAMES_free(names);
     return n > 0;
+}
+
+static bool host_put(const GENERAL_NAME *g, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    const ASN1_STRING *s = g->type == GEN_IPADD ? g->d.iPAddress : g->d.dNSName;
+    int n = ASN1_STRING_length(s);
+
+    if (g->type != GEN_IPADD && g->type != GEN_DNS)
+        return true;
+    if (out->n > 0)
+        buf_putc(out, ',');
+    if (g->type == GEN_DNS) {
+        buf_put(out, slice_make(ASN1_STRING_get0_data(s), (size_t)n));
+        return true;
+    }
+    if ((n != 4 && n != 16) || !inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text))
+        return false;
+    buf_puts(out, text);
+    return true;
+}
+
+bool certs_hosts_read(const X509 *x, struct buf *out)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+    bool ok = names != NULL;
+
+    for (int i = 0; ok && i < sk_GENERAL_NAME_num(names); i++)
+        ok = host_put(sk_GENERAL_NAME_value(names, i), out);
+    GENERAL_NAMES_free(names);
+    return ok && out->failed == ERR_OK;
 }
 
 /* At the end of a PEM text the last error says that no block begins. */

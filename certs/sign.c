@@ -6,7 +6,7 @@
 #include "certs/internal.h"
 
 #define DAY_MS ((int64_t)86400000)
-enum { DAYS_MAX = 366, HOSTS_MAX = 64 };
+enum { DAYS_MAX = 366, HOSTS_MAX = 64, HOSTS_TEXT = 32768 };
 
 static const struct certs_extension client_extensions[] = {
     { NID_basic_constraints, "critical,CA:FALSE" },
@@ -203,6 +203,82 @@ enum err certs_sign_gateway(struct certs_ca *ca, struct slice csr_pem, struct sl
         return e;
     w.common_name = slice_cut(&names, ',');
     return sign(ca, &w, a, ret, d);
+}
+
+/* ---- the gateway's own, once more ---- */
+
+enum err certs_gateway_know(struct certs_ca *ca, const char *pem_file, struct diags *d)
+{
+    STACK_OF(X509) *all = NULL;
+    enum err e = certs_pem_read(pem_file, &all, d);
+    X509 *x = e == ERR_OK ? sk_X509_shift(all) : NULL;
+    char uri[CERTS_URI_MAX + 1];
+
+    sk_X509_pop_free(all, X509_free);
+    if (e == ERR_OK && (X509_check_issued(ca->cert, x) != X509_V_OK ||
+                        X509_verify(x, X509_get0_pubkey(ca->cert)) != 1 || !certs_key_ok(X509_get0_pubkey(x))))
+        e = diag_add(d, ERR_INVALID, 0, 0, "%s was not signed by this node's authority", "%s 不是由本节点签发机构签发",
+                     pem_file);
+    if (e == ERR_OK && !certs_uri_read(x, uri))
+        e = diag_add(d, ERR_INVALID, 0, 0, "%s names no gateway", "%s 未写明网关名称", pem_file);
+    if (e == ERR_OK)
+        e = uri_check(ca, slice_of(uri), true, d);
+    ERR_clear_error();
+    if (e == ERR_OK) {
+        X509_free(ca->gateway);
+        ca->gateway = x;
+    } else {
+        X509_free(x);
+    }
+    return e;
+}
+
+static enum err gateway_again(struct certs_ca *ca, struct wish *w, struct buf *hosts, struct arena *a,
+                              struct certs_issued *ret, struct diags *d)
+{
+    char uri[CERTS_URI_MAX + 1];
+    EVP_PKEY *key;
+    enum err e;
+
+    if (!certs_uri_read(ca->gateway, uri) || !certs_hosts_read(ca->gateway, hosts))
+        return diag_add(d, ERR_INVALID, 0, 0, "the names in the gateway's certificate cannot be read",
+                        "无法读取网关证书中的名称");
+    w->uri = slice_of(uri);
+    w->names = buf_slice(hosts);
+    w->common_name = buf_slice(hosts);
+    w->common_name = slice_cut(&w->common_name, ',');
+    e = hosts_check(w->names, d);
+    if (e == ERR_OK)
+        e = wish_check(ca, w, d);
+    key = e == ERR_OK ? X509_get_pubkey(ca->gateway) : NULL;
+    if (e == ERR_OK) {
+        e = leaf_make(ca, w, key, a, ret);
+        if (e != ERR_OK)
+            diag_add(d, e, 0, 0, "cannot sign a certificate (%s)", "无法签发证书（%s）", certs_why());
+    }
+    EVP_PKEY_free(key);
+    return e;
+}
+
+enum err certs_gateway_renew(struct certs_ca *ca, unsigned days, int64_t now, struct arena *a, struct certs_issued *ret,
+                             struct diags *d)
+{
+    struct wish w = { .days = days, .now = now, .extensions = gateway_extensions };
+    struct buf hosts = BUF_INIT(HOSTS_TEXT);
+    enum err e;
+
+    if (ca->hand != NULL)
+        return ca->hand->gateway(ca->hand->self, days, a, ret, d);
+    if (ca->gateway == NULL)
+        return diag_add(
+            d, ERR_UNSUPPORTED, 0, 0,
+            "the gateway's certificate is not of this node's authority: have it renewed where it was signed, "
+            "put it in its place, and reload",
+            "网关证书不是由本节点签发机构签发：请由原签发机构更新，替换文件后重载");
+    e = gateway_again(ca, &w, &hosts, a, ret, d);
+    buf_done(&hosts);
+    ERR_clear_error();
+    return e;
 }
 
 /* ---- the owner's side ---- */

@@ -56,18 +56,29 @@ static int digest_read(struct cli *c, struct slice *ret)
                     "--digest 应为 SHA-256：64 位十六进制数");
 }
 
+/* --days; 0: not given. */
+static int days_read(struct cli *c, uint64_t *ret)
+{
+    const char *days = cli_value(c, "days");
+
+    *ret = 0;
+    if (days == NULL || slice_u64(slice_of(days), 1, DAYS_MAX, ret))
+        return CLI_OK;
+    return cli_fail(c, CLI_USAGE, "--days is 1 to %d", "--days 应为 1 至 %d", DAYS_MAX);
+}
+
 /* What signing and enrolling have in common: for whom, how long, and a PEM file (option and member `pem`). */
 static int post_pem(struct cli *c, const char *path, const char *pem, const struct doc **reply)
 {
     struct buf text = BUF_INIT(CSR_MAX), body = BUF_INIT(BODY_MAX);
-    const char *kind = NULL, *id = NULL, *days = cli_value(c, "days"), *file = cli_value(c, pem);
+    const char *kind = NULL, *id = NULL, *file = cli_value(c, pem);
     struct slice digest;
     uint64_t n = 0;
     struct json j;
     int code = subject_read(c, &kind, &id);
 
-    if (code == CLI_OK && days != NULL && !slice_u64(slice_of(days), 1, DAYS_MAX, &n))
-        code = cli_fail(c, CLI_USAGE, "--days is 1 to %d", "--days 应为 1 至 %d", DAYS_MAX);
+    if (code == CLI_OK)
+        code = days_read(c, &n);
     if (code == CLI_OK)
         code = digest_read(c, &digest);
     if (code == CLI_OK)
@@ -116,6 +127,29 @@ int run_cert_enrol(struct cli *c)
             SLICE_ARG(output_clean(c, doc_text(reply, "not_after"))),
             SLICE_ARG(output_clean(c, doc_text(reply, "authority"))));
     return CLI_OK;
+}
+
+int run_cert_renew(struct cli *c)
+{
+    struct buf body = BUF_INIT(64);
+    const struct doc *reply = NULL;
+    uint64_t n = 0;
+    struct json j;
+    int code = days_read(c, &n);
+
+    json_init(&j, &body);
+    json_open(&j, '{');
+    if (n > 0)
+        json_pair_u64(&j, "days", n);
+    json_close(&j, '}');
+    if (code == CLI_OK)
+        code = body.failed == ERR_OK ? api_post(c, "certs/renew", buf_slice(&body), &reply) : cli_error(c, body.failed);
+    buf_done(&body);
+    if (code == CLI_OK)
+        fprintf(c->out, c->lang == LANG_ZH ? "序列号 %.*s，有效期至 %.*s\n" : "serial %.*s, valid until %.*s\n",
+                SLICE_ARG(output_clean(c, doc_text(reply, "serial"))),
+                SLICE_ARG(output_clean(c, doc_text(reply, "not_after"))));
+    return code;
 }
 
 int run_cert_revoke(struct cli *c)

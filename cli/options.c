@@ -226,6 +226,10 @@ const struct option options_cert_enrol[] = {
         "有效天数，1 至 366，不超过证书有效期；默认 365" } },
     END,
 };
+const struct option options_cert_renew[] = {
+    { "days", 0, "N", NULL, 0, { "1 to 366; default 365", "有效天数，1 至 366；默认 365" } },
+    END,
+};
 const struct option options_reason[] = {
     { "reason", 0, "TEXT", NULL, OPT_REQUIRED, { "why; kept in the record", "原因，将存证" } },
     END,

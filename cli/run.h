@@ -12,6 +12,7 @@ int run_request_create(struct cli *c);
 int run_cert_request(struct cli *c);
 int run_cert_sign(struct cli *c);
 int run_cert_enrol(struct cli *c);
+int run_cert_renew(struct cli *c);
 int run_cert_revoke(struct cli *c);
 int run_cert_ca(struct cli *c);
 int run_cert_crl(struct cli *c);

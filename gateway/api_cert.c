@@ -1,6 +1,6 @@
-/* Certificates: signing requests of registered applications and people, enrolling certificates of outside authorities,
- * revoking, and what everyone may fetch: the authority's chain and its revocation list. The name of a certificate comes
- * from the register, never from the request. */
+/* Certificates: signing requests of registered applications and people, renewing the gateway's own, enrolling
+ * certificates of outside authorities, revoking, and what everyone may fetch: the authority's chain and its revocation
+ * list. The name of a certificate comes from the register, never from the request. */
 #include "gateway/api_list.h"
 
 enum { PEM_CAP = 1 << 20 };
@@ -50,7 +50,8 @@ static void put_issued(struct api_request *q, const struct certs_issued *c, stru
     json_close(j, '}');
 }
 
-static enum err record_signed(struct api_request *q, struct act *a, const struct certs_issued *c, struct slice uri)
+static enum err record_signed(struct api_request *q, struct act *a, const char *verb, const struct certs_issued *c,
+                              struct slice uri)
 {
     struct buf content = BUF_INIT(4096);
     struct json j;
@@ -62,8 +63,7 @@ static enum err record_signed(struct api_request *q, struct act *a, const struct
     json_pair(&j, "digest", slice_of(c->digest));
     api_put_time(&j, "not_after", c->not_after);
     json_close(&j, '}');
-    e = content.failed == ERR_OK ? act_record(q, a, "cert.sign", slice_of(c->serial), buf_slice(&content))
-                                 : content.failed;
+    e = content.failed == ERR_OK ? act_record(q, a, verb, slice_of(c->serial), buf_slice(&content)) : content.failed;
     buf_done(&content);
     return e;
 }
@@ -94,7 +94,7 @@ static enum err sign_in(struct api_request *q, struct act *a, const struct sign_
     if (e == ERR_OK)
         e = certs_register(a->tx, &issued, buf_slice(&uri), slice_of(q->actor.peer->uri));
     if (e == ERR_OK)
-        e = record_signed(q, a, &issued, buf_slice(&uri));
+        e = record_signed(q, a, "cert.sign", &issued, buf_slice(&uri));
     if (e == ERR_OK)
         put_issued(q, &issued, buf_slice(&uri));
     buf_done(&uri);
@@ -140,6 +140,76 @@ static void sign(struct api_request *q)
         act_commit(q, &a);
     else
         act_fail(q, &a, e == ERR_CRYPTO || e == ERR_DENIED ? ERR_INVALID : e);
+}
+
+/* ---- the gateway's own, once more ---- */
+struct renew_body {
+    uint64_t days;
+};
+static const struct doc_key renew_keys[] = {
+    { "days", DOC_K_U64, offsetof(struct renew_body, days), 1, 366, .otherwise = "365",
+      .help = { "validity", "有效天数" } },
+    { .name = NULL },
+};
+
+/* On record and everywhere: now it may be shown. What is open goes on under the one before. */
+static void install(struct api_request *q)
+{
+    const struct certs_issued *c = q->state;
+    enum err e = file_write(control_settings(q->control)->tls.certificate.p, c->pem, 0644, &q->diags);
+
+    if (e != ERR_OK) {
+        log_event(LOG_ERROR, "certificate-not-written", "why", err_name(e), NULL);
+        api_problem(q, REASON_INTERNAL, "it is signed, but its file cannot be written: mend that, and renew once more",
+                    "证书已签发，但无法写入文件：请排除故障后再次更新");
+        return;
+    }
+    control_certificate_changed(q->control);
+    api_ok(q);
+}
+
+static enum err renew_in(struct api_request *q, struct act *a, unsigned days, struct certs_issued *issued)
+{
+    const struct settings *s = control_settings(q->control);
+    struct buf uri = BUF_INIT(512);
+    enum err e =
+        certs_gateway_renew(control_ca(q->control), days, control_now(q->control), &q->arena, issued, &q->diags);
+
+    certs_name_put(&uri, CERTS_GATEWAY, s->trust_domain, (struct slice){ 0 }, s->node);
+    if (e == ERR_OK)
+        e = uri.failed;
+    if (e == ERR_OK)
+        e = certs_register(a->tx, issued, buf_slice(&uri), slice_of(q->actor.peer->uri));
+    if (e == ERR_OK)
+        e = record_signed(q, a, "cert.renew", issued, buf_slice(&uri));
+    if (e == ERR_OK)
+        put_issued(q, issued, buf_slice(&uri));
+    buf_done(&uri);
+    return e;
+}
+
+static void renew(struct api_request *q)
+{
+    struct certs_issued *issued = arena_zalloc(&q->arena, sizeof *issued);
+    struct renew_body b = { 0 };
+    struct act a;
+    enum err e;
+
+    if (api_body(q, renew_keys, &b) != ERR_OK)
+        return;
+    if (!can_sign(q)) {
+        say_cannot_sign(q);
+        return;
+    }
+    if (act_begin(q, &a, false) != ERR_OK)
+        return;
+    e = issued ? renew_in(q, &a, (unsigned)b.days, issued) : ERR_NOMEM;
+    q->state = issued;
+    a.then = install;
+    if (e == ERR_OK)
+        act_commit(q, &a);
+    else
+        act_fail(q, &a, e == ERR_UNSUPPORTED ? ERR_CONFLICT : e);
 }
 
 /* ---- enrolling: certificates of outside authorities, by their digest ---- */
@@ -429,6 +499,7 @@ static void give_crl(struct api_request *q)
 const struct api_route api_cert_routes[] = {
     { "POST", "certs", sign, ROLE_SECURITY_ADMIN, false },
     { "GET", "certs", list, 0, false },
+    { "POST", "certs/renew", renew, ROLE_SECURITY_ADMIN, false },
     { "POST", "certs/enrol", enrol, ROLE_SECURITY_ADMIN, false },
     { "POST", "certs/{}/revoke", revoke, ROLE_SECURITY_ADMIN, false },
     { "GET", "ca", give_ca, 0, true },

@@ -136,4 +136,5 @@ struct health {
     char text[2][256];
 };
 size_t control_health(struct control *c, struct health out[CHECKS_MAX]);
-uint64_t control_disk_free(const char *dir); /* bytes; UINT64_MAX: unknown */
+bool control_certificate_due(const struct control *c, int64_t until); /* it ends within tls.remind days */
+uint64_t control_disk_free(const char *dir);                          /* bytes; UINT64_MAX: unknown */

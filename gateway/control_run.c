@@ -121,6 +121,23 @@ static void reload(struct control *c)
     arena_done(&a);
 }
 
+void control_certificate_changed(struct control *c)
+{
+    struct diags d;
+    struct arena a;
+
+    if (c->reloads_out > 0) {
+        c->reload_again = true;
+        return;
+    }
+    arena_init(&a, 1 << 20);
+    diags_init(&d, &a);
+    reload_tls(c, &d);
+    say("reload-failed", &d);
+    control_reload_found(c, &d);
+    arena_done(&a);
+}
+
 /* ---- drain ---- */
 static void on_drained(struct worker_note *n)
 {

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { DISK_WANTED = 64 << 20 };
+enum { DISK_WANTED = 64 << 20, DAY_MS = 86400000 };
 
 static void say(struct health *h, bool ok, const char *en, const char *zh)
 {
@@ -148,14 +148,35 @@ static void check_crl(struct control *c, struct health *h)
         say_until(h, next, control_now(c));
 }
 
+bool control_certificate_due(const struct control *c, int64_t until)
+{
+    return until != 0 && until - control_now(c) < (int64_t)c->settings->tls.remind * DAY_MS;
+}
+
+static void remind(struct health *h)
+{
+    static const char *const what[] = {
+        [LANG_EN] = ": renew it, sluice cert renew", [LANG_ZH] = "：请更新，sluice cert renew"
+    };
+
+    for (unsigned l = 0; l < 2; l++) {
+        size_t n = strlen(h->text[l]);
+        snprintf(h->text[l] + n, sizeof h->text[l] - n, "%s", what[l]);
+    }
+}
+
 static void check_certificate(struct control *c, struct health *h)
 {
     int64_t until = c->certificate_until; /* 0: none is in use yet */
 
-    if (until != 0 || certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) == ERR_OK)
-        say_until(h, until, control_now(c));
-    else
+    if (until == 0 && certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) != ERR_OK) {
         say(h, false, "the gateway's certificate cannot be read", "无法读取网关证书");
+        return;
+    }
+    say_until(h, until, control_now(c));
+    h->warn = control_certificate_due(c, until);
+    if (h->warn)
+        remind(h);
 }
 
 /* What was in force before stays in force, so the node is fit to serve. */

@@ -231,6 +231,19 @@ static enum err sign_leaf(void *self, struct slice csr_pem, struct slice uri, st
     return e;
 }
 
+static enum err sign_gateway(void *self, unsigned days, struct arena *a, struct certs_issued *ret, struct diags *d)
+{
+    struct buf body = BUF_INIT(4), out = BUF_INIT(1 << 20);
+    enum err e;
+
+    keeper_put(&body, days, 4);
+    e = body.failed == ERR_OK ? call(self, KEEPER_GATEWAY, buf_slice(&body), &out) : body.failed;
+    e = e == ERR_OK ? issued_read(buf_slice(&out), a, ret) : told(e, &out, d);
+    buf_done(&body);
+    buf_done(&out);
+    return e;
+}
+
 static enum err sign_list(void *self, uint64_t number, unsigned hours, const struct certs_revoked *at, size_t n,
                           struct buf *pem, struct diags *d)
 {
@@ -319,7 +332,7 @@ enum err keeper_start(const struct keeper_config *c, struct keeper **ret, struct
     for (int i = 0; i < KEEPER_SIDES; i++)
         k->line[i].fd = -1;
     k->gate = c->gate;
-    k->hand = (struct certs_hand){ k, sign_leaf, sign_list };
+    k->hand = (struct certs_hand){ k, sign_leaf, sign_list, sign_gateway };
     e = fork_it(k, c, d);
     if (e == ERR_OK)
         e = read_hello(k, d);

@@ -4,7 +4,8 @@
  *
  * Forked before any thread exists and before anything is read from a peer. It signs no bytes that it is given: a
  * checkpoint only as the continuation of the last one it signed (audit/notary.h), a certificate only as one that it has
- * made itself from a request of a name in its trust domain, a revocation list only when it forgets nothing. It ends
+ * made itself from a request of a name in its trust domain, or the gateway's own once more, as it stood on the disk at
+ * the start, a revocation list only when it forgets nothing. It ends
  * with the daemon; when it ends before, nothing is signed any more and the gate is closed: the daemon must be started
  * again. While it does not answer (a disk that stands still under its state) the gate is closed after ten seconds, and
  * open again when it does.
@@ -19,6 +20,7 @@ struct keeper_config {     /* everything borrowed for the call */
     const char *state_dir; /* keys/log.key, keys/keeper.state, ca/ */
     const char *log_dir;   /* a log that is there while keeper.state is not: refused */
     const char *trust_domain;
+    const char *certificate; /* the gateway's own, which may be renewed as it is; NULL: none */
     struct slice origin;
     struct gate *gate; /* bor: for the life of the process; closed while the log's key does not sign */
 };

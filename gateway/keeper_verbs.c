@@ -1,6 +1,6 @@
 /* The keeper's table of verbs. Everything in a request is hostile: sizes first, then what the folders check anyway.
- * Invariant: nothing is signed but what audit_seal_sign, certs_sign and certs_list_sign make themselves, with this
- * process's own clock. */
+ * Invariant: nothing is signed but what audit_seal_sign, certs_sign, certs_gateway_renew and certs_list_sign make, with
+ * this process's own clock. */
 #include "gateway/keeper_wire.h"
 
 #include <stdio.h>
@@ -82,6 +82,16 @@ static bool text_cut(struct slice *rest, struct slice *ret)
     return true;
 }
 
+static enum err issued_put(const struct certs_issued *issued, struct buf *out)
+{
+    keeper_put(out, (uint64_t)issued->not_before, 8);
+    keeper_put(out, (uint64_t)issued->not_after, 8);
+    buf_put(out, slice_make(issued->serial, sizeof issued->serial));
+    buf_put(out, slice_make(issued->digest, sizeof issued->digest));
+    buf_put(out, issued->pem);
+    return out->failed;
+}
+
 static enum err leaf_sign(struct keeper_room *r, struct slice body, struct arena *a, struct buf *out, struct diags *d)
 {
     struct slice rest = slice_sub(body, 4, body.n), uri, name;
@@ -92,14 +102,7 @@ static enum err leaf_sign(struct keeper_room *r, struct slice body, struct arena
         return diag_add(d, ERR_SYNTAX, 0, 0, "the parts of the request are longer than the whole",
                         "请求各部分超出总长度");
     e = certs_sign(r->ca, rest, uri, name, (unsigned)keeper_get(body.p, 4), clock_wall_ms(), a, &issued, d);
-    if (e != ERR_OK)
-        return e;
-    keeper_put(out, (uint64_t)issued.not_before, 8);
-    keeper_put(out, (uint64_t)issued.not_after, 8);
-    buf_put(out, slice_make(issued.serial, sizeof issued.serial));
-    buf_put(out, slice_make(issued.digest, sizeof issued.digest));
-    buf_put(out, issued.pem);
-    return out->failed;
+    return e == ERR_OK ? issued_put(&issued, out) : e;
 }
 
 static enum err leaf(struct keeper_room *r, struct slice body, struct buf *out, struct diags *d)
@@ -109,6 +112,20 @@ static enum err leaf(struct keeper_room *r, struct slice body, struct buf *out, 
 
     arena_init(&a, ARENA_MAX);
     e = leaf_sign(r, body, &a, out, d);
+    arena_done(&a);
+    return e;
+}
+
+static enum err gateway(struct keeper_room *r, struct slice body, struct buf *out, struct diags *d)
+{
+    struct certs_issued issued = { 0 };
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, ARENA_MAX);
+    e = certs_gateway_renew(r->ca, (unsigned)keeper_get(body.p, 4), clock_wall_ms(), &a, &issued, d);
+    if (e == ERR_OK)
+        e = issued_put(&issued, out);
     arena_done(&a);
     return e;
 }
@@ -146,6 +163,7 @@ static const struct verb {
     { KEEPER_CHECKPOINT, KEEPER_LOG, CHECKPOINT_MIN, CHECKPOINT_MIN + AUDIT_HASHES_MAX *HASH, CHECKPOINT_MIN, HASH,
       false, checkpoint },
     { KEEPER_LEAF, KEEPER_CONTROL, 4 + 2 + 2, 64 << 10, 0, 1, true, leaf },
+    { KEEPER_GATEWAY, KEEPER_CONTROL, 4, 4, 4, 1, true, gateway },
     { KEEPER_LIST, KEEPER_CONTROL, 12, KEEPER_REQUEST_MAX, 12, KEEPER_LISTED, true, list },
 };
 
@@ -233,6 +251,8 @@ static enum err room_open(const struct keeper_config *c, struct keeper_room *r, 
     e = state_open(c, r, a, d);
     if (e == ERR_OK && access(ca, F_OK) == 0)
         e = certs_ca_open(c->state_dir, c->trust_domain, &r->ca, d);
+    if (e == ERR_OK && r->ca && c->certificate && certs_gateway_know(r->ca, c->certificate, NULL) != ERR_OK)
+        return ERR_OK; /* another's: told when somebody asks for it */
     return e;
 }
 

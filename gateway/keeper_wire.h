@@ -7,13 +7,14 @@
  * unasked, on the control side and with number 0, when the keys are open: public key 32 · authority here 1 · size 8 and
  * root 32 of the last checkpoint. CHECKPOINT  size 8 · root 32 · proof n × 32               → signature 64 log side
  *   LEAF        days 4 · uri 2+n · common name 2+n · request  → from 8 · to 8 · serial 65 · digest 65 · PEM   control
+ *   GATEWAY     days 4                                        → as LEAF                             control
  *   LIST        number 8 · hours 4 · (n 1 · serial 20 · revoked at 8) × n   → PEM                       control
  * An unknown verb, one of the other side, a wrong size or state is refused with its reason; a length that no verb has
  * also ends that side, for what follows cannot be told apart. Every verb may come at any time: the only state is what
  * was signed last. */
 #include "gateway/keeper.h"
 
-enum keeper_verb { KEEPER_CHECKPOINT = 1, KEEPER_LEAF = 2, KEEPER_LIST = 3 };
+enum keeper_verb { KEEPER_CHECKPOINT = 1, KEEPER_LEAF = 2, KEEPER_LIST = 3, KEEPER_GATEWAY = 4 };
 enum keeper_side { KEEPER_LOG, KEEPER_CONTROL, KEEPER_SIDES };
 enum {
     KEEPER_FRAME = 12,

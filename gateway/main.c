@@ -100,6 +100,9 @@ static int check(const struct options *o, const struct settings *s, struct diags
     if (o->verbose)
         settings_print(s, o->lang, &out);
     fwrite(out.p ? out.p : "", 1, out.n, stdout);
+    buf_clear(&out);
+    start_warn(s, o->lang, &out);
+    fwrite(out.p ? out.p : "", 1, out.n, stderr);
     buf_done(&out);
     puts(o->lang == LANG_ZH ? "设置无误" : "the settings are good");
     return 0;

@@ -181,6 +181,8 @@ static void put_node(struct buf *out, struct control *c)
     if (c->certificate_until > 0)
         one(out, "sluice_certificate_expiry_timestamp_seconds", "gauge", "When the gateway's certificate expires.",
             (uint64_t)(c->certificate_until / 1000));
+    one(out, "sluice_certificate_due", "gauge", "1: the gateway's certificate ends within tls.remind days.",
+        control_certificate_due(c, c->certificate_until));
     one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", control_disk_free(c->state_dir));
 }
 

@@ -36,6 +36,7 @@ struct settings {
         size_t n_anchors;
         const char *const *authorities; /* files: `ca`, then of each anchor; NULL ends them */
         struct slice providers;         /* folder of anchors for providers */
+        uint64_t remind;                /* days before the gateway's certificate ends */
     } tls;
     struct state_settings {
         struct slice dir; /* state.db, keys/, secrets/, ca/ */

@@ -74,6 +74,7 @@ enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper
     c.state_dir = arena_str(&a, s->state.dir);
     c.log_dir = arena_str(&a, s->evidence.dir);
     c.trust_domain = arena_str(&a, s->trust_domain);
+    c.certificate = s->tls.certificate.p;
     c.origin = origin_of(s, &a);
     e = c.state_dir && c.log_dir && c.trust_domain && c.origin.p ? keeper_start(&c, ret, d) : ERR_NOMEM;
     arena_done(&a);
@@ -239,4 +240,19 @@ enum err start_check(const struct settings *s, struct diags *d)
 
     tls_unref(tls);
     return e != ERR_OK ? e : e2;
+}
+
+void start_warn(const struct settings *s, enum lang lang, struct buf *out)
+{
+    char key[4200];
+
+    snprintf(key, sizeof key, "%.*s/root/root.key", SLICE_ARG(s->state.dir));
+    if (access(key, F_OK) != 0)
+        return;
+    if (lang == LANG_ZH)
+        buf_printf(out, "注意：%s 仍在本节点：根密钥可签出新的签发机构，请移到离线介质保存\n", key);
+    else
+        buf_printf(out,
+                   "warning: %s is still on this node: the root key makes new authorities, take it to offline media\n",
+                   key);
 }

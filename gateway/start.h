@@ -20,5 +20,7 @@ enum err start_ready_file(const char *path, const struct settings *s, unsigned d
                           unsigned operations, struct diags *d) MUST_CHECK;
 /* sd_notify(3): "READY=1" and the like to $NOTIFY_SOCKET; nothing when there is none. */
 void start_notify(const char *state);
+/* What --check says though nothing is wrong: appended to `out`, a line each. */
+void start_warn(const struct settings *s, enum lang lang, struct buf *out);
 /* Everything that a start would check and nothing that it would change: files, keys, certificates, addresses. */
 enum err start_check(const struct settings *s, struct diags *d) MUST_CHECK;

@@ -371,6 +371,60 @@ static void test_gateway_content(void **state)
     certs_ca_free(ca);
 }
 
+static void write_pem(struct pki *p, const char *name, struct slice pem)
+{
+    assert_int_equal(file_write(pki_path(p, name), pem, 0644, &p->d), ERR_OK);
+}
+
+/* The same key and names, and nothing that the one who asks could choose. */
+static void test_gateway_again(void **state)
+{
+    const struct slice uri = SLICE("spiffe://data.city.example/gateway/g1");
+    const struct slice names = SLICE("gw.data.city.example,10.1.2.3,fd00::1");
+    struct pki *p = *state;
+    struct certs_ca *ca = ca_of(p);
+    struct slice csr = csr_of(p, pki_key(PKI_P384), pki_key(PKI_P384));
+    const struct pki_spec strange = { .san = "URI:spiffe://data.city.example/gateway/g1,DNS:a" };
+    struct certs_issued first, leaf, again;
+    struct certs_trust *t = pki_trust(p, "ca/crl.pem");
+    struct certs_peer peer;
+    X509 *x, *other = pki_cert(&strange, NULL, NULL);
+    char *text = pki_pem(&other, 1);
+
+    assert_int_equal(certs_gateway_renew(ca, 90, PKI_NOW, &p->a, &again, &p->d), ERR_UNSUPPORTED);
+    assert_int_equal(certs_sign_gateway(ca, csr, uri, names, 90, PKI_NOW, &p->a, &first, &p->d), ERR_OK);
+    assert_int_equal(certs_sign(ca, csr, SLICE("spiffe://data.city.example/dept/education/app/a"), SLICE("a"), 90,
+                                PKI_NOW, &p->a, &leaf, &p->d),
+                     ERR_OK);
+    write_pem(p, "other.pem", slice_of(text)); /* signed by itself, an application's, none */
+    assert_int_equal(certs_gateway_know(ca, pki_path(p, "other.pem"), &p->d), ERR_INVALID);
+    write_pem(p, "app.pem", leaf.pem);
+    assert_int_equal(certs_gateway_know(ca, pki_path(p, "app.pem"), &p->d), ERR_INVALID);
+    assert_int_equal(certs_gateway_know(ca, pki_path(p, "none.pem"), &p->d), ERR_NOT_FOUND);
+    assert_int_equal(certs_gateway_renew(ca, 90, PKI_NOW, &p->a, &again, &p->d), ERR_UNSUPPORTED);
+
+    write_pem(p, "gateway.pem", first.pem);
+    assert_int_equal(certs_gateway_know(ca, pki_path(p, "gateway.pem"), &p->d), ERR_OK);
+    assert_int_equal(certs_gateway_renew(ca, 0, PKI_NOW, &p->a, &again, &p->d), ERR_INVALID);
+    assert_int_equal(certs_gateway_renew(ca, 367, PKI_NOW, &p->a, &again, &p->d), ERR_INVALID);
+    assert_int_equal(certs_gateway_renew(ca, 100, PKI_NOW - HOUR, &p->a, &again, &p->d), ERR_OK);
+    assert_int_equal(again.not_after, PKI_NOW - HOUR + 100 * DAY);
+    assert_string_not_equal(again.serial, first.serial);
+    x = pki_first(again.pem);
+    assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(x), pki_key(PKI_P384)), 1);
+    assert_int_equal(X509_check_host(x, "gw.data.city.example", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ip_asc(x, "10.1.2.3", 0), 1);
+    assert_int_equal(X509_check_ip_asc(x, "fd00::1", 0), 1);
+    certs_peer_verify(t, x, NULL, PKI_NOW, &peer);
+    assert_true(peer.verdict == REASON_GRANTED && peer.kind == CERTS_GATEWAY && slice_is(uri, peer.uri));
+    certs_trust_unref(t);
+    assert_int_equal(X509_get_extended_key_usage(x), XKU_SSL_CLIENT | XKU_SSL_SERVER);
+    X509_free(x);
+    X509_free(other);
+    mem_free(text);
+    certs_ca_free(ca);
+}
+
 static void test_request(void **state)
 {
     struct pki *p = *state;
@@ -404,12 +458,12 @@ static void test_request(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),       cmocka_unit_test(test_create_refused),
-        cmocka_unit_test(test_open),         cmocka_unit_test(test_sign_keys),
-        cmocka_unit_test(test_sign_content), cmocka_unit_test(test_common_name_is_cut),
-        cmocka_unit_test(test_sign_refused), cmocka_unit_test(test_never_beyond_the_authority),
-        cmocka_unit_test(test_gateway),      cmocka_unit_test(test_gateway_content),
-        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_create),        cmocka_unit_test(test_create_refused),
+        cmocka_unit_test(test_open),          cmocka_unit_test(test_sign_keys),
+        cmocka_unit_test(test_sign_content),  cmocka_unit_test(test_common_name_is_cut),
+        cmocka_unit_test(test_sign_refused),  cmocka_unit_test(test_never_beyond_the_authority),
+        cmocka_unit_test(test_gateway),       cmocka_unit_test(test_gateway_content),
+        cmocka_unit_test(test_gateway_again), cmocka_unit_test(test_request),
     };
 
     return cmocka_run_group_tests(tests, pki_open, pki_close);

@@ -33,6 +33,7 @@ static inline enum err start(void)
         .state_dir = w.dir, .log_dir = in_dir("log"), .trust_domain = DOMAIN, .origin = SLICE(ORIGIN), .gate = &w.gate
     };
 
+    c.certificate = in_dir("keys/gateway.pem");
     return keeper_start(&c, &w.k, &w.d);
 }
 

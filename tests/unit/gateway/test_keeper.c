@@ -381,6 +381,41 @@ static void this_process_has_no_key(void **state)
     buf_done(&out);
 }
 
+static void make_gateway(void)
+{
+    int status = 1;
+    pid_t maker = fork();
+
+    if (maker == 0) {
+        struct certs_issued c;
+        struct certs_ca *ca = NULL;
+        bool made = certs_ca_open(w.dir, DOMAIN, &ca, NULL) == ERR_OK &&
+                    certs_sign_gateway(ca, buf_slice(&w.csr), SLICE("spiffe://" DOMAIN "/gateway/gw1"),
+                                       SLICE("gw1.example"), 9, clock_wall_ms(), &w.a, &c, NULL) == ERR_OK &&
+                    file_write(in_dir("keys/gateway.pem"), c.pem, 0644, NULL) == ERR_OK;
+        _exit(!made);
+    }
+    assert_int_equal(waitpid(maker, &status, 0), maker);
+    assert_int_equal(status, 0);
+}
+
+/* The gateway's certificate is made anew as the keeper found it at its start, whoever asks; of another's, none is. */
+static void the_gateways_own_once_more(void **state)
+{
+    (void)state;
+    const struct certs_hand *hand = keeper_hand(w.k);
+    struct certs_issued c = { 0 };
+
+    assert_int_equal(hand->gateway(hand->self, 90, &w.a, &c, &w.d), ERR_UNSUPPORTED); /* none was there */
+    make_gateway();
+    assert_int_equal(hand->gateway(hand->self, 90, &w.a, &c, &w.d), ERR_UNSUPPORTED); /* it opens no file any more */
+    restart();
+    hand = keeper_hand(w.k);
+    assert_int_equal(hand->gateway(hand->self, 90, &w.a, &c, &w.d), ERR_OK);
+    assert_true(c.not_after > clock_wall_ms() + 89ll * 86400000 && slice_starts(c.pem, SLICE("-----BEGIN")));
+    assert_int_equal(hand->gateway(hand->self, 400, &w.a, &c, &w.d), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +428,7 @@ int main(void)
         KEEPER_TEST(the_calls),
         KEEPER_TEST(the_keeper_is_killed),
         KEEPER_TEST(the_daemon_is_killed),
+        KEEPER_TEST(the_gateways_own_once_more),
         KEEPER_TEST(this_process_has_no_key),
     };
 
