@@ -26,12 +26,13 @@ static void notary_ask(struct audit_log *l)
 static enum err notary_sign(struct audit_log *l, int64_t wait_ms, struct buf *note)
 {
     struct audit_notary *o = &l->c.notary;
-    uint8_t hash[NOTE_HASH], sig[ED25519_SIG];
+    struct audit_signatures sig;
+    uint8_t hash[NOTE_HASH];
     notary_ask(l);
     struct audit_continuation c = {
         .size = l->asked.size, .root = l->asked.root, .proof = l->asked.proof, .n = l->asked.n, .wait_ms = wait_ms
     };
-    enum err e = o->sign(o->self, &c, sig);
+    enum err e = o->sign(o->self, &c, &sig);
     if (e != ERR_OK)
         return e;
     l->asked.size = 0;
@@ -40,7 +41,14 @@ static enum err notary_sign(struct audit_log *l, int64_t wait_ms, struct buf *no
     note_key_hash(slice_of(l->origin), NOTE_ED25519, l->c.signer.public_key, hash);
     e = note_text(slice_of(l->origin), c.size, &c.root, note);
     buf_putc(note, '\n');
-    return e == ERR_OK ? note_line(slice_of(l->origin), hash, slice_make(sig, sizeof sig), note) : e;
+    if (e == ERR_OK)
+        e = note_line(slice_of(l->origin), hash, slice_make(sig.ed25519, sizeof sig.ed25519), note);
+    if (e == ERR_OK && sig.has_sm2) {
+        struct note_sm2 k;
+        note_sm2_key(slice_of(l->origin), o->sm2_key, &k);
+        e = note_sm2_line(&k, sig.sm2, note);
+    }
+    return e;
 }
 
 static enum err signer_sign(struct audit_log *l, struct buf *note)

@@ -12,6 +12,7 @@ enum { SLOTS = 2, SLOT = 1024 };
 
 struct audit_seal {
     const struct signer *key; /* bor */
+    struct sm2 *sm2;          /* bor; NULL: none */
     char *origin;             /* own */
     struct digest *digest;
     int fd;
@@ -111,6 +112,11 @@ struct audit_seal *audit_seal_free(struct audit_seal *s)
     return mem_free(s);
 }
 
+void audit_seal_sm2(struct audit_seal *s, struct sm2 *key)
+{
+    s->sm2 = key;
+}
+
 void audit_seal_last(const struct audit_seal *s, uint64_t *size, struct sha256 *root)
 {
     *size = s->size;
@@ -162,7 +168,7 @@ static bool slot_store(struct audit_seal *s, const struct audit_continuation *c)
     return true;
 }
 
-enum err audit_seal_sign(struct audit_seal *s, const struct audit_continuation *c, uint8_t sig[ED25519_SIG],
+enum err audit_seal_sign(struct audit_seal *s, const struct audit_continuation *c, struct audit_signatures *ret,
                          const char *why[2])
 {
     enum err e = judge(s, c, why);
@@ -173,7 +179,10 @@ enum err audit_seal_sign(struct audit_seal *s, const struct audit_continuation *
     struct buf text = BUF_INIT(SLOT);
     e = note_text(slice_of(s->origin), c->size, &c->root, &text);
     if (e == ERR_OK)
-        e = s->key->sign(s->key->self, buf_slice(&text), sig);
+        e = s->key->sign(s->key->self, buf_slice(&text), ret->ed25519);
+    ret->has_sm2 = s->sm2 != NULL;
+    if (e == ERR_OK && ret->has_sm2)
+        e = sm2_sign(s->sm2, buf_slice(&text), ret->sm2);
     buf_done(&text);
     return e;
 }

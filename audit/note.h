@@ -6,7 +6,11 @@
 #include "audit/witness.h"
 
 enum { NOTE_MAX = 8192, NOTE_NAME_MAX = 255, NOTE_HASH = 4, NOTE_SIG_MAX = 255 };
-enum note_kind { NOTE_ED25519 = 1, NOTE_COSIGNER = 4 }; /* signature types of signed-note; 4: cosignature/v1 */
+enum note_kind {
+    NOTE_ED25519 = 1,
+    NOTE_COSIGNER = 4, /* cosignature/v1 */
+    NOTE_OTHER = 0xFF  /* not assigned: a longer identifier follows it */
+};                     /* signature types of signed-note */
 
 bool note_name_valid(struct slice name);                     /* 1..255 bytes of UTF-8 without space, control or '+' */
 bool note_base64(struct slice text, uint8_t *ret, size_t n); /* exactly n bytes */
@@ -41,3 +45,18 @@ enum err note_cosign(struct slice text, struct slice name, int64_t at_s, const s
                      struct buf *out) MUST_CHECK;
 /* Does this witness's line hold? *ret_at: when it signed. */
 bool note_cosigned_by(const struct note_checkpoint *c, const struct audit_witness *w, int64_t *ret_at);
+
+/* The log's SM2 line (note_sm2.c): SM2 with SM3 over the text, signer's id 1234567812345678, r ‖ s of 32 bytes each.
+ * signed-note has no type of its own for it, so it is 0xFF with an identifier behind it:
+ *   key hash = SHA-256(origin ‖ 0x0A ‖ 0xFF ‖ "sm2-with-sm3/1234567812345678" ‖ 0x04 ‖ x ‖ y), first four bytes
+ *   vkey     = origin "+" hash in hex "+" base64(0xFF ‖ "sm2-with-sm3/1234567812345678" ‖ 0x04 ‖ x ‖ y) */
+struct note_sm2 {
+    struct slice name; /* bor: from the vkey's text */
+    uint8_t hash[NOTE_HASH], key[SM2_PUB];
+};
+void note_sm2_key(struct slice name, const uint8_t public_key[SM2_PUB], struct note_sm2 *ret);
+/* ERR_SYNTAX; ERR_UNSUPPORTED: a key of another kind; ERR_INVALID: name, hash and key do not belong together. */
+enum err note_sm2_read(struct slice vkey, struct note_sm2 *ret) MUST_CHECK;
+enum err note_sm2_put(const struct note_sm2 *k, struct buf *out) MUST_CHECK; /* the vkey */
+enum err note_sm2_line(const struct note_sm2 *k, const uint8_t sig[SM2_SIG], struct buf *out) MUST_CHECK;
+bool note_sm2_holds(const struct note_checkpoint *c, const struct note_sm2 *k); /* of this origin, and signed */

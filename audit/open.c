@@ -81,28 +81,42 @@ static enum err log_lock(struct audit_log *l, struct diags *d)
         "存证日志 %s 正被另一进程使用；请先停止该进程，或为本节点另设日志目录（evidence.dir）", l->dir);
 }
 
-/* log.vkey names origin and key; another one in its place means that this is not the log that the settings mean. */
-static enum err log_vkey(struct audit_log *l, struct diags *d)
+/* It names origin and key; another one in its place means that this is not the log that the settings mean. */
+static enum err vkey_file(struct audit_log *l, const char *name, struct slice want, struct diags *d)
 {
     char path[PATH_MAX];
-    struct buf want = BUF_INIT(NOTE_MAX), have = BUF_INIT(NOTE_MAX);
-    enum err e = audit_vkey(slice_of(l->origin), l->c.signer.public_key, &want);
-    buf_putc(&want, '\n');
-    if (e == ERR_OK)
-        e = log_path(l, "log.vkey", path);
+    struct buf have = BUF_INIT(NOTE_MAX);
+    enum err e = log_path(l, name, path);
     if (e == ERR_OK)
         e = file_read(path, &have, NULL);
     if (e == ERR_NOT_FOUND)
-        e = file_write(path, buf_slice(&want), 0644, d);
-    else if (e == ERR_OK && !slice_eq(buf_slice(&want), buf_slice(&have)))
+        e = file_write(path, want, 0644, d);
+    else if (e == ERR_OK && !slice_eq(want, buf_slice(&have)))
         e = diag_add(
             d, ERR_CONFLICT, 0, 0,
             "%s is of another origin or key than the settings: restore keys and log together, or begin a new log",
             "%s 的来源或密钥与设置不符：请一并恢复密钥与日志，或启用新日志", path);
     else if (e != ERR_OK)
         e = diag_add(d, e, 0, 0, "cannot read %s", "无法读取 %s", path);
-    buf_done(&want);
     buf_done(&have);
+    return e;
+}
+
+static enum err log_vkey(struct audit_log *l, struct diags *d)
+{
+    struct buf want = BUF_INIT(NOTE_MAX);
+    enum err e = audit_vkey(slice_of(l->origin), l->c.signer.public_key, &want);
+    buf_putc(&want, '\n');
+    if (e == ERR_OK)
+        e = vkey_file(l, "log.vkey", buf_slice(&want), d);
+    buf_clear(&want);
+    if (e == ERR_OK && l->c.notary.has_sm2) {
+        e = audit_sm2_vkey(slice_of(l->origin), l->c.notary.sm2_key, &want);
+        buf_putc(&want, '\n');
+        if (e == ERR_OK)
+            e = vkey_file(l, "log.sm2.vkey", buf_slice(&want), d);
+    }
+    buf_done(&want);
     return e;
 }
 

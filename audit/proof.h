@@ -39,6 +39,9 @@ enum err audit_proof_check(struct slice proof, struct slice line, struct slice v
                            struct audit_inclusion *ret) MUST_CHECK;
 /* Does a checkpoint note hold under vkey? Size and root as it says. */
 bool audit_note_check(struct slice note, struct slice vkey, uint64_t *size, struct sha256 *root);
+/* Does it carry an SM2 signature that holds under this SM2 vkey? Nothing else of it is looked at. */
+bool audit_sm2_holds(struct slice note, struct slice vkey);
+bool audit_sm2_vkey_valid(struct slice vkey);
 
 /* ---- the log as C2SP tlog-tiles ---- */
 /* "checkpoint", "checkpoint.witnessed" (the newest with the quorum), "tile/<level>/…" or "tile/entries/…" (ERR_DENIED
@@ -55,6 +58,7 @@ struct audit_report {
     struct sha256 root;
     uint64_t checkpoint_size;
     bool signature_ok; /* a checkpoint was there and its signature holds under the key given */
+    bool sm2_ok;       /* and so does its SM2 signature, under the SM2 key given */
     bool kept_ok;      /* the log continues the kept checkpoint, which the key given has signed */
     bool torn_tail;    /* unfinished last write after the last durable record: harmless, named */
     bool tiles_wrong;  /* of a log behind an address: its hash tiles do not all lead to the signed root */
@@ -63,13 +67,14 @@ struct audit_report {
     uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
     uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
     const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature",
-                             "forked": it does not continue the kept checkpoint */
+                             "sm2-signature", "forked": it does not continue the kept checkpoint */
     char bad_file[256];
     uint64_t bad_offset;
 };
 struct audit_verify_ask {
     const char *dir;
     struct slice vkey, kept; /* as below; a checkpoint note that was kept elsewhere, or empty */
+    struct slice sm2;        /* the log's SM2 vkey: the checkpoint must be signed by it too; or empty */
     uint64_t from, to;       /* only the records [from, to); to 0: all. Read from the segment that `from` stands in */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;
@@ -85,8 +90,8 @@ struct audit_remote_ask {
     enum err (*fetch)(void *self, const char *path, struct buf *out);
     enum err (*take)(void *self, uint64_t index, struct slice line); /* each record as it is read; may be NULL */
     void *self;
-    struct slice vkey, kept; /* as above; vkey is needed */
-    uint64_t from, to;       /* as above; whole bundles are read */
+    struct slice vkey, kept, sm2; /* as above; vkey is needed */
+    uint64_t from, to;            /* as above; whole bundles are read */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;
 };

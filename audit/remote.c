@@ -271,6 +271,8 @@ static enum err checkpoint_read(struct remote *r, bool *ok)
         fail(r, "checkpoint", 0, 0);
     else if (!note_verify(&r->cp, r->name, r->key))
         fail(r, "signature", r->cp.size, r->cp.size);
+    else if (r->a->sm2.n > 0 && !(r->report->sm2_ok = audit_sm2_holds(buf_slice(&r->note), r->a->sm2)))
+        fail(r, "sm2-signature", r->cp.size, r->cp.size);
     *ok = !r->report->failed;
     if (*ok)
         r->report->bad_file[0] = '\0';

@@ -184,12 +184,14 @@ static void verify_root(struct verify *v)
 {
     snprintf(v->name, sizeof v->name, "checkpoint");
     if (!v->has_cp) {
-        if (v->tree.size > 1 || v->cp_bad)
+        if (v->tree.size > 1 || v->cp_bad || v->sm2_asked)
             verify_fail(v, "checkpoint", v->tree.size, 0);
         return;
     }
     if (v->has_key && !v->signed_ok)
         verify_fail(v, "signature", v->cp.size, 0);
+    else if (v->sm2_asked && !v->sm2_ok)
+        verify_fail(v, "sm2-signature", v->cp.size, 0);
     else if (memcmp(&v->cp_root, &v->cp.root, sizeof v->cp_root) != 0) {
         verify_fail(v, "altered", v->trusted, 0);
         v->report->bad_last = (v->suspect ? v->suspect_end : v->cp.size) - 1;
@@ -216,9 +218,10 @@ static enum err key_load(struct verify *v, struct slice vkey, struct buf *text, 
     return ERR_OK;
 }
 
-static enum err checkpoint_load(struct verify *v, struct buf *note, struct diags *d)
+static enum err checkpoint_load(struct verify *v, struct slice sm2, struct buf *note, struct diags *d)
 {
     char path[4096];
+    v->sm2_asked = sm2.n > 0;
     snprintf(path, sizeof path, "%s/checkpoint", v->dir);
     enum err e = file_read(path, note, NULL);
     if (e == ERR_NOT_FOUND)
@@ -228,6 +231,7 @@ static enum err checkpoint_load(struct verify *v, struct buf *note, struct diags
     v->has_cp = e == ERR_OK && note_read(buf_slice(note), &v->cp) == ERR_OK;
     v->cp_bad = !v->has_cp;
     v->signed_ok = v->has_cp && v->has_key && note_verify(&v->cp, v->origin, v->key);
+    v->sm2_ok = v->has_cp && v->sm2_asked && audit_sm2_holds(buf_slice(note), sm2);
     return ERR_OK;
 }
 
@@ -278,6 +282,7 @@ static enum err verify_run(struct verify *v, struct diags *d)
     r->root = merkle_root(&v->tree, v->digest);
     r->checkpoint_size = v->has_cp ? v->cp.size : 0;
     r->signature_ok = v->signed_ok && v->key_given;
+    r->sm2_ok = v->sm2_ok;
     segment_list_done(&v->list);
     return e;
 }
@@ -308,7 +313,7 @@ enum err audit_verify_part(const struct audit_verify_ask *a, struct audit_report
     if (e == ERR_OK)
         e = kept_load(&v, a->kept, d);
     if (e == ERR_OK)
-        e = checkpoint_load(&v, &note, d);
+        e = checkpoint_load(&v, a->sm2, &note, d);
     if (e == ERR_OK)
         e = verify_run(&v, d);
     digest_free(v.digest);

@@ -16,6 +16,7 @@ struct verify {
     bool has_kept, kept_seen, kept_same;
     uint64_t pruned; /* an act in the log says that records below were removed */
     bool has_cp, cp_bad, signed_ok;
+    bool sm2_asked, sm2_ok; /* an SM2 key was given; its signature is on the checkpoint */
     struct segment_list list;
     struct merkle tree;
     struct digest *digest;

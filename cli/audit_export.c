@@ -207,7 +207,7 @@ enum { LINE_MOST = 1 << 16, HASHES_MOST = AUDIT_PATH_MAX };
 
 struct checking {
     struct audit_signed signed_;
-    struct slice vkey;
+    struct slice vkey, sm2;
     bool has_checkpoint, unsigned_;
     uint64_t line, records, first, last;
     const char *bad[2]; /* by language; NULL: none */
@@ -275,6 +275,9 @@ static void check_line(struct checking *k, struct slice line)
         else if (k->vkey.n > 0 && !k->signed_.signature_ok)
             check_bad(k, "the checkpoint's signature does not hold under the key given",
                       "检查点签名在所给公钥下不成立");
+        else if (k->sm2.n > 0 && !audit_sm2_holds(doc_text(doc, "checkpoint"), k->sm2))
+            check_bad(k, "the checkpoint has no SM2 signature that holds under the SM2 key given",
+                      "检查点没有在所给 SM2 公钥下成立的签名");
         k->unsigned_ |= k->vkey.n == 0;
     } else {
         check_record(k, line, doc);
@@ -309,8 +312,11 @@ int run_audit_verify_export(struct cli *c)
 {
     struct checking k = { 0 };
     int code = vkey_read(c, &k.vkey);
-    FILE *f = code == CLI_OK ? fopen(c->args[0], "re") : NULL;
+    FILE *f;
 
+    if (code == CLI_OK)
+        code = sm2_vkey_read(c, &k.sm2);
+    f = code == CLI_OK ? fopen(c->args[0], "re") : NULL;
     if (code != CLI_OK)
         return code;
     if (f == NULL)

@@ -26,6 +26,14 @@
                 "application/json、application/x-ndjson、application/xml"                                            \
         }                                                                                                              \
     }
+#define SM2_OPTION                                                                                                     \
+    {                                                                                                                  \
+        "sm2-vkey", 0, "KEY|FILE", NULL, 0,                                                                            \
+        {                                                                                                              \
+            "its SM2 key: the checkpoint must be signed by that too (log.sm2.vkey)",                                   \
+                "日志的 SM2 公钥（log.sm2.vkey）：检查点须另有其签名"                                 \
+        }                                                                                                              \
+    }
 #define WITNESS_OPTIONS                                                                                                \
     { "witness",                                                                                                       \
       0,                                                                                                               \
@@ -353,6 +361,7 @@ const struct option options_verify[] = {
       NULL,
       0,
       { "with a URL: keep the copy that was fetched there", "核验网址时：保留所取副本的目录" } },
+    SM2_OPTION,
     WITNESS_OPTIONS,
     END,
 };
@@ -400,6 +409,7 @@ const struct option options_proof[] = {
       { "the answer's Sluice-Receipt: finds records that are far apart",
         "答复的 Sluice-Receipt：用于查找相隔很远的记录" } },
     { "out", 0, "FILE", NULL, 0, { "save the proof there", "将证明保存为文件" } },
+    SM2_OPTION,
     WITNESS_OPTIONS,
     END,
 };

@@ -11,7 +11,7 @@ enum { ANSWER_MAX = 1 << 30 };
 
 struct proved {
     const struct doc *whole;
-    struct slice exchange, vkey;
+    struct slice exchange, vkey, sm2;
     uint64_t size; /* of the tree that the last record is proved in */
     const struct doc *first, *outcome;
     struct buf words; /* own: the records in words */
@@ -90,6 +90,7 @@ static const struct fault {
     { "origin", { "its checkpoint is of another log than the key", "检查点所属日志与公钥不符" } },
     { "signature", { "the log's key did not sign its checkpoint", "检查点签名在该公钥下不成立" } },
     { "line", { "the record was changed, or its index is another", "记录被改动或序号不符" } },
+    { "sm2-signature", { "the log's SM2 key did not sign its checkpoint", "检查点没有在该 SM2 公钥下成立的签名" } },
     { "path", { "the record is not in the tree that was signed", "记录不在已签名的树中" } },
     { "exchange", { "the record belongs to another exchange", "记录属于另一次交换" } },
     { "order", { "these are not the records of one exchange", "这些记录不构成一次交换" } },
@@ -167,6 +168,8 @@ static int record_check(struct cli *c, struct proved *p, const struct doc *one, 
                         "--vkey 应为 名称+哈希+base64 形式的公钥");
     if (e != ERR_OK)
         return cli_error(c, e);
+    if (in.bad[0] == '\0' && p->sm2.n > 0 && !audit_sm2_holds(in.note, p->sm2))
+        in.bad = "sm2-signature";
     if (in.bad[0] == '\0' && doc_read_json(line, &c->arena, NULL, &record) != ERR_OK)
         in.bad = "line";
     kind = doc_text(record, "kind");
@@ -259,6 +262,8 @@ static void say_all(struct cli *c, const struct proved *p)
             zh ? "证明成立：由 %.*s 签名，当时日志有 %llu 条记录\n"
                : "holds: signed by %.*s, whose log then had %llu records\n",
             SLICE_ARG(name), (unsigned long long)p->size);
+    if (p->sm2.n > 0)
+        fputs(zh ? "SM2 签名在所给 SM2 公钥下成立\n" : "its SM2 signature holds under the SM2 key given\n", c->out);
     fprintf(c->out, zh ? "交换 %.*s：\n" : "exchange %.*s:\n", SLICE_ARG(output_clean(c, p->exchange)));
     fwrite(p->words.p, 1, p->words.n, c->out);
     if (cli_has(c, "answer"))
@@ -276,6 +281,8 @@ static int check_and_say(struct cli *c, struct slice text)
     struct proved p = { .words = BUF_INIT(1 << 16) };
     int code = vkey_read(c, &p.vkey);
 
+    if (code == CLI_OK)
+        code = sm2_vkey_read(c, &p.sm2);
     if (code == CLI_OK)
         code = quorum_read(c, &p.quorum);
     if (code == CLI_OK)
@@ -300,7 +307,7 @@ int run_audit_proof(struct cli *c)
     struct slice text = { 0 };
     int code;
 
-    if (!cli_has(c, "vkey") && out == NULL)
+    if (!cli_has(c, "vkey") && (out == NULL || cli_has(c, "sm2-vkey")))
         return cli_fail(c, CLI_USAGE,
                         "name the log's public key, as you keep it: --vkey; or only save the proof: --out FILE",
                         "请以 --vkey 给出您保存的日志公钥；或以 --out 仅保存证明");

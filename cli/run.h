@@ -37,5 +37,7 @@ int run_me(struct cli *c);
 int id_check(struct cli *c, const char *id, bool two);
 /* --vkey: the log's public key itself, or a file that holds it; empty when not given. In the arena. */
 int vkey_read(struct cli *c, struct slice *ret);
+/* --sm2-vkey, likewise: the log's SM2 key. */
+int sm2_vkey_read(struct cli *c, struct slice *ret);
 /* Writes to --out (0644, or `mode`), or to the output when it is not given. */
 int out_put(struct cli *c, struct slice text, unsigned mode);

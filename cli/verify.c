@@ -27,9 +27,10 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
     fflush(p->cli->err);
 }
 
-int vkey_read(struct cli *c, struct slice *ret)
+/* A key, or the first line of a file that holds one. */
+static int key_read(struct cli *c, const char *option, struct slice *ret)
 {
-    const char *v = cli_value(c, "vkey");
+    const char *v = cli_value(c, option);
     struct buf text = BUF_INIT(VKEY_MAX);
     struct stat st;
     int code;
@@ -45,13 +46,33 @@ int vkey_read(struct cli *c, struct slice *ret)
     return code;
 }
 
+int vkey_read(struct cli *c, struct slice *ret)
+{
+    return key_read(c, "vkey", ret);
+}
+
+int sm2_vkey_read(struct cli *c, struct slice *ret)
+{
+    int code = key_read(c, "sm2-vkey", ret);
+
+    if (code == CLI_OK && ret->n > 0 && !audit_sm2_vkey_valid(*ret))
+        code = cli_fail(c, CLI_USAGE, "--sm2-vkey is no SM2 key of a log: give the line of its log.sm2.vkey",
+                        "--sm2-vkey 不是日志的 SM2 公钥：请给出其 log.sm2.vkey 中的一行");
+    return code;
+}
+
 static const struct word {
     const char *what, *zh;
 } words[] = {
-    { "altered", "被篡改" },       { "missing", "缺失" },
-    { "reordered", "顺序被调换" }, { "inserted", "被插入" },
-    { "truncated", "被截断" },     { "checkpoint", "检查点不符" },
-    { "signature", "签名不成立" }, { "forked", "与另存的检查点分叉" },
+    { "altered", "被篡改" },
+    { "missing", "缺失" },
+    { "reordered", "顺序被调换" },
+    { "inserted", "被插入" },
+    { "truncated", "被截断" },
+    { "checkpoint", "检查点不符" },
+    { "sm2-signature", "没有成立的 SM2 签名" },
+    { "signature", "签名不成立" },
+    { "forked", "与另存的检查点分叉" },
 };
 
 static const char *word(const struct cli *c, const char *what)
@@ -76,6 +97,7 @@ static void report_json(struct json *j, const struct audit_report *r)
     json_pair(j, "root", buf_slice(&root));
     json_pair_u64(j, "checkpoint_size", r->checkpoint_size);
     json_pair_bool(j, "signature_ok", r->signature_ok);
+    json_pair_bool(j, "sm2_ok", r->sm2_ok);
     json_pair_bool(j, "kept_ok", r->kept_ok);
     json_pair_bool(j, "torn_tail", r->torn_tail);
     json_pair_bool(j, "tiles_wrong", r->tiles_wrong);
@@ -146,6 +168,9 @@ static void report_good(struct cli *c, const struct audit_report *r, bool key_gi
         fputs(r->signature_ok ? (zh ? "检查点签名在所给公钥下成立\n" : "its signature holds under the key given\n")
                               : (zh ? "没有已签名的检查点\n" : "there is no signed checkpoint\n"),
               c->out);
+    if (r->sm2_ok)
+        fputs(zh ? "检查点的 SM2 签名在所给 SM2 公钥下成立\n" : "so does its SM2 signature, under the SM2 key given\n",
+              c->out);
     if (r->kept_ok)
         fputs(zh ? "日志是另存检查点的延续\n" : "it continues the checkpoint that you kept\n", c->out);
     if (r->torn_tail)
@@ -213,7 +238,7 @@ static int witnessed_read(struct cli *c, const struct quorum *q, const char *dir
 
 /* What was asked, the same for a folder and an address. */
 struct asked {
-    struct slice vkey, kept;
+    struct slice vkey, kept, sm2;
     uint64_t from, to;
     struct quorum quorum;
 };
@@ -222,6 +247,8 @@ static int asked_read(struct cli *c, struct asked *a)
 {
     int code = index_read(c, "from", &a->from);
 
+    if (code == CLI_OK)
+        code = sm2_vkey_read(c, &a->sm2);
     if (code == CLI_OK)
         code = index_read(c, "to", &a->to);
     if (code == CLI_OK)
@@ -266,6 +293,7 @@ static int verify_dir(struct cli *c, const char *dir, struct asked *asked)
     if (code != CLI_OK)
         return code;
     a.kept = asked->kept;
+    a.sm2 = asked->sm2;
     e = audit_verify_part(&a, &r, &c->diags);
     bar_clear(c, &p);
     return e != ERR_OK ? cli_error(c, e) : tell(c, asked, &r);
@@ -301,6 +329,7 @@ static int verify_url(struct cli *c, const char *url, struct asked *asked)
     if (asked->quorum.n > 0 && asked->kept.n == 0)
         asked->kept = better(&asked->quorum, f.checkpoint, f.witnessed);
     a.kept = asked->kept;
+    a.sm2 = asked->sm2;
     a.fetch = far_fetch;
     a.take = cli_has(c, "out") ? far_take : NULL;
     a.self = &f;

@@ -29,6 +29,8 @@ struct keeper {
     struct certs_hand hand;
     bool has_ca;
     uint8_t public_key[ED25519_PUB];
+    bool has_sm2;
+    uint8_t sm2_key[SM2_PUB];
     uint64_t size; /* of the last checkpoint that it had signed at the start */
     struct sha256 root;
     struct {
@@ -166,16 +168,19 @@ static enum err await_checkpoint(struct keeper *k, const struct audit_continuati
     return e == ERR_OK ? code : e;
 }
 
-static enum err sign_checkpoint(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+static enum err sign_checkpoint(void *self, const struct audit_continuation *c, struct audit_signatures *ret)
 {
     struct keeper *k = self;
     struct buf out = BUF_INIT(SMALL_REPLY);
     enum err e = await_checkpoint(k, c, &out);
 
-    if (e == ERR_OK && out.n != ED25519_SIG)
+    ret->has_sm2 = k->has_sm2;
+    if (e == ERR_OK && out.n != (k->has_sm2 ? ED25519_SIG + SM2_SIG : ED25519_SIG))
         e = ERR_CRYPTO;
     if (e == ERR_OK)
-        memcpy(sig, out.p, ED25519_SIG);
+        memcpy(ret->ed25519, out.p, ED25519_SIG);
+    if (e == ERR_OK && k->has_sm2)
+        memcpy(ret->sm2, out.p + ED25519_SIG, SM2_SIG);
     if (e != ERR_OK && e != ERR_CLOSED && e != ERR_AGAIN && !atomic_exchange(&k->refuses, true)) {
         buf_putc(&out, '\0');
         log_event(LOG_ERROR, "checkpoint-refused", "result", err_name(e), "why", out.p, NULL);
@@ -281,6 +286,8 @@ static enum err read_hello(struct keeper *k, struct diags *d)
         k->has_ca = out.p[ED25519_PUB] != 0;
         k->size = keeper_get(out.p + ED25519_PUB + 1, 8);
         memcpy(k->root.b, out.p + ED25519_PUB + 9, SHA256_LEN);
+        k->has_sm2 = out.p[KEEPER_HELLO - SM2_PUB - 1] != 0;
+        memcpy(k->sm2_key, out.p + KEEPER_HELLO - SM2_PUB, SM2_PUB);
     } else if (e == ERR_CLOSED || e == ERR_OK) {
         e = diag_add(d, ERR_CLOSED, 0, 0, "the keeper process did not start", "保管进程未能启动");
     } else {
@@ -383,7 +390,12 @@ struct signer keeper_public_key(const struct keeper *k)
 
 struct audit_notary keeper_notary(struct keeper *k)
 {
-    return (struct audit_notary){ .self = k, .sign = sign_checkpoint, .size = k->size, .root = k->root };
+    struct audit_notary n = {
+        .self = k, .sign = sign_checkpoint, .size = k->size, .root = k->root, .has_sm2 = k->has_sm2
+    };
+
+    memcpy(n.sm2_key, k->sm2_key, sizeof n.sm2_key);
+    return n;
 }
 
 const struct certs_hand *keeper_hand(struct keeper *k)

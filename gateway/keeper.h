@@ -22,6 +22,7 @@ struct keeper_config {     /* everything borrowed for the call */
     const char *trust_domain;
     const char *certificate; /* the gateway's own, which may be renewed as it is; NULL: none */
     struct slice origin;
+    bool sm2;          /* checkpoints are signed by keys/log.sm2.key too; it is made when it is not there */
     struct gate *gate; /* bor: for the life of the process; closed while the log's key does not sign */
 };
 /* Forks it and waits until it has opened its keys; what is wrong with them is in `d`. */

@@ -146,10 +146,11 @@ static void serve(struct keeper_room *r, struct side sides[KEEPER_SIDES])
 /* OpenSSL fetches algorithms when they are first used: afterwards no file could be opened for that. */
 static bool warm_up(struct keeper_room *r)
 {
-    uint8_t sig[ED25519_SIG];
+    uint8_t sig[ED25519_SIG], sm2[SM2_SIG];
     char random[32];
 
-    return r->signer.sign(r->signer.self, SLICE("warm"), sig) == ERR_OK &&
+    return (r->sm2 == NULL || sm2_sign(r->sm2, SLICE("warm"), sm2) == ERR_OK) &&
+           r->signer.sign(r->signer.self, SLICE("warm"), sig) == ERR_OK &&
            random_bytes(random, sizeof random) == ERR_OK;
 }
 

@@ -57,16 +57,18 @@ static enum err checkpoint(struct keeper_room *r, struct slice body, struct buf 
     struct sha256 proof[AUDIT_HASHES_MAX];
     struct audit_continuation c = { .size = keeper_get(body.p, 8), .proof = proof };
     const char *why[2] = { NULL, NULL };
-    uint8_t sig[ED25519_SIG];
+    struct audit_signatures sig;
     enum err e;
 
     c.n = (body.n - CHECKPOINT_MIN) / HASH;
     memcpy(c.root.b, body.p + 8, HASH);
     memcpy(proof, body.p + CHECKPOINT_MIN, c.n * HASH);
-    e = audit_seal_sign(r->seal, &c, sig, why);
+    e = audit_seal_sign(r->seal, &c, &sig, why);
     if (e != ERR_OK)
         return why[LANG_EN] ? diag_add(d, e, 0, 0, "%s%.0s", "%.0s%s", why[LANG_EN], why[LANG_ZH]) : e;
-    buf_put(out, slice_make(sig, sizeof sig));
+    buf_put(out, slice_make(sig.ed25519, sizeof sig.ed25519));
+    if (sig.has_sm2)
+        buf_put(out, slice_make(sig.sm2, sizeof sig.sm2));
     return ERR_OK;
 }
 
@@ -240,6 +242,27 @@ static enum err state_open(const struct keeper_config *c, struct keeper_room *r,
     return e == ERR_OK ? audit_seal_open(path, c->origin, &r->signer, &r->seal, d) : e;
 }
 
+/* Made on the first use of the setting; its public half beside it, as the log's other key has. */
+static enum err sm2_open(const struct keeper_config *c, struct keeper_room *r, struct arena *a, struct diags *d)
+{
+    char *key = path_join(a, c->state_dir, "keys/log.sm2.key"),
+         *public_key = path_join(a, c->state_dir, "keys/log.sm2.vkey");
+    struct buf vkey = BUF_INIT(4096);
+    enum err e = key && public_key ? ERR_OK : ERR_NOMEM;
+
+    if (e == ERR_OK && access(key, F_OK) != 0)
+        e = sm2_generate(key, d);
+    if (e == ERR_OK)
+        e = sm2_load(key, &r->sm2, d);
+    if (e == ERR_OK && access(public_key, F_OK) != 0) {
+        e = audit_sm2_vkey(c->origin, sm2_public(r->sm2), &vkey);
+        buf_putc(&vkey, '\n');
+        e = e == ERR_OK ? file_write(public_key, buf_slice(&vkey), 0644, d) : e;
+    }
+    buf_done(&vkey);
+    return e;
+}
+
 static enum err room_open(const struct keeper_config *c, struct keeper_room *r, struct arena *a, struct diags *d)
 {
     char *key = path_join(a, c->state_dir, "keys/log.key"), *ca = path_join(a, c->state_dir, "ca/ca.key");
@@ -249,6 +272,10 @@ static enum err room_open(const struct keeper_config *c, struct keeper_room *r, 
         return e;
     r->signer = ed25519_signer(r->key);
     e = state_open(c, r, a, d);
+    if (e == ERR_OK && c->sm2)
+        e = sm2_open(c, r, a, d);
+    if (r->sm2)
+        audit_seal_sm2(r->seal, r->sm2);
     if (e == ERR_OK && access(ca, F_OK) == 0)
         e = certs_ca_open(c->state_dir, c->trust_domain, &r->ca, d);
     if (e == ERR_OK && r->ca && c->certificate && certs_gateway_know(r->ca, c->certificate, NULL) != ERR_OK)
@@ -274,11 +301,13 @@ void keeper_room_done(struct keeper_room *r)
 {
     r->ca = certs_ca_free(r->ca);
     r->seal = audit_seal_free(r->seal);
+    r->sm2 = sm2_free(r->sm2);
     r->key = ed25519_free(r->key);
 }
 
 void keeper_hello(const struct keeper_room *r, struct buf *out)
 {
+    static const uint8_t none[SM2_PUB];
     uint64_t size;
     struct sha256 root;
 
@@ -290,4 +319,6 @@ void keeper_hello(const struct keeper_room *r, struct buf *out)
     buf_putc(out, r->ca != NULL);
     keeper_put(out, size, 8);
     buf_put(out, slice_make(root.b, sizeof root.b));
+    buf_putc(out, r->sm2 != NULL);
+    buf_put(out, slice_make(r->sm2 ? sm2_public(r->sm2) : none, SM2_PUB));
 }

@@ -4,11 +4,14 @@
  * A request is a verb, a length and a number, each four bytes, big endian, then so many bytes; a reply is a code (enum
  * err), a length and the number of its request, then so many bytes: what the verb says, or, when the code is not OK,
  * the reason in English, NUL, Chinese. One reply for each request, in order, however late. The first reply comes
- * unasked, on the control side and with number 0, when the keys are open: public key 32 · authority here 1 · size 8 and
- * root 32 of the last checkpoint. CHECKPOINT  size 8 · root 32 · proof n × 32               → signature 64 log side
+ * unasked, on the control side and with number 0, when the keys are open:
+ *
+ *   public key 32 · authority here 1 · size 8 and root 32 of the last checkpoint · SM2 used 1 · SM2 key 65.
+ *   CHECKPOINT  size 8 · root 32 · proof n × 32               → signature 64 · SM2's 64, where it is used   log side
  *   LEAF        days 4 · uri 2+n · common name 2+n · request  → from 8 · to 8 · serial 65 · digest 65 · PEM   control
  *   GATEWAY     days 4                                        → as LEAF                             control
  *   LIST        number 8 · hours 4 · (n 1 · serial 20 · revoked at 8) × n   → PEM                       control
+ *
  * An unknown verb, one of the other side, a wrong size or state is refused with its reason; a length that no verb has
  * also ends that side, for what follows cannot be told apart. Every verb may come at any time: the only state is what
  * was signed last. */
@@ -18,7 +21,7 @@ enum keeper_verb { KEEPER_CHECKPOINT = 1, KEEPER_LEAF = 2, KEEPER_LIST = 3, KEEP
 enum keeper_side { KEEPER_LOG, KEEPER_CONTROL, KEEPER_SIDES };
 enum {
     KEEPER_FRAME = 12,
-    KEEPER_HELLO = 32 + 1 + 8 + 32,
+    KEEPER_HELLO = 32 + 1 + 8 + 32 + 1 + SM2_PUB,
     KEEPER_ISSUED = 8 + 8 + 65 + 65, /* before the PEM */
     KEEPER_LISTED = 1 + 20 + 8,
     KEEPER_REQUEST_MAX = 32 << 20,
@@ -29,6 +32,7 @@ enum {
 struct keeper_room {
     struct ed25519 *key; /* own */
     struct signer signer;
+    struct sm2 *sm2;         /* own; NULL: not used */
     struct audit_seal *seal; /* own */
     struct certs_ca *ca;     /* own; NULL: not on this node */
 };

@@ -85,6 +85,9 @@ static const struct doc_key evidence_keys[] = {
     { "witnesses", DOC_K_LIST, AT(evidence.witnesses), .flags = DOC_STATIC,
       .help = { "other operators who co-sign checkpoints: a list of {key, url, ca}",
                 "为检查点联署的其他运营方：{key, url, ca} 列表" } },
+    { "sm2", DOC_K_BOOL, AT(evidence.sm2), .flags = DOC_STATIC, .otherwise = "false",
+      .help = { "sign checkpoints by SM2 with SM3 besides; its key is made at the first start (keys/log.sm2.vkey)",
+                "检查点另加 SM2（SM3）签名；密钥在首次启动时生成（keys/log.sm2.vkey）" } },
     { "quorum", DOC_K_U64, AT(evidence.quorum), 0, SETTINGS_WITNESSES, .flags = DOC_STATIC, .otherwise = "0",
       .help = { "co-signatures that make a proof valid; 0: of all witnesses", "使证明有效的联署数；0 表示全部见证" } },
     { "witness_late", DOC_K_ENUM, AT(evidence.witness_late), .words = lateness, .flags = DOC_STATIC,
@@ -431,6 +434,9 @@ static void put_value(struct buf *out, const struct settings *s, const struct do
         break;
     case DOC_K_ENUM:
         buf_puts(out, k->words[*(const int *)at]);
+        break;
+    case DOC_K_BOOL:
+        buf_puts(out, *(const bool *)at ? "true" : "false");
         break;
     case DOC_K_BYTES:
         put_scaled(out, *(const uint64_t *)at, byte_scale);

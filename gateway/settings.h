@@ -49,6 +49,7 @@ struct settings {
         const struct settings_witness *witness;
         size_t n_witnesses;
         uint64_t quorum; /* of them; in the file 0 is all */
+        bool sm2;
         int witness_late;
         int64_t witness_bound_ms;
     } evidence;

@@ -66,7 +66,7 @@ static struct slice origin_of(const struct settings *s, struct arena *a)
 
 enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper **ret, struct diags *d)
 {
-    struct keeper_config c = { .gate = gate };
+    struct keeper_config c = { .gate = gate, .sm2 = s->evidence.sm2 };
     struct arena a;
     enum err e;
 
@@ -202,9 +202,10 @@ static enum err check_keys(const struct settings *s, struct diags *d)
 {
     static const char *const names[] = { "salt.key", "name.key" };
     struct ed25519 *log = NULL;
+    struct sm2 *sm2 = NULL;
     struct certs_ca *ca = NULL;
     uint8_t key[KEY_LEN];
-    const char *log_file, *ca_file, *domain;
+    const char *log_file, *sm2_file, *ca_file, *domain;
     struct arena a;
     enum err e = ERR_OK, e2;
 
@@ -215,12 +216,18 @@ static enum err check_keys(const struct settings *s, struct diags *d)
     }
     mem_wipe(key, sizeof key);
     log_file = arena_printf(&a, "%.*s/keys/log.key", SLICE_ARG(s->state.dir));
+    sm2_file = arena_printf(&a, "%.*s/keys/log.sm2.key", SLICE_ARG(s->state.dir));
     ca_file = arena_printf(&a, "%.*s/ca/ca.key", SLICE_ARG(s->state.dir));
     domain = arena_str(&a, s->trust_domain);
     e2 = log_file && ca_file && domain ? ed25519_load(log_file, &log, d) : ERR_NOMEM;
     e = e != ERR_OK ? e : e2;
     e2 = ca_file && domain && access(ca_file, F_OK) == 0 ? certs_ca_open(s->state.dir.p, domain, &ca, d) : ERR_OK;
     e = e != ERR_OK ? e : e2;
+    if (sm2_file && s->evidence.sm2 && access(sm2_file, F_OK) == 0) { /* else the first start makes it */
+        e2 = sm2_load(sm2_file, &sm2, d);
+        e = e != ERR_OK ? e : e2;
+    }
+    sm2_free(sm2);
     ed25519_free(log);
     certs_ca_free(ca);
     arena_done(&a);

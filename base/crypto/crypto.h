@@ -45,3 +45,15 @@ enum err ed25519_load(const char *path, struct ed25519 **ret, struct diags *d) M
 struct ed25519 *ed25519_free(struct ed25519 *k);
 struct signer ed25519_signer(struct ed25519 *k); /* borrows k */
 bool ed25519_verify(const uint8_t public_key[ED25519_PUB], struct slice message, struct slice sig);
+
+/* SM2 with SM3 (GB/T 32918.2, GB/T 32905) under the id that is used everywhere. A public key is 0x04, x and y; a
+ * signature is r and s, 32 bytes each, big endian, not DER. Key files as above. */
+enum { SM2_SIG = 64, SM2_PUB = 65 };
+#define SM2_ID "1234567812345678"
+struct sm2;
+enum err sm2_generate(const char *path, struct diags *d) MUST_CHECK;
+enum err sm2_load(const char *path, struct sm2 **ret, struct diags *d) MUST_CHECK;
+struct sm2 *sm2_free(struct sm2 *k);
+const uint8_t *sm2_public(const struct sm2 *k); /* SM2_PUB bytes; bor: as long as k */
+enum err sm2_sign(struct sm2 *k, struct slice message, uint8_t sig[SM2_SIG]) MUST_CHECK;
+bool sm2_verify(const uint8_t public_key[SM2_PUB], struct slice message, const uint8_t sig[SM2_SIG]);

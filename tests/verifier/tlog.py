@@ -1,4 +1,4 @@
-"""Transparency logs from their texts: Ed25519 (RFC 8032), Merkle trees (RFC 6962 2.1, RFC 9162 2.1), signed notes, checkpoints,
+"""Transparency logs from their texts: Ed25519 (RFC 8032), SM2 with SM3 (GB/T 32918.2), Merkle trees (RFC 6962 2.1, RFC 9162 2.1), signed notes, checkpoints,
 proofs and tiles (C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-tiles). Python's standard library only; nothing here was taken
 from the gateway's own code. Every check answers None, or a word for what does not hold."""
 import base64
@@ -68,6 +68,56 @@ def ed25519_verify(public_key, message, signature):
     k = int.from_bytes(hashlib.sha512(signature[:32] + public_key + message).digest(), "little") % L
     left, right = _times(s, G), _add(r, _times(k, a))
     return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+# ---- SM2 with SM3, GB/T 32918.2 section 7: verification only; SM3 is the interpreter's (by OpenSSL) ----
+SM2_P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+SM2_A = SM2_P - 3
+SM2_B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+SM2_N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+SM2_G = (0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+         0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0)
+SM2_ID = b"1234567812345678"
+
+
+def _sm2_add(p, q):
+    """Two points of the curve; None is the one at infinity."""
+    if p is None or q is None:
+        return p or q
+    if p[0] == q[0]:
+        if (p[1] + q[1]) % SM2_P == 0:
+            return None
+        slope = (3 * p[0] * p[0] + SM2_A) * pow(2 * p[1], -1, SM2_P)
+    else:
+        slope = (q[1] - p[1]) * pow(q[0] - p[0], -1, SM2_P)
+    x = (slope * slope - p[0] - q[0]) % SM2_P
+    return x, (slope * (p[0] - x) - p[1]) % SM2_P
+
+
+def _sm2_times(n, p):
+    q = None
+    while n:
+        if n & 1:
+            q = _sm2_add(q, p)
+        p = _sm2_add(p, p)
+        n >>= 1
+    return q
+
+
+def sm2_verify(public_key, message, signature, signer=SM2_ID):
+    """public_key: 04, x, y; signature: r and s, 32 bytes each."""
+    if len(public_key) != 65 or public_key[0] != 4 or len(signature) != 64:
+        return False
+    x, y = int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    t = (r + s) % SM2_N
+    if x >= SM2_P or y >= SM2_P or (x * x * x + SM2_A * x + SM2_B - y * y) % SM2_P or not (0 < r < SM2_N and 0 < s < SM2_N and t):
+        return False
+    numbers = b"".join(n.to_bytes(32, "big") for n in (SM2_A, SM2_B, *SM2_G))
+    z = hashlib.new("sm3", (8 * len(signer)).to_bytes(2, "big") + signer + numbers + public_key[1:]).digest()
+    e = int.from_bytes(hashlib.new("sm3", z + message).digest(), "big")
+    point = _sm2_add(_sm2_times(s, SM2_G), _sm2_times(t, (x, y)))
+    return point is not None and (e + point[0]) % SM2_N == r
 
 
 # ---- RFC 6962 section 2.1, RFC 9162 sections 2.1.3.2 and 2.1.4.2 ----
@@ -177,6 +227,27 @@ class Key:
         if self.hash.hex() != number:
             raise ValueError("the key's hash does not fit")
 
+    def verify(self, text, signature):
+        return ed25519_verify(self.public, text, signature)
+
+
+class Sm2Key:
+    """The log's SM2 key: type 0xff, "sm2-with-sm3/1234567812345678", then 04, x, y."""
+    KIND = b"\xffsm2-with-sm3/" + SM2_ID
+
+    def __init__(self, vkey):
+        name, number, key = vkey.strip().split("+", 2)
+        raw = b64(key, len(self.KIND) + 65)
+        if raw is None or not raw.startswith(self.KIND):
+            raise ValueError("not an SM2 verifier key")
+        self.name, self.public = name.encode(), raw[len(self.KIND):]
+        self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
+        if self.hash.hex() != number:
+            raise ValueError("the key's hash does not fit")
+
+    def verify(self, text, signature):
+        return sm2_verify(self.public, text, signature)
+
 
 class Checkpoint:
     def __init__(self, note):
@@ -199,7 +270,7 @@ class Checkpoint:
             if len(parts) != 3 or parts[0] != "\u2014".encode() or parts[1] != key.name:
                 continue
             raw = b64(parts[2], 68)
-            if raw and raw[:4] == key.hash and ed25519_verify(key.public, self.text, raw[4:]):
+            if raw and raw[:4] == key.hash and key.verify(self.text, raw[4:]):
                 return None
         return "signature"
 

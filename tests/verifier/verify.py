@@ -2,7 +2,7 @@
 """A second verifier of Sluice's evidence log, written from docs/EVIDENCE.md and the texts that tlog.py names.
 
     verify.py log DIR [--vkey KEY|FILE] [--checkpoint FILE]     verdict as JSON; exit code 7 when the log does not hold
-    verify.py proof FILE --vkey KEY|FILE [--answer FILE]
+    verify.py proof FILE --vkey KEY|FILE [--answer FILE]        both: --sm2-vkey KEY|FILE, and it must be signed by that too
 
 Python's standard library only. It is slow and short on purpose: it is there to disagree."""
 import argparse
@@ -57,8 +57,8 @@ class Verdict(dict):
 
 
 class Log:
-    def __init__(self, folder, key=None, kept=None):
-        self.folder, self.key, self.kept = folder, key, kept
+    def __init__(self, folder, key=None, kept=None, sm2=None):
+        self.folder, self.key, self.kept, self.sm2 = folder, key, kept, sm2
         self.verdict = Verdict(verified=True, size=0, covered=0, torn=False)
         self.tree, self.roots = tlog.Tree(), {}
         self.checkpoint = self.leaves = None
@@ -156,6 +156,8 @@ class Log:
             v.fail("checkpoint", self.want())
         if c and self.key and c.fault(self.key):
             v.fail("signature", c.size)
+        if self.sm2 and (not c or c.fault(self.sm2)):
+            v.fail("sm2-signature", c.size if c else 0)
         if c and v["verified"] and self.roots.get(c.size) != c.root:
             v.fail("altered", 0, c.size - 1)
         k = self.kept
@@ -168,7 +170,7 @@ class Log:
         return v
 
 
-def verify_proof(text, key, answer=None):
+def verify_proof(text, key, answer=None, sm2=None):
     """None, or (fault, index) of the first record whose proof does not hold."""
     try:
         proof = json.loads(text)
@@ -180,6 +182,8 @@ def verify_proof(text, key, answer=None):
         for r in records:
             line, tlog_proof = r["line"].encode(), r["proof"].encode()
             fault = tlog.proof_fault(tlog_proof, line, key)
+            if fault is None and sm2 and tlog.Checkpoint(tlog_proof.split(b"\n\n", 1)[1]).fault(sm2):
+                fault = "sm2-signature"
             index = int(re.search(rb"^index ([0-9]+)$", tlog_proof, re.M)[1])
             if fault in (None, "path") and record_index(line) != index:
                 fault = "line"
@@ -204,11 +208,11 @@ def verify_proof(text, key, answer=None):
     return None
 
 
-def key_of(text):
+def key_of(text, kind=tlog.Key):
     if text and os.path.exists(text):
         with open(text, encoding="utf-8") as f:
             text = f.readline()
-    return tlog.Key(text) if text else None
+    return kind(text) if text else None
 
 
 def main():
@@ -216,6 +220,7 @@ def main():
     p.add_argument("what", choices=["log", "proof"])
     p.add_argument("path")
     p.add_argument("--vkey")
+    p.add_argument("--sm2-vkey")
     p.add_argument("--checkpoint")
     p.add_argument("--answer")
     o = p.parse_args()
@@ -224,11 +229,12 @@ def main():
         with open(path, "rb") as f:
             return f.read()
 
+    sm2 = key_of(o.sm2_vkey, tlog.Sm2Key)
     if o.what == "log":
-        verdict = Log(o.path, key_of(o.vkey), tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else None).judge()
+        verdict = Log(o.path, key_of(o.vkey), tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else None, sm2).judge()
         print(json.dumps(verdict))
         return 0 if verdict["verified"] else 7
-    fault = verify_proof(content(o.path), key_of(o.vkey), content(o.answer) if o.answer else None)
+    fault = verify_proof(content(o.path), key_of(o.vkey), content(o.answer) if o.answer else None, sm2)
     print(json.dumps({"verified": fault is None, "fault": fault}))
     return 7 if fault else 0
 

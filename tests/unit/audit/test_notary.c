@@ -12,7 +12,7 @@ static struct world w;
 static char state_file[128];
 static struct audit_seal *seal;
 
-static enum err seal_sign(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+static enum err seal_sign(void *self, const struct audit_continuation *c, struct audit_signatures *sig)
 {
     const char *why[2] = { NULL, NULL };
     (void)self;
@@ -79,14 +79,16 @@ static enum err ask(unsigned from, unsigned to, unsigned fork)
 {
     struct step s;
     struct buf text = BUF_INIT(NOTE_MAX);
-    uint8_t sig[ED25519_SIG];
+    struct audit_signatures sig;
     const char *why[2] = { NULL, NULL };
     step_make(&s, from, to, fork);
-    enum err e = audit_seal_sign(seal, &s.c, sig, why);
+    enum err e = audit_seal_sign(seal, &s.c, &sig, why);
     assert_true((e == ERR_OK) == (why[0] == NULL) && (why[0] == NULL) == (why[1] == NULL));
     if (e == ERR_OK) {
         assert_int_equal(note_text(w.c.origin, to, &s.c.root, &text), ERR_OK);
-        assert_true(ed25519_verify(w.c.signer.public_key, buf_slice(&text), slice_make(sig, sizeof sig)));
+        assert_true(
+            ed25519_verify(w.c.signer.public_key, buf_slice(&text), slice_make(sig.ed25519, sizeof sig.ed25519)));
+        assert_false(sig.has_sm2);
     }
     buf_done(&text);
     return e;
@@ -173,13 +175,13 @@ static _Atomic unsigned late;
 static struct {
     bool waits;
     uint64_t size;
-    uint8_t sig[ED25519_SIG];
+    struct audit_signatures sig;
 } drawer;
-static enum err late_sign(void *self, const struct audit_continuation *c, uint8_t sig[ED25519_SIG])
+static enum err late_sign(void *self, const struct audit_continuation *c, struct audit_signatures *sig)
 {
     enum err e = ERR_OK;
     if (!drawer.waits)
-        e = seal_sign(self, c, drawer.sig);
+        e = seal_sign(self, c, &drawer.sig);
     if (e != ERR_OK)
         return e;
     assert_true(!drawer.waits || drawer.size == c->size);
@@ -187,7 +189,7 @@ static enum err late_sign(void *self, const struct audit_continuation *c, uint8_
     drawer.waits = late > 0 && c->wait_ms < LOG_END_MS / 2; /* who has time is told at once */
     if (drawer.waits && late-- > 0)
         return ERR_AGAIN;
-    memcpy(sig, drawer.sig, ED25519_SIG);
+    *sig = drawer.sig;
     return ERR_OK;
 }
 
@@ -217,6 +219,72 @@ static void a_late_notary(void **state)
     audit_seal_last(seal, &size, &root);
     assert_true(size > 240);
     world_good(&w, size);
+}
+
+/* With an SM2 key besides: both lines hold, each ignores the other, and neither can be of another key, origin or text.
+ */
+static void an_sm2_line(void **state)
+{
+    (void)state;
+    struct buf note = BUF_INIT(NOTE_MAX), vkey = BUF_INIT(NOTE_MAX), other = BUF_INIT(NOTE_MAX);
+    struct sm2 *k = NULL, *k2 = NULL;
+    struct audit_verify_ask ask = { .dir = w.dir };
+    struct audit_report r;
+    uint64_t size;
+    struct sha256 root;
+    char path[160], path2[160];
+    snprintf(path, sizeof path, "%s.sm2", w.dir);
+    snprintf(path2, sizeof path2, "%s.sm2b", w.dir);
+    assert_int_equal(sm2_generate(path, NULL), ERR_OK);
+    assert_int_equal(sm2_generate(path2, NULL), ERR_OK);
+    assert_int_equal(sm2_load(path, &k, NULL), ERR_OK);
+    assert_int_equal(sm2_load(path2, &k2, NULL), ERR_OK);
+    for (int round = 0; round < 4; round++) { /* off, on, off, on */
+        bool on = round % 2 == 1;
+        seal_open();
+        audit_seal_sm2(seal, on ? k : NULL);
+        w.c.notary.has_sm2 = on;
+        memcpy(w.c.notary.sm2_key, sm2_public(k), SM2_PUB);
+        assert_int_equal(world_open(&w), ERR_OK);
+        world_fill(&w, 1000u * (unsigned)round, 5);
+        world_close(&w);
+        buf_clear(&note);
+        world_read(&w, "checkpoint", &note);
+        if (on && vkey.n == 0)
+            world_read(&w, "log.sm2.vkey", &vkey);
+        assert_true(audit_note_check(buf_slice(&note), buf_slice(&w.vkey), &size, &root));
+        assert_int_equal(audit_sm2_holds(buf_slice(&note), buf_slice(&vkey)), on);
+        ask.vkey = buf_slice(&w.vkey);
+        ask.sm2 = buf_slice(&vkey);
+        if (vkey.n > 0) {
+            assert_int_equal(audit_verify_part(&ask, &r, &w.d), ERR_OK);
+            assert_true(r.failed != on && r.sm2_ok == on && (on || strcmp(r.bad_what, "sm2-signature") == 0));
+        }
+        world_good(&w, size); /* who has no SM2 key passes over the line */
+    }
+    assert_true(audit_sm2_vkey_valid(buf_slice(&vkey)) && !audit_sm2_vkey_valid(buf_slice(&w.vkey)));
+    assert_int_equal(audit_sm2_vkey(w.c.origin, sm2_public(k2), &other), ERR_OK);
+    assert_false(audit_sm2_holds(buf_slice(&note), buf_slice(&other)));
+    buf_clear(&other);
+    assert_int_equal(audit_sm2_vkey(SLICE("other/log/x"), sm2_public(k), &other), ERR_OK);
+    assert_false(audit_sm2_holds(buf_slice(&note), buf_slice(&other)));
+    note.p[w.c.origin.n + 1] ^= 1; /* another size */
+    assert_false(audit_sm2_holds(buf_slice(&note), buf_slice(&vkey)));
+    note.p[w.c.origin.n + 1] ^= 1;
+    note.p[note.n - 20] ^= 1;
+    assert_false(audit_sm2_holds(buf_slice(&note), buf_slice(&vkey)));
+    /* Another key in its place is not this log any more. */
+    seal_open();
+    audit_seal_sm2(seal, k2);
+    memcpy(w.c.notary.sm2_key, sm2_public(k2), SM2_PUB);
+    assert_int_equal(world_open(&w), ERR_CONFLICT);
+    sm2_free(k);
+    sm2_free(k2);
+    unlink(path);
+    unlink(path2);
+    buf_done(&note);
+    buf_done(&vkey);
+    buf_done(&other);
 }
 
 /* A log that was cut behind its own checkpoint's back, and one that is not there any more. */
@@ -277,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_state_that_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_grows, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_notary, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_sm2_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_was_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_is_older, setup, teardown),
     };

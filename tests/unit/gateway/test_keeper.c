@@ -205,18 +205,19 @@ static void the_calls(void **state)
                               fork = { .size = 1, .root = b, .wait_ms = 20000 };
     struct certs_issued issued;
     struct certs_ca *ca = NULL;
-    uint8_t sig[ED25519_SIG];
+    struct audit_signatures sig;
     struct buf text = BUF_INIT(1024);
 
-    assert_int_equal(n.sign(n.self, &one, sig), ERR_OK);
+    assert_int_equal(n.sign(n.self, &one, &sig), ERR_OK);
     buf_puts(&text, ORIGIN "\n1\n");
     base64_put(&text, slice_make(a.b, SHA256_LEN));
     buf_putc(&text, '\n');
-    assert_true(ed25519_verify(keeper_public_key(w.k).public_key, buf_slice(&text), slice_make(sig, sizeof sig)));
-    assert_int_equal(n.sign(n.self, &fork, sig), ERR_CONFLICT);
+    assert_true(ed25519_verify(keeper_public_key(w.k).public_key, buf_slice(&text),
+                               slice_make(sig.ed25519, sizeof sig.ed25519)));
+    assert_int_equal(n.sign(n.self, &fork, &sig), ERR_CONFLICT);
     assert_int_equal(keeper_state(w.k), KEEPER_REFUSES);
     assert_int_equal(gate_reason(&w.gate), REASON_EVIDENCE_UNSIGNED);
-    assert_int_equal(n.sign(n.self, &one, sig), ERR_OK);
+    assert_int_equal(n.sign(n.self, &one, &sig), ERR_OK);
     assert_int_equal(keeper_state(w.k), KEEPER_SIGNS);
     assert_int_equal(gate_reason(&w.gate), REASON_GRANTED);
     assert_non_null(hand);
@@ -245,7 +246,7 @@ static void the_keeper_is_killed(void **state)
     struct audit_continuation one = { .size = 1, .root = a };
     struct certs_issued issued;
     struct pollfd p = { .fd = keeper_fd(w.k), .events = POLLIN };
-    uint8_t sig[ED25519_SIG];
+    struct audit_signatures sig;
 
     keeper_look(w.k); /* nothing has happened yet */
     assert_int_equal(keeper_state(w.k), KEEPER_SIGNS);
@@ -254,7 +255,7 @@ static void the_keeper_is_killed(void **state)
     keeper_look(w.k);
     assert_int_equal(keeper_state(w.k), KEEPER_GONE);
     assert_int_equal(gate_reason(&w.gate), REASON_EVIDENCE_UNSIGNED);
-    assert_int_equal(n.sign(n.self, &one, sig), ERR_CLOSED);
+    assert_int_equal(n.sign(n.self, &one, &sig), ERR_CLOSED);
     assert_int_equal(hand->leaf(hand->self, buf_slice(&w.csr), SLICE("spiffe://" DOMAIN "/dept/edu/app/x"), SLICE("x"),
                                 30, &w.a, &issued, &w.d),
                      ERR_CLOSED);
