@@ -374,6 +374,13 @@ const struct option options_witness[] = {
       OPT_REQUIRED | OPT_MANY,
       { "public key of a log that it signs for (log.vkey)", "所见证日志的公钥（log.vkey）" } },
     { "listen", 0, "ADDRESS:PORT", NULL, 0, { "else 127.0.0.1:8444", "默认 127.0.0.1:8444" } },
+    { "client-ca",
+      0,
+      "DOMAIN=FILE",
+      NULL,
+      OPT_MANY,
+      { "answer only gateways of this trust domain, with a certificate of this authority",
+        "仅答复持该机构证书的该信任域网关" } },
     END,
 };
 const struct option options_witness_init[] = {

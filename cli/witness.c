@@ -1,10 +1,11 @@
 /* sluice witness: a small daemon that co-signs checkpoints of other operators' logs (C2SP tlog-witness), and the making
  * of its key. It answers POST <any prefix>/add-checkpoint and nothing else. Plain HTTP on loopback addresses only;
  * elsewhere TLS with --cert and --key. Nobody is authenticated but by the log's signature on the checkpoint, as the
- * standard says. Everything is bounded: connections, bytes of a request, time; a request holds no state between its
- * callbacks but its body. */
+ * standard says, unless --client-ca names whose gateways may ask: then only they are answered. Everything is bounded:
+ * connections, bytes of a request, time; a request holds no state between its callbacks but its body. */
 #include "audit/audit.h"
 #include "base/net/net.h"
+#include "certs/certs.h"
 #include "cli/run.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 64, LOGS_MAX = AUDIT_ORIGINS_MAX, HOST_MAX = 64, TEXT_MAX = 4096 };
+enum { CONNECTIONS_MAX = 64, LOGS_MAX = AUDIT_ORIGINS_MAX, CLIENTS_MAX = 64, HOST_MAX = 64, TEXT_MAX = 4096 };
 
 struct witness {
     struct cli *cli;
@@ -23,6 +24,7 @@ struct witness {
     struct audit_observer *observer; /* own */
     struct loop *loop;
     struct tls_context *tls;
+    struct certs_trust *clients; /* ref; NULL: anybody may ask */
     struct acceptor *acceptor;
     struct watch *signals;
     int fd, signal_fd;
@@ -30,6 +32,11 @@ struct witness {
 };
 
 /* ---- one request ---- */
+/* A connection: of this witness, by this peer. */
+struct asker {
+    struct witness *w;
+    const struct http_conn *http; /* bor: until the connection closes */
+};
 struct asked {
     struct http_call *call;
     struct witness *w;
@@ -51,23 +58,51 @@ static void answer(struct http_call *call, int status, const char *type, struct 
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct witness *w = arg;
+    struct asker *a = w->connections < CONNECTIONS_MAX ? mem_zalloc(sizeof *a) : NULL;
 
-    (void)http;
-    if (w->connections >= CONNECTIONS_MAX)
+    if (a == NULL)
         return NULL;
+    *a = (struct asker){ .w = w, .http = http };
     w->connections++;
-    return w;
+    return a;
 }
 
 static void on_close(void *conn_state)
 {
-    ((struct witness *)conn_state)->connections--;
+    struct asker *a = conn_state;
+
+    a->w->connections--;
+    mem_free(a);
+}
+
+/* Judged anew at each request: a connection may outlive the certificate that it was opened with. */
+static enum reason asker_judge(const struct asker *a)
+{
+    const struct certs_shared *s = (const struct certs_shared *)(const void *)http_conn_peer(a->http);
+
+    if (a->w->clients == NULL)
+        return REASON_GRANTED;
+    if (s == NULL)
+        return REASON_CERTIFICATE_MISSING;
+    if (s->peer.verdict != REASON_GRANTED)
+        return s->peer.verdict;
+    if (s->peer.kind != CERTS_GATEWAY)
+        return REASON_CERTIFICATE_UNKNOWN;
+    return certs_peer_recheck(a->w->clients, &s->peer, clock_wall_ms());
 }
 
 static void on_head(void *conn_state, struct http_call *call, const struct http_head *h)
 {
+    enum reason why = asker_judge(conn_state);
     struct asked *q;
 
+    if (why != REASON_GRANTED) {
+        struct buf text = BUF_INIT(TEXT_MAX);
+        buf_printf(&text, "only gateways of known operators may ask: %s\n", reason_info(why)->code);
+        answer(call, 403, "text/plain", buf_slice(&text), true);
+        buf_done(&text);
+        return;
+    }
     if (!slice_ends(h->path, SLICE("/add-checkpoint"))) {
         answer(call, 404, "text/plain", SLICE("POST /add-checkpoint\n"), true);
         return;
@@ -81,7 +116,7 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
         answer(call, 503, "text/plain", SLICE("out of memory\n"), true);
         return;
     }
-    *q = (struct asked){ .call = call, .w = conn_state, .body = BUF_INIT(AUDIT_ADD_MAX) };
+    *q = (struct asked){ .call = call, .w = ((struct asker *)conn_state)->w, .body = BUF_INIT(AUDIT_ADD_MAX) };
     http_call_set(call, q);
 }
 
@@ -237,22 +272,49 @@ static bool address_read(struct slice text, char host[HOST_MAX], unsigned *port)
     return true;
 }
 
-/* A witness asks for no certificate: any peer is as good. */
-static struct tls_peer *any_peer(void *arg, struct x509_st **leaf, struct stack_st_X509 *chain)
+/* Without --client-ca nobody is known, and nobody need be. */
+static struct tls_peer *peer_of(void *arg, struct x509_st **leaf, struct stack_st_X509 *chain)
 {
-    struct tls_peer *p = mem_zalloc(sizeof *p);
+    struct certs_trust *t = ((struct witness *)arg)->clients;
+    struct x509_st *none = NULL;
+    struct certs_shared *p = certs_known_verify(NULL, t, leaf && t ? leaf : &none, chain, clock_wall_ms());
 
-    (void)arg, (void)leaf, (void)chain;
-    if (p != NULL)
-        atomic_init(&p->refs, 1);
-    return p;
+    return p ? &p->head : NULL;
+}
+
+/* --client-ca DOMAIN=FILE: this authority vouches for gateways of this trust domain. */
+static enum err clients_read(struct witness *w, const char *files[CLIENTS_MAX + 1])
+{
+    struct cli *c = w->cli;
+    struct certs_anchor anchors[CLIENTS_MAX];
+    const char *v;
+    size_t n = 0;
+
+    for (; (v = cli_nth(c, "client-ca", n)) != NULL; n++) {
+        struct slice rest = slice_of(v), domain = slice_cut(&rest, '=');
+        if (n == CLIENTS_MAX || domain.n == 0 || rest.n == 0)
+            return diag_add(&c->diags, ERR_INVALID, 0, 0,
+                            "--client-ca is a trust domain and a file, at most %d of them",
+                            "--client-ca 应为 信任域=文件，至多 %d 个", CLIENTS_MAX);
+        anchors[n] = (struct certs_anchor){ .ca_file = arena_str(&c->arena, rest),
+                                            .crl_file = "",
+                                            .domain = arena_str(&c->arena, domain),
+                                            .departments = "",
+                                            .no_crl = true };
+        files[n] = anchors[n].ca_file;
+        if (anchors[n].ca_file == NULL || anchors[n].domain == NULL)
+            return ERR_NOMEM;
+    }
+    files[n] = NULL;
+    return n > 0 ? certs_trust_load(anchors, n, &w->clients, &c->diags) : ERR_OK;
 }
 
 static enum err listen_open(struct witness *w, const char **scheme)
 {
     struct cli *c = w->cli;
     const char *address = cli_value(c, "listen"), *cert = cli_value(c, "cert"), *key = cli_value(c, "key");
-    struct tls_server server = { .cert_file = cert, .key_file = key, .verify = any_peer };
+    const char *clients[CLIENTS_MAX + 1] = { NULL };
+    struct tls_server server = { .cert_file = cert, .key_file = key, .ca_files = clients, .verify = peer_of, .arg = w };
     char host[HOST_MAX];
     unsigned port;
     enum err e = ERR_OK;
@@ -265,7 +327,13 @@ static enum err listen_open(struct witness *w, const char **scheme)
                         "on an address that others can reach it takes TLS: give --cert and --key, or listen on "
                         "127.0.0.1 behind a terminator",
                         "在他人可达的地址上须使用 TLS：请给出 --cert 与 --key，或仅监听 127.0.0.1 并置于 TLS 终端之后");
-    if (cert != NULL)
+    if (cert == NULL && cli_has(c, "client-ca"))
+        return diag_add(&c->diags, ERR_INVALID, 0, 0, "--client-ca takes TLS: give --cert and --key",
+                        "--client-ca 须使用 TLS：请给出 --cert 与 --key");
+    e = clients_read(w, clients);
+    if (clients[0] == NULL)
+        server.ca_files = NULL;
+    if (e == ERR_OK && cert != NULL)
         e = tls_server_new(&server, &w->tls, &c->diags);
     *scheme = cert != NULL ? "https" : "http";
     return e == ERR_OK ? net_listen(host, port, false, &w->fd, &c->diags) : e;
@@ -314,6 +382,8 @@ static void stop(struct witness *w)
     if (w->signal_fd >= 0)
         close(w->signal_fd);
     tls_unref(w->tls);
+    if (w->clients)
+        certs_trust_unref(w->clients);
     audit_observer_close(w->observer);
     ed25519_free(w->key);
 }

@@ -195,6 +195,24 @@ static const struct http_client_events events = {
     .head = on_head, .body = on_body, .end = on_end, .fail = on_fail, .idle_closed = on_idle_closed
 };
 
+/* This gateway's own certificate is shown to a witness that asks for one. Read anew for each connection: it is renewed
+ * while the daemon runs; what cannot be read leaves the one before in use. */
+static enum err tls_load(struct one *o, struct diags *d)
+{
+    const struct tls_settings *s = &o->all->settings->tls;
+    struct tls_client tls = {
+        .mode = TLS_MUTUAL, .ca_file = o->s->ca.p, .cert_file = s->certificate.p, .key_file = s->key.p
+    };
+    struct tls_context *next = NULL;
+    enum err e = o->s->tls ? tls_client_new(&tls, &next, d) : ERR_OK;
+
+    if (next != NULL) {
+        tls_unref(o->tls);
+        o->tls = next;
+    }
+    return e;
+}
+
 static enum err connect_to(struct one *o)
 {
     struct sockaddr_storage to;
@@ -207,6 +225,7 @@ static enum err connect_to(struct one *o)
     while (colon > 0 && host.p[colon - 1] != ':' && host.p[colon - 1] != ']')
         colon--;
     host = slice_sub(host, 0, colon > 0 && host.p[colon - 1] == ':' ? colon - 1 : host.n);
+    (void)!tls_load(o, NULL);
     o->http = http_client_new(o->all->loop, &to, o->tls, host, &events, o, CALL_MS);
     return o->http ? ERR_OK : ERR_NOMEM;
 }
@@ -320,14 +339,12 @@ static void *run(void *arg)
 static enum err one_begin(struct witnesses *w, size_t i, struct diags *d)
 {
     struct one *o = &w->at[i];
-    struct tls_client tls = { .mode = TLS_SERVER };
 
     *o = (struct one){ .all = w, .s = &w->settings->evidence.witness[i], .reply = BUF_INIT(REPLY_MAX) };
     if (audit_witness_read(o->s->key, &o->w) != ERR_OK)
         return ERR_INVALID;
     w->keys[i] = o->w;
-    tls.ca_file = o->s->ca.p;
-    return o->s->tls ? tls_client_new(&tls, &o->tls, d) : ERR_OK;
+    return tls_load(o, d);
 }
 
 /* What the quorum signed before the last stop; what no longer has the quorum (another was set) is left alone. */

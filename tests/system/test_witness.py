@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -17,14 +18,14 @@ from city import Node, Provider, json_resource, PERSON, wait_for
 class Witness:
     """A `sluice witness` in a folder of its own."""
 
-    def __init__(self, top, name, *logs):
-        self.dir, self.name, self.logs, self.port, self.process = os.path.join(top, name), name, logs, 0, None
+    def __init__(self, top, name, *logs, options=()):
+        self.dir, self.name, self.logs, self.port, self.process, self.options = os.path.join(top, name), name, logs, 0, None, options
         r = subprocess.run([city.SLUICE, "witness", "init", "--dir", self.dir, "--name", name], capture_output=True, text=True, timeout=30)
         assert r.returncode == 0, r
         self.vkey = r.stdout.strip()
 
     def start(self):
-        args = [city.SLUICE, "witness", "--dir", self.dir, "--listen", f"127.0.0.1:{self.port}", "--lang", "en"]
+        args = [city.SLUICE, "witness", "--dir", self.dir, "--listen", f"127.0.0.1:{self.port}", "--lang", "en", *self.options]
         self.process = subprocess.Popen(args + sum((["--log", k] for k in self.logs), []), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert "serves on port" in line, line + self.process.stderr.read()
@@ -254,6 +255,55 @@ def test_04_a_witness_is_hard_to_confuse():
         plain = subprocess.run([city.SLUICE, "witness", "--dir", w.dir, "--listen", "0.0.0.0:0", "--log", log_key(node), "--lang", "en"],
                                capture_output=True, text=True, timeout=20)
         assert plain.returncode != 0 and "TLS" in plain.stderr, plain
+
+
+def ask_tls(port, node, body, cert=None):
+    """The status of an add-checkpoint request with this certificate, or none."""
+    c = ssl.create_default_context(cafile=f"{node.dir}/ca/chain.pem")
+    if cert:
+        c.load_cert_chain(*cert)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"https://127.0.0.1:{port}/add-checkpoint", body.encode(), method="POST"), timeout=10, context=c) as r:
+            return r.status, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def test_06_a_witness_that_knows_who_asks():
+    """With --client-ca only gateways of the named domains are answered; a gateway shows its certificate by itself."""
+    with Node() as node, Node() as other:
+        own = (f"{node.dir}/keys/gateway.pem", f"{node.dir}/keys/gateway.key")
+        tls = ["--cert", own[0], "--key", own[1]]
+        known = Witness(node.top, "w1.example", log_key(node), options=[*tls, "--client-ca", f"test.example={node.dir}/ca/chain.pem"]).start()
+        foreign = Witness(node.top, "w2.example", log_key(node), options=[*tls, "--client-ca", f"test.example={other.dir}/ca/chain.pem"]).start()
+        wrong = Witness(node.top, "w3.example", log_key(node), options=[*tls, "--client-ca", f"elsewhere.example={node.dir}/ca/chain.pem"]).start()
+        try:
+            city_of(node)
+            body = "old 0\n\n" + open(f"{node.dir}/log/checkpoint", encoding="utf-8").read()
+            app = (node.cert("consumer/app"), node.key("consumer/app"))
+            for cert, why in ((None, "certificate-missing"), (app, "certificate-unknown"),
+                              ((f"{other.dir}/keys/gateway.pem", f"{other.dir}/keys/gateway.key"), "certificate-")):
+                status, text = ask_tls(known.port, node, body, cert)
+                assert status == 403 and why in text, (status, text)
+            assert not [f for f in os.listdir(known.dir) if f.endswith(".checkpoint")], "somebody unknown was answered"
+            node.stop()
+            rows = "".join(f"    - {{key: '{w.vkey}', url: 'https://127.0.0.1:{w.port}', ca: ca/chain.pem}}\n" for w in (known, foreign, wrong))
+            with open(f"{node.dir}/sluice.yaml", "a", encoding="utf-8") as f:
+                f.write(f"\nevidence:\n  witnesses:\n{rows}  quorum: 1\n")
+            node.start()
+            assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+            size = len(node.records())
+            wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
+            wait_for(lambda: all(f"{w}: {s}" in operations(node, "/readyz?verbose")[1]
+                                 for w, s in (("w1.example", "signs"), ("w2.example", "refuses"), ("w3.example", "refuses"))))
+            assert ask_tls(known.port, node, body, own)[0] == 409, "the gateway's own certificate is good"
+            node.stop()
+        finally:
+            for w in (known, foreign, wrong):
+                w.stop()
+        plain = subprocess.run([city.SLUICE, "witness", "--dir", known.dir, "--listen", "127.0.0.1:0", "--log", log_key(node), "--lang", "en",
+                                "--client-ca", f"test.example={node.dir}/ca/chain.pem"], capture_output=True, text=True, timeout=20)
+        assert plain.returncode != 0 and "takes TLS" in plain.stderr, plain
 
 
 def test_05_a_server_that_lies_is_no_witness():
