@@ -177,5 +177,6 @@ enum err audit_outbox_replay(struct sql_tx *tx, const struct audit_log *l,
 /* ---- offline: questions are in audit/search.h, proofs and the verifier in audit/proof.h ---- */
 /* The signed-note verifier key "<origin>+<hex>+<base64>" of a public key. */
 enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], struct buf *out) MUST_CHECK;
+bool audit_vkey_origin(struct slice vkey, struct slice *origin); /* false: it is no log's key; borrowed from vkey */
 /* The same of the log's SM2 key, whose line a checkpoint may carry besides (audit/note.h has the bytes). */
 enum err audit_sm2_vkey(struct slice origin, const uint8_t public_key[SM2_PUB], struct buf *out) MUST_CHECK;

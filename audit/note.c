@@ -50,6 +50,12 @@ enum err audit_vkey(struct slice origin, const uint8_t public_key[ED25519_PUB], 
     return note_vkey_put(origin, NOTE_ED25519, public_key, out);
 }
 
+bool audit_vkey_origin(struct slice vkey, struct slice *origin)
+{
+    uint8_t key[ED25519_PUB];
+    return note_vkey_read(vkey, NOTE_ED25519, origin, key) == ERR_OK;
+}
+
 bool note_base64(struct slice text, uint8_t *ret, size_t n)
 {
     struct buf raw = BUF_INIT(256);

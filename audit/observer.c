@@ -10,12 +10,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+enum { COPIES = 2 };
 struct observed {
     char origin[AUDIT_NAME_MAX + 1];
     uint8_t key[ED25519_PUB];
-    uint64_t size; /* of the last that was cosigned; 0: none */
+    bool stored;   /* something was cosigned */
+    uint64_t size; /* of the last that was cosigned; 0 when nothing was */
     struct sha256 root;
-    char path[PATH_MAX], conflict[PATH_MAX];
+    int fd[COPIES]; /* own; opened once: whoever holds the key may be kept from opening files */
 };
 struct audit_observer {
     char name[AUDIT_NAME_MAX + 1];
@@ -32,33 +34,116 @@ struct adding { /* a request taken apart */
     struct note_checkpoint cp;
 };
 
-/* ---- opening ---- */
-static enum err state_load(struct observed *g, struct diags *d)
+/* ---- what was seen ---- */
+/* Two files with the same note, <digest>.checkpoint and .copy, written one after the other: a write that is torn leaves
+ * the other whole, and with both durable before a cosignature leaves, damage to one takes nothing back. */
+static enum err path_of(const char *dir, struct slice origin, const char *ending, char out[PATH_MAX])
 {
-    struct buf text = BUF_INIT(NOTE_MAX);
-    struct note_checkpoint cp;
-    enum err e = file_read(g->path, &text, NULL);
+    struct sha256 h = sha256_of(origin);
+    char hex[17];
+    for (int i = 0; i < 8; i++)
+        snprintf(hex + 2 * (size_t)i, 3, "%02x", h.b[i]);
+    int n = snprintf(out, PATH_MAX, "%s/%s.%s", dir, hex, ending);
+    return n > 0 && n < PATH_MAX ? ERR_OK : ERR_TOO_LARGE;
+}
+
+/* The note as its log signed it: lines of others would only be carried along. */
+static enum err note_own(const struct observed *g, const struct note_checkpoint *cp, struct buf *out)
+{
+    uint8_t hash[NOTE_HASH], sig[ED25519_SIG];
+    struct slice lines = cp->lines;
+    enum err e = ERR_CRYPTO;
+    note_key_hash(slice_of(g->origin), NOTE_ED25519, g->key, hash);
+    buf_put(out, cp->text);
+    buf_putc(out, '\n');
+    while (e == ERR_CRYPTO && note_line_next(&lines, slice_of(g->origin), hash, sig, sizeof sig)) {
+        if (ed25519_verify(g->key, cp->text, slice_make(sig, sizeof sig)))
+            e = note_line(slice_of(g->origin), hash, slice_make(sig, sizeof sig), out);
+    }
+    return e == ERR_OK ? out->failed : e;
+}
+
+static bool copy_write(int fd, struct slice note)
+{
+    return pwrite(fd, note.p, note.n, 0) == (ssize_t)note.n && ftruncate(fd, (off_t)note.n) == 0 && fdatasync(fd) == 0;
+}
+
+static enum err state_store(struct observed *g, const struct note_checkpoint *cp)
+{
+    struct buf note = BUF_INIT(NOTE_MAX);
+    enum err e = note_own(g, cp, &note);
+    for (int i = 0; e == ERR_OK && i < COPIES; i++) {
+        if (!copy_write(g->fd[i], buf_slice(&note)))
+            e = ERR_SYS;
+    }
+    buf_done(&note);
+    if (e != ERR_OK)
+        return e;
+    g->stored = true;
+    g->size = cp->size;
+    g->root = cp->root;
+    return ERR_OK;
+}
+
+/* *whole: it is empty, or holds. */
+static enum err copy_read(int fd, const struct observed *g, struct buf *out, struct note_checkpoint *cp, bool *whole)
+{
+    char *to = buf_reserve(out, NOTE_MAX);
+    ssize_t n = to != NULL ? pread(fd, to, NOTE_MAX, 0) : -1;
+    if (n < 0)
+        return to != NULL ? ERR_SYS : ERR_NOMEM;
+    out->n = (size_t)n;
+    *whole = n == 0 || (note_read(buf_slice(out), cp) == ERR_OK && note_verify(cp, slice_of(g->origin), g->key));
+    return ERR_OK;
+}
+
+/* The newer of the two; they are made the same. */
+static enum err state_load(struct observed *g, const char *path, struct diags *d)
+{
+    struct buf text[COPIES] = { BUF_INIT(NOTE_MAX), BUF_INIT(NOTE_MAX) };
+    struct note_checkpoint cp[COPIES];
+    const struct note_checkpoint *newest = NULL;
+    bool whole[COPIES], damaged = false;
+    enum err e = ERR_OK;
     g->root = sha256_of(slice_make("", 0));
-    if (e == ERR_NOT_FOUND) {
-        e = ERR_OK;
-    } else if (e != ERR_OK || note_read(buf_slice(&text), &cp) != ERR_OK ||
-               !note_verify(&cp, slice_of(g->origin), g->key)) {
+    for (int i = 0; e == ERR_OK && i < COPIES; i++) {
+        e = copy_read(g->fd[i], g, &text[i], &cp[i], &whole[i]);
+        damaged = damaged || (e == ERR_OK && !whole[i]);
+        if (e == ERR_OK && whole[i] && text[i].n > 0 && (newest == NULL || cp[i].size > newest->size))
+            newest = &cp[i];
+    }
+    if (e == ERR_OK && newest != NULL)
+        e = state_store(g, newest);
+    else if (e == ERR_OK && damaged)
         e = diag_add(d, ERR_CORRUPT, 0, 0,
                      "%s is damaged or of another key: restore it; without it a second history could be cosigned",
-                     "%s 已损坏或属于其他密钥：请恢复；没有它就可能为另一份历史见证", g->path);
-    } else {
-        g->size = cp.size;
-        g->root = cp.root;
-    }
-    buf_done(&text);
+                     "%s 已损坏或属于其他密钥：请恢复；没有它就可能为另一份历史见证", path);
+    if (e != ERR_OK && e != ERR_CORRUPT)
+        e = diag_add(d, e, 0, 0, "cannot read or write %s", "无法读写 %s", path);
+    for (int i = 0; i < COPIES; i++)
+        buf_done(&text[i]);
     return e;
+}
+
+/* ---- opening ---- */
+static enum err state_open(struct observed *g, const char *dir, struct diags *d)
+{
+    static const char *const endings[COPIES] = { "checkpoint", "copy" };
+    char path[COPIES][PATH_MAX];
+    for (int i = 0; i < COPIES; i++) {
+        if (path_of(dir, slice_of(g->origin), endings[i], path[i]) != ERR_OK)
+            return diag_add(d, ERR_TOO_LARGE, 0, 0, "the path of %s is too long", "%s 的路径过长", dir);
+        g->fd[i] = open(path[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (g->fd[i] < 0)
+            return diag_sys(d, errno, "cannot open %s", "无法打开 %s", path[i]);
+    }
+    return state_load(g, path[0], d);
 }
 
 static enum err log_add(struct audit_observer *o, const char *dir, struct slice vkey, struct diags *d)
 {
     struct observed *g = &o->at[o->n];
     struct slice name;
-    char hex[17];
     if (note_vkey_read(vkey, NOTE_ED25519, &name, g->key) != ERR_OK)
         return diag_add(d, ERR_SYNTAX, 0, 0, "'%.*s' is no log's key: give the one line of its log.vkey",
                         "“%.*s”不是存证日志公钥：请给出其 log.vkey 中的一行", SLICE_ARG(vkey));
@@ -68,15 +153,20 @@ static enum err log_add(struct audit_observer *o, const char *dir, struct slice 
         if (strcmp(o->at[i].origin, g->origin) == 0)
             return diag_add(d, ERR_EXISTS, 0, 0, "the log %s is named twice", "日志 %s 重复指定", g->origin);
     }
-    struct sha256 h = sha256_of(name);
-    for (int i = 0; i < 8; i++)
-        snprintf(hex + 2 * (size_t)i, 3, "%02x", h.b[i]);
-    int n = snprintf(g->path, sizeof g->path, "%s/%s.checkpoint", dir, hex);
-    int m = snprintf(g->conflict, sizeof g->conflict, "%s/%s.conflict", dir, hex);
-    if (n >= (int)sizeof g->path || m >= (int)sizeof g->conflict)
-        return diag_add(d, ERR_TOO_LARGE, 0, 0, "the path of %s is too long", "%s 的路径过长", dir);
+    g->fd[0] = g->fd[1] = -1;
     o->n++;
-    return state_load(g, d);
+    return state_open(g, dir, d);
+}
+
+/* The names of its files are durable before anything is cosigned. */
+static enum err dir_sync(const char *dir, struct diags *d)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    enum err e = ok ? ERR_OK : diag_sys(d, errno, "cannot make %s durable", "无法将目录 %s 落盘", dir);
+    if (fd >= 0)
+        close(fd);
+    return e;
 }
 
 static enum err observer_lock(struct audit_observer *o, const char *dir, struct diags *d)
@@ -116,6 +206,8 @@ enum err audit_observer_open(const char *dir, struct slice name, const struct si
     for (size_t i = 0; e == ERR_OK && i < n; i++)
         e = log_add(o, dir, logs[i], d);
     if (e == ERR_OK)
+        e = dir_sync(dir, d);
+    if (e == ERR_OK)
         *ret = o;
     else
         audit_observer_close(o);
@@ -128,6 +220,12 @@ struct audit_observer *audit_observer_close(struct audit_observer *o)
         return NULL;
     if (o->lock_fd >= 0)
         close(o->lock_fd);
+    for (size_t i = 0; i < o->n; i++) {
+        for (int k = 0; k < COPIES; k++) {
+            if (o->at[i].fd[k] >= 0)
+                close(o->at[i].fd[k]);
+        }
+    }
     digest_free(o->digest);
     return mem_free(o);
 }
@@ -170,32 +268,10 @@ static bool proved(struct audit_observer *o, const struct observed *g, const str
                              slice_make(a->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, a->n });
 }
 
-/* The note as its log signed it: lines of others would only be carried along. */
-static enum err state_store(const struct observed *g, const char *path, const struct adding *a)
-{
-    struct buf text = BUF_INIT(NOTE_MAX);
-    uint8_t hash[NOTE_HASH], sig[ED25519_SIG];
-    struct slice lines = a->cp.lines;
-    note_key_hash(slice_of(g->origin), NOTE_ED25519, g->key, hash);
-    buf_put(&text, a->cp.text);
-    buf_putc(&text, '\n');
-    enum err e = ERR_CRYPTO;
-    while (e == ERR_CRYPTO && note_line_next(&lines, slice_of(g->origin), hash, sig, sizeof sig)) {
-        if (ed25519_verify(g->key, a->cp.text, slice_make(sig, sizeof sig)))
-            e = note_line(slice_of(g->origin), hash, slice_make(sig, sizeof sig), &text);
-    }
-    if (e == ERR_OK)
-        e = file_write(path, buf_slice(&text), 0600, NULL);
-    buf_done(&text);
-    return e;
-}
-
-static int misbehaved(const struct observed *g, const struct adding *a, bool *bad, int status)
+static int misbehaved(bool *bad, int status)
 {
     if (bad != NULL)
         *bad = true;
-    if (access(g->conflict, F_OK) != 0)
-        (void)!state_store(g, g->conflict, a); /* the first is kept; the refusal does not depend on it */
     return status;
 }
 
@@ -207,7 +283,7 @@ static int plain(struct buf *out, int status, const char *text)
 
 static int conflict(struct buf *out, const char **type, uint64_t size)
 {
-    *type = "text/x.tlog.size";
+    *type = AUDIT_TYPE_SIZE;
     buf_put_u64(out, size);
     buf_putc(out, '\n');
     return 409;
@@ -215,12 +291,8 @@ static int conflict(struct buf *out, const char **type, uint64_t size)
 
 static int cosign(struct audit_observer *o, struct observed *g, const struct adding *a, int64_t now_s, struct buf *out)
 {
-    if (a->cp.size > g->size || (g->size == 0 && access(g->path, F_OK) != 0)) {
-        if (state_store(g, g->path, a) != ERR_OK)
-            return plain(out, 500, "the witness cannot store what it has seen\n");
-        g->size = a->cp.size;
-        g->root = a->cp.root;
-    }
+    if ((a->cp.size > g->size || !g->stored) && state_store(g, &a->cp) != ERR_OK)
+        return plain(out, 500, "the witness cannot store what it has seen\n");
     if (note_cosign(a->cp.text, slice_of(o->name), now_s, &o->key, out) == ERR_OK)
         return 200;
     buf_clear(out);
@@ -232,7 +304,7 @@ int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_
 {
     struct adding a;
     buf_clear(out);
-    *type = "text/plain; charset=utf-8";
+    *type = AUDIT_TYPE_TEXT;
     if (bad != NULL)
         *bad = false;
     if (body.n > AUDIT_ADD_MAX || !adding_read(body, &a))
@@ -248,14 +320,32 @@ int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_
         return conflict(out, type, g->size);
     if (a.cp.size == g->size) {
         if (memcmp(&a.cp.root, &g->root, sizeof g->root) != 0)
-            return misbehaved(g, &a, bad, conflict(out, type, g->size));
+            return misbehaved(bad, conflict(out, type, g->size));
         if (a.n != 0)
             return plain(out, 422, "the same size needs no proof\n");
         return cosign(o, g, &a, now_s, out);
     }
     if (!proved(o, g, &a)) {
         plain(out, 422, "the proof does not show that the checkpoint continues the last one\n");
-        return misbehaved(g, &a, bad, 422);
+        return misbehaved(bad, 422);
     }
     return cosign(o, g, &a, now_s, out);
+}
+
+bool audit_conflict_keep(const char *dir, struct slice vkey, struct slice body)
+{
+    struct observed g = { .fd = { -1, -1 } };
+    struct adding a;
+    struct slice name;
+    struct buf note = BUF_INIT(NOTE_MAX);
+    char path[PATH_MAX];
+    if (note_vkey_read(vkey, NOTE_ED25519, &name, g.key) != ERR_OK || !adding_read(body, &a) ||
+        !slice_eq(a.cp.origin, name))
+        return false;
+    memcpy(g.origin, name.p, name.n);
+    if (path_of(dir, name, "conflict", path) == ERR_OK && access(path, F_OK) != 0 &&
+        note_own(&g, &a.cp, &note) == ERR_OK)
+        (void)!file_write(path, buf_slice(&note), 0600, NULL); /* the refusal does not depend on it */
+    buf_done(&note);
+    return true;
 }

@@ -24,18 +24,25 @@ bool audit_cosigned_by(struct slice note, const struct audit_witness *w, int64_t
 
 /* ---- being a witness ---- */
 /* What one witness has seen of the logs it knows. Durable: the last checkpoint of each log is on the disk before a
- * cosignature of it leaves, in <dir>/<digest of the origin>.checkpoint. */
+ * cosignature of it leaves, in <dir>/<digest of the origin>.checkpoint and, the same once more, .copy. All files are
+ * opened by audit_observer_open, none later. */
 struct audit_observer;
 enum { AUDIT_ORIGINS_MAX = 64, AUDIT_ADD_MAX = 16 << 10 };
+#define AUDIT_TYPE_TEXT "text/plain; charset=utf-8"
+#define AUDIT_TYPE_SIZE "text/x.tlog.size" /* of a 409 */
 /* `logs`: vkeys of the n logs that it signs for, each of another origin. Locks the folder: ERR_BUSY. */
 enum err audit_observer_open(const char *dir, struct slice name, const struct signer *key, const struct slice *logs,
                              size_t n, struct audit_observer **ret, struct diags *d) MUST_CHECK;
 struct audit_observer *audit_observer_close(struct audit_observer *o);
 /* One add-checkpoint request, at now_s (seconds since 1970): the HTTP status, and the answer's body in `out` (cleared
  * first). *type: its media type. Total: any bytes give a status. *bad (may be NULL): a checkpoint that the log signed
- * does not continue what was seen: the log has misbehaved; it is kept beside the state as .conflict. */
+ * does not continue what was seen: the log has misbehaved, and audit_conflict_keep should have the body. */
 int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_s, struct buf *out, const char **type,
                        bool *bad);
+
+/* The checkpoint of such a request as proof of the fault: <dir>/<digest>.conflict, the first one only. False: it is of
+ * another log than `vkey`, and nothing was done. */
+bool audit_conflict_keep(const char *dir, struct slice vkey, struct slice body);
 
 /* ---- the log's side ---- */
 struct audit_log;

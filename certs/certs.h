@@ -97,6 +97,10 @@ struct certs_known *certs_known_free(struct certs_known *k);
 struct certs_shared *certs_known_verify(struct certs_known *k, struct certs_trust *t, struct x509_st **leaf,
                                         struct stack_st_X509 *chain, int64_t now);
 
+/* May this peer of a connection (the head of a struct certs_shared, or NULL) ask as a gateway at `now`? Judged anew
+ * each time: a connection may outlive the certificate that it was opened with. */
+enum reason certs_gateway_judge(const struct certs_trust *t, const struct tls_peer *p, int64_t now);
+
 /* The earliest end of the certificates in a PEM file, wall ms; nothing is verified. */
 enum err certs_file_expiry(const char *pem_file, int64_t *ret, struct diags *d) MUST_CHECK;
 

@@ -140,3 +140,14 @@ int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p
         return 0;
     return t->next_update != 0 && t->next_update < until ? t->next_update : until;
 }
+
+enum reason certs_gateway_judge(const struct certs_trust *t, const struct tls_peer *p, int64_t now)
+{
+    const struct certs_shared *s = (const struct certs_shared *)(const void *)p;
+
+    if (s == NULL)
+        return REASON_CERTIFICATE_MISSING;
+    if (s->peer.verdict != REASON_GRANTED)
+        return s->peer.verdict;
+    return s->peer.kind == CERTS_GATEWAY ? certs_peer_recheck(t, &s->peer, now) : REASON_CERTIFICATE_UNKNOWN;
+}

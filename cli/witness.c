@@ -25,173 +25,44 @@ struct witness {
     struct loop *loop;
     struct tls_context *tls;
     struct certs_trust *clients; /* ref; NULL: anybody may ask */
-    struct acceptor *acceptor;
+    struct http_small *service;  /* own */
     struct watch *signals;
     int fd, signal_fd;
-    unsigned connections;
+    struct slice logs[LOGS_MAX]; /* their vkeys */
+    size_t n_logs;
 };
 
 /* ---- one request ---- */
-/* A connection: of this witness, by this peer. */
-struct asker {
-    struct witness *w;
-    const struct http_conn *http; /* bor: until the connection closes */
-};
-struct asked {
-    struct http_call *call;
-    struct witness *w;
-    struct buf body;
-};
-
-static void answer(struct http_call *call, int status, const char *type, struct slice body, bool close)
+static int on_head(void *owner, const struct http_conn *http, const struct http_head *h, const char **text)
 {
-    struct http_header h = { SLICE("Content-Type"), slice_of(type) };
-    struct http_reply r = {
-        .status = status, .headers = &h, .n_headers = 1, .length = (int64_t)body.n, .close = close
-    };
+    const struct witness *w = owner;
+    enum reason why =
+        w->clients ? certs_gateway_judge(w->clients, http_conn_peer(http), clock_wall_ms()) : REASON_GRANTED;
 
-    http_reply_head(call, &r);
-    http_reply_body(call, body);
-    http_reply_end(call, NULL, 0);
+    *text = why != REASON_GRANTED ? reason_info(why)->code : "POST /add-checkpoint\n";
+    if (why != REASON_GRANTED)
+        return 403;
+    if (!slice_ends(h->path, SLICE("/add-checkpoint")))
+        return 404;
+    return slice_is(h->method, "POST") ? 0 : 405;
 }
 
-static void *on_open(void *arg, struct http_conn *http)
+static void on_ask(void *owner, struct http_small_ask *a)
 {
-    struct witness *w = arg;
-    struct asker *a = w->connections < CONNECTIONS_MAX ? mem_zalloc(sizeof *a) : NULL;
-
-    if (a == NULL)
-        return NULL;
-    *a = (struct asker){ .w = w, .http = http };
-    w->connections++;
-    return a;
-}
-
-static void on_close(void *conn_state)
-{
-    struct asker *a = conn_state;
-
-    a->w->connections--;
-    mem_free(a);
-}
-
-/* Judged anew at each request: a connection may outlive the certificate that it was opened with. */
-static enum reason asker_judge(const struct asker *a)
-{
-    const struct certs_shared *s = (const struct certs_shared *)(const void *)http_conn_peer(a->http);
-
-    if (a->w->clients == NULL)
-        return REASON_GRANTED;
-    if (s == NULL)
-        return REASON_CERTIFICATE_MISSING;
-    if (s->peer.verdict != REASON_GRANTED)
-        return s->peer.verdict;
-    if (s->peer.kind != CERTS_GATEWAY)
-        return REASON_CERTIFICATE_UNKNOWN;
-    return certs_peer_recheck(a->w->clients, &s->peer, clock_wall_ms());
-}
-
-static void on_head(void *conn_state, struct http_call *call, const struct http_head *h)
-{
-    enum reason why = asker_judge(conn_state);
-    struct asked *q;
-
-    if (why != REASON_GRANTED) {
-        struct buf text = BUF_INIT(TEXT_MAX);
-        buf_printf(&text, "only gateways of known operators may ask: %s\n", reason_info(why)->code);
-        answer(call, 403, "text/plain", buf_slice(&text), true);
-        buf_done(&text);
-        return;
-    }
-    if (!slice_ends(h->path, SLICE("/add-checkpoint"))) {
-        answer(call, 404, "text/plain", SLICE("POST /add-checkpoint\n"), true);
-        return;
-    }
-    if (!slice_is(h->method, "POST")) {
-        answer(call, 405, "text/plain", SLICE("POST /add-checkpoint\n"), true);
-        return;
-    }
-    q = mem_zalloc(sizeof *q);
-    if (q == NULL) {
-        answer(call, 503, "text/plain", SLICE("out of memory\n"), true);
-        return;
-    }
-    *q = (struct asked){ .call = call, .w = ((struct asker *)conn_state)->w, .body = BUF_INIT(AUDIT_ADD_MAX) };
-    http_call_set(call, q);
-}
-
-static void on_body(void *call_state, struct slice bytes)
-{
-    struct asked *q = call_state;
-
-    if (q != NULL)
-        buf_put(&q->body, bytes);
-}
-
-static void asked_free(void *call_state)
-{
-    struct asked *q = call_state;
-
-    if (q == NULL)
-        return;
-    buf_done(&q->body);
-    mem_free(q);
-}
-
-static void on_end(void *call_state)
-{
-    struct asked *q = call_state;
+    struct witness *w = owner;
     struct buf out = BUF_INIT(TEXT_MAX);
     const char *type = "text/plain";
     bool bad = false;
-    int status = 413;
+    int status = audit_observer_add(w->observer, buf_slice(&a->body), clock_wall_ms() / 1000, &out, &type, &bad);
 
-    if (q == NULL)
-        return;
-    if (q->body.failed == ERR_OK)
-        status = audit_observer_add(q->w->observer, buf_slice(&q->body), clock_wall_ms() / 1000, &out, &type, &bad);
-    if (bad)
-        log_event(LOG_ERROR, "log-misbehaved", "what",
-                  "a checkpoint that the log signed does not continue what this witness has seen; kept as .conflict",
-                  NULL);
-    answer(q->call, status, type, buf_slice(&out), false);
+    for (size_t i = 0; bad && i < w->n_logs; i++)
+        if (audit_conflict_keep(w->dir, w->logs[i], buf_slice(&a->body)))
+            log_event(
+                LOG_ERROR, "log-misbehaved", "what",
+                "a checkpoint that the log signed does not continue what this witness has seen; kept as .conflict",
+                NULL);
+    http_small_answer(a, status, type, buf_slice(&out));
     buf_done(&out);
-}
-
-static void on_gone(void *call_state, enum reason why)
-{
-    (void)why;
-    asked_free(call_state);
-}
-
-static void on_malformed(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw)
-{
-    (void)conn_state, (void)why, (void)raw;
-    answer(call, 400, "text/plain", slice_of(what), true);
-}
-
-static void on_room(void *call_state)
-{
-    (void)call_state;
-}
-
-static const struct http_service service = { .open = on_open,
-                                             .close = on_close,
-                                             .head = on_head,
-                                             .body = on_body,
-                                             .end = on_end,
-                                             .room = on_room,
-                                             .gone = on_gone,
-                                             .sent = asked_free,
-                                             .malformed = on_malformed };
-
-static void on_accept(void *arg, int fd)
-{
-    struct witness *w = arg;
-    struct http_limits limits = { .body = 10000, .idle = 75000 };
-
-    if (http_serve(w->loop, fd, w->tls, &limits, &service, w) != ERR_OK)
-        log_event(LOG_WARN, "accept-failed", NULL);
 }
 
 static void on_signal(void *arg)
@@ -342,20 +213,18 @@ static enum err listen_open(struct witness *w, const char **scheme)
 static enum err start(struct witness *w)
 {
     struct cli *c = w->cli;
-    struct slice logs[LOGS_MAX];
     struct signer signer;
     sigset_t set;
-    size_t n = 0;
     enum err e = crypto_init(&c->diags);
 
     if (e == ERR_OK)
         e = key_open(w);
     if (e == ERR_OK)
-        e = logs_read(c, logs, &n);
+        e = logs_read(c, w->logs, &w->n_logs);
     if (e != ERR_OK)
         return e;
     signer = ed25519_signer(w->key);
-    e = audit_observer_open(w->dir, w->name, &signer, logs, n, &w->observer, &c->diags);
+    e = audit_observer_open(w->dir, w->name, &signer, w->logs, w->n_logs, &w->observer, &c->diags);
     if (e != ERR_OK)
         return e;
     signal(SIGPIPE, SIG_IGN);
@@ -373,7 +242,7 @@ static enum err start(struct witness *w)
 
 static void stop(struct witness *w)
 {
-    w->acceptor = acceptor_free(w->acceptor);
+    w->service = http_small_free(w->service);
     w->signals = watch_free(w->signals);
     if (w->loop)
         loop_free(w->loop);
@@ -391,12 +260,15 @@ static void stop(struct witness *w)
 int run_witness(struct cli *c)
 {
     struct witness w = { .cli = c, .dir = cli_value(c, "dir"), .fd = -1, .signal_fd = -1 };
+    struct http_small_config service = {
+        .body_max = AUDIT_ADD_MAX, .connections = CONNECTIONS_MAX, .head = on_head, .ask = on_ask, .owner = &w
+    };
     const char *scheme = "";
     enum err e = start(&w);
 
     if (e == ERR_OK)
         e = listen_open(&w, &scheme);
-    if (e == ERR_OK && (w.acceptor = acceptor_new(w.loop, w.fd, on_accept, &w)) == NULL)
+    if (e == ERR_OK && (w.service = http_small_new(w.loop, w.fd, w.tls, &service)) == NULL)
         e = ERR_NOMEM;
     if (e == ERR_OK) {
         fprintf(c->out,

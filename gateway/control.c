@@ -177,6 +177,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->keeper = cfg->keeper;
     c->gate = cfg->gate;
     c->witnesses = cfg->witnesses;
+    c->cosigner = cfg->cosigner;
     c->settings_path = cfg->settings_path;
     c->settings = cfg->settings;
     c->log = cfg->log;

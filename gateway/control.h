@@ -15,6 +15,7 @@ struct control;
 struct gate;
 struct pressure;
 struct witnesses;
+struct cosigner;
 struct guard;
 struct worker;
 
@@ -28,6 +29,7 @@ struct control_config {
     struct keeper *keeper;           /* bor: holds the keys; NULL: nobody need be watched */
     struct gate *gate;               /* bor: for the life of the process */
     struct witnesses *witnesses;     /* bor; NULL: none are named */
+    struct cosigner *cosigner;       /* bor; NULL: no other log is witnessed */
     struct guard *guard;             /* bor: started; asks for the stop */
 };
 /* Opens the state (migrates all folders' tables), the authority and trust, appends the acts that the log does not hold

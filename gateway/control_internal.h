@@ -7,6 +7,7 @@
 #include "gateway/guard.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
+#include "gateway/cosigner.h"
 #include "gateway/witnesses.h"
 #include "gateway/worker.h"
 
@@ -42,6 +43,7 @@ struct control {
     struct keeper *keeper;       /* bor; NULL: none is watched */
     struct gate *gate;           /* bor */
     struct witnesses *witnesses; /* bor; NULL: none are named */
+    struct cosigner *cosigner;   /* bor; NULL: no other log is witnessed */
     struct connector_world world;
     char secrets_dir[4200], state_dir[4096];
     struct snapshot *snapshot; /* ref: the newest */

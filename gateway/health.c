@@ -109,6 +109,25 @@ static void check_witnesses(struct control *c, struct health *h)
     put_witnesses(&s, LANG_ZH, h->text[LANG_ZH], sizeof h->text[LANG_ZH]);
 }
 
+/* A forked log of another is that one's fault, and everybody's business: it is said, and this node serves. */
+static void check_cosigner(struct control *c, struct health *h)
+{
+    struct cosigner_status s;
+
+    say(h, true, "this gateway witnesses no other log", "本网关未为其他日志见证");
+    if (c->cosigner == NULL)
+        return;
+    cosigner_status(c->cosigner, &s);
+    h->warn = s.misbehaved > 0;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN],
+             "%llu logs of others; %llu checkpoints co-signed, %llu requests refused%s", (unsigned long long)s.logs,
+             (unsigned long long)s.cosigned, (unsigned long long)s.refused,
+             s.misbehaved > 0 ? "; A LOG HAS MISBEHAVED, see the daemon's log" : "");
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "其他日志 %llu 个；已联署检查点 %llu 个，拒绝请求 %llu 次%s",
+             (unsigned long long)s.logs, (unsigned long long)s.cosigned, (unsigned long long)s.refused,
+             s.misbehaved > 0 ? "；有日志自相矛盾，见守护进程日志" : "");
+}
+
 static void check_disk(const char *dir, struct health *h)
 {
     uint64_t free = control_disk_free(dir);
@@ -215,10 +234,12 @@ static const struct check_row {
     const char *name;
     void (*check)(struct control *c, struct health *h);
 } rows[] = {
-    { "serving", check_serving },     { "evidence", check_evidence },       { "keeper", check_keeper },
-    { "witnesses", check_witnesses }, { "evidence-disk", check_log_disk },  { "state-disk", check_state_disk },
-    { "revocation-list", check_crl }, { "certificate", check_certificate }, { "acts", check_acts },
-    { "memory", check_memory },       { "reload", check_reload },
+    { "serving", check_serving },         { "evidence", check_evidence },
+    { "keeper", check_keeper },           { "witnesses", check_witnesses },
+    { "witness-for", check_cosigner },    { "evidence-disk", check_log_disk },
+    { "state-disk", check_state_disk },   { "revocation-list", check_crl },
+    { "certificate", check_certificate }, { "acts", check_acts },
+    { "memory", check_memory },           { "reload", check_reload },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 

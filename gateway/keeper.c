@@ -97,19 +97,26 @@ static enum err drop_owed(struct keeper *k, enum keeper_side side)
     return e == ERR_AGAIN || e == ERR_CLOSED ? e : ERR_OK;
 }
 
-/* A call of the control thread: a reply into `out`, what the verb says or the reason of a refusal, whose code is
- * returned. ERR_CLOSED: the keeper has ended; ERR_AGAIN: it does not answer in time, or owes the reply to another. */
-static enum err call(struct keeper *k, enum keeper_verb verb, struct slice body, struct buf *out)
+/* A call whose reply, late, is of no use to anybody: into `out` what the verb says or the reason of a refusal, whose
+ * code is returned. ERR_CLOSED: the keeper has ended; ERR_AGAIN: it does not answer in time, or owes the reply to
+ * another. */
+static enum err call_for(struct keeper *k, enum keeper_side side, enum keeper_verb verb, struct slice body,
+                         int64_t wait_ms, struct buf *out)
 {
-    enum err e = drop_owed(k, KEEPER_CONTROL), code = ERR_CLOSED;
+    enum err e = drop_owed(k, side), code = ERR_CLOSED;
 
     if (e == ERR_OK && keeper_slow_ms(k) > 0)
         return ERR_AGAIN; /* it stands still for the log: nobody waits for nothing */
     if (e == ERR_OK)
-        e = keeper_line_ask(&k->line[KEEPER_CONTROL], verb, body);
+        e = keeper_line_ask(&k->line[side], verb, body);
     if (e == ERR_OK || e == ERR_CLOSED)
-        e = await(k, KEEPER_CONTROL, CALL_MS, &code, out);
+        e = await(k, side, wait_ms, &code, out);
     return e == ERR_OK ? code : e;
+}
+
+static enum err call(struct keeper *k, enum keeper_verb verb, struct slice body, struct buf *out)
+{
+    return call_for(k, KEEPER_CONTROL, verb, body, CALL_MS, out);
 }
 
 /* The reason of a refusal, "English NUL Chinese" in the reply, into d. */
@@ -190,6 +197,25 @@ static enum err sign_checkpoint(void *self, const struct audit_continuation *c, 
     if (e == ERR_OK && atomic_exchange(&k->refuses, false))
         log_event(LOG_INFO, "checkpoint-signed", NULL);
     buf_done(&out);
+    return e;
+}
+
+enum err keeper_cosign(struct keeper *k, struct slice body, int64_t wait_ms, struct keeper_cosigned *ret,
+                       struct buf *out)
+{
+    struct buf all = BUF_INIT(SMALL_REPLY);
+    enum err e = call_for(k, KEEPER_WITNESS, KEEPER_COSIGN, body, wait_ms, &all);
+
+    if (e == ERR_OK && all.n < KEEPER_COSIGNED)
+        e = ERR_CRYPTO;
+    if (e == ERR_OK) {
+        ret->status = (int)keeper_get(all.p, 2);
+        ret->bad = all.p[2] != 0;
+        ret->type = all.p[3] != 0 ? AUDIT_TYPE_SIZE : AUDIT_TYPE_TEXT;
+        buf_put(out, slice_sub(buf_slice(&all), KEEPER_COSIGNED, all.n));
+        e = out->failed;
+    }
+    buf_done(&all);
     return e;
 }
 
@@ -306,18 +332,20 @@ static void close_pair(int pair[2])
 
 static enum err fork_it(struct keeper *k, const struct keeper_config *c, struct diags *d)
 {
-    int pair[KEEPER_SIDES][2] = { { -1, -1 }, { -1, -1 } }, parent = getpid();
+    int pair[KEEPER_SIDES][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, theirs[KEEPER_SIDES], parent = getpid();
     bool made = true;
 
     for (int i = 0; i < KEEPER_SIDES; i++)
         made = made && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[i]) == 0;
+    for (int i = 0; i < KEEPER_SIDES; i++)
+        theirs[i] = pair[i][1];
     k->pid = made ? fork() : -1;
     if (k->pid == 0)
-        keeper_main(c, (int[KEEPER_SIDES]){ pair[0][1], pair[1][1] }, parent);
+        keeper_main(c, theirs, parent);
     if (k->pid < 0) {
         enum err e = diag_sys(d, errno, "cannot fork the keeper process", "无法创建保管进程");
-        close_pair(pair[0]);
-        close_pair(pair[1]);
+        for (int i = 0; i < KEEPER_SIDES; i++)
+            close_pair(pair[i]);
         k->pid = 0;
         return e;
     }
@@ -325,7 +353,7 @@ static enum err fork_it(struct keeper *k, const struct keeper_config *c, struct 
         keeper_line_init(&k->line[i], pair[i][0]);
         close(pair[i][1]);
     }
-    k->line[KEEPER_LOG].owed = false; /* the hello comes on the other */
+    k->line[KEEPER_LOG].owed = k->line[KEEPER_WITNESS].owed = false; /* the hello comes on the control side */
     return ERR_OK;
 }
 
@@ -419,7 +447,8 @@ void keeper_look(struct keeper *k)
     n = recv(keeper_fd(k), &byte, 1, MSG_DONTWAIT | MSG_PEEK);
     if (!atomic_load(&k->gone) && n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    shutdown(k->line[KEEPER_LOG].fd, SHUT_RDWR); /* the writer thread must not wait for it */
+    shutdown(k->line[KEEPER_LOG].fd, SHUT_RDWR); /* the other threads must not wait for it */
+    shutdown(k->line[KEEPER_WITNESS].fd, SHUT_RDWR);
     is_gone(k);
     reap(k, WNOHANG);
 }

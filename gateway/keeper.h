@@ -10,7 +10,8 @@
  * again. While it does not answer (a disk that stands still under its state) the gate is closed after ten seconds, and
  * open again when it does.
  *
- * Thread rule: keeper_notary's function belongs to the log's writer thread, all else to the control (main) thread. */
+ * Thread rule: keeper_notary's function belongs to the log's writer thread, keeper_cosign to the cosigner's, all else
+ * to the control (main) thread. */
 #include "audit/audit.h"
 #include "certs/certs.h"
 #include "gateway/gate.h"
@@ -22,6 +23,9 @@ struct keeper_config {     /* everything borrowed for the call */
     const char *trust_domain;
     const char *certificate; /* the gateway's own, which may be renewed as it is; NULL: none */
     struct slice origin;
+    struct slice witness;         /* the name that other operators' logs are co-signed under */
+    const struct slice *observed; /* vkeys of those logs; none: no key is made and nothing is co-signed */
+    size_t n_observed;
     bool sm2;          /* checkpoints are signed by keys/log.sm2.key too; it is made when it is not there */
     struct gate *gate; /* bor: for the life of the process; closed while the log's key does not sign */
 };
@@ -33,6 +37,17 @@ struct keeper *keeper_stop(struct keeper *k);
 struct signer keeper_public_key(const struct keeper *k); /* its public key; it signs nothing */
 struct audit_notary keeper_notary(struct keeper *k);     /* borrows k */
 const struct certs_hand *keeper_hand(struct keeper *k);  /* borrows k; NULL: the authority's key is not on this node */
+/* An add-checkpoint request of another operator's log (audit/witness.h), judged and remembered by the keeper: its
+ * answer. ERR_AGAIN: it does not answer within wait_ms, or has not answered the one before; ERR_UNSUPPORTED: none is
+ * co-signed.
+ */
+struct keeper_cosigned {
+    int status;
+    bool bad;         /* the log has misbehaved: audit_conflict_keep */
+    const char *type; /* static */
+};
+enum err keeper_cosign(struct keeper *k, struct slice body, int64_t wait_ms, struct keeper_cosigned *ret,
+                       struct buf *out) MUST_CHECK;
 /* Readable when the keeper has ended, or a reply comes late: then call keeper_look, which drops the one, and for the
  * other closes the gate and says so in the log. */
 int keeper_fd(const struct keeper *k);

@@ -43,6 +43,7 @@ static bool filter_install(void)
         ALLOW(ppoll),
         ALLOW(pwrite64),
         ALLOW(fdatasync),
+        ALLOW(ftruncate),
         ALLOW(write),
         ALLOW(close),
         ALLOW(shutdown),

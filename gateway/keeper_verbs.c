@@ -154,6 +154,24 @@ static enum err list(struct keeper_room *r, struct slice body, struct buf *out, 
     return e;
 }
 
+static enum err cosign(struct keeper_room *r, struct slice body, struct buf *out, struct diags *d)
+{
+    struct buf text = BUF_INIT(TEXTS_MAX);
+    const char *type = "";
+    bool bad = false;
+    int status;
+
+    if (r->observer == NULL)
+        return diag_add(d, ERR_UNSUPPORTED, 0, 0, "no other log is co-signed here", "本节点不为其他日志见证");
+    status = audit_observer_add(r->observer, body, clock_wall_ms() / 1000, &text, &type, &bad);
+    keeper_put(out, (uint64_t)status, 2);
+    buf_putc(out, bad);
+    buf_putc(out, strcmp(type, AUDIT_TYPE_SIZE) == 0);
+    buf_put(out, buf_slice(&text));
+    buf_done(&text);
+    return out->failed;
+}
+
 /* `step` and `base`: a body has base + k × step bytes. */
 static const struct verb {
     uint32_t verb;
@@ -166,6 +184,7 @@ static const struct verb {
       false, checkpoint },
     { KEEPER_LEAF, KEEPER_CONTROL, 4 + 2 + 2, 64 << 10, 0, 1, true, leaf },
     { KEEPER_GATEWAY, KEEPER_CONTROL, 4, 4, 4, 1, true, gateway },
+    { KEEPER_COSIGN, KEEPER_WITNESS, 1, AUDIT_ADD_MAX, 0, 1, false, cosign },
     { KEEPER_LIST, KEEPER_CONTROL, 12, KEEPER_REQUEST_MAX, 12, KEEPER_LISTED, true, list },
 };
 
@@ -263,6 +282,36 @@ static enum err sm2_open(const struct keeper_config *c, struct keeper_room *r, s
     return e;
 }
 
+static enum err key_ready(const char *path, struct ed25519 **ret, struct diags *d)
+{
+    enum err e = access(path, F_OK) != 0 ? ed25519_generate(path, d) : ERR_OK;
+
+    return e == ERR_OK ? ed25519_load(path, ret, d) : e;
+}
+
+/* The key by which other operators' logs are co-signed, made when it is first needed, and what was co-signed. */
+static enum err observer_open(const struct keeper_config *c, struct keeper_room *r, struct arena *a, struct diags *d)
+{
+    char *key = path_join(a, c->state_dir, "keys/witness.key"),
+         *public_key = path_join(a, c->state_dir, "keys/witness.vkey"), *dir = path_join(a, c->state_dir, "witness");
+    struct buf vkey = BUF_INIT(4096);
+    struct signer signer;
+    enum err e = key && public_key && dir ? key_ready(key, &r->cosigner, d) : ERR_NOMEM;
+
+    if (e != ERR_OK)
+        return e;
+    signer = ed25519_signer(r->cosigner);
+    if (access(public_key, F_OK) != 0) {
+        e = audit_witness_vkey(c->witness, signer.public_key, &vkey);
+        buf_putc(&vkey, '\n');
+        e = e == ERR_OK ? file_write(public_key, buf_slice(&vkey), 0644, d) : e;
+    }
+    if (e == ERR_OK)
+        e = audit_observer_open(dir, c->witness, &signer, c->observed, c->n_observed, &r->observer, d);
+    buf_done(&vkey);
+    return e;
+}
+
 static enum err room_open(const struct keeper_config *c, struct keeper_room *r, struct arena *a, struct diags *d)
 {
     char *key = path_join(a, c->state_dir, "keys/log.key"), *ca = path_join(a, c->state_dir, "ca/ca.key");
@@ -276,6 +325,8 @@ static enum err room_open(const struct keeper_config *c, struct keeper_room *r, 
         e = sm2_open(c, r, a, d);
     if (r->sm2)
         audit_seal_sm2(r->seal, r->sm2);
+    if (e == ERR_OK && c->n_observed > 0)
+        e = observer_open(c, r, a, d);
     if (e == ERR_OK && access(ca, F_OK) == 0)
         e = certs_ca_open(c->state_dir, c->trust_domain, &r->ca, d);
     if (e == ERR_OK && r->ca && c->certificate && certs_gateway_know(r->ca, c->certificate, NULL) != ERR_OK)
@@ -300,6 +351,8 @@ enum err keeper_room_open(const struct keeper_config *c, struct keeper_room *ret
 void keeper_room_done(struct keeper_room *r)
 {
     r->ca = certs_ca_free(r->ca);
+    r->observer = audit_observer_close(r->observer);
+    r->cosigner = ed25519_free(r->cosigner);
     r->seal = audit_seal_free(r->seal);
     r->sm2 = sm2_free(r->sm2);
     r->key = ed25519_free(r->key);

@@ -10,6 +10,7 @@
  *   CHECKPOINT  size 8 · root 32 · proof n × 32               → signature 64 · SM2's 64, where it is used   log side
  *   LEAF        days 4 · uri 2+n · common name 2+n · request  → from 8 · to 8 · serial 65 · digest 65 · PEM   control
  *   GATEWAY     days 4                                        → as LEAF                             control
+ *   COSIGN      an add-checkpoint request                     → status 2 · misbehaved 1 · size only 1 · text   witness
  *   LIST        number 8 · hours 4 · (n 1 · serial 20 · revoked at 8) × n   → PEM                       control
  *
  * An unknown verb, one of the other side, a wrong size or state is refused with its reason; a length that no verb has
@@ -17,13 +18,14 @@
  * was signed last. */
 #include "gateway/keeper.h"
 
-enum keeper_verb { KEEPER_CHECKPOINT = 1, KEEPER_LEAF = 2, KEEPER_LIST = 3, KEEPER_GATEWAY = 4 };
-enum keeper_side { KEEPER_LOG, KEEPER_CONTROL, KEEPER_SIDES };
+enum keeper_verb { KEEPER_CHECKPOINT = 1, KEEPER_LEAF = 2, KEEPER_LIST = 3, KEEPER_GATEWAY = 4, KEEPER_COSIGN = 5 };
+enum keeper_side { KEEPER_LOG, KEEPER_CONTROL, KEEPER_WITNESS, KEEPER_SIDES };
 enum {
     KEEPER_FRAME = 12,
     KEEPER_HELLO = 32 + 1 + 8 + 32 + 1 + SM2_PUB,
     KEEPER_ISSUED = 8 + 8 + 65 + 65, /* before the PEM */
     KEEPER_LISTED = 1 + 20 + 8,
+    KEEPER_COSIGNED = 2 + 1 + 1, /* before the text */
     KEEPER_REQUEST_MAX = 32 << 20,
     KEEPER_REPLY_MAX = 128 << 20
 };
@@ -32,9 +34,11 @@ enum {
 struct keeper_room {
     struct ed25519 *key; /* own */
     struct signer signer;
-    struct sm2 *sm2;         /* own; NULL: not used */
-    struct audit_seal *seal; /* own */
-    struct certs_ca *ca;     /* own; NULL: not on this node */
+    struct sm2 *sm2;          /* own; NULL: not used */
+    struct audit_seal *seal;  /* own */
+    struct certs_ca *ca;      /* own; NULL: not on this node */
+    struct ed25519 *cosigner; /* own, as the next; NULL: nobody else's log is co-signed */
+    struct audit_observer *observer;
 };
 enum err keeper_room_open(const struct keeper_config *c, struct keeper_room *ret, struct diags *d) MUST_CHECK;
 void keeper_room_done(struct keeper_room *r);

@@ -5,6 +5,7 @@
 #include "gateway/guard.h"
 #include "gateway/start.h"
 #include "gateway/witnesses.h"
+#include "gateway/cosigner.h"
 #include "gateway/worker.h"
 
 #include <getopt.h>
@@ -117,6 +118,7 @@ struct daemon {
     struct keeper *keeper;
     struct gate gate;
     struct witnesses *witnesses;
+    struct cosigner *cosigner;
     struct control *control;
     struct tls_sessions *sessions;
     struct worker *workers[WORKERS_MAX];
@@ -164,6 +166,9 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
         e = witnesses_start(m->settings, m->log, &m->gate, &m->witnesses, d);
     c.witnesses = m->witnesses;
     if (e == ERR_OK)
+        e = cosigner_start(m->settings, m->keeper, m->log, &m->cosigner, d);
+    c.cosigner = m->cosigner;
+    if (e == ERR_OK)
         e = start_authority(m->settings, m->keeper, &c.ca, d);
     c.log = m->log;
     c.keeper = m->keeper;
@@ -181,7 +186,7 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
         e = control_listen(m->control, d);
     if (e == ERR_OK && o->ready_file)
         e = start_ready_file(o->ready_file, m->settings, net_port(m->fds[0]), control_port(m->control),
-                             control_operations_port(m->control), d);
+                             control_operations_port(m->control), m->cosigner ? cosigner_port(m->cosigner) : 0, d);
     return e;
 }
 
@@ -196,6 +201,7 @@ static void stop(struct daemon *m)
     for (unsigned i = 0; i < m->listening; i++)
         if (m->fds[i] >= 0)
             close(m->fds[i]);
+    m->cosigner = cosigner_stop(m->cosigner);
     m->witnesses = witnesses_stop(m->witnesses);
     m->log = audit_close(m->log);
     m->keeper = keeper_stop(m->keeper); /* the log's last checkpoint is signed */

@@ -159,6 +159,21 @@ static void put_witnesses(struct buf *out, struct control *c)
         (uint64_t)(s.behind_ms / 1000));
 }
 
+static void put_cosigner(struct buf *out, struct control *c)
+{
+    struct cosigner_status s;
+
+    if (c->cosigner == NULL)
+        return;
+    cosigner_status(c->cosigner, &s);
+    one(out, "sluice_witnessed_logs", "gauge", "Other operators' logs that this gateway co-signs.", s.logs);
+    one(out, "sluice_cosignatures_total", "counter", "Checkpoints of theirs co-signed since the start.", s.cosigned);
+    one(out, "sluice_cosignatures_refused_total", "counter", "Requests refused, those of forked logs included.",
+        s.refused);
+    one(out, "sluice_witnessed_logs_misbehaved_total", "counter", "Checkpoints that contradict what was co-signed.",
+        s.misbehaved);
+}
+
 static void put_node(struct buf *out, struct control *c)
 {
     static const char *const classes[] = { "other", "1xx", "2xx", "3xx", "4xx", "5xx" };
@@ -198,6 +213,7 @@ static void metrics(struct control *c, struct slice query, struct http_reply *r,
     put_process(out, c);
     put_evidence(out, c);
     put_witnesses(out, c);
+    put_cosigner(out, c);
     put_node(out, c);
 }
 

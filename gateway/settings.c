@@ -35,6 +35,9 @@ static const struct doc_key listen_keys[] = {
       .help = { "administration API", "管理接口监听地址" } },
     { "operations", DOC_K_STR, AT(listen.operations), 1, 80, .flags = DOC_STATIC, .otherwise = "127.0.0.1:9464",
       .help = { "health and metrics; a loopback address", "运行状况与指标；须为回环地址" } },
+    { "witness", DOC_K_STR, AT(listen.witness), 0, 80, .flags = DOC_STATIC, .otherwise = "",
+      .help = { "where gateways of evidence.witness_for ask for cosignatures; none: closed",
+                "evidence.witness_for 所列网关请求联署的监听地址；不填则关闭" } },
     { .name = NULL },
 };
 static const struct doc_key tls_keys[] = {
@@ -85,6 +88,9 @@ static const struct doc_key evidence_keys[] = {
     { "witnesses", DOC_K_LIST, AT(evidence.witnesses), .flags = DOC_STATIC,
       .help = { "other operators who co-sign checkpoints: a list of {key, url, ca}",
                 "为检查点联署的其他运营方：{key, url, ca} 列表" } },
+    { "witness_for", DOC_K_LIST, AT(evidence.witness_for), .flags = DOC_STATIC,
+      .help = { "other operators' logs that this gateway co-signs: a list of {log, ca}; its own key: keys/witness.vkey",
+                "本网关为之见证的其他日志：{log, ca} 列表；本网关见证公钥见 keys/witness.vkey" } },
     { "sm2", DOC_K_BOOL, AT(evidence.sm2), .flags = DOC_STATIC, .otherwise = "false",
       .help = { "sign checkpoints by SM2 with SM3 besides; its key is made at the first start (keys/log.sm2.vkey)",
                 "检查点另加 SM2（SM3）签名；密钥在首次启动时生成（keys/log.sm2.vkey）" } },
@@ -370,6 +376,8 @@ static enum err read_tree(struct settings *s, struct slice text, struct slice fo
     e2 = settings_anchors_read(s, folder, d);
     e = e == ERR_OK ? e2 : e;
     e2 = settings_witnesses_read(s, folder, d);
+    e = e == ERR_OK ? e2 : e;
+    e2 = settings_observed_read(s, folder, d);
     return e == ERR_OK ? e2 : e;
 }
 
@@ -448,7 +456,10 @@ static void put_value(struct buf *out, const struct settings *s, const struct do
         buf_put_u64(out, *(const uint64_t *)at);
         break;
     default:
-        buf_printf(out, "%zu", k->offset == AT(tls.anchors) ? s->tls.n_anchors : s->evidence.n_witnesses);
+        buf_printf(out, "%zu",
+                   k->offset == AT(tls.anchors)          ? s->tls.n_anchors
+                   : k->offset == AT(evidence.witnesses) ? s->evidence.n_witnesses
+                                                         : s->evidence.n_observed);
     }
 }
 
@@ -477,7 +488,8 @@ static bool same(const struct settings *a, const struct settings *b, const struc
     eq = x.failed == ERR_OK && y.failed == ERR_OK && slice_eq(buf_slice(&x), buf_slice(&y));
     buf_done(&x);
     buf_done(&y);
-    return eq && (k->offset != AT(evidence.witnesses) || settings_witnesses_same(a, b));
+    return eq && (k->offset != AT(evidence.witnesses) || settings_witnesses_same(a, b)) &&
+           (k->offset != AT(evidence.witness_for) || settings_observed_same(a, b));
 }
 
 enum err settings_may_reload(const struct settings *now, const struct settings *next, struct diags *d)
@@ -506,10 +518,10 @@ void settings_write(struct slice node, struct slice trust_domain, const char *di
         bool written = i == 1;
         buf_printf(out, "%s%s:\n", written ? "" : "# ", sections[i].name);
         for (const struct doc_key *k = sections[i].keys; k->name; k++) {
-            if (written)
+            if (written && n < sizeof ports / sizeof ports[0])
                 buf_printf(out, "  %s: 127.0.0.1:%u  # %s / %s\n", k->name, ports[n++], k->help[LANG_EN],
                            k->help[LANG_ZH]);
-            else if (k->otherwise)
+            else if (k->otherwise && k->otherwise[0] != '\0')
                 buf_printf(out, "#   %s: %s  # %s / %s\n", k->name, k->otherwise, k->help[LANG_EN], k->help[LANG_ZH]);
         }
     }

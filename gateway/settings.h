@@ -7,6 +7,10 @@ struct settings_anchor {                       /* a further trust anchor: vouche
     struct slice ca, crl, domain, departments; /* departments joined by ','; empty: all */
     bool no_crl, enrolled;                     /* enrolled: an outside authority, `domain` is our own */
 };
+struct settings_observed { /* another operator's log that this gateway witnesses; texts end in NUL */
+    struct slice log, ca;  /* its vkey; file of the authority of its gateways */
+    struct slice origin, domain;
+};
 struct settings_witness {
     struct slice key;  /* its vkey, as written */
     struct slice host; /* "host:port" of its URL */
@@ -26,6 +30,7 @@ struct settings {
     uint64_t workers;       /* at least 1: 0 in the file means one a processor */
     struct listen_settings {
         struct slice data, control, operations; /* "host:port" */
+        struct slice witness;                   /* "": closed */
     } listen;
     struct tls_settings {
         struct slice certificate, key; /* of the gateway */
@@ -48,6 +53,9 @@ struct settings {
         const struct doc *witnesses;                  /* as written */
         const struct settings_witness *witness;
         size_t n_witnesses;
+        const struct doc *witness_for; /* as written */
+        const struct settings_observed *observed;
+        size_t n_observed;
         uint64_t quorum; /* of them; in the file 0 is all */
         bool sm2;
         int witness_late;
@@ -77,5 +85,8 @@ void settings_write(struct slice node, struct slice trust_domain, const char *di
 enum err settings_anchors_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
 enum err settings_witnesses_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
 bool settings_witnesses_same(const struct settings *a, const struct settings *b);
+/* And evidence.witness_for. */
+enum err settings_observed_read(struct settings *s, struct slice folder, struct diags *d) MUST_CHECK;
+bool settings_observed_same(const struct settings *a, const struct settings *b);
 /* A relative path becomes one below the file's folder. */
 enum err settings_path(struct settings *s, struct slice folder, struct slice *path) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* evidence.witnesses: who co-signs, where, and how their servers are trusted. Plain HTTP only to this host. */
+/* evidence.witnesses: who co-signs, where, and how their servers are trusted; plain HTTP only to this host. And
+ * evidence.witness_for: whose logs this gateway co-signs, and whose gateways may ask. */
 #include "audit/audit.h"
 #include "gateway/settings.h"
 
@@ -117,5 +118,79 @@ bool settings_witnesses_same(const struct settings *a, const struct settings *b)
             !slice_eq(x->ca, y->ca) || x->tls != y->tls)
             return false;
     }
+    return true;
+}
+
+/* ---- evidence.witness_for ---- */
+static const struct doc_key observed_keys[] = {
+    { "log", DOC_K_STR, offsetof(struct settings_observed, log), 1, 512, .flags = DOC_REQUIRED,
+      .help = { "its public key: the line of its log.vkey", "其日志公钥：log.vkey 中的一行" } },
+    { "ca", DOC_K_STR, offsetof(struct settings_observed, ca), 1, 1024, .flags = DOC_REQUIRED,
+      .help = { "file of the authority of its operator's gateways", "其运营方网关证书的签发机构文件" } },
+    { .name = NULL },
+};
+
+static enum err ended(struct settings *s, struct slice *text)
+{
+    char *copy = arena_str(&s->arena, *text);
+
+    text->p = copy;
+    return copy != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err observed_one(struct settings *s, const struct doc *node, struct slice folder,
+                             struct settings_observed *to, struct diags *d)
+{
+    enum err e = doc_bind(node, observed_keys, to, &s->arena, d);
+
+    if (e == ERR_OK && !audit_vkey_origin(to->log, &to->origin))
+        e = diag_add(d, ERR_INVALID, node->line, node->col, "'log' is no log's key: give the line of its log.vkey",
+                     "“log”不是存证日志公钥：请给出其 log.vkey 中的一行");
+    if (e != ERR_OK)
+        return e;
+    to->domain = slice_sub(to->origin, 0, slice_find(to->origin, '/'));
+    e = settings_path(s, folder, &to->ca);
+    if (e == ERR_OK)
+        e = ended(s, &to->ca);
+    if (e == ERR_OK)
+        e = ended(s, &to->origin);
+    return e == ERR_OK ? ended(s, &to->domain) : e;
+}
+
+enum err settings_observed_read(struct settings *s, struct slice folder, struct diags *d)
+{
+    const struct doc *list = s->evidence.witness_for;
+    size_t n = list ? list->count : 0;
+    struct settings_observed *at = arena_array(&s->arena, n > 0 ? n : 1, sizeof *at);
+    enum err e = ERR_OK;
+
+    if (n > AUDIT_ORIGINS_MAX)
+        return diag_add(d, ERR_INVALID, list->line, list->col, "at most %d logs", "日志至多 %d 个", AUDIT_ORIGINS_MAX);
+    if ((n > 0) != (s->listen.witness.n > 0))
+        return diag_add(d, ERR_INVALID, list ? list->line : 0, list ? list->col : 0,
+                        "'listen.witness' and 'evidence.witness_for' go together: where, and for whom",
+                        "“listen.witness”与“evidence.witness_for”须同时给出：何处监听、为谁见证");
+    if (at == NULL)
+        return ERR_NOMEM;
+    s->evidence.observed = at;
+    if (n == 0)
+        return ERR_OK;
+    DOC_EACH(node, list)
+    {
+        enum err e2 = observed_one(s, node, folder, &at[s->evidence.n_observed], d);
+        s->evidence.n_observed++;
+        e = e == ERR_OK ? e2 : e;
+    }
+    return e;
+}
+
+bool settings_observed_same(const struct settings *a, const struct settings *b)
+{
+    if (a->evidence.n_observed != b->evidence.n_observed)
+        return false;
+    for (size_t i = 0; i < a->evidence.n_observed; i++)
+        if (!slice_eq(a->evidence.observed[i].log, b->evidence.observed[i].log) ||
+            !slice_eq(a->evidence.observed[i].ca, b->evidence.observed[i].ca))
+            return false;
     return true;
 }

@@ -1,6 +1,7 @@
 /* What a start needs around the threads. Invariant: nothing is listened on before the log is open and its open intents
  * are closed. */
 #include "gateway/start.h"
+#include "gateway/cosigner.h"
 #include "gateway/trust.h"
 #include "base/net/net.h"
 
@@ -67,6 +68,7 @@ static struct slice origin_of(const struct settings *s, struct arena *a)
 enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper **ret, struct diags *d)
 {
     struct keeper_config c = { .gate = gate, .sm2 = s->evidence.sm2 };
+    struct slice *observed;
     struct arena a;
     enum err e;
 
@@ -76,7 +78,14 @@ enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper
     c.trust_domain = arena_str(&a, s->trust_domain);
     c.certificate = s->tls.certificate.p;
     c.origin = origin_of(s, &a);
-    e = c.state_dir && c.log_dir && c.trust_domain && c.origin.p ? keeper_start(&c, ret, d) : ERR_NOMEM;
+    c.witness = slice_of(arena_printf(&a, "%.*s/witness/%.*s", SLICE_ARG(s->trust_domain), SLICE_ARG(s->node)));
+    observed = arena_array(&a, s->evidence.n_observed + 1, sizeof *observed);
+    for (size_t i = 0; observed && i < s->evidence.n_observed; i++)
+        observed[i] = s->evidence.observed[i].log;
+    c.observed = observed;
+    c.n_observed = observed ? s->evidence.n_observed : 0;
+    e = observed && c.witness.p && c.state_dir && c.log_dir && c.trust_domain && c.origin.p ? keeper_start(&c, ret, d)
+                                                                                            : ERR_NOMEM;
     arena_done(&a);
     return e;
 }
@@ -157,7 +166,7 @@ static void put_address(struct json *j, const char *key, struct slice address, u
 }
 
 enum err start_ready_file(const char *path, const struct settings *s, unsigned data, unsigned control,
-                          unsigned operations, struct diags *d)
+                          unsigned operations, unsigned witness, struct diags *d)
 {
     struct buf out = BUF_INIT(4096);
     struct json j;
@@ -169,6 +178,8 @@ enum err start_ready_file(const char *path, const struct settings *s, unsigned d
     put_address(&j, "data", s->listen.data, data);
     put_address(&j, "control", s->listen.control, control);
     put_address(&j, "operations", s->listen.operations, operations);
+    if (witness != 0)
+        put_address(&j, "witness", s->listen.witness, witness);
     json_close(&j, '}');
     buf_putc(&out, '\n');
     e = out.failed == ERR_OK ? file_write(path, buf_slice(&out), 0644, d) : out.failed;
@@ -243,9 +254,14 @@ enum err start_check(const struct settings *s, struct diags *d)
                                  .verify = trust_verify,
                                  .arg = &nobody };
     struct tls_context *tls = NULL;
+    struct certs_trust *peers = NULL;
     enum err e = tls_server_new(&server, &tls, d), e2 = check_keys(s, d);
 
     tls_unref(tls);
+    e = e == ERR_OK ? e2 : e;
+    e2 = s->evidence.n_observed > 0 ? cosigner_trust(s, &peers, d) : ERR_OK;
+    if (peers)
+        certs_trust_unref(peers);
     return e != ERR_OK ? e : e2;
 }
 

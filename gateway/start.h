@@ -17,7 +17,7 @@ enum err start_authority(const struct settings *s, struct keeper *k, struct cert
 enum err start_listen(const struct settings *s, int *fds, unsigned n, struct diags *d) MUST_CHECK;
 /* {"pid":…,"data":"host:port",…}, written whole. */
 enum err start_ready_file(const char *path, const struct settings *s, unsigned data, unsigned control,
-                          unsigned operations, struct diags *d) MUST_CHECK;
+                          unsigned operations, unsigned witness, struct diags *d) MUST_CHECK;
 /* sd_notify(3): "READY=1" and the like to $NOTIFY_SOCKET; nothing when there is none. */
 void start_notify(const char *state);
 /* What --check says though nothing is wrong: appended to `out`, a line each. */

@@ -7,3 +7,4 @@
 #include "base/net/tls.h"
 #include "base/net/stream.h"
 #include "base/net/http.h"
+#include "base/net/http_small.h"

@@ -68,8 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     body = slice_make(data + 1, n - 1);
     audit_seal_last(room.seal, &size, &root);
-    q.side = (enum keeper_side)(data[0] & 1);
-    q.verb = data[0] >> 1;
+    q.side = (enum keeper_side)((data[0] & 1) + 2 * (data[0] >> 7)) % KEEPER_SIDES;
+    q.verb = data[0] >> 1 & 63;
     q.length = (uint32_t)body.n;
     (void)keeper_may_read(&q, &out, &skip);
     buf_clear(&out);

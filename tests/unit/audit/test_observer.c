@@ -96,6 +96,8 @@ static int ask(unsigned from, unsigned to, unsigned fork, int who, bool *bad)
     int64_t at = 0;
     request(&body, &note, from, to, fork, who);
     int status = audit_observer_add(o, buf_slice(&body), NOW, &out, &type, bad);
+    if (status == 409 || status == 422)
+        assert_true(audit_conflict_keep(bad != NULL && *bad ? dir : "/nowhere", buf_slice(&vkey), buf_slice(&body)));
     buf_put(&note, buf_slice(&out));
     assert_true(audit_cosigned_by(buf_slice(&note), &witness, &at) == (status == 200));
     assert_true(status != 200 || at == NOW);
@@ -189,7 +191,7 @@ static void opening(void **state)
     (void)state;
     struct audit_observer *other = NULL;
     struct slice logs[2] = { buf_slice(&vkey), buf_slice(&vkey) };
-    char path[160];
+    char path[160], copy[170];
     struct sha256 h = sha256_of(SLICE(ORIGIN));
     assert_int_equal(audit_observer_open(dir, SLICE("w1"), &signers[2], logs, 1, &other, NULL), ERR_BUSY);
     assert_int_equal(ask(0, 10, NO_FORK, OWN, NULL), 200);
@@ -199,7 +201,17 @@ static void opening(void **state)
     assert_int_equal(audit_observer_open(dir, SLICE("w1"), &signers[2], logs, 0, &other, NULL), ERR_INVALID);
     snprintf(path, sizeof path, "%s/%02x%02x%02x%02x%02x%02x%02x%02x.checkpoint", dir, h.b[0], h.b[1], h.b[2], h.b[3],
              h.b[4], h.b[5], h.b[6], h.b[7]);
+    /* One of the two may be damaged, whichever: nothing is taken back, and it is made good. Both may not. */
+    snprintf(copy, sizeof copy, "%.*s.copy", (int)(strlen(path) - strlen(".checkpoint")), path);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(file_write(i % 2 ? path : copy, i < 2 ? SLICE("damaged\n") : SLICE(""), 0600, NULL), ERR_OK);
+        open_it();
+        assert_int_equal(ask(0, 10, NO_FORK, OWN, NULL), 409);
+        assert_true(slice_is(buf_slice(&out), "10\n"));
+    }
+    o = audit_observer_close(o);
     assert_int_equal(file_write(path, SLICE("damaged\n"), 0600, NULL), ERR_OK);
+    assert_int_equal(file_write(copy, SLICE("damaged\n"), 0600, NULL), ERR_OK);
     assert_int_equal(audit_observer_open(dir, SLICE("w1"), &signers[2], logs, 1, &other, NULL), ERR_CORRUPT);
     assert_null(other);
 }

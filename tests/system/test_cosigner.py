@@ -1,0 +1,196 @@
+"""Two gateways of two operators that witness one another: each co-signs the other's checkpoints by a key that only its keeper has, over restarts; only
+known gateways are answered; refusals are on record, cosignatures are not; and a log that was forked with its own keys is caught and convicted."""
+import base64
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import city
+from city import Node, Provider, json_resource, PERSON, wait_for
+from test_keeper import keeper_of, memory_holds, secrets_of
+from test_witness import ask_tls, log_key, metric, operations
+
+
+class Operator(Node):
+    """A node of a trust domain of its own, whose log is of its own too."""
+
+    def __init__(self, domain):
+        super().__init__()
+        self.domain, self.port = domain, city.free_port()
+
+    def run(self, *args, **more):
+        return super().run(*(self.domain if a == city.DOMAIN else a for a in args), **more)
+
+    def append(self, text):
+        with open(f"{self.dir}/sluice.yaml", "a", encoding="utf-8") as f:
+            f.write("\n" + text)
+
+    def open_for(self, other):
+        """Witness the other's log: its listener is in `listen`, which stands in the file already."""
+        path = f"{self.dir}/sluice.yaml"
+        with open(path, encoding="utf-8") as f:
+            text = re.sub(r"^listen:\n", f"listen:\n  witness: '127.0.0.1:{self.port}'\n", f.read(), count=1, flags=re.M)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return f"  witness_for:\n    - {{log: '{log_key(other)}', ca: '{other.dir}/ca/chain.pem'}}\n"
+
+    def witnessed_by(self, other):
+        return f"  witnesses:\n    - {{key: '{read(other.dir + '/keys/witness.vkey').strip()}', url: 'https://127.0.0.1:{other.port}', ca: '{other.dir}/ca/chain.pem'}}\n"
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def served(node):
+    node.city()
+    provider = Provider()
+    node.publish(json_resource(provider.port), "provider/people")
+    node.grant("provider/people", "name", purposes="check")
+
+
+def pair(a, b):
+    """Both running, each a witness of the other."""
+    for x, y in ((a, b), (b, a)):
+        x.stop()
+        x.more = x.open_for(y)
+    for x in (a, b):  # the first start makes the witness's key, whose public half the other needs
+        shown = subprocess.run([city.SLUICED, "-c", f"{x.dir}/sluice.yaml", "--check"], capture_output=True, text=True, env=x.env, timeout=60)
+        assert shown.returncode != 0 and "go together" in shown.stderr, shown
+        x.append("evidence:\n" + x.more)
+        x.start()
+        x.stop()
+    for x, y in ((a, b), (b, a)):
+        x.append(x.witnessed_by(y))
+        x.start()
+
+
+def signs(node):
+    return "witness/n1: signs" in operations(node, "/readyz?verbose")[1]
+
+
+def test_01_two_gateways_witness_one_another():
+    with Operator("east.example") as a, Operator("west.example") as b:
+        pair(a, b)
+        served(a)
+        assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
+        size = len(a.records())
+        wait_for(lambda: metric(a, "sluice_evidence_witnessed_size") >= size and signs(a) and signs(b))
+        note = read(f"{a.dir}/log/checkpoint.witnessed")
+        assert note.count("\n— ") == 2 and "\n— west.example/witness/n1 " in note, note
+        vkey = read(f"{b.dir}/keys/witness.vkey").strip()
+        for x in (a, b):  # quiet logs stay quiet: nobody's cosignature is anybody's record
+            before = len(x.records())
+            time.sleep(3)
+            assert len(x.records()) == before, x.records()[before:]
+        text = operations(b, "/readyz?verbose")[1]
+        assert re.search(r"\[\+\] witness-for: 1 logs of others; [1-9][0-9]* checkpoints co-signed, 0 requests refused", text), text
+        assert metric(b, "sluice_cosignatures_total") > 0 and metric(b, "sluice_cosignatures_refused_total") == 0
+        try:
+            key = secrets_of(f"{b.dir}/keys/witness.key")
+            assert memory_holds(keeper_of(b), key) and not memory_holds(b.pid, key)
+        except PermissionError:
+            print("memory: only root may look", flush=True)
+        # what was seen and the key survive a restart, on either side
+        b.kill()
+        b.start()
+        assert read(f"{b.dir}/keys/witness.vkey").strip() == vkey
+        assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
+        size = len(a.records())
+        wait_for(lambda: metric(a, "sluice_evidence_witnessed_size") >= size, 40)
+        a.stop()
+        b.stop()
+        for x, y in ((a, b), (b, a)):
+            told = x.run("audit", "verify", f"{x.dir}/log", "--vkey", log_key(x), "--witness", f"{y.dir}/keys/witness.vkey", "--lang", "en")
+            assert "valid: of 1 witnesses 1 have signed" in told.stdout, told
+
+
+def test_02_who_may_ask_and_what_is_refused():
+    with Operator("east.example") as a, Operator("west.example") as b, Operator("north.example") as stranger:
+        pair(a, b)
+        served(a)
+        wait_for(lambda: signs(a))
+        body = "old 0\n\n" + read(f"{a.dir}/log/checkpoint")
+        gateway = [(f"{x.dir}/keys/gateway.pem", f"{x.dir}/keys/gateway.key") for x in (a, b, stranger)]
+        app = (a.cert("consumer/app"), a.key("consumer/app"))
+
+        def refused(cert, text, status, code):
+            before = metric(b, "sluice_cosignatures_refused_total")
+            got = ask_tls(b.port, b, text, cert)
+            assert got[0] == status, got
+            record = b.records()[-1]
+            assert record["kind"] == "refused" and record["reason"].startswith(code) and record["verb"] == "witness.cosign", record
+            assert metric(b, "sluice_cosignatures_refused_total") == before + 1
+            return record
+
+        for cert, code in ((None, "certificate-missing"), (app, "certificate-unknown"), (gateway[2], "certificate-"), (gateway[1], "certificate-")):
+            refused(cert, body, 403, code)  # nobody's, an application's, a stranger's; and not even the witness's own
+        assert refused(gateway[0], "nonsense", 400, "request-malformed")["subject"] == "spiffe://east.example/gateway/n1"
+        refused(gateway[0], body.replace("east.example", "north.example"), 404, "request-malformed")
+        refused(gateway[0], body.replace(body.split("\n")[3], "7", 1), 403, "request-malformed")
+        status, size = ask_tls(b.port, b, body, gateway[0])
+        assert status == 409 and int(size) > 0, "a log that only asks where it stands"
+        assert ask_tls(b.port, b, "x" * 20000, gateway[0])[0] == 413
+        shown = subprocess.run([city.SLUICED, "-c", f"{b.dir}/sluice.yaml", "--check", "-v"], capture_output=True, text=True, env=b.env, timeout=60)
+        assert f"listen.witness: 127.0.0.1:{b.port}" in shown.stdout and "evidence.witness_for: 1" in shown.stdout, shown
+        a.stop()
+        b.stop()
+        assert b.verify()[0] == 0
+
+
+def test_03_a_forked_log_is_caught():
+    with Operator("east.example") as a, Operator("west.example") as b:
+        pair(a, b)
+        served(a)
+        assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
+        a.stop()
+        before = os.path.join(a.top, "before")  # the operator keeps everything, the keys and the keeper's memory too
+        shutil.copytree(a.dir, before)
+        a.start()
+        for _ in range(3):
+            assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
+        size = len(a.records())
+        wait_for(lambda: metric(a, "sluice_evidence_witnessed_size") >= size)
+        a.stop()
+        shutil.rmtree(a.dir)
+        shutil.move(before, a.dir)  # and puts it back: the three exchanges never were
+        a.start()
+        for _ in range(12):
+            assert a.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
+        wait_for(lambda: "witness/n1: refuses" in operations(a, "/readyz?verbose")[1])
+        wait_for(lambda: metric(b, "sluice_witnessed_logs_misbehaved_total") > 0, 40)
+        assert metric(a, "sluice_evidence_witnessed_size") < size
+        told = [r for r in b.records() if r.get("reason") == "log-forked"]
+        assert told and told[0]["object"] == "east.example/log/n1" and told[0]["subject"] == "spiffe://east.example/gateway/n1", told
+        assert "A LOG HAS MISBEHAVED" in operations(b, "/readyz?verbose")[1] and '"log-misbehaved"' in read(b.log_path)
+        kept = [f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".conflict")]
+        seen = next(f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".checkpoint"))
+        assert kept and base64.b64decode(read(f"{b.dir}/witness/{kept[0]}").split("\n")[2])
+        a.stop()
+        assert a.verify()[0] == 0, "by itself the forked log verifies: only the witness tells"
+        convicted = a.run("audit", "verify", f"{a.dir}/log", "--vkey", log_key(a), "--checkpoint", f"{b.dir}/witness/{seen}", check=False)
+        assert convicted.returncode == 7, convicted
+        # neither damage to one copy of what was seen nor a restart makes the witness forget
+        b.stop()
+        with open(f"{b.dir}/witness/{seen}", "wb") as f:
+            f.write(b"damaged\n")
+        b.start()
+        a.start()
+        a.ask("provider/people", {"id_no": PERSON})
+        time.sleep(3)
+        assert metric(a, "sluice_evidence_witnessed_size") < size
+        a.stop()
+        b.stop()
+        for ending in (".checkpoint", ".copy"):
+            with open(f"{b.dir}/witness/{seen[:16]}{ending}", "wb") as f:
+                f.write(b"damaged\n")
+        b.start(wait=False)
+        assert b.process.wait(60) == 1 and "a second history could be cosigned" in read(b.log_path)
+        b.process = None
+
+
+if __name__ == "__main__":
+    city.main(globals())
