@@ -390,6 +390,12 @@ void connector_read(struct connector_call *c, bool on)
     http_client_read(c->conn->http, on);
 }
 
+void connector_most(struct connector_call *c, size_t n)
+{
+    if (c->state == CALL_RUNNING)
+        http_client_most(c->conn->http, n);
+}
+
 struct connector_call *connector_abort(struct connector_call *c)
 {
     if (c == NULL || c->state == CALL_OVER)

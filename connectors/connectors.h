@@ -60,4 +60,5 @@ struct connector_call;
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
 void connector_read(struct connector_call *c, bool on);           /* back-pressure */
+void connector_most(struct connector_call *c, size_t n);          /* read about so much at once */
 struct connector_call *connector_abort(struct connector_call *c); /* no callback any more; the connection is closed */

@@ -173,8 +173,6 @@ struct slice trace_parent(const struct exchange *x, char out[TRACE_TEXT]);
 extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */
 uint64_t relay_rows(const struct exchange *x);
-/* Give the consumer what stands in x->out, but for the last `keep` bytes, as far as it has room. */
-void relay_release(struct exchange *x, size_t keep);
 /* record.c: queue a record of this exchange. False: it will never be durable (x->reason may change to
  * evidence-unavailable). */
 enum err record_intent(struct exchange *x);

@@ -5,7 +5,9 @@
  */
 #include "gateway/exchange.h"
 
-enum { PAUSE_AT = 8 * 1024, READ_MOST = 16 * 1024 /* of the provider, at once */ };
+/* Of what waits for the consumer: the provider is not read above PAUSE_AT, and of a long answer no more at once than
+ * the consumer has room for, but 4 KiB; so what waits is hardly ever more than WAITING. */
+enum { PAUSE_AT = 8 * 1024, FEED = 8 * 1024, WAITING = 14 * 1024 };
 
 /* The provider's own result is known to be good. */
 static bool settled(const struct exchange *x)
@@ -33,20 +35,13 @@ static size_t give(struct exchange *x, struct slice bytes)
     return at;
 }
 
-/* A long answer begins: all the room it will need, at once, for a buffer that grows leaves its smaller selves behind.
- */
-static void begin_long(struct exchange *x)
-{
-    buf_reserve(&x->out, PAUSE_AT + READ_MOST - (x->out.n < PAUSE_AT ? x->out.n : PAUSE_AT));
-    answer_head(x, -1);
-}
-
-void relay_release(struct exchange *x, size_t keep)
+/* Give the consumer what stands in x->out, but for the last `keep` bytes, as far as it has room. */
+static void release(struct exchange *x, size_t keep)
 {
     size_t n = x->out.n > keep ? x->out.n - keep : 0;
 
     if (n > 0 && !x->head_sent)
-        begin_long(x);
+        answer_head(x, -1);
     if (n > 0 && x->call != NULL)
         buf_drop(&x->out, give(x, slice_make(x->out.p, n)));
 }
@@ -57,8 +52,8 @@ static void pass(struct exchange *x, struct slice bytes)
 {
     if (may_release(x) && x->out.n + bytes.n > EX_HELD) {
         if (!x->head_sent)
-            begin_long(x);
-        relay_release(x, bytes.n >= EX_HELD ? 0 : EX_HELD - bytes.n);
+            answer_head(x, -1);
+        release(x, bytes.n >= EX_HELD ? 0 : EX_HELD - bytes.n);
         if (x->out.n == 0 && bytes.n > EX_HELD && x->call != NULL)
             bytes = slice_sub(bytes, give(x, slice_sub(bytes, 0, bytes.n - EX_HELD)), bytes.n);
     }
@@ -71,10 +66,12 @@ static void steer(struct exchange *x)
 {
     bool pause = x->out.n > PAUSE_AT && settled(x);
 
-    if (x->provider == NULL || pause == x->provider_paused)
+    if (x->provider == NULL)
         return;
-    x->provider_paused = pause;
-    connector_read(x->provider, !pause);
+    if (x->head_sent && x->call != NULL)
+        connector_most(x->provider, x->ops->room(x->call));
+    if (pause != x->provider_paused)
+        connector_read(x->provider, !(x->provider_paused = pause));
 }
 
 /* The lazy intent of an answer that is longer than what is held back has somebody waiting for it after all. */
@@ -124,7 +121,7 @@ enum step stage_relay(struct exchange *x)
     if (x->state != EX_RELAY)
         return STEP_NEXT;
     if (may_release(x))
-        relay_release(x, EX_HELD);
+        release(x, EX_HELD);
     else
         hurry(x);
     steer(x);
@@ -193,6 +190,24 @@ static void on_head(void *user, const struct connector_head *h)
     }
 }
 
+/* Of a long answer no more at once than what it becomes has place for, which is made at once: a buffer that grows
+ * leaves its smaller selves behind. */
+static void feed(struct exchange *x, struct slice bytes)
+{
+    if (x->out.room == 0 && bytes.n > EX_HELD)
+        buf_reserve(&x->out, WAITING);
+    while (bytes.n > 0) {
+        struct slice piece = slice_sub(bytes, 0, x->head_sent ? FEED : bytes.n);
+        bytes = slice_sub(bytes, piece.n, bytes.n);
+        if (translate_feed(x->run, piece) != ERR_OK) {
+            fail_translate(x);
+            return;
+        }
+        if (bytes.n > 0 && may_release(x))
+            release(x, EX_HELD);
+    }
+}
+
 static void on_body(void *user, struct slice bytes)
 {
     struct exchange *x = user;
@@ -202,8 +217,7 @@ static void on_body(void *user, struct slice bytes)
         pass(x, bytes);
     } else {
         digest_add(x->digest_in, bytes);
-        if (translate_feed(x->run, bytes) != ERR_OK)
-            fail_translate(x);
+        feed(x, bytes);
     }
     exchange_resume(x);
 }

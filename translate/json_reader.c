@@ -91,9 +91,9 @@ static enum err push_frame(struct json_reader *r, bool object)
     f->name_at = f->name_n = 0;
     f->object = object;
     f->element = false;
-    if (object) {
-        json_members_begin(&r->keys, &f->members, r->depth - 1U);
-    } else if (outer->object) { /* an array's elements bear its own name */
+    if (object)
+        return json_members_begin(&r->keys, &f->members, r->depth - 1U);
+    if (outer->object) { /* an array's elements bear its own name */
         f->name_at = outer->name_at;
         f->name_n = outer->name_n;
     }

@@ -16,9 +16,7 @@ static void draw_seed(void)
 void json_keys_init(struct json_keys *k)
 {
     pthread_once(&seed_once, draw_seed);
-    memset(k, 0, offsetof(struct json_keys, known));
-    for (unsigned i = 0; i < KNOWN_DEEP; i++)
-        k->known[i].n = k->known[i].used = 0;
+    memset(k, 0, sizeof *k);
     k->seed = process_seed;
 }
 
@@ -28,7 +26,19 @@ void json_keys_done(struct json_keys *k)
         mem_free(k->stack);
     if (k->table != NULL)
         mem_free(k->table);
+    for (unsigned i = 0; i < KNOWN_DEEP; i++)
+        if (k->known[i] != NULL)
+            mem_free(k->known[i]);
     json_keys_init(k);
+}
+
+size_t json_keys_bytes(const struct json_keys *k)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < KNOWN_DEEP; i++)
+        n += k->known[i] != NULL ? sizeof *k->known[i] : 0;
+    return n;
 }
 
 static void pop(struct json_keys *k, uint32_t base)
@@ -165,7 +175,9 @@ void json_keys_reset(struct json_keys *k, bool memos)
     pop(k, 0);
     k->light = 0;
     for (unsigned i = 0; i < KNOWN_DEEP; i++) {
-        struct json_known *known = &k->known[i];
+        struct json_known *known = k->known[i];
+        if (known == NULL)
+            continue;
         if (known->n > KNOWN_KEPT)
             known->n = known->used = 0;
         for (uint32_t j = 0; j < known->n && !memos; j++)
@@ -220,11 +232,24 @@ static enum err fall_back(struct json_keys *k, struct json_members *m)
     return e;
 }
 
-void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth)
+/* The first object of its depth. NULL: no memory. */
+static __attribute__((noinline)) struct json_known *known_new(struct json_keys *k, unsigned depth)
+{
+    struct json_known *known = mem_alloc(sizeof *known);
+
+    if (known != NULL)
+        known->n = known->used = 0;
+    k->known[depth] = known;
+    return known;
+}
+
+enum err json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth)
 {
     *m = (struct json_members){ .base = k->n, .light = k->light };
-    if (depth < KNOWN_DEEP)
-        m->known = &k->known[depth];
+    if (depth >= KNOWN_DEEP)
+        return ERR_OK;
+    m->known = k->known[depth] != NULL ? k->known[depth] : known_new(k, depth);
+    return m->known != NULL ? ERR_OK : ERR_NOMEM;
 }
 
 enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, bool plain,

@@ -40,15 +40,16 @@ struct json_keys {
     uint32_t size, used;          /* of table; size is 0 or a power of two */
     uint32_t light;
     uint64_t seed;
-    struct json_known known[KNOWN_DEEP];
+    struct json_known *known[KNOWN_DEEP]; /* own; NULL: no object of that depth has come yet */
 };
 
 void json_keys_init(struct json_keys *k);
 void json_keys_done(struct json_keys *k);
+size_t json_keys_bytes(const struct json_keys *k); /* of the known names */
 /* Forget everything but short lists of known names, which the next text may have too; keep the memory, and `memos`. */
 void json_keys_reset(struct json_keys *k, bool memos);
 /* An object begins, `depth` objects and arrays inside others. */
-void json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth);
+enum err json_members_begin(struct json_keys *k, struct json_members *m, unsigned depth) MUST_CHECK;
 /* Add a key to the newest object. ERR_INVALID: it has that key; ERR_TOO_LARGE: too many members. */
 /* `plain`: the key has nothing in it that JSON escapes, as far as is known. */
 enum err json_members_add(struct json_keys *k, struct json_members *m, struct slice key, bool plain,

@@ -10,7 +10,14 @@
 #include <pthread.h>
 
 enum { REFUSED_MAX = 65536 }; /* of the body of an HTTP error, read only for its code */
-enum { BLOCK = 32 << 10, KEPT_MAX = 128, KEPT_BYTES = 4 << 20, KEPT_TEXT = 32768, KEPT_KEYS = 1024 };
+enum {
+    BLOCK_MAX = 32 << 10,
+    BLOCK_STEP = 2 << 10,
+    KEPT_MAX = 128,
+    KEPT_BYTES = 4 << 20,
+    KEPT_TEXT = 32768,
+    KEPT_KEYS = 1024
+};
 
 struct translate_run {
     struct mapper m;
@@ -19,7 +26,7 @@ struct translate_run {
     struct xml_decode *decode; /* own; JSON that is not UTF-8 */
     uint64_t fed;
     bool over;       /* failed or finished: nothing more is read or written */
-    bool kept;       /* the block has the size of those that are kept */
+    size_t size;     /* of the block */
     bool ready;      /* `reader` has been initialised */
     uint64_t serial; /* of the plan that the block serves, or has served last; 0: none */
     bool same;       /* it is the same as before */
@@ -58,7 +65,8 @@ static void blocks_free(void *unused)
 
 static size_t block_bytes(const struct translate_run *r)
 {
-    return BLOCK + r->m.text.room + r->m.scratch.room + (r->ready ? r->reader.names.room : 0);
+    return r->size + r->m.text.room + r->m.scratch.room +
+           (r->ready ? r->reader.names.room + json_keys_bytes(&r->reader.keys) : 0);
 }
 
 static void blocks_make(void)
@@ -71,19 +79,20 @@ static struct translate_run *block_get(size_t size)
 {
     struct translate_run *r;
 
-    if (size <= BLOCK && blocks.n > 0) {
+    size = (size + BLOCK_STEP - 1) / BLOCK_STEP * BLOCK_STEP;
+    if (blocks.n > 0 && blocks.at[blocks.n - 1]->size >= size) {
         r = blocks.at[--blocks.n];
         blocks.bytes -= block_bytes(r);
         return r;
     }
-    r = mem_alloc(size <= BLOCK ? BLOCK : size);
+    r = mem_alloc(size);
     if (r == NULL)
         return NULL;
     buf_init(&r->m.text, RECORD_MAX);
     buf_init(&r->m.scratch, 2 * RECORD_MAX);
     r->ready = false;
     r->serial = 0;
-    r->kept = size <= BLOCK;
+    r->size = size;
     return r;
 }
 
@@ -99,7 +108,7 @@ static void block_put(struct translate_run *r)
     (void)pthread_once(&blocks_once, blocks_make);
     if (!blocks.watched)
         blocks.watched = blocks_may && pthread_setspecific(blocks_end, &blocks) == 0;
-    if (!r->kept || !blocks.watched || blocks.n >= KEPT_MAX || blocks.bytes >= KEPT_BYTES) {
+    if (r->size > BLOCK_MAX || !blocks.watched || blocks.n >= KEPT_MAX || blocks.bytes >= KEPT_BYTES) {
         block_free(r);
         return;
     }

@@ -144,6 +144,9 @@ void http_client_user(struct http_client *c, void *user);
  * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
+/* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most; at first it
+ * is 8 KiB. */
+void http_client_most(struct http_client *c, size_t n);
 /* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants
  * one. */
 enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,

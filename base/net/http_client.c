@@ -5,7 +5,14 @@
 #include "base/net/internal.h"
 
 enum state { CONNECTING, IDLE, WAITING, BODY, BROKEN, DEAD };
-enum { READ_SIZE = 16 * 1024, READS_A_TURN = 4, HEAD_ROOM = 500, ANSWER_HEAD_MAX = 16 * 1024 };
+enum {
+    READ_MOST = 16 * 1024,
+    READ_FIRST = 8 * 1024,
+    READ_LEAST = 4 * 1024,
+    READS_A_TURN = 4,
+    HEAD_ROOM = 500,
+    ANSWER_HEAD_MAX = 16 * 1024
+};
 
 struct http_client {
     struct loop *loop;     /* bor */
@@ -20,6 +27,7 @@ struct http_client {
     int64_t patience; /* ms allowed until the head, and without progress after it */
     int64_t due;      /* when the head must be there */
     uint8_t state;
+    uint16_t most; /* to be read at once */
     bool head_method, reusable, asked, reading;
     bool reached; /* some of the request is in the kernel's hands */
 };
@@ -163,8 +171,9 @@ static void take_head(struct http_client *c)
         }
         begin_answer(c, &head);
         if (c->state == BODY)
-            buf_clear(&c->in); /* the memory stays until this connection is buried */
+            buf_clear(&c->in); /* its memory is still read */
         go_on(c, rest);
+        buf_done(&c->in);
         return;
     }
     if (c->state == WAITING && c->in.n >= ANSWER_HEAD_MAX)
@@ -206,8 +215,8 @@ static void on_readable(void *user)
     char *scratch = loop_scratch(c->loop);
 
     for (unsigned i = 0; i < READS_A_TURN; i++) {
-        size_t got = 0;
-        enum io io = stream_read(c->stream, scratch, READ_SIZE, &got);
+        size_t got = 0, most = c->most;
+        enum io io = stream_read(c->stream, scratch, most, &got);
         if (io == IO_AGAIN)
             return;
         if (io != IO_DONE || c->state == IDLE) {
@@ -220,7 +229,7 @@ static void on_readable(void *user)
             take_input(c, (struct slice){ scratch, got });
         if ((c->state != BODY && c->state != WAITING) || !c->reading || !c->asked)
             return;
-        if (got < READ_SIZE && !stream_pending(c->stream))
+        if (got < most && !stream_pending(c->stream))
             return;
     }
     stream_want_read(c->stream, true);
@@ -286,7 +295,7 @@ struct http_client *http_client_new(struct loop *l, const struct sockaddr_storag
     c->user = user;
     c->reading = true;
     c->state = CONNECTING;
-    buf_init(&c->in, ANSWER_HEAD_MAX + READ_SIZE);
+    buf_init(&c->in, ANSWER_HEAD_MAX + READ_MOST);
     buf_init(&c->out, (size_t)16 << 20);
     alarm_init(&c->alarm, on_alarm);
     alarm_set(l, &c->alarm, connect_ms);
@@ -310,6 +319,7 @@ enum err http_client_send(struct http_client *c, struct slice text, bool head_me
     c->sent = 0;
     c->reached = false;
     c->asked = c->reading = true;
+    c->most = READ_FIRST;
     c->head_method = head_method;
     c->patience = ms;
     c->due = loop_now(c->loop) + ms;
@@ -333,6 +343,11 @@ void http_client_read(struct http_client *c, bool on)
         alarm_set(c->loop, &c->alarm, c->patience);
     else
         alarm_clear(&c->alarm); /* it is us who wait: the consumer's deadline runs */
+}
+
+void http_client_most(struct http_client *c, size_t n)
+{
+    c->most = (uint16_t)(n < READ_LEAST ? READ_LEAST : n < READ_MOST ? n : READ_MOST);
 }
 
 /* No control character but HTAB. */

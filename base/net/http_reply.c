@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { HEAD_ROOM = 700 };
+enum { HEAD_ROOM = 700, FRAME_ROOM = 64 /* of chunks in one window */ };
 
 struct slice http_status_text(int status)
 {
@@ -153,6 +153,9 @@ static size_t reply_body(struct http_call *call, struct slice bytes)
         return 0;
     }
     c->left -= c->left >= 0 ? (int64_t)bytes.n : 0;
+    /* A long answer: the whole window at once, for a buffer that grows becomes twice as large as it need be. */
+    if (c->out.room == 0 && (c->left < 0 || (uint64_t)c->left > c->limits.window))
+        buf_reserve(&c->out, c->limits.window + FRAME_ROOM);
     /* A piece larger than the window still has its place for what fits; callers give at most what room said, but for
      * the first piece. */
     while (bytes.n > 0 && c->doom == REASON_INTERNAL) {

@@ -103,11 +103,12 @@ def test_a_hundred_slow_readers():
                 began = time.monotonic()
                 status, _, body = node.ask("provider/quick", {"id_no": PERSON})
                 assert status == 200, body
-                assert time.monotonic() - began < 2
+                took = time.monotonic() - began
+                assert took < 6, took  # the first comes while the kernel still takes what the readers do not
                 most = max(most, rss(node.pid) - before)
                 time.sleep(0.5)
             print(f"       {READERS} readers: {most / READERS / 1024:.0f} KiB each, {most >> 20} MiB in all{', sanitizer included' if sanitized else ''}")
-            assert most < (40 if sanitized else 20) << 20, f"grew by {most} bytes"
+            assert most < (20 if sanitized else 10) << 20, f"grew by {most} bytes"
             spooled = [f for f in files_of(node.pid) if not f.startswith(node.dir) and not f.endswith(".log") and "/lib/" not in f]
             assert not spooled, spooled
             for s in slow + warm:

@@ -83,6 +83,7 @@ static void provider_says(const char *body, bool whole)
 }
 #define connector_start        world_start
 #define connector_read         world_read
+#define connector_most(c, n)   ((void)(c), (void)(n))
 #define connector_abort        world_abort
 #define connector_pool_trim(p) ((void)(p), false)
 #endif
