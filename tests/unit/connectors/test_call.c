@@ -154,10 +154,12 @@ static void connections_are_kept(void **state)
     scene_begin(&s, "");
     ask(&s, &h, "/ok", true);
     BODY(&h, "c1r1");
+    assert_true(h.exact);
     ask(&s, &h, "/ok", false);
     BODY(&h, "c1r2");
     ask(&s, &h, "/chunks", false);
     BODY(&h, "abcde");
+    assert_true(h.exact);
     ask(&s, &h, "/ok", false);
     BODY(&h, "c1r4");
     assert_int_equal(h.status, 200);
