@@ -75,6 +75,7 @@ static void on_answered(struct api_request *q)
     struct http_reply r = { .status = q->status, .headers = h, .n_headers = 3, .length = (int64_t)q->out.n };
 
     q->control->api_answers[q->status / 100 % 6]++;
+    ops_tell(q->control); /* whoever has the answer finds it told */
     call->running = false;
     if (call->http == NULL) {
         api_free(q);

@@ -186,8 +186,12 @@ static void put_checks(struct api_request *q)
 {
     struct health list[CHECKS_MAX];
     struct json *j = &q->json;
-    size_t n = control_health(q->control, list);
+    struct control_picture p;
     bool ready = true;
+    size_t n;
+
+    control_picture(q->control, &p);
+    n = control_health(q->control, &p, list);
 
     json_key(j, "checks");
     json_open(j, '[');

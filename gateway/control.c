@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { SECOND_MS = 1000 };
+
 /* ---- what handlers may reach ---- */
 struct certs_ca *control_ca(struct control *c)
 {
@@ -85,6 +87,12 @@ static enum err watch_keeper(struct control *c)
     return c->keeper_watch ? ERR_OK : ERR_NOMEM;
 }
 
+static void note_expiry(struct control *c)
+{
+    if (certs_file_expiry(c->settings->tls.certificate.p, &c->certificate_until, NULL) != ERR_OK)
+        c->certificate_until = 0;
+}
+
 static void set_world(struct control *c)
 {
     const struct settings *s = c->settings;
@@ -161,7 +169,20 @@ static enum err open_parts(struct control *c, struct diags *d)
 
 static void on_turn(void *arg)
 {
-    audit_kick(((struct control *)arg)->queue);
+    struct control *c = arg;
+
+    audit_kick(c->queue);
+    ops_tell(c);
+}
+
+/* A turn each second, by which others see that this thread is not held. */
+static void on_second(struct alarm *a)
+{
+    struct control *c = (struct control *)((char *)a - offsetof(struct control, second));
+
+    c->log_free = control_disk_free(audit_dir(c->log));
+    c->state_free = control_disk_free(c->state_dir);
+    alarm_set(c->loop, a, SECOND_MS);
 }
 
 enum err control_new(const struct control_config *cfg, struct control **ret, struct diags *d)
@@ -187,6 +208,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->started = clock_wall_ms();
     snprintf(c->state_dir, sizeof c->state_dir, "%.*s", SLICE_ARG(cfg->settings->state.dir));
     set_world(c);
+    note_expiry(c);
     c->loop = loop_new();
     c->snapshot = snapshot_new();
     e = c->loop && c->snapshot ? open_parts(c, d) : ERR_NOMEM;
@@ -196,6 +218,8 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     }
     pressure_init(&c->pressure, c->loop, cfg->settings->limits.memory);
     loop_on_turn(c->loop, on_turn, c);
+    alarm_init(&c->second, on_second);
+    on_second(&c->second);
     *ret = c;
     return ERR_OK;
 }
@@ -203,6 +227,11 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
 struct pressure *control_pressure(struct control *c)
 {
     return &c->pressure;
+}
+
+void control_quiet(struct control *c)
+{
+    ops_stop(c);
 }
 
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions)
@@ -213,8 +242,10 @@ void control_workers(struct control *c, struct worker *const *workers, unsigned 
 }
 
 /* ---- listening ---- */
-static struct http_limits limits_of(const struct settings *s)
+struct http_limits control_limits(const struct control *c)
 {
+    const struct settings *s = c->settings;
+
     return (struct http_limits){ .handshake = s->limits.handshake_ms,
                                  .head = s->limits.head_ms,
                                  .body = s->limits.body_ms,
@@ -227,19 +258,9 @@ static struct http_limits limits_of(const struct settings *s)
 static void on_control(void *arg, int fd)
 {
     struct control *c = arg;
-    struct http_limits limits = limits_of(c->settings);
+    struct http_limits limits = control_limits(c);
 
     if (http_serve(c->loop, fd, c->tls, &limits, &api_service, c) != ERR_OK)
-        log_event(LOG_WARN, "accept-failed", NULL);
-}
-
-static void on_operations(void *arg, int fd)
-{
-    struct control *c = arg;
-    struct http_limits limits = limits_of(c->settings);
-
-    limits.window = OPS_WINDOW;
-    if (http_serve(c->loop, fd, NULL, &limits, &ops_service, c) != ERR_OK)
         log_event(LOG_WARN, "accept-failed", NULL);
 }
 
@@ -269,8 +290,7 @@ enum err control_tls_load(struct control *c, struct diags *d)
     if (c->tls)
         tls_unref(c->tls);
     c->tls = next;
-    if (certs_file_expiry(t->certificate.p, &c->certificate_until, NULL) != ERR_OK)
-        c->certificate_until = 0;
+    note_expiry(c);
     return ERR_OK;
 }
 
@@ -285,8 +305,7 @@ enum err control_listen(struct control *c, struct diags *d)
     if (e != ERR_OK)
         return e;
     c->control_acceptor = acceptor_new(c->loop, c->control_fd, on_control, c);
-    c->operations_acceptor = acceptor_new(c->loop, c->operations_fd, on_operations, c);
-    return c->control_acceptor && c->operations_acceptor ? ERR_OK : ERR_NOMEM;
+    return c->control_acceptor ? ops_start(c) : ERR_NOMEM;
 }
 
 unsigned control_port(const struct control *c)
@@ -311,8 +330,8 @@ struct control *control_free(struct control *c)
 {
     if (c == NULL)
         return NULL;
+    ops_stop(c);
     c->control_acceptor = acceptor_free(c->control_acceptor);
-    c->operations_acceptor = acceptor_free(c->operations_acceptor);
     close_fd(&c->control_fd);
     close_fd(&c->operations_fd);
     c->signal_watch = watch_free(c->signal_watch);
@@ -320,11 +339,10 @@ struct control *control_free(struct control *c)
     close_fd(&c->signal_fd);
     if (c->loop)
         api_connections_abort(c);
-    if (c->loop)
-        ops_connections_abort(c);
     if (c->sql)
         act_flush_done(c);
     act_free_all(c);
+    alarm_clear(&c->second);
     c->queue_watch = watch_free(c->queue_watch);
     c->keeper_watch = watch_free(c->keeper_watch);
     c->queue = audit_queue_free(c->queue);

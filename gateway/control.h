@@ -36,9 +36,9 @@ struct control_config {
  * yet (durable on return) and loads the first snapshot. */
 enum err control_new(const struct control_config *cfg, struct control **ret, struct diags *d) MUST_CHECK;
 /* The workers that get the snapshots, and the sessions that they share (a reference is taken; NULL: none). At the end:
- * control_run returns, worker_stop each, control_free, audit_close. */
+ * control_run returns, control_quiet, worker_stop each, control_free, audit_close. */
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions);
-/* Control listener (mutual TLS) and operations listener. */
+/* Control listener (mutual TLS), and the thread of the operations listener. */
 enum err control_listen(struct control *c, struct diags *d) MUST_CHECK;
 struct pressure *control_pressure(struct control *c); /* bor: for the life of c */
 unsigned control_port(const struct control *c);
@@ -46,6 +46,8 @@ unsigned control_operations_port(const struct control *c);
 /* Block SIGHUP, SIGTERM and SIGINT: before any thread is made, so that only control_run (the first) and the guard (the
  * others) get them. */
 enum err control_signals_block(void) MUST_CHECK;
+/* Nobody is told of the workers any more: before they end. */
+void control_quiet(struct control *c);
 /* Serve until the guard passes SIGTERM or SIGINT on: then drain the workers for at most limits.drain and return. SIGHUP
  * reloads. */
 void control_run(struct control *c);

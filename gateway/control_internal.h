@@ -21,7 +21,7 @@ struct control_note {
     struct control *control;
 };
 struct api_conn;
-struct ops_conn;
+struct ops;
 struct control {
     const char *settings_path;
     const struct settings *settings; /* the ones in force */
@@ -53,7 +53,7 @@ struct control {
     struct tls_context *tls;
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
     char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
-    struct acceptor *control_acceptor, *operations_acceptor;
+    struct acceptor *control_acceptor;
     struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
     struct tls_sessions *sessions;               /* ref: of the workers, for /metrics */
     unsigned n_workers;
@@ -62,7 +62,7 @@ struct control {
     unsigned outstanding; /* lines given to the log, not yet answered for */
     struct act_done done[DONE_BATCH];
     unsigned n_done;
-    struct alarm retry, flush, minute, drain, counted;
+    struct alarm retry, flush, minute, drain, counted, second;
     struct flood flood;            /* refusals of the control listener */
     struct control_waiter counter; /* of their count record; */
     unsigned counts_out;           /* it is on its way */
@@ -79,11 +79,22 @@ struct control {
     bool held; /* act.c: the log refused a line; wait for the retry alarm */
     bool pumping, pump_again;
     struct api_conn *connections;
-    struct ops_conn *ops;
-    unsigned n_ops;
+    struct ops *ops; /* own: the operations listener's thread; NULL: not yet, or no more */
     unsigned n_connections;
-    int64_t started;         /* wall ms */
-    uint64_t api_answers[6]; /* by class of status; for /metrics */
+    int64_t started;               /* wall ms */
+    uint64_t api_answers[6];       /* by class of status; for /metrics */
+    uint64_t log_free, state_free; /* bytes, as the last second saw them */
+};
+/* What the control thread last said of itself, so that others can tell of it while it waits for a disk. */
+struct control_picture {
+    int64_t at; /* mono ms: end of its last turn; it has one each second */
+    bool draining, held, has_trust;
+    bool certificate_due; /* it ends within tls.remind days */
+    size_t acts, grants, resources;
+    uint64_t generation, log_free, state_free, api_answers[6];
+    int64_t crl_next, certificate_until; /* wall ms; 0: none */
+    char reload_fault[2][160];
+    struct http_limits limits; /* of the operations listener */
 };
 
 /* act.c */
@@ -101,6 +112,7 @@ bool act_enrols(const struct control *c, const struct sha256 *digest);
 /* control_run.c: remember what a reload found, for /readyz; without faults: that all is well */
 void control_reload_found(struct control *c, const struct diags *d);
 /* control.c */
+struct http_limits control_limits(const struct control *c);
 enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
 /* trust_load.c */
 enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d) MUST_CHECK;
@@ -125,10 +137,18 @@ void api_send_problem(struct api_request *q, enum reason r, const char *en, cons
 void api_connections_drain(struct control *c);
 void api_connections_abort(struct control *c);
 void api_connections_recheck(struct control *c); /* close those whose certificate was revoked */
-/* ops.c */
-enum { OPS_WINDOW = 2 << 20 };
-extern const struct http_service ops_service;
-void ops_connections_abort(struct control *c);
+/* ops_thread.c: the operations listener, in a thread of its own. It reads of struct control what is set before it
+ * starts and never again (log, index, keeper, witnesses, sessions, workers, started), atomics, and the picture. */
+enum err ops_start(struct control *c) MUST_CHECK; /* on c->operations_fd, which stays the caller's */
+void ops_tell(struct control *c);                 /* the control thread: a new picture */
+void ops_stop(struct control *c);                 /* waits for the thread; before any worker ends */
+/* ops.c: the pages. False: there is no such page. */
+struct ops_page {
+    const char *type;
+    int status;
+};
+bool ops_page(struct control *c, const struct control_picture *p, const struct http_head *h, struct ops_page *ret,
+              struct buf *out);
 /* health.c: what api_status and ops both say */
 enum { CHECKS_MAX = 16 };
 struct health {
@@ -137,6 +157,7 @@ struct health {
     bool warn; /* ok, but somebody should look */
     char text[2][256];
 };
-size_t control_health(struct control *c, struct health out[CHECKS_MAX]);
-bool control_certificate_due(const struct control *c, int64_t until); /* it ends within tls.remind days */
-uint64_t control_disk_free(const char *dir);                          /* bytes; UINT64_MAX: unknown */
+void control_picture(struct control *c, struct control_picture *ret); /* the control thread */
+/* Any thread, of a picture. */
+size_t control_health(struct control *c, const struct control_picture *p, struct health out[CHECKS_MAX]);
+uint64_t control_disk_free(const char *dir); /* bytes; UINT64_MAX: unknown */

@@ -1,10 +1,11 @@
-/* Is this node fit to serve? One table of checks for /readyz and for the status of the API. */
+/* Is this node fit to serve? One table of checks for /readyz and for the status of the API: of a picture that the
+ * control thread made of itself, and of what any thread may read. */
 #include "gateway/control_internal.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { DISK_WANTED = 64 << 20, DAY_MS = 86400000 };
+enum { DISK_WANTED = 64 << 20, CONTROL_HUNG_MS = 5000, DAY_MS = 86400000 };
 
 static void say(struct health *h, bool ok, const char *en, const char *zh)
 {
@@ -13,18 +14,40 @@ static void say(struct health *h, bool ok, const char *en, const char *zh)
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%s", zh);
 }
 
-static void check_serving(struct control *c, struct health *h)
+static void check_serving(struct control *c, const struct control_picture *p, struct health *h)
 {
-    if (c->draining)
+    (void)c;
+    if (p->draining)
         say(h, false, "shutting down", "正在停止服务");
     else
         say(h, true, "serving", "正常服务");
 }
 
-static void check_evidence(struct control *c, struct health *h)
+/* A disk that does not answer holds the control thread: acts wait, whatever else runs goes on. */
+static void check_control(struct control *c, const struct control_picture *p, struct health *h)
+{
+    int64_t silent = clock_mono_ms() - p->at;
+
+    (void)c;
+    if (silent < CONTROL_HUNG_MS) {
+        say(h, true, "acts can be made", "可进行治理操作");
+        return;
+    }
+    h->ok = false;
+    snprintf(
+        h->text[LANG_EN], sizeof h->text[LANG_EN],
+        "the control thread has not answered for %lld s, the state's disk may hang: nothing can be granted or revoked, "
+        "exchanges go on",
+        (long long)silent / 1000);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH],
+             "控制线程已 %lld 秒无响应，状态磁盘可能挂起：无法授权或回收，交换继续", (long long)silent / 1000);
+}
+
+static void check_evidence(struct control *c, const struct control_picture *p, struct health *h)
 {
     struct audit_status s;
 
+    (void)p;
     audit_status(c->log, &s);
     if (s.hung_ms > 0) {
         h->ok = false;
@@ -51,10 +74,11 @@ static void say_slow(struct health *h, int64_t ms)
              (long long)ms / 1000);
 }
 
-static void check_keeper(struct control *c, struct health *h)
+static void check_keeper(struct control *c, const struct control_picture *p, struct health *h)
 {
     enum keeper_state s = c->keeper ? keeper_state(c->keeper) : KEEPER_SIGNS;
 
+    (void)p;
     if (s == KEEPER_GONE)
         say(h, false, "the keeper process has ended, nothing can be signed: start sluiced again",
             "保管进程已结束，无法签名：请重新启动 sluiced");
@@ -88,10 +112,11 @@ static void put_witnesses(const struct witnesses_status *s, enum lang lang, char
 }
 
 /* Lateness that stops exchanges makes the node unfit; else it is said, and the node serves. */
-static void check_witnesses(struct control *c, struct health *h)
+static void check_witnesses(struct control *c, const struct control_picture *p, struct health *h)
 {
     struct witnesses_status s;
 
+    (void)p;
     if (c->witnesses == NULL) {
         say(h, true, "none are named: nobody outside would see a rewritten log",
             "未指定见证：日志若被改写，外部无从察觉");
@@ -110,10 +135,11 @@ static void check_witnesses(struct control *c, struct health *h)
 }
 
 /* A forked log of another is that one's fault, and everybody's business: it is said, and this node serves. */
-static void check_cosigner(struct control *c, struct health *h)
+static void check_cosigner(struct control *c, const struct control_picture *p, struct health *h)
 {
     struct cosigner_status s;
 
+    (void)p;
     say(h, true, "this gateway witnesses no other log", "本网关未为其他日志见证");
     if (c->cosigner == NULL)
         return;
@@ -128,23 +154,23 @@ static void check_cosigner(struct control *c, struct health *h)
              s.misbehaved > 0 ? "；有日志自相矛盾，见守护进程日志" : "");
 }
 
-static void check_disk(const char *dir, struct health *h)
+static void check_disk(uint64_t free, struct health *h)
 {
-    uint64_t free = control_disk_free(dir);
-
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu MiB free", (unsigned long long)(free >> 20));
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "剩余 %llu MiB", (unsigned long long)(free >> 20));
     h->ok = free >= DISK_WANTED;
 }
 
-static void check_log_disk(struct control *c, struct health *h)
+static void check_log_disk(struct control *c, const struct control_picture *p, struct health *h)
 {
-    check_disk(audit_dir(c->log), h);
+    (void)c;
+    check_disk(p->log_free, h);
 }
 
-static void check_state_disk(struct control *c, struct health *h)
+static void check_state_disk(struct control *c, const struct control_picture *p, struct health *h)
 {
-    check_disk(c->state_dir, h);
+    (void)c;
+    check_disk(p->state_free, h);
 }
 
 static void say_until(struct health *h, int64_t until, int64_t now)
@@ -157,19 +183,13 @@ static void say_until(struct health *h, int64_t until, int64_t now)
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "有效期至 %s", text);
 }
 
-static void check_crl(struct control *c, struct health *h)
+static void check_crl(struct control *c, const struct control_picture *p, struct health *h)
 {
-    int64_t next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
-
-    if (next == 0)
-        say(h, c->trust.trust != NULL, "no revocation list is in use", "未使用证书吊销列表");
+    (void)c;
+    if (p->crl_next == 0)
+        say(h, p->has_trust, "no revocation list is in use", "未使用证书吊销列表");
     else
-        say_until(h, next, control_now(c));
-}
-
-bool control_certificate_due(const struct control *c, int64_t until)
-{
-    return until != 0 && until - control_now(c) < (int64_t)c->settings->tls.remind * DAY_MS;
+        say_until(h, p->crl_next, clock_wall_ms());
 }
 
 static void remind(struct health *h)
@@ -184,45 +204,45 @@ static void remind(struct health *h)
     }
 }
 
-static void check_certificate(struct control *c, struct health *h)
+static void check_certificate(struct control *c, const struct control_picture *p, struct health *h)
 {
-    int64_t until = c->certificate_until; /* 0: none is in use yet */
-
-    if (until == 0 && certs_file_expiry(c->settings->tls.certificate.p, &until, NULL) != ERR_OK) {
+    (void)c;
+    if (p->certificate_until == 0) {
         say(h, false, "the gateway's certificate cannot be read", "无法读取网关证书");
         return;
     }
-    say_until(h, until, control_now(c));
-    h->warn = control_certificate_due(c, until);
+    say_until(h, p->certificate_until, clock_wall_ms());
+    h->warn = p->certificate_due;
     if (h->warn)
         remind(h);
 }
 
 /* What was in force before stays in force, so the node is fit to serve. */
-static void check_reload(struct control *c, struct health *h)
+static void check_reload(struct control *c, const struct control_picture *p, struct health *h)
 {
+    (void)c;
     say(h, true, "nothing is wrong with the last reload", "最近一次重载无误");
-    if (c->reload_fault[LANG_EN][0] == '\0')
+    if (p->reload_fault[LANG_EN][0] == '\0')
         return;
     h->warn = true;
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "the last reload failed, what was in force stays: %s",
-             c->reload_fault[LANG_EN]);
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "最近一次重载失败，沿用原有内容：%s", c->reload_fault[LANG_ZH]);
+             p->reload_fault[LANG_EN]);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "最近一次重载失败，沿用原有内容：%s", p->reload_fault[LANG_ZH]);
 }
 
-static void check_acts(struct control *c, struct health *h)
+static void check_acts(struct control *c, const struct control_picture *p, struct health *h)
 {
-    size_t n = act_pending(c);
-
-    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu acts under way", n);
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 项操作正在生效", n);
-    h->ok = !c->held;
+    (void)c;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu acts under way", p->acts);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 项操作正在生效", p->acts);
+    h->ok = !p->held;
 }
 
-static void check_memory(struct control *c, struct health *h)
+static void check_memory(struct control *c, const struct control_picture *p, struct health *h)
 {
     unsigned long long mib = atomic_load(&c->pressure.resident) >> 20, cap = c->pressure.cap >> 20;
 
+    (void)p;
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu of %llu MiB in use", mib, cap);
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "已用 %llu MiB，上限 %llu MiB", mib, cap);
     if (cap == 0)
@@ -232,25 +252,55 @@ static void check_memory(struct control *c, struct health *h)
 
 static const struct check_row {
     const char *name;
-    void (*check)(struct control *c, struct health *h);
+    void (*check)(struct control *c, const struct control_picture *p, struct health *h);
 } rows[] = {
-    { "serving", check_serving },         { "evidence", check_evidence },
-    { "keeper", check_keeper },           { "witnesses", check_witnesses },
-    { "witness-for", check_cosigner },    { "evidence-disk", check_log_disk },
-    { "state-disk", check_state_disk },   { "revocation-list", check_crl },
-    { "certificate", check_certificate }, { "acts", check_acts },
-    { "memory", check_memory },           { "reload", check_reload },
+    { "serving", check_serving },
+    { "control", check_control },
+    { "evidence", check_evidence },
+    { "keeper", check_keeper },
+    { "witnesses", check_witnesses },
+    { "witness-for", check_cosigner },
+    { "evidence-disk", check_log_disk },
+    { "state-disk", check_state_disk },
+    { "revocation-list", check_crl },
+    { "certificate", check_certificate },
+    { "acts", check_acts },
+    { "memory", check_memory },
+    { "reload", check_reload },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 
-size_t control_health(struct control *c, struct health out[CHECKS_MAX])
+void control_picture(struct control *c, struct control_picture *ret)
+{
+    const struct snapshot *s = c->snapshot;
+    int64_t until = c->certificate_until, remind_ms = (int64_t)c->settings->tls.remind * DAY_MS;
+
+    *ret = (struct control_picture){ .at = clock_mono_ms(),
+                                     .draining = c->draining,
+                                     .held = c->held,
+                                     .has_trust = c->trust.trust != NULL,
+                                     .acts = act_pending(c),
+                                     .grants = smap_count(s->grants),
+                                     .resources = smap_count(s->resources),
+                                     .generation = s->generation,
+                                     .log_free = c->log_free,
+                                     .state_free = c->state_free,
+                                     .crl_next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0,
+                                     .certificate_until = until,
+                                     .certificate_due = until != 0 && until - control_now(c) < remind_ms,
+                                     .limits = control_limits(c) };
+    memcpy(ret->api_answers, c->api_answers, sizeof ret->api_answers);
+    memcpy(ret->reload_fault, c->reload_fault, sizeof ret->reload_fault);
+}
+
+size_t control_health(struct control *c, const struct control_picture *p, struct health out[CHECKS_MAX])
 {
     size_t n = sizeof rows / sizeof rows[0];
 
     for (size_t i = 0; i < n; i++) {
         out[i].name = rows[i].name;
         out[i].warn = false;
-        rows[i].check(c, &out[i]);
+        rows[i].check(c, p, &out[i]);
     }
     return n;
 }

@@ -192,6 +192,8 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
 
 static void stop(struct daemon *m)
 {
+    if (m->control)
+        control_quiet(m->control);
     for (unsigned i = 0; i < m->n; i++)
         m->workers[i] = worker_stop(m->workers[i]);
     tls_sessions_unref(m->sessions);

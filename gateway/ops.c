@@ -1,11 +1,10 @@
-/* The operations listener: /livez, /readyz, /readyz?verbose and /metrics in Prometheus's text form (base units, no
- * label that names a person or an application). Loopback and plain; nothing here changes anything. */
+/* The pages of the operations listener: /livez, /readyz, /readyz?verbose and /metrics in Prometheus's text form (base
+ * units, no label that names a person or an application). Nothing here changes anything, or waits for a disk: they run
+ * in ops_thread.c's thread, of a picture and of what any thread may read. */
 #include "gateway/control_internal.h"
 
 #include <stdatomic.h>
 #include <sys/resource.h>
-
-enum { METRICS_CAP = 1 << 20, CONNECTIONS_MAX = 64 };
 
 /* ---- metrics ---- */
 static void head(struct buf *out, const char *name, const char *type, const char *help)
@@ -116,10 +115,9 @@ static void put_process(struct buf *out, struct control *c)
         (uint64_t)(c->started / 1000));
 }
 
-static void put_evidence(struct buf *out, struct control *c)
+static void put_evidence(struct buf *out, struct control *c, const struct control_picture *p)
 {
     struct audit_status s;
-
     struct audit_index_status x;
 
     audit_status(c->log, &s);
@@ -133,9 +131,10 @@ static void put_evidence(struct buf *out, struct control *c)
     one(out, "sluice_evidence_checkpoint_timestamp_seconds", "gauge", "Time of the last signed checkpoint.",
         (uint64_t)(s.checkpoint_at / 1000));
     one(out, "sluice_evidence_indexed_records", "gauge", "Records of the log that the search index covers.", x.indexed);
+    one(out, "sluice_evidence_index_lag_records", "gauge", "Durable records that the search index does not cover yet.",
+        s.size > x.indexed ? s.size - x.indexed : 0);
     one(out, "sluice_evidence_index_bytes", "gauge", "Bytes of the search index's files.", x.bytes);
-    one(out, "sluice_evidence_free_bytes", "gauge", "Room on the disk of the log.",
-        control_disk_free(audit_dir(c->log)));
+    one(out, "sluice_evidence_free_bytes", "gauge", "Room on the disk of the log.", p->log_free);
 }
 
 static void put_witnesses(struct buf *out, struct control *c)
@@ -174,62 +173,65 @@ static void put_cosigner(struct buf *out, struct control *c)
         s.misbehaved);
 }
 
-static void put_node(struct buf *out, struct control *c)
+static void put_node(struct buf *out, const struct control_picture *p)
 {
     static const char *const classes[] = { "other", "1xx", "2xx", "3xx", "4xx", "5xx" };
-    int64_t next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
 
     head(out, "sluice_build_info", "gauge", "Version of the daemon.");
     buf_puts(out, "sluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n");
     head(out, "sluice_api_answers_total", "counter", "Answers of the administration API, by class of status.");
     for (unsigned i = 2; i < 6; i++)
         buf_printf(out, "sluice_api_answers_total{class=\"%s\"} %llu\n", classes[i],
-                   (unsigned long long)c->api_answers[i]);
-    one(out, "sluice_acts_pending", "gauge", "Acts that have not taken effect everywhere.", act_pending(c));
-    one(out, "sluice_snapshot_generation", "gauge", "Generation of the newest snapshot.", c->snapshot->generation);
-    one(out, "sluice_grants", "gauge", "Grants in the snapshot, whatever their state.",
-        smap_count(c->snapshot->grants));
-    one(out, "sluice_resources", "gauge", "Resources in the snapshot.", smap_count(c->snapshot->resources));
-    if (next > 0)
+                   (unsigned long long)p->api_answers[i]);
+    one(out, "sluice_acts_pending", "gauge", "Acts that have not taken effect everywhere.", p->acts);
+    one(out, "sluice_snapshot_generation", "gauge", "Generation of the newest snapshot.", p->generation);
+    one(out, "sluice_grants", "gauge", "Grants in the snapshot, whatever their state.", p->grants);
+    one(out, "sluice_resources", "gauge", "Resources in the snapshot.", p->resources);
+    if (p->crl_next > 0)
         one(out, "sluice_crl_next_update_timestamp_seconds", "gauge", "When a revocation list runs out.",
-            (uint64_t)(next / 1000));
-    if (c->certificate_until > 0)
+            (uint64_t)(p->crl_next / 1000));
+    if (p->certificate_until > 0)
         one(out, "sluice_certificate_expiry_timestamp_seconds", "gauge", "When the gateway's certificate expires.",
-            (uint64_t)(c->certificate_until / 1000));
+            (uint64_t)(p->certificate_until / 1000));
     one(out, "sluice_certificate_due", "gauge", "1: the gateway's certificate ends within tls.remind days.",
-        control_certificate_due(c, c->certificate_until));
-    one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", control_disk_free(c->state_dir));
+        p->certificate_due);
+    one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", p->state_free);
+    one(out, "sluice_control_silent_seconds", "gauge",
+        "Since the control thread's last sign of life; it has one a second.",
+        (uint64_t)(clock_mono_ms() - p->at) / 1000);
 }
 
-static void metrics(struct control *c, struct slice query, struct http_reply *r, struct buf *out)
+static void metrics(struct control *c, const struct control_picture *p, struct slice query, struct buf *out,
+                    int *status)
 {
     (void)query;
-    (void)r;
+    (void)status;
     put_exchanges(out, c);
     put_durations(out, c);
     for (size_t i = 0; i < sizeof summed / sizeof summed[0]; i++)
         one(out, summed[i].name, summed[i].type, summed[i].help, sum(c, summed[i].offset));
     put_sessions(out, c);
     put_process(out, c);
-    put_evidence(out, c);
+    put_evidence(out, c, p);
     put_witnesses(out, c);
     put_cosigner(out, c);
-    put_node(out, c);
+    put_node(out, p);
 }
 
 /* ---- health ---- */
-static void livez(struct control *c, struct slice query, struct http_reply *r, struct buf *out)
+static void livez(struct control *c, const struct control_picture *p, struct slice query, struct buf *out, int *status)
 {
     (void)c;
+    (void)p;
     (void)query;
-    (void)r;
+    (void)status;
     buf_puts(out, "ok\n");
 }
 
-static void readyz(struct control *c, struct slice query, struct http_reply *r, struct buf *out)
+static void readyz(struct control *c, const struct control_picture *p, struct slice query, struct buf *out, int *status)
 {
     struct health list[CHECKS_MAX];
-    size_t n = control_health(c, list);
+    size_t n = control_health(c, p, list);
     bool ready = true, verbose = slice_starts(query, SLICE("verbose"));
 
     for (size_t i = 0; i < n; i++) {
@@ -242,111 +244,26 @@ static void readyz(struct control *c, struct slice query, struct http_reply *r, 
                        list[i].name, list[i].text[LANG_EN]);
     }
     buf_puts(out, ready ? "ready\n" : "not ready\n");
-    r->status = ready ? 200 : 503;
+    *status = ready ? 200 : 503;
 }
 
 static const struct page {
     const char *path, *type;
-    void (*put)(struct control *c, struct slice query, struct http_reply *r, struct buf *out);
+    void (*put)(struct control *c, const struct control_picture *p, struct slice query, struct buf *out, int *status);
 } pages[] = {
     { "/livez", "text/plain; charset=utf-8", livez },
     { "/readyz", "text/plain; charset=utf-8", readyz },
     { "/metrics", "text/plain; version=0.0.4; charset=utf-8", metrics },
 };
 
-/* ---- HTTP: a page is answered at once and whole; the window of these connections holds the largest ---- */
-struct ops_conn {
-    struct control *control;
-    struct ops_conn *next, **pprev;
-    struct http_conn *http;
-};
-
-static void *on_open(void *arg, struct http_conn *http)
+bool ops_page(struct control *c, const struct control_picture *p, const struct http_head *h, struct ops_page *ret,
+              struct buf *out)
 {
-    struct control *c = arg;
-    struct ops_conn *conn = c->n_ops < CONNECTIONS_MAX ? mem_zalloc(sizeof *conn) : NULL;
-
-    if (conn == NULL)
-        return NULL;
-    conn->control = c;
-    conn->http = http;
-    conn->next = c->ops;
-    conn->pprev = &c->ops;
-    if (conn->next)
-        conn->next->pprev = &conn->next;
-    c->ops = conn;
-    c->n_ops++;
-    return conn;
-}
-
-static void on_close(void *conn_state)
-{
-    struct ops_conn *conn = conn_state;
-
-    *conn->pprev = conn->next;
-    if (conn->next)
-        conn->next->pprev = conn->pprev;
-    conn->control->n_ops--;
-    mem_free(conn);
-}
-
-void ops_connections_abort(struct control *c)
-{
-    while (c->ops)
-        http_conn_abort(c->ops->http);
-}
-
-static void answer(struct http_call *call, struct http_reply *r, const char *type, const struct buf *out)
-{
-    struct http_header h[2] = { { SLICE("Content-Type"), slice_of(type) },
-                                { SLICE("Cache-Control"), SLICE("no-store") } };
-
-    r->headers = h;
-    r->n_headers = 2;
-    r->length = (int64_t)out->n;
-    http_reply_head(call, r);
-    http_reply_body(call, buf_slice(out));
-    http_reply_end(call, NULL, 0);
-}
-
-static void answer_plain(struct http_call *call, int status, const char *text)
-{
-    struct buf out = BUF_INIT(256);
-    struct http_reply r = { .status = status, .close = true };
-
-    buf_puts(&out, text);
-    answer(call, &r, "text/plain; charset=utf-8", &out);
-    buf_done(&out);
-}
-
-static void on_head(void *conn_state, struct http_call *call, const struct http_head *h)
-{
-    struct ops_conn *conn = conn_state;
-    struct http_reply r = { .status = 200 };
-    struct buf out = BUF_INIT(METRICS_CAP);
-
-    if (!slice_is(h->method, "GET") && !slice_is(h->method, "HEAD")) {
-        answer_plain(call, 405, "use GET\n");
-        return;
-    }
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         if (slice_is(h->path, pages[i].path)) {
-            pages[i].put(conn->control, h->query, &r, &out);
-            answer(call, &r, pages[i].type, &out);
-            buf_done(&out);
-            return;
+            *ret = (struct ops_page){ .type = pages[i].type, .status = 200 };
+            pages[i].put(c, p, h->query, out, &ret->status);
+            return true;
         }
-    answer_plain(call, 404, "/livez, /readyz, /readyz?verbose, /metrics\n");
+    return false;
 }
-
-static void on_malformed(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw)
-{
-    (void)conn_state;
-    (void)why;
-    (void)raw;
-    answer_plain(call, 400, what);
-}
-
-const struct http_service ops_service = {
-    .open = on_open, .close = on_close, .head = on_head, .malformed = on_malformed
-};

@@ -15,7 +15,8 @@ SECTOR = 512
 ENTRY = struct.Struct("=IIQQQQQII")
 MAGIC = 0x4B534944
 WRITE, SIZE, SYNC, FAILED, CREATE, UNLINK, RENAME, LINK, MKDIR, SYNCDIR = range(1, 11)
-LOG, STATE = 1, 2  # where faults hold: the folder of the log, the rest of the node's
+LOG, DATABASE, KEYS = 1, 2, 4  # where faults hold: the folder of the log, the state's, what the keeper writes
+STATE = DATABASE | KEYS
 
 
 class Disk:

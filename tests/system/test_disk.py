@@ -2,6 +2,7 @@
 evidence, what narrows takes effect all the same, service resumes by itself, and a start that cannot be right is refused with the remedy."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import urllib.request
 import city
 import load
 from city import FULL, Node, PERSON
-from disk import Disk, EIO, EROFS, LOG, STATE
+from disk import Disk, DATABASE, EIO, EROFS, LOG, STATE
 
 DAY = 86400_000
 ASK = ("provider/people", {"id_no": PERSON})
@@ -223,6 +224,49 @@ def test_08_a_hung_disk():
     city.wait_for(lambda: [r for r in NODE.records()[-40:] if r["kind"] == "gap"], 10)
 
 
+def operations(path, seconds=2):
+    try:
+        with urllib.request.urlopen(f"http://{NODE.operations}{path}", timeout=seconds) as r:
+            return r.status, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def test_08b_a_hung_disk_of_the_state():
+    """An act waits for it, whole; exchanges go on; health and metrics answer at once and say what is wrong; then the act holds and all is well by itself."""
+    grant = a_grant()
+    assert operations("/readyz")[0] == 200
+    DISK.scope, DISK.hang = DATABASE, 1
+    halts = DISK.halts
+    done = []
+    revoke = threading.Thread(target=lambda: done.append(NODE.sluice("bureau/ann", "grant", "revoke", grant, "--note", "while the state hangs").returncode))
+    revoke.start()
+    try:
+        city.wait_for(lambda: DISK.halts > halts, 10)
+        for _ in range(5):
+            began = time.monotonic()
+            assert livez() == 200 and operations("/metrics")[0] == 200
+            assert time.monotonic() - began < 1
+            assert answers() == (200, None)
+
+        def says_so():
+            status, text = operations("/readyz?verbose")
+            return status == 503 and "[-] control: the control thread has not answered for" in text and "[+] evidence" in text
+        city.wait_for(says_so, 15)
+        silent = int(re.search(r"^sluice_control_silent_seconds (\d+)$", operations("/metrics")[1], re.M)[1])
+        assert 5 <= silent < 60 and not done, (silent, done)
+        assert not on_record(grant), "the record of an act whose state is not durable"
+        assert answers() == (200, None)
+    finally:
+        DISK.heal()
+    revoke.join(30)
+    assert done == [0]
+    assert state_of(grant) == "revoked"
+    city.wait_for(lambda: on_record(grant), 10)
+    city.wait_for(lambda: operations("/readyz")[0] == 200, 10)
+    assert answers() == (200, None)
+
+
 # ---- stops and starts ----
 def start_fails(*words):
     """A start is refused, and says all of these words."""
@@ -240,7 +284,7 @@ def stop_is_forced(where):
     threading.Thread(target=answers, daemon=True).start()
     act = subprocess.Popen([city.SLUICE, "--server", f"https://{NODE.control}", "--ca", NODE.ca, "--cert", NODE.cert("bureau/ann"), "--key",
                             NODE.key("bureau/ann"), "grant", "revoke", grant, "--note", "n"], env=NODE.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    city.wait_for(lambda: DISK.halts >= bin(where).count("1"), 10)
+    city.wait_for(lambda: DISK.halts >= bool(where & LOG) + bool(where & STATE), 10)
     began = time.monotonic()
     os.kill(NODE.pid, signal.SIGTERM)
     code = NODE.process.wait(25)

@@ -19,7 +19,7 @@ struct control {
     uint32_t sync_errno, sync_every; /* every n-th sync fails so */
     uint32_t write_errno;
     uint32_t hang;         /* syncs do not come back */
-    uint32_t scope;        /* where faults hold: 1 the log's folder, 2 everything else */
+    uint32_t scope;        /* where faults hold: enum IN_LOG, IN_KEYS (what the keeper writes), ELSEWHERE */
     int64_t clock_ms;      /* the wall clock is ahead by so much */
     uint32_t syncs, halts; /* counted by the layer: syncs so far; syncs that hang now */
 };
@@ -29,7 +29,7 @@ struct entry {
     uint64_t file, at, n, old_size, mark; /* mark: place in the journal that a sync reached */
     uint32_t data, names;                 /* bytes that follow: what is overwritten; paths, each with its NUL */
 };
-enum { MAGIC = 0x4b534944, FDS = 1 << 16, IN_LOG = 1, ELSEWHERE = 2 };
+enum { MAGIC = 0x4b534944, FDS = 1 << 16, IN_LOG = 1, ELSEWHERE = 2, IN_KEYS = 4 };
 
 struct disk {
     pthread_mutex_t lock; /* a change and its entry */
@@ -42,7 +42,7 @@ struct disk {
 extern struct disk disk;
 
 _Noreturn void disk_give_up(const char *what);
-/* 0: not watched; IN_LOG or ELSEWHERE. */
+/* 0: not watched; IN_LOG, IN_KEYS or ELSEWHERE. */
 unsigned char disk_watch_path(const char *path);
 unsigned char disk_watch_fd(int fd);
 /* Absolute; relative ones against dirfd, in `out`. */

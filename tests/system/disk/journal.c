@@ -55,7 +55,9 @@ unsigned char disk_watch_path(const char *path)
 
     if (n == 0 || strncmp(path, disk.dir, n) != 0 || (path[n] != '/' && path[n] != '\0'))
         return 0;
-    return strncmp(path, disk.log, l) == 0 && (path[l] == '/' || path[l] == '\0') ? IN_LOG : ELSEWHERE;
+    if (strncmp(path, disk.log, l) == 0 && (path[l] == '/' || path[l] == '\0'))
+        return IN_LOG;
+    return strncmp(path + n, "/keys/", 6) == 0 ? IN_KEYS : ELSEWHERE;
 }
 
 const char *disk_path_at(int dirfd, const char *path, char out[PATH_MAX])
