@@ -104,9 +104,12 @@ static struct slice read_free_text(struct exchange *x, struct slice v, const cha
         return (struct slice){ 0 };
     }
     if (text_holds_id_card(text)) {
-        fault(x, REASON_HEADER_INVALID,
-              "Sluice-Operator and Sluice-Case are recorded as sent: they may not hold an identity number",
-              "Sluice-Operator 与 Sluice-Case 按原文存证，不得含公民身份号码");
+        fault(
+            x, REASON_HEADER_INVALID,
+            "Sluice-Operator and Sluice-Case are recorded as sent: they may not hold an identity number, nor 15 digits "
+            "that look like an old one (region, yymmdd, sequence): write hyphens between their parts",
+            "Sluice-Operator 与 Sluice-Case 按原文存证，不得含公民身份号码，亦不得含形如旧号码的 15 "
+            "位数字（地区、年月日、顺序号）：请以连字符分隔");
         return (struct slice){ 0 };
     }
     return text;

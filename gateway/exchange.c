@@ -34,7 +34,7 @@ static void exchange_goto(struct exchange *x, enum ex_state to)
 /* What must hold in each state; checked each turn where asserts are on. */
 static void exchange_check(const struct exchange *x)
 {
-    assert(x->state <= EX_RESOLVE || x->reason != REASON_INTERNAL || x->service != NULL);
+    assert(x->state <= EX_RESOLVE || x->reason != REASON_INTERNAL || x->service != NULL || x->log != NULL);
     assert(x->state < EX_INTENT || x->state >= EX_OUTCOME || (x->verdict.permit && x->grant != NULL));
     assert(x->state != EX_DEAD || (x->provider == NULL && x->run == NULL));
     (void)x;

@@ -44,6 +44,20 @@ static bool id_card_18(const char *p)
            birth <= clock_day_of(clock_wall_ms());
 }
 
+/* The first generation, 15 digits without a check digit: region, yymmdd, sequence; 996 to 999 were born in 18yy. The
+ * province must be one of GB/T 2260, or 9: else any number that begins with a year would do. */
+static bool id_card_15(const char *p)
+{
+    static const unsigned short second[10] = {
+        [1] = 0x3e, [2] = 0x0e, [3] = 0xfe, [4] = 0x7e, [5] = 0x1f, [6] = 0x3e, [7] = 0x02, [8] = 0x0e, [9] = 0x3ff
+    };
+    int32_t birth, least;
+    int year = number(p + 6, 2) + (number(p + 12, 3) >= 996 ? 1800 : 1900);
+
+    return (second[p[0] - '0'] >> (p[1] - '0') & 1) && clock_days(1850, 1, 1, &least) &&
+           clock_days(year, number(p + 8, 2), number(p + 10, 2), &birth) && birth >= least;
+}
+
 bool check_id_card(struct slice value)
 {
     return value.n == 18 && id_card_18(value.p);
@@ -240,6 +254,11 @@ static char id_char(struct slice s, size_t at, size_t *ret_next)
     return (char)(is_digit(c) ? c : c == 'x' || c == 'X' ? 'X' : 0);
 }
 
+static bool is_id_card(const char *run, size_t n)
+{
+    return (n == 18 && id_card_18(run)) || (n == 15 && id_card_15(run));
+}
+
 bool text_holds_id_card(struct slice text)
 {
     char run[18];
@@ -257,9 +276,9 @@ bool text_holds_id_card(struct slice text)
             run[17] = c;
             n++;
         }
-        if (n == 18 && id_card_18(run))
+        if (is_id_card(run, n))
             return true;
         n = 0;
     }
-    return n == 18 && id_card_18(run);
+    return is_id_card(run, n);
 }

@@ -12,5 +12,6 @@ struct check {
 const struct check *check_find(struct slice name); /* NULL: no such check */
 const struct check *check_at(unsigned i);          /* NULL past the end; for listings */
 bool check_id_card(struct slice value);
-/* True when a valid identity number (18 digits, or 17 and X) stands anywhere inside, also in full-width digits. */
+/* True when a valid identity number (18 digits, or 17 and X, or 15 of the first generation) stands anywhere inside,
+ * also in full-width digits. The 15 have no check digit: a known province and a date make them valid. */
 bool text_holds_id_card(struct slice text);

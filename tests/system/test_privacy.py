@@ -9,6 +9,9 @@ import re
 import signal
 import socket
 import ssl
+import threading
+import time
+import urllib.parse
 import urllib.request
 
 import city
@@ -16,6 +19,7 @@ from city import Node, Provider, json_resource, check_digit, PERSON
 
 MARK = "Qz7mark"  # every marked value holds it, or is one of the two numbers
 NUMBERS = (PERSON, check_digit("99010119770707707"))
+OLD = "990101770707709"  # of the first generation: 15 digits, no check digit
 NAME = "欧阳" + MARK
 
 
@@ -87,20 +91,59 @@ def test_02_who_asks_for_whom_by_number_is_refused():
     """Operator, case and purpose are recorded as sent, so they may hold no identity number, however it is written."""
     number = NUMBERS[1]
     wide = "".join(chr(ord(c) + 0xFEE0) for c in number)
+    wide_old = "".join(chr(ord(c) + 0xFEE0) for c in OLD)
     lower = next(n for n in (check_digit(f"9901011977070{i:04d}") for i in range(1000, 2000)) if n.endswith("X")).lower()
     for header in ("Sluice-Operator", "Sluice-Case"):
-        for value in (number, f"case {number} of today", "a" + number, lower, wide):
-            status, body = NODE.ask("provider/people", {"id_no": number}, headers={header: value.encode()})[::2]
-            assert status == 400, (header, value, status, body)
-        assert NODE.ask("provider/people", {"id_no": number}, headers={header: "teacher-0731"})[0] == 200
+        for value in (number, f"case {number} of today", "a" + number, lower, wide, OLD, f"{OLD}/2", wide_old, "x" + OLD + "x"):
+            status, body = NODE.ask("provider/people", {"id_no": number}, headers={header: urllib.parse.quote(value)})[::2]
+            assert status == 400 and json.loads(body)["code"] == "header-invalid", (header, value, status, body)
+        for value in ("teacher-0731", "2026-1126-0112001", "202611260112001"):  # the last is a date and a number: 15 digits, and nobody's
+            assert NODE.ask("provider/people", {"id_no": number}, headers={header: value})[0] == 200, (header, value)
+            field = {"Sluice-Operator": "operator", "Sluice-Case": "case"}[header]
+            assert [r for r in NODE.records()[-4:] if r["kind"] == "intent"][-1][field] == value
+    for value in (number, OLD, f"check-{OLD}", f"check-{number}-x"):
+        status, body = NODE.ask("provider/people", {"id_no": number}, headers={"Sluice-Purpose": value})[::2]
+        assert status == 400 and json.loads(body)["code"] == "header-invalid", (value, status, body)
+    assert NODE.ask("provider/people", {"id_no": number}, headers={"Sluice-Purpose": "check"})[0] == 200
+    assert [r for r in NODE.records()[-4:] if r["kind"] == "intent"][-1]["purpose"] == "check"
+    # notes and reasons of acts are recorded as sent, too
+    for words in (("grant", "suspend", "g1", "--note"), ("audit", "hold", "add", "--reason")):
+        for value in (number, "because of " + OLD):
+            r = NODE.sluice("bureau/ann", *words, value, check=False)
+            assert r.returncode != 0 and "identity number" in r.stderr, (words, r.stderr)
+
+
+def no_core(pid):
+    """Neither a core file, nor one that a handler pipes away, nor another process that looks: for the daemon and its keeper."""
+    with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+        assert re.search(r"^Max core file size +0 +0 ", f.read(), re.M), pid
+    # What must not be dumped belongs to root in /proc (proc(5)), whoever runs it.
+    assert os.stat(f"/proc/{pid}/mem").st_uid == 0, pid
+    if os.geteuid() != 0:
+        try:
+            open(f"/proc/{pid}/mem", "rb").close()
+            raise AssertionError(f"the memory of {pid} can be read")
+        except PermissionError:
+            pass
 
 
 def test_03_no_core_holds_them():
-    with open(f"/proc/{NODE.pid}/limits", encoding="ascii") as f:
-        assert re.search(r"^Max core file size +0 +0 ", f.read(), re.M)
+    with open(f"/proc/{NODE.pid}/task/{NODE.pid}/children", encoding="ascii") as f:
+        family = [NODE.pid, *map(int, f.read().split())]
+    assert len(family) >= 2, "the keeper is a process of its own"
+    os.kill(NODE.pid, signal.SIGHUP)  # a reload changes nothing of it
+    for pid in family:
+        no_core(pid)
     before = set(os.listdir(NODE.dir))
+    # It dies with an exchange under way, its parameters, heads and the provider's answer in memory.
+    P.answer = lambda h, b, s: (s.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{{\"{MARK}{NUMBERS[1]}".encode()), time.sleep(5), False)[2]
+    seen = P.seen
+    threading.Thread(target=lambda: raw(f"POST /x/provider/people HTTP/1.1\r\nHost: {MARK}\r\nX-{MARK}: {OLD}\r\nContent-Type: application/json\r\n"
+                                        f"Content-Length: 31\r\n\r\n{{\"id_no\": \"{NUMBERS[1]}\"}}".encode()), daemon=True).start()
+    city.wait_for(lambda: P.seen > seen, 10)
     os.kill(NODE.pid, signal.SIGSEGV)
     NODE.process.wait(20)
+    P.answer = answer
     NODE.process = None
     assert not [n for n in set(os.listdir(NODE.dir)) - before if "core" in n]
     NODE.start()
@@ -109,7 +152,7 @@ def test_03_no_core_holds_them():
 
 def holders(text, where):
     """The forbidden values that these bytes hold."""
-    marks = [MARK.encode(), *(n.encode() for n in NUMBERS), "欧阳".encode(), "欧阳".encode("gb18030")]
+    marks = [MARK.encode(), *(n.encode() for n in (*NUMBERS, OLD)), "欧阳".encode(), "欧阳".encode("gb18030")]
     return [(where, m, text[max(0, text.find(m) - 80):text.find(m) + 40]) for m in marks if m in text]
 
 
@@ -163,6 +206,44 @@ def test_05_small_answers_cannot_be_guessed():
         key = bytes.fromhex(f.read().strip())
     salt = hmac.new(key, bytes.fromhex(exchange.replace("-", "")) + b"o", hashlib.sha256).digest()
     assert hashlib.sha256(salt + body).hexdigest() in digests, "the test guesses something else than what is hashed"
+
+
+def test_06_a_disclosed_salt_opens_one_digest():
+    """Who was given the salt of one digest, with its proof, knows that one answer anyway; of every other digest, the same exchange's other one included, it can
+    guess nothing, though the candidates hold the right one."""
+    for _ in range(2):
+        status, head, mine = NODE.ask("provider/people", {"id_no": NUMBERS[1], "_items": "age"})
+        assert status == 200
+    exchange = head["Sluice-Exchange"]
+    path = os.path.join(NODE.top, "mine.proof")
+    NODE.sluice("consumer/app", "--data-server", f"https://{NODE.data}", "audit", "proof", exchange, "--out", path)
+    with open(path, encoding="utf-8") as f:
+        proof = json.load(f)
+    assert set(proof["salts"]) == {"out"}, "the salt of what the provider sent is not the consumer's"
+    salt = bytes.fromhex(proof["salts"]["out"])
+    records = NODE.records()
+    outcomes = {r["exchange"]: r for r in records if r["kind"] == "outcome" and "digest_out" in r}
+    own = outcomes.pop(exchange)
+    assert hashlib.sha256(salt + mine).hexdigest() == own["digest_out"]
+    others = {r[k] for r in outcomes.values() for k in ("digest_in", "digest_out") if k in r} | {own["digest_in"]}
+    assert len(outcomes) >= 2 and own["digest_in"] != own["digest_out"]
+    ids = [bytes.fromhex(e.replace("-", "")) for e in (exchange, *outcomes)]
+
+    # What may be made of the one salt: itself, and what would lead from it to another if salts were chained or keyed by one another.
+    salts = [salt] + [hashlib.sha256(a).digest() for a in (salt, salt[::-1])]
+    for one, direction in itertools.product(ids, (b"i", b"o", b"")):
+        salts += [hmac.new(salt, one + direction, hashlib.sha256).digest(), hmac.new(one + direction, salt, hashlib.sha256).digest(),
+                  hashlib.sha256(salt + one + direction).digest(), bytes(a ^ b for a, b in zip(salt, one + direction + bytes(16)))]
+    sent = [json.dumps({"code": "0", "rows": [{"id": NUMBERS[1], "name": NAME, "age": age, "secret": MARK + "-unmapped"}]}, ensure_ascii=False).encode()
+            for age in range(120)]
+    given = [mine.replace(b"36", str(age).encode()) for age in range(120)]
+    hit = [(n, body[:60]) for n, s in enumerate(salts) for body in sent + given if hashlib.sha256(s + body).hexdigest() in others]
+    assert not hit, hit[:3]
+    # The candidates hold the right one: with the node's key the digests are theirs.
+    with open(os.path.join(NODE.dir, "keys", "salt.key"), encoding="ascii") as f:
+        key = bytes.fromhex(f.read().strip())
+    assert hashlib.sha256(hmac.new(key, ids[0] + b"i", hashlib.sha256).digest() + sent[36]).hexdigest() == own["digest_in"]
+    assert any(hashlib.sha256(hmac.new(key, one + b"o", hashlib.sha256).digest() + mine).hexdigest() in others for one in ids[1:])
 
 
 def test_99_teardown():

@@ -204,6 +204,51 @@ static void inside_text(void **state)
     assert_false(text_holds_id_card(slice_of(id)));
 }
 
+/* 15 digits: no check digit, so the province and the date say. */
+static void the_first_generation(void **state)
+{
+    static const struct {
+        const char *text;
+        bool found;
+    } rows[] = {
+        { "990101900315123", true },
+        { "110105491231002", true },
+        { "case 110105491231002, urgent", true },
+        { "130503670401001", true },
+        { "659001000229001", false },
+        { "659001040229001", true },
+        { "440524600101997", true },
+        { "440524400101997", false }, /* 1860; 1840 */
+        { "110105491331002", false },
+        { "110105490431002", false },
+        { "110105490100002", false },
+        { "010105491231002", false },
+        { "160105491231002", false },
+        { "240105491231002", false },
+        { "380105491231002", false },
+        { "470105491231002", false },
+        { "550105491231002", false },
+        { "660105491231002", false },
+        { "720105491231002", false },
+        { "840105491231002", false },
+        { "202611260112001", false },
+        { "199901011231001", false }, /* a year, and a number */
+        { "11010549123100", false },
+        { "1101054912310021", false },
+        { "110105 491231 002", false },
+        { "110105-491231002", false },
+        { "A110105491231002B", true },
+        { "110105491231002X", true },
+        { "１１０１０５４９１２３１００２", true },
+        { "１110105491231002", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        ROW_TRUE(text_holds_id_card(slice_of(rows[i].text)) == rows[i].found, rows[i].text);
+    assert_false(check_id_card(SLICE("110105491231002"))); /* a parameter is the present form */
+}
+
 static void inside_text_with_x(void **state)
 {
     (void)state;
@@ -223,8 +268,13 @@ static void inside_text_with_x(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table),        cmocka_unit_test(listing),     cmocka_unit_test(births),
-        cmocka_unit_test(check_digits), cmocka_unit_test(inside_text), cmocka_unit_test(inside_text_with_x),
+        cmocka_unit_test(table),
+        cmocka_unit_test(listing),
+        cmocka_unit_test(births),
+        cmocka_unit_test(check_digits),
+        cmocka_unit_test(inside_text),
+        cmocka_unit_test(the_first_generation),
+        cmocka_unit_test(inside_text_with_x),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
