@@ -5,9 +5,12 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import tempfile
+import threading
 import time
+import urllib.request
 
 import city
 from city import Node, Provider, json_resource, PERSON, check_digit
@@ -207,6 +210,42 @@ def test_07_the_index_is_checked_and_built_anew():
     began = time.monotonic()
     assert NODE.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "lag"})[0] == 200
     assert len(search("--case", "lag")["rows"]) == 1 and time.monotonic() - began < 10
+
+
+def metric(name):
+    with urllib.request.urlopen(f"http://{NODE.operations}/metrics", timeout=10) as r:
+        return int(re.search(rf"^{name} (\d+)$", r.read().decode(), re.M)[1])
+
+
+def test_08_how_far_the_index_is_behind():
+    """Under load the lag is told, stays below what came, and is gone soon after; the figure is printed."""
+    seen, stop = [], threading.Event()
+
+    def watch():
+        while not stop.wait(0.05):
+            seen.append(metric("sluice_evidence_index_lag_records"))
+    watcher = threading.Thread(target=watch)
+    before = metric("sluice_evidence_records")
+    watcher.start()
+
+    def burst():
+        c = NODE.connect()
+        for _ in range(150):
+            assert NODE.ask("provider/people", {"id_no": PERSON}, connection=c)[0] == 200
+    several = [threading.Thread(target=burst) for _ in range(4)]
+    for t in several:
+        t.start()
+    for t in several:
+        t.join()
+    stop.set()
+    watcher.join()
+    came = metric("sluice_evidence_records") - before
+    assert came >= 1200, came
+    began = time.monotonic()
+    city.wait_for(lambda: metric("sluice_evidence_index_lag_records") == 0, 10)
+    print(f"     at most {max(seen)} of {came} records behind, none {time.monotonic() - began:.2f} s after the last")
+    assert max(seen) <= came
+    assert metric("sluice_evidence_indexed_records") >= before + came
 
 
 def test_99_the_log_verifies():

@@ -1,5 +1,6 @@
 """Disks that fail, hang, are slow, full of nothing but errors, read-only, or put back from another day; and clocks that jump. Nothing is released without
 evidence, what narrows takes effect all the same, service resumes by itself, and a start that cannot be right is refused with the remedy."""
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import urllib.request
 import city
 import load
 from city import FULL, Node, PERSON
-from disk import Disk, DATABASE, EIO, EROFS, LOG, STATE
+from disk import Disk, DATABASE, EIO, EROFS, KEYS, LOG, STATE
 
 DAY = 86400_000
 ASK = ("provider/people", {"id_no": PERSON})
@@ -374,6 +375,48 @@ def test_14_a_state_ahead_of_the_log_is_made_good():
     assert state_of(grant) == "revoked"
     NODE.stop()
     assert NODE.verify()[0] == 0, NODE.verify()
+
+
+def contents():
+    """Digest of every file of the node, by name."""
+    found = {}
+    for folder, _, names in os.walk(NODE.dir):
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as f:
+                found[os.path.relpath(path, NODE.dir)] = hashlib.sha256(f.read()).hexdigest()
+    return found
+
+
+def test_15_a_start_on_a_read_only_file_system():
+    """Refused, with the file that cannot be written; nothing is half done, and the next start is as any other."""
+    NODE.stop()
+    before, records = contents(), len(NODE.records())
+    for scope, names in ((LOG, "log/"), (KEYS, "keys/"), (LOG | STATE, ""), (DATABASE, "state.db")):
+        DISK.scope, DISK.write_errno = scope, EROFS
+        start_fails(os.path.join(NODE.dir, names), "Read-only file system")
+        DISK.heal()
+        if scope != DATABASE:  # there the log was opened, and closed as at any stop
+            assert contents() == before, scope
+        assert NODE.verify()[0] == 0
+    NODE.start()
+    assert answers() == (200, None)
+    assert len(NODE.records()) > records
+    NODE.stop()
+    # The kernel's own, where mounts of one's own are allowed: as root, or by a user namespace.
+    for ours in (["unshare", "-m"], ["unshare", "-rm"]):
+        mount = f'mount --bind "{NODE.dir}" "{NODE.dir}" && mount -o remount,ro,bind "{NODE.dir}"'
+        if subprocess.run([*ours, "sh", "-c", mount], capture_output=True).returncode == 0:
+            before = contents()
+            run = subprocess.run([*ours, "sh", "-c", f'{mount} && exec "{city.SLUICED}" -c "{NODE.dir}/sluice.yaml"'], env=NODE.env, capture_output=True, text=True,
+                                 timeout=60)
+            assert run.returncode == 1 and NODE.dir in run.stderr and "Read-only file system" in run.stderr, run
+            assert contents() == before
+            break
+    NODE.start()
+    assert answers() == (200, None)
+    NODE.stop()
+    assert NODE.verify()[0] == 0
 
 
 def test_99_teardown():

@@ -41,6 +41,12 @@ static bool write_fails(int fd)
     return disk.control->write_errno != 0 && fault_here(disk_watch_fd(fd));
 }
 
+/* A read-only file system refuses every change of a name, and to open for writing what is there already. */
+static bool read_only(unsigned char where)
+{
+    return disk.control->write_errno == EROFS && fault_here(where);
+}
+
 /* ---- opening ---- */
 static int open_any(int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -56,6 +62,8 @@ static int open_any(int dirfd, const char *path, int flags, mode_t mode)
             disk.watched[fd] = 0;
         return fd;
     }
+    if ((flags & O_ACCMODE) != O_RDONLY && read_only(where))
+        return fail(EROFS);
     if ((flags & O_CREAT) && disk.control->write_errno != 0 && fault_here(where) && lstat(full, &st) != 0)
         return fail(disk.control->write_errno);
     pthread_mutex_lock(&disk.lock);
@@ -310,6 +318,8 @@ static int unlink_any(int dirfd, const char *path, int flags)
 
     if (disk_watch_path(full) == 0 || (flags & AT_REMOVEDIR))
         return (int)syscall(SYS_unlinkat, dirfd, path, flags);
+    if (read_only(disk_watch_path(full)))
+        return fail(EROFS);
     pthread_mutex_lock(&disk.lock);
     uint64_t file = 0;
     uint64_t kept = disk_stash(full, &file);
@@ -363,6 +373,8 @@ int linkat(int fromfd, const char *from, int tofd, const char *to, int flags)
 
     if (disk_watch_path(full) == 0)
         return (int)syscall(SYS_linkat, fromfd, from, tofd, to, flags);
+    if (read_only(disk_watch_path(full)))
+        return fail(EROFS);
     pthread_mutex_lock(&disk.lock);
     int r = (int)syscall(SYS_linkat, fromfd, from, tofd, to, flags), saved = errno;
     if (r == 0 && lstat(full, &st) == 0)
@@ -384,6 +396,8 @@ int mkdirat(int dirfd, const char *path, mode_t mode)
 
     if (disk_watch_path(full) == 0)
         return (int)syscall(SYS_mkdirat, dirfd, path, mode);
+    if (read_only(disk_watch_path(full)))
+        return fail(lstat(full, &(struct stat){ 0 }) == 0 ? EEXIST : EROFS);
     pthread_mutex_lock(&disk.lock);
     int r = (int)syscall(SYS_mkdirat, dirfd, path, mode), saved = errno;
     if (r == 0)
