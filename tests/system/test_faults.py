@@ -179,9 +179,16 @@ def test_07_cut_midway_never_ends_cleanly():
 
 def test_08_a_slow_reader_holds_only_its_own_memory():
     P.answer = Provider.one_person
-    began = time.monotonic()
-    assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
-    alone = time.monotonic() - began  # on a busy machine everything is slow; a reader that blocks others does so for good
+
+    def quickest():
+        """On a busy machine now and then everything is slow; a reader that blocks others does so for good."""
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
+            took.append(time.monotonic() - began)
+        return min(took)
+    alone = quickest()
     P.answer = stream_rows(64 << 20, ROW)
     before = memory(NODE)
     slow = []
@@ -195,10 +202,8 @@ def test_08_a_slow_reader_holds_only_its_own_memory():
             c.sock.recv(1)
         time.sleep(0.2)
     assert memory(NODE) - before < 24 << 20, memory(NODE) - before
-    began = time.monotonic()
     P.answer = Provider.one_person
-    assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
-    assert time.monotonic() - began < 2 + 10 * alone
+    assert quickest() < 1 + 10 * alone
     for c in slow:
         c.close()
 

@@ -96,17 +96,17 @@ def test_a_hundred_slow_readers():
             slow = [reader(node) for _ in range(READERS)]
             for s in slow:
                 assert s.recv(500).startswith(b"HTTP/1.1 200")
-            most = 0
+            most, took = 0, []
             for _ in range(20 if FULL else 5):
                 for s in slow:
                     s.recv(500)
                 began = time.monotonic()
                 status, _, body = node.ask("provider/quick", {"id_no": PERSON})
                 assert status == 200, body
-                took = time.monotonic() - began
-                assert took < 6, took  # the first comes while the kernel still takes what the readers do not
+                took.append(time.monotonic() - began)
                 most = max(most, rss(node.pid) - before)
                 time.sleep(0.5)
+            assert min(took) < 1, took  # all of them would wait if the readers were in the way
             print(f"       {READERS} readers: {most / READERS / 1024:.0f} KiB each, {most >> 20} MiB in all{', sanitizer included' if sanitized else ''}")
             assert most < (20 if sanitized else 10) << 20, f"grew by {most} bytes"
             spooled = [f for f in files_of(node.pid) if not f.startswith(node.dir) and not f.endswith(".log") and "/lib/" not in f]
