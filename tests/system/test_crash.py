@@ -1,5 +1,6 @@
 """SIGKILL under mixed load, again and again: every answer a client got in full has its evidence, no acknowledged act is lost or half done, the log
 verifies, what was open is closed as interrupted. And a full disk: refused with its own code, a revocation still works, service resumes."""
+import datetime
 import json
 import os
 import random
@@ -51,7 +52,7 @@ def test_kill_under_load():
 
 
 def test_kill_in_a_long_answer():
-    """64 MiB write progress; what is closed as interrupted states the last of it."""
+    """64 MiB, or on a slow machine half a minute, write progress; what is closed as interrupted states the last of it."""
     with Node() as node:
         node.city()
         rows = b",".join([json.dumps({"id": PERSON, "name": "张三丰", "age": 36}, ensure_ascii=False).encode()] * 1000)
@@ -77,7 +78,10 @@ def test_kill_in_a_long_answer():
         mine = [x for x in node.records() if x.get("exchange") == exchange]
         assert [x["kind"] for x in mine][0] == "intent" and mine[-1]["kind"] == "outcome" and mine[-1]["reason"] == "interrupted", mine
         progress = [x for x in mine if x["kind"] == "progress"]
-        assert progress and progress[0]["bytes_in"] >= 64 << 20 and mine[-1]["bytes_out"] == progress[-1]["bytes_out"], mine
+        first = progress[0]
+        after = (datetime.datetime.fromisoformat(first["at"]) - datetime.datetime.fromisoformat(mine[0]["at"])).total_seconds()
+        assert first["bytes_in"] >= 64 << 20 or after >= 30, (first, after)
+        assert mine[-1]["bytes_out"] == progress[-1]["bytes_out"], mine
 
 
 def read_on(response):
