@@ -9,9 +9,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 64, COSIGN_MS = 5000, SECOND_MS = 1000, QUEUE_BYTES = 256 << 10, TEXT_MAX = 4096 };
+enum {
+    CONNECTIONS = 64,
+    COSIGN_MS = 5000,
+    SECOND_MS = 1000,
+    LOOK_MS = 10000,
+    QUEUE_BYTES = 256 << 10,
+    TEXT_MAX = 4096
+};
 
 struct cosigner {
     const struct settings *settings;
@@ -25,7 +33,8 @@ struct cosigner {
     struct audit_queue *queue;
     struct watch *queue_watch;
     struct flood flood;
-    struct alarm second;
+    struct alarm second, look;
+    int64_t cert_at; /* the certificate's file as it was loaded: when it was changed last, ns */
     bool counting, stopping;
     unsigned outstanding; /* records on their way */
     int fd;
@@ -237,11 +246,19 @@ static void *run(void *arg)
 
     sigfillset(&all); /* signals are the control thread's */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
+    alarm_set(c->loop, &c->look, LOOK_MS);
     loop_run(c->loop);
     return NULL;
 }
 
-static enum err listen_open(struct cosigner *c, struct diags *d)
+static int64_t changed_at(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec : 0;
+}
+
+static enum err tls_load(struct cosigner *c, struct tls_context **ret, struct diags *d)
 {
     const struct settings *s = c->settings;
     const char *files[AUDIT_ORIGINS_MAX + 1] = { NULL };
@@ -250,14 +267,37 @@ static enum err listen_open(struct cosigner *c, struct diags *d)
                               .ca_files = files,
                               .verify = trust_verify,
                               .arg = &c->trust };
+
+    for (size_t i = 0; i < s->evidence.n_observed; i++)
+        files[i] = s->evidence.observed[i].ca.p;
+    c->cert_at = changed_at(tls.cert_file);
+    return tls_server_new(&tls, ret, d);
+}
+
+/* The certificate is renewed while the daemon runs. What cannot be loaded leaves the one before in use, until the file
+ * changes again. */
+static void on_look(struct alarm *a)
+{
+    struct cosigner *c = (struct cosigner *)((char *)a - offsetof(struct cosigner, look));
+    struct tls_context *next = NULL;
+
+    alarm_set(c->loop, a, LOOK_MS);
+    if (c->stopping || changed_at(c->settings->tls.certificate.p) == c->cert_at || tls_load(c, &next, NULL) != ERR_OK)
+        return;
+    http_small_tls(c->service, next);
+    tls_unref(c->tls);
+    c->tls = next;
+}
+
+static enum err listen_open(struct cosigner *c, struct diags *d)
+{
+    const struct settings *s = c->settings;
     char host[SETTINGS_HOST];
     unsigned port;
     enum err e = cosigner_trust(s, &c->trust.trust, d);
 
-    for (size_t i = 0; i < s->evidence.n_observed; i++)
-        files[i] = s->evidence.observed[i].ca.p;
     if (e == ERR_OK)
-        e = tls_server_new(&tls, &c->tls, d);
+        e = tls_load(c, &c->tls, d);
     if (e == ERR_OK && !settings_address(s->listen.witness, host, &port))
         e = ERR_INVALID;
     return e == ERR_OK ? net_listen(host, port, false, &c->fd, d) : e;
@@ -275,6 +315,7 @@ static enum err open_all(struct cosigner *c, struct diags *d)
     flood_init(&c->flood, l->strangers_source, l->strangers_all, l->refusals, 1);
     flood_day(&c->flood, c->settings->evidence.strangers_bytes, (unsigned)c->settings->workers + 1);
     alarm_init(&c->second, on_second);
+    alarm_init(&c->look, on_look);
     if (e == ERR_OK && (c->loop = loop_new()) == NULL)
         e = ERR_NOMEM;
     if (e == ERR_OK)
@@ -332,6 +373,7 @@ struct cosigner *cosigner_stop(struct cosigner *c)
     }
     c->service = http_small_free(c->service);
     alarm_clear(&c->second);
+    alarm_clear(&c->look);
     c->queue_watch = c->queue_watch ? watch_free(c->queue_watch) : NULL;
     c->queue = c->queue ? audit_queue_free(c->queue) : NULL;
     if (c->loop)

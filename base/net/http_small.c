@@ -174,6 +174,11 @@ struct http_small *http_small_new(struct loop *l, int fd, struct tls_context *tl
     return s->acceptor != NULL ? s : http_small_free(s);
 }
 
+void http_small_tls(struct http_small *s, struct tls_context *tls)
+{
+    s->tls = tls;
+}
+
 struct http_small *http_small_free(struct http_small *s)
 {
     if (s == NULL)

@@ -24,6 +24,8 @@ struct http_small_config {
 };
 /* Takes nothing: fd and tls (NULL: plain) are borrowed until http_small_free. NULL: no memory. */
 struct http_small *http_small_new(struct loop *l, int fd, struct tls_context *tls, const struct http_small_config *c);
+/* Connections from now on; those that are open keep theirs. Borrowed likewise. */
+void http_small_tls(struct http_small *s, struct tls_context *tls);
 /* Stops accepting and cuts what is open; requests that were shown are still to be answered first. */
 struct http_small *http_small_free(struct http_small *s);
 /* Frees `a`. type: the media type, static. */

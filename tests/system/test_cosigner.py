@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import time
 
@@ -94,6 +95,14 @@ def test_01_two_gateways_witness_one_another():
             assert memory_holds(keeper_of(b), key) and not memory_holds(b.pid, key)
         except PermissionError:
             print("memory: only root may look", flush=True)
+        # a renewed certificate is shown without a restart
+        def served_certificate():
+            return ssl.get_server_certificate(("127.0.0.1", b.port))
+
+        old = served_certificate()
+        renewed = b.sluice("bureau/security", "cert", "renew", check=False)
+        assert renewed.returncode == 0, renewed
+        wait_for(lambda: served_certificate() != old, 30)
         # what was seen and the key survive a restart, on either side
         b.kill()
         b.start()

@@ -10,6 +10,7 @@
 #include "gateway/settings.h"
 
 #define WITNESS "audit.example/w1+da003383+BB4ADzryLTjOnlT2ps5+1gGg7OFNoODmw1i0oLoZfnja"
+#define LOG     "city.example/log/n9+ce3520cd+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 #define BASE    "node: n1\ntrust_domain: city.example\n"
 
 struct bench {
@@ -97,6 +98,12 @@ static void faults_have_places(void **state)
         { BASE "evidence: {witnesses: [{key: '" WITNESS "', url: 'https://w.example'}]}\n", 3, "'ca'" },
         { BASE "evidence: {witnesses: [{url: 'https://w.example'}]}\n", 3, "key" },
         { BASE "evidence: {quorum: 2, witnesses: [{key: '" WITNESS "', url: 'http://127.0.0.1:1'}]}\n", 3, "quorum" },
+        { BASE "listen: {witness: '127.0.0.1:1'}\n", 0, "go together" },
+        { BASE "evidence: {witness_for: [{log: '" LOG "', ca: x}]}\n", 3, "go together" },
+        { BASE "listen: {witness: nowhere}\nevidence: {witness_for: [{log: '" LOG "', ca: x}]}\n", 3, "'witness'" },
+        { BASE "listen: {witness: '127.0.0.1:1'}\nevidence: {witness_for: [{log: '" WITNESS "', ca: x}]}\n", 4,
+          "log.vkey" },
+        { BASE "listen: {witness: '127.0.0.1:1'}\nevidence: {witness_for: [{log: '" LOG "'}]}\n", 4, "ca" },
         { BASE "--- \nnode: n2\n", 1, "one YAML" },
     };
     struct bench *b = *state;
