@@ -8,12 +8,12 @@
  * itself is replaced (and what a test then hands on unlooked at may crash elsewhere: read the places). */
 #include <errno.h>
 #include <execinfo.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@
 #define HAS_SANITIZER 1
 #endif
 
-enum { PATIENCE_S = 60 /* for one run */, HELD = 0, NOT_HELD = 1, DEEP = 8, FAULT = 128 };
+enum { PATIENCE_S = 60 /* for one run */, HELD = 0, NOT_HELD = 1, DEEP = 8, FOLDERS = 16, FAULT = 128 };
 
 /* ---- which allocation fails ---- */
 #ifdef HAS_SANITIZER
@@ -86,11 +86,31 @@ static struct {
     size_t nth;
     struct seen {
         size_t made;
-        uintptr_t at[DEEP]; /* of a fault: the innermost functions that are not of shared libraries; 0: none */
-    } * seen;               /* shared with the parent */
+        size_t n_folders;
+        char folder[FOLDERS][64]; /* made for the run; a test that did not hold leaves them */
+        uintptr_t at[DEEP];       /* of a fault: the innermost functions that are not of shared libraries; 0: none */
+    } * seen;                     /* shared with the parent */
 } run;
 
 extern const char __executable_start, etext;
+
+char *__real_mkdtemp(char *name);
+char *__wrap_mkdtemp(char *name);
+char *__wrap_mkdtemp(char *name)
+{
+    char *path = __real_mkdtemp(name);
+
+    if (path && run.seen && run.seen->n_folders < FOLDERS && strlen(path) < sizeof run.seen->folder[0])
+        snprintf(run.seen->folder[run.seen->n_folders++], sizeof run.seen->folder[0], "%s", path);
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *f)
+{
+    (void)s, (void)kind, (void)f;
+    (void)remove(path);
+    return 0;
+}
 
 static void on_fault(int sig)
 {
@@ -163,6 +183,8 @@ static int run_nth(const struct group *g, size_t nth)
         child(g);
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return -1;
+    for (size_t i = 0; i < run.seen->n_folders; i++)
+        (void)nftw(run.seen->folder[i], remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
