@@ -206,7 +206,7 @@ const struct command cli_commands[] = {
       { "Write all that matches: records as NDJSON, byte for byte as the log holds them, with proofs, or as CSV",
         "导出全部匹配内容：与日志逐字节一致的记录（NDJSON）、附证明的记录，或 CSV" },
       { "audit export --from 2026-11-01 --to 2026-12-01 --proofs", "audit export --grant g1 --csv --bom" } },
-    { "audit", "verify-export", "FILE", 1, 1, options_verify, run_audit_verify_export,
+    { "audit", "verify-export", "FILE", 1, 1, options_verify_export, run_audit_verify_export,
       { "Check an export with proofs, offline; names the first line that does not hold (exit code 7)",
         "离线核验附证明的导出文件，指出首个不成立的行（退出码 7）" },
       { "audit verify-export export.ndjson --vkey log.vkey", "audit verify-export export.ndjson" } },

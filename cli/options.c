@@ -365,6 +365,17 @@ const struct option options_verify[] = {
     WITNESS_OPTIONS,
     END,
 };
+const struct option options_verify_export[] = {
+    { "vkey",
+      0,
+      "KEY|FILE",
+      NULL,
+      0,
+      { "the log's public key; without it only that the records hang together is checked",
+        "日志公钥；缺省时仅核验记录相互一致" } },
+    SM2_OPTION,
+    END,
+};
 const struct option options_witness[] = {
     { "dir", 0, "DIR", NULL, OPT_REQUIRED, { "its key and what it has seen", "见证密钥与已见检查点所在目录" } },
     { "log",
