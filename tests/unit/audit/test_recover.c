@@ -197,7 +197,7 @@ static void damaged(void **state)
     world_write(&w, last, buf_slice(&seg));
     assert_int_equal(world_open(&w), ERR_CORRUPT);
     seg.p[seg.n / 2] ^= 1;
-    assert_int_equal(rename(world_path(&w, last), "/tmp/sluice-audit-aside"), 0); /* the last segment gone */
+    assert_int_equal(unlink(world_path(&w, last)), 0); /* the last segment gone */
     assert_int_equal(world_open(&w), ERR_CORRUPT);
     world_write(&w, last, SLICE("")); /* or empty */
     assert_int_equal(world_open(&w), ERR_CORRUPT);
@@ -213,7 +213,6 @@ static void damaged(void **state)
     world_write(&w, "checkpoint", buf_slice(&cp));
     assert_int_equal(world_open(&w), ERR_OK);
     world_close(&w);
-    unlink("/tmp/sluice-audit-aside");
     buf_done(&seg);
     buf_done(&cp);
 }
