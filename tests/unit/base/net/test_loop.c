@@ -246,7 +246,9 @@ static void a_flood_does_not_hold_a_turn_open(void **state)
     struct flood f = { .loop = loop_new(), .fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC) };
 
     (void)state;
+    assert_non_null(f.loop);
     f.watch = watch_new(f.loop, f.fd, flood_reads, &f);
+    assert_non_null(f.watch);
     loop_soon(f.loop, &f.soon, flood_soon);
     loop_run(f.loop);
     assert_int_equal(f.most, 1);
