@@ -95,11 +95,19 @@ static void ring_commit(struct audit_queue *q, struct slot *s, unsigned flags)
         q->urgent = true;
 }
 
+/* An owner that had nothing to do since the disk hung has not looked again. */
+static bool queue_closed(struct audit_queue *q)
+{
+    if (q->hung)
+        audit_look(q);
+    return q->hung || !atomic_load_explicit(&q->log->available, memory_order_relaxed);
+}
+
 enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned flags, void *waiter)
 {
     uint16_t reason;
     bool attempt = slot_attempt(r->kind, r->has_reason, r->reason, &reason);
-    if (!(flags & AUDIT_ESSENTIAL) && (q->hung || !atomic_load_explicit(&q->log->available, memory_order_relaxed))) {
+    if (!(flags & AUDIT_ESSENTIAL) && queue_closed(q)) {
         if (attempt)
             atomic_fetch_add_explicit(&q->refused[reason], 1, memory_order_relaxed);
         return ERR_FULL;
