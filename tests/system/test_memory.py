@@ -192,7 +192,8 @@ def test_03_streams_by_the_hundred():
     assert refusals() - before >= refused
     for c in clients:
         c.close()
-    recovers()
+    if "asan" not in city.BUILD:   # the sanitizer keeps memory in pieces; the release build shows it
+        recovers()
 
 
 def test_04_all_is_on_record():
