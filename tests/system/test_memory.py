@@ -204,6 +204,6 @@ def test_99_teardown():
 
 if __name__ == "__main__":
     if "asan" in city.BUILD or "tsan" in city.BUILD:
-        print("skipped: a sanitizer keeps memory that the process has given back; the dev and release builds show it")
+        print("skipped: a sanitizer keeps memory that the process has given back; the dev build shows it")
     else:
         city.main(globals())
