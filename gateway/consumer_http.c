@@ -108,35 +108,58 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
     if (x == NULL)
         return;
     ask_read(x, h);
+    x->body_told = h->has_length ? h->length : 0;
     exchange_resume(x);
     if (h->expect_continue && x->state >= EX_OUTCOME && x->call != NULL)
         http_call_read(call, false); /* refused: the body is not asked for */
+}
+
+/* Room for n bytes more of a body that waits for its end: it is not admitted yet, and grows. */
+static bool body_room(struct exchange *x, size_t n)
+{
+    struct worker *w = x->w;
+    bool fits = w->body_bytes + n <= w->cfg.settings->limits.bodies / w->cfg.workers;
+
+    if (!fits || !pressure_take(w->cfg.pressure, n)) {
+        exchange_fail(x, REASON_OVERLOADED, fits ? "the gateway's memory is short" : NULL,
+                      fits ? "网关内存不足" : NULL);
+        return false;
+    }
+    w->body_bytes += n;
+    x->body_counted += n;
+    x->body_promised += n;
+    pressure_promise(w->cfg.pressure, (int64_t)n);
+    return true;
+}
+
+/* A body whose length is told has room for all of it or is refused at its first bytes, while others are held on; its
+ * memory is had at once, for pages that nothing came for take none, and a buffer that grows is there twice for a while.
+ */
+static bool body_put(struct exchange *x, struct slice bytes)
+{
+    size_t told = x->body.p == NULL && x->body_told <= x->body.cap ? (size_t)x->body_told : 0;
+
+    if (told > bytes.n && (!body_room(x, told) || buf_reserve(&x->body, told) == NULL))
+        return false;
+    if (bytes.n > x->body_promised && !body_room(x, bytes.n - x->body_promised))
+        return false;
+    x->body_promised -= bytes.n;
+    pressure_promise(x->w->cfg.pressure, -(int64_t)bytes.n);
+    buf_put(&x->body, bytes);
+    return x->body.failed == ERR_OK;
 }
 
 static void on_body(void *call_state, struct slice bytes)
 {
     struct exchange *x = call_state;
 
-    if (x->state >= EX_OUTCOME)
-        return;                                        /* decided already: nobody's body is kept for nothing */
-    if (!pressure_take(x->w->cfg.pressure, bytes.n)) { /* what waits for its end is not admitted yet, and grows */
-        exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
-        exchange_resume(x);
-        return;
-    }
-    if (x->w->body_bytes + bytes.n > x->w->cfg.settings->limits.bodies / x->w->cfg.workers) {
-        exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-        exchange_resume(x);
-        return;
-    }
-    x->w->body_bytes += bytes.n;
-    x->body_counted += bytes.n;
-    buf_put(&x->body, bytes);
-    if (x->body.failed == ERR_OK)
+    if (x->state >= EX_OUTCOME || bytes.n == 0)
+        return; /* decided already: nobody's body is kept for nothing */
+    if (body_put(x, bytes))
         return;
     if (x->body.failed == ERR_NOMEM)
         exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    else
+    else if (x->body.failed != ERR_OK)
         exchange_fail(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
     exchange_resume(x);
 }

@@ -56,6 +56,7 @@ static void exchange_release(struct exchange *x)
 
     alarm_clear(&x->deadline);
     w->body_bytes -= x->body_counted;
+    pressure_promise(w->cfg.pressure, -(int64_t)x->body_promised);
     if (x->tallied)
         tally_leave(&w->exchanges_each, x->slot);
     log_ask_drop(x);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CALM_MS = 250 };
+enum { CALM_MS = 250, AGAIN_MS = 16 /* by then what was taken has grown, or has been given back */ };
 
 /* Resident pages are the second number of statm (proc(5)); 0: it cannot be read. */
 uint64_t pressure_resident(const struct pressure *p)
@@ -22,17 +22,45 @@ uint64_t pressure_resident(const struct pressure *p)
     return slice_u64(pages, 0, UINT64_MAX >> 16, &count) ? count * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+static uint64_t mark(const struct pressure *p)
+{
+    return p->cap - p->cap / 8;
+}
+
+/* Room from here on, less `taken` at once. Any thread; two at a time agree but for what grew between them. */
+static uint64_t measure(struct pressure *p, uint64_t taken)
+{
+    uint64_t now = pressure_resident(p), up = mark(p),
+             full = now + atomic_load_explicit(&p->promised, memory_order_relaxed);
+
+    atomic_store_explicit(&p->room, full < up ? up - full : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->taken, taken, memory_order_relaxed);
+    atomic_store_explicit(&p->resident, now, memory_order_relaxed);
+    atomic_store_explicit(&p->looked, clock_mono_ms(), memory_order_relaxed);
+    return now;
+}
+
+bool pressure_take_more(struct pressure *p, size_t n)
+{
+    int64_t looked = atomic_load_explicit(&p->looked, memory_order_relaxed), now = clock_mono_ms();
+
+    if (now - looked < AGAIN_MS ||
+        !atomic_compare_exchange_strong_explicit(&p->looked, &looked, now, memory_order_relaxed, memory_order_relaxed))
+        return false;
+    malloc_trim(0); /* those who were refused have given theirs back, but not to the kernel */
+    (void)measure(p, n);
+    return n <= atomic_load_explicit(&p->room, memory_order_relaxed);
+}
+
 static void look(struct pressure *p)
 {
-    uint64_t now = pressure_resident(p), up = p->cap - p->cap / 8, down = p->cap - p->cap / 4;
+    uint64_t now, up = mark(p), down = p->cap - p->cap / 4;
     bool was = atomic_load_explicit(&p->high, memory_order_relaxed), high;
 
     if (was)
         malloc_trim(0); /* what was freed counts as ours until the kernel has it back */
+    now = measure(p, 0);
     high = p->cap != 0 && now >= (was ? down : up);
-    atomic_store_explicit(&p->room, now < up ? up - now : 0, memory_order_relaxed);
-    atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->high, high, memory_order_relaxed);
     if (high != was)
         log_event(high ? LOG_WARN : LOG_INFO, high ? "memory-short" : "memory-enough", NULL);

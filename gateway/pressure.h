@@ -1,8 +1,8 @@
 #pragma once
 /* The process's memory against limits.memory. The control thread looks, seldom while there is plenty and often while
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
- * holds. Bodies that are held are the one thing that grows by much between two looks: they take from the room that the
- * last look found. */
+ * holds. What may grow between two looks, an exchange and a body that is held, takes from the room that the last look
+ * found, before it grows. Who finds none left looks by itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
@@ -14,6 +14,8 @@ struct pressure {
     int fd;       /* own: /proc/self/statm */
     _Atomic uint64_t resident;
     _Atomic uint64_t room, taken; /* any thread: found by the last look, before the flag goes up; taken since */
+    _Atomic uint64_t promised;    /* any thread: taken for bodies that have not come yet, so that no look finds it */
+    _Atomic int64_t looked;       /* any thread: mono ms of the last look */
     _Atomic bool high;            /* any thread */
 };
 void pressure_init(struct pressure *p, struct loop *l, uint64_t cap); /* looks once, and from now on by itself */
@@ -24,11 +26,22 @@ static inline bool pressure_short(const struct pressure *p)
 {
     return p && atomic_load_explicit(&p->high, memory_order_relaxed);
 }
+enum { PRESSURE_EXCHANGE = 96 * 1024 }; /* the most that an exchange holds beside a body that waits for its end */
+bool pressure_take_more(struct pressure *p, size_t n);
 /* n bytes more are to be held; false: they have no room. */
 static inline bool pressure_take(struct pressure *p, size_t n)
 {
     if (p == NULL || p->cap == 0)
         return true;
-    return !pressure_short(p) && atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
-                                     atomic_load_explicit(&p->room, memory_order_relaxed);
+    if (pressure_short(p))
+        return false;
+    return atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
+               atomic_load_explicit(&p->room, memory_order_relaxed) ||
+           pressure_take_more(p, n);
+}
+/* So much of what was taken is still to come, or, below zero, has come or never will. */
+static inline void pressure_promise(struct pressure *p, int64_t more)
+{
+    if (p != NULL)
+        atomic_fetch_add_explicit(&p->promised, (uint64_t)more, memory_order_relaxed);
 }

@@ -240,7 +240,7 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
     if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    if (pressure_short(w->cfg.pressure))
+    if (!pressure_take(w->cfg.pressure, PRESSURE_EXCHANGE))
         return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
     x->tallied = tally_enter(&w->exchanges_each, department_of(slice_of(x->who)), &x->slot);
     if (!x->tallied)

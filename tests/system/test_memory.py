@@ -35,6 +35,9 @@ def test_00_setup():
     FAST = Provider()
     LOUD = subprocess.Popen([sys.executable, "-c", SOURCE], stdout=subprocess.PIPE, text=True)
     NODE = Node()
+    # What was freed goes back to the kernel at once, as without the sanitizer.
+    NODE.env["ASAN_OPTIONS"] = NODE.env.get("ASAN_OPTIONS", "") + \
+        ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=50"
     NODE.__enter__()
     NODE.city()
     NODE.publish(json_resource(FAST.port), "provider/people")
@@ -189,7 +192,9 @@ def test_03_streams_by_the_hundred():
     assert refusals() - before >= refused
     for c in clients:
         c.close()
-    recovers()
+    # Thousands of small pieces: the sanitizer gives back to the kernel only what is free for a long way, now and then too little.
+    if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+        recovers()
 
 
 def test_04_all_is_on_record():
@@ -203,7 +208,4 @@ def test_99_teardown():
 
 
 if __name__ == "__main__":
-    if "asan" in city.BUILD or "tsan" in city.BUILD:
-        print("skipped: a sanitizer keeps memory that the process has given back; the dev build shows it")
-    else:
-        city.main(globals())
+    city.main(globals())
