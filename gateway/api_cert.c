@@ -121,19 +121,22 @@ static void say_cannot_sign(struct api_request *q)
                     "保管进程未应答：待 /readyz?verbose 显示可签名后重试");
 }
 
+static bool sign_ready(struct api_request *q)
+{
+    bool ready = can_sign(q);
+
+    if (!ready)
+        say_cannot_sign(q);
+    return ready;
+}
+
 static void sign(struct api_request *q)
 {
     struct sign_body b = { 0 };
     struct act a;
     enum err e;
 
-    if (api_body(q, sign_keys, &b) != ERR_OK)
-        return;
-    if (!can_sign(q)) {
-        say_cannot_sign(q);
-        return;
-    }
-    if (act_begin(q, &a, false) != ERR_OK)
+    if (api_body(q, sign_keys, &b) != ERR_OK || !sign_ready(q) || act_begin(q, &a, false) != ERR_OK)
         return;
     e = sign_in(q, &a, &b);
     if (e == ERR_OK)
@@ -195,13 +198,7 @@ static void renew(struct api_request *q)
     struct act a;
     enum err e;
 
-    if (api_body(q, renew_keys, &b) != ERR_OK)
-        return;
-    if (!can_sign(q)) {
-        say_cannot_sign(q);
-        return;
-    }
-    if (act_begin(q, &a, false) != ERR_OK)
+    if (api_body(q, renew_keys, &b) != ERR_OK || !sign_ready(q) || act_begin(q, &a, false) != ERR_OK)
         return;
     e = issued ? renew_in(q, &a, (unsigned)b.days, issued) : ERR_NOMEM;
     q->state = issued;

@@ -393,11 +393,9 @@ unsigned cosigner_port(const struct cosigner *c)
 
 void cosigner_status(const struct cosigner *c, struct cosigner_status *ret)
 {
-    struct cosigner *now = (struct cosigner *)(uintptr_t)c; /* only atomics are read */
-
     *ret = (struct cosigner_status){ .logs = c->settings->evidence.n_observed,
-                                     .cosigned = atomic_load(&now->cosigned),
-                                     .refused = atomic_load(&now->refused),
-                                     .misbehaved = atomic_load(&now->misbehaved),
-                                     .cosigned_at = atomic_load(&now->cosigned_at) };
+                                     .cosigned = atomic_load(&c->cosigned),
+                                     .refused = atomic_load(&c->refused),
+                                     .misbehaved = atomic_load(&c->misbehaved),
+                                     .cosigned_at = atomic_load(&c->cosigned_at) };
 }

@@ -51,11 +51,10 @@ static void is_gone(struct keeper *k)
 
 int64_t keeper_slow_ms(const struct keeper *k)
 {
-    struct keeper *now = (struct keeper *)(uintptr_t)k; /* only atomics are read */
     int64_t longest = 0;
 
     for (int i = 0; i < KEEPER_SIDES; i++) {
-        int64_t since = atomic_load(&now->line[i].since), ms = since == 0 ? 0 : clock_mono_ms() - since;
+        int64_t since = atomic_load(&k->line[i].since), ms = since == 0 ? 0 : clock_mono_ms() - since;
         longest = ms > longest ? ms : longest;
     }
     return longest < CALL_MS ? 0 : longest;
@@ -455,11 +454,9 @@ void keeper_look(struct keeper *k)
 
 enum keeper_state keeper_state(const struct keeper *k)
 {
-    struct keeper *now = (struct keeper *)(uintptr_t)k; /* only atomics are read */
-
-    if (atomic_load(&now->gone))
+    if (atomic_load(&k->gone))
         return KEEPER_GONE;
     if (keeper_slow_ms(k) > 0)
         return KEEPER_SLOW;
-    return atomic_load(&now->refuses) ? KEEPER_REFUSES : KEEPER_SIGNS;
+    return atomic_load(&k->refuses) ? KEEPER_REFUSES : KEEPER_SIGNS;
 }

@@ -11,6 +11,13 @@ from harness.process import Process, Unavailable
 from harness.upstream import SIZES, answer
 
 NAME = "sluice"
+CONNECTOR = """connector:
+  kind: http
+  endpoint: http://127.0.0.1:{port}/{name}
+  tls: {{mode: none, reason: loopback benchmark}}
+  timeout: {timeout}
+  limits: {{in_flight: 4096}}
+"""
 RESOURCE = """kind: Resource
 id: provider/{name}
 code: 101001/{number}
@@ -29,13 +36,7 @@ items:
   - {{name: relation, title: 关系, type: C, length: 2}}
   - {{name: since, title: 日期, type: D}}
   - {{name: note, title: 备注, type: M}}
-connector:
-  kind: http
-  endpoint: http://127.0.0.1:{port}/{name}
-  tls: {{mode: none, reason: loopback benchmark}}
-  timeout: {timeout}
-  limits: {{in_flight: 4096}}
-request:
+""" + CONNECTOR + """request:
   safe: true
   params:
     - {{param: q, required: true, level: 1, to: json:/q}}
@@ -57,13 +58,7 @@ update: daily
 contact: {{person: provider/pat, phone: 0543-0000000}}
 items:
   - {{name: whole, title: 文件, type: G, level: 1}}
-connector:
-  kind: http
-  endpoint: http://127.0.0.1:{port}/{name}
-  tls: {{mode: none, reason: loopback benchmark}}
-  timeout: {timeout}
-  limits: {{in_flight: 4096}}
-request: {{safe: true}}
+""" + CONNECTOR + """request: {{safe: true}}
 response: {{whole: whole, types: [application/json]}}
 """
 # Long enough for a target that is stepped or emulated; nothing waits so long otherwise.
