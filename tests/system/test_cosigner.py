@@ -3,7 +3,6 @@ known gateways are answered; refusals are on record, cosignatures are not; and a
 import base64
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import time
@@ -11,7 +10,7 @@ import time
 import city
 from city import Node, Provider, json_resource, PERSON, wait_for
 from test_keeper import keeper_of, memory_holds, secrets_of
-from test_witness import ask_tls, log_key, metric, operations
+from test_witness import ask_tls, log_key, metric, operations, three_that_never_were
 
 
 class Operator(Node):
@@ -155,18 +154,7 @@ def test_03_a_forked_log_is_caught():
         pair(a, b)
         served(a)
         assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
-        a.stop()
-        before = os.path.join(a.top, "before")  # the operator keeps everything, the keys and the keeper's memory too
-        shutil.copytree(a.dir, before)
-        a.start()
-        for _ in range(3):
-            assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
-        size = len(a.records())
-        wait_for(lambda: metric(a, "sluice_evidence_witnessed_size") >= size)
-        a.stop()
-        shutil.rmtree(a.dir)
-        shutil.move(before, a.dir)  # and puts it back: the three exchanges never were
-        a.start()
+        size = three_that_never_were(a)
         for _ in range(12):
             assert a.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
         wait_for(lambda: "witness/n1: refuses" in operations(a, "/readyz?verbose")[1])

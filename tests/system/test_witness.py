@@ -176,23 +176,30 @@ def test_01b_the_newest_checkpoint_has_the_lines_that_came_and_the_one_with_the_
         end(node, witnesses)
 
 
+def three_that_never_were(node):
+    """The operator keeps everything, the keys and the keeper's memory too, and puts it back when three exchanges more were witnessed. How many
+    records there had been."""
+    node.stop()
+    before = os.path.join(node.top, "before")
+    shutil.copytree(node.dir, before)
+    node.start()
+    for _ in range(3):
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+    size = len(node.records())
+    wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
+    node.stop()
+    shutil.rmtree(node.dir)
+    shutil.move(before, node.dir)
+    node.start()
+    return size
+
+
 def test_02_a_forked_log_is_caught():
     node, witnesses = with_witnesses(1)
     try:
         city_of(node)
         node.ask("provider/people", {"id_no": PERSON})
-        node.stop()
-        before = os.path.join(node.top, "before")  # the operator keeps everything, the keys and the keeper's memory too
-        shutil.copytree(node.dir, before)
-        node.start()
-        for _ in range(3):
-            assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
-        size = len(node.records())
-        wait_for(lambda: metric(node, "sluice_evidence_witnessed_size") >= size)
-        node.stop()
-        shutil.rmtree(node.dir)
-        shutil.move(before, node.dir)  # and puts it back: the three exchanges never were
-        node.start()
+        size = three_that_never_were(node)
         for _ in range(12):
             assert node.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
         wait_for(lambda: "w1.example: refuses" in operations(node, "/readyz?verbose")[1])
