@@ -17,13 +17,10 @@ static bool may_set(const struct connector_target *t, struct slice name)
 
 static size_t put_headers(const struct connector_target *t, const struct connector_request *q, struct http_header *h)
 {
-    size_t n = 1;
+    size_t n = t->kind->decorate(t, h);
 
     if (q->accept.n > 0)
-        h[0] = (struct http_header){ SLICE("Accept"), q->accept };
-    else
-        n = t->kind->decorate(t, h);
-
+        h[0].value = q->accept;
     h[n++] = (struct http_header){ SLICE("Accept-Encoding"), SLICE("identity") };
     h[n++] = (struct http_header){ SLICE("User-Agent"), SLICE("sluice/" SLUICE_VERSION) };
     if (t->auth)

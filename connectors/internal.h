@@ -19,7 +19,7 @@ struct kind {
     const char *name;
     bool path, operation; /* which of these two keys belong to it; what they say is translate's to check */
     void (*compile)(struct target_compile *c);
-    /* Headers of every request of this target; at most 3. */
+    /* Headers of every request of this target, Accept first; at most 3. */
     size_t (*decorate)(const struct connector_target *t, struct http_header *out);
 };
 extern const struct kind kind_http, kind_soap;
