@@ -160,8 +160,8 @@ def test_03_a_forked_log_is_caught():
         wait_for(lambda: "witness/n1: refuses" in operations(a, "/readyz?verbose")[1])
         wait_for(lambda: metric(b, "sluice_witnessed_logs_misbehaved_total") > 0, 40)
         assert metric(a, "sluice_evidence_witnessed_size") < size
-        told = [r for r in b.records() if r.get("reason") == "log-forked"]
-        assert told and told[0]["object"] == "east.example/log/n1" and told[0]["subject"] == "spiffe://east.example/gateway/n1", told
+        told = wait_for(lambda: [r for r in b.records() if r.get("reason") == "log-forked"])  # durable a moment after it is counted
+        assert told[0]["object"] == "east.example/log/n1" and told[0]["subject"] == "spiffe://east.example/gateway/n1", told
         assert "A LOG HAS MISBEHAVED" in operations(b, "/readyz?verbose")[1] and '"log-misbehaved"' in read(b.log_path)
         kept = [f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".conflict")]
         seen = next(f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".checkpoint"))
