@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { PAGE = 64 };
+/* An object's first lines are fetched together; the caller reads on where `is` has stopped. */
+enum { PAGE = 64, LINE = 64, OBJECT_LINES = 4 };
 
 struct entry {
     uint64_t hash;
@@ -30,10 +31,15 @@ struct shard {
     struct entry entries[]; /* `slots` of them, then the keys */
 };
 
+/* The size beside the pointer: one line of memory tells both. */
+struct place {
+    struct shard *shard; /* ref; NULL: empty */
+    uint32_t slots;
+};
+
 struct page {
     _Atomic uint32_t refs;
-    uint32_t slots[PAGE];       /* of each shard */
-    struct shard *shards[PAGE]; /* ref; NULL: empty */
+    struct place at[PAGE];
 };
 
 struct smap {
@@ -111,7 +117,8 @@ static struct entry *shard_find(const struct smap *m, struct shard *s, uint32_t 
             return NULL;
         if (e->hash != hash)
             continue;
-        __builtin_prefetch(e->object);
+        for (int line = 0; line < OBJECT_LINES; line++)
+            __builtin_prefetch((const char *)e->object + line * LINE);
         if (m->is ? m->is(e->object, key) : slice_eq((struct slice){ entry_key(s->entries, slots, e), e->key_n }, key))
             return e;
     }
@@ -268,7 +275,7 @@ static void page_unref(struct page *p)
     if (p == NULL || !unref(&p->refs))
         return;
     for (unsigned i = 0; i < PAGE; i++)
-        shard_unref(p->shards[i]);
+        shard_unref(p->at[i].shard);
     mem_free(p);
 }
 
@@ -284,10 +291,9 @@ static bool page_own(struct page **at)
         return false;
     atomic_init(&fresh->refs, 1);
     for (unsigned i = 0; i < PAGE; i++) {
-        fresh->shards[i] = old->shards[i];
-        fresh->slots[i] = old->slots[i];
-        if (fresh->shards[i] != NULL)
-            ref(&fresh->shards[i]->refs);
+        fresh->at[i] = old->at[i];
+        if (fresh->at[i].shard != NULL)
+            ref(&fresh->at[i].shard->refs);
     }
     page_unref(old);
     *at = fresh;
@@ -349,8 +355,8 @@ void *smap_find(const struct smap *m, struct slice key)
 {
     uint64_t hash = slice_hash(key, seed);
     uint32_t i = shard_number(m, hash);
-    const struct page *p = m->page[i / PAGE];
-    const struct entry *e = shard_find(m, p->shards[i % PAGE], p->slots[i % PAGE], hash, key);
+    const struct place *at = &m->page[i / PAGE]->at[i % PAGE];
+    const struct entry *e = shard_find(m, at->shard, at->slots, hash, key);
 
     return e ? e->object : NULL;
 }
@@ -366,8 +372,8 @@ static enum err change(struct smap *m, struct slice key, void *object)
     uint64_t hash = slice_hash(key, seed);
     uint32_t i = shard_number(m, hash);
     struct page **page = &m->page[i / PAGE];
-    struct shard **at;
-    struct entry *e = shard_find(m, (*page)->shards[i % PAGE], (*page)->slots[i % PAGE], hash, key);
+    struct place *at = &(*page)->at[i % PAGE];
+    struct entry *e = shard_find(m, at->shard, at->slots, hash, key);
     struct slice stored = key;
     bool present = e != NULL;
     enum err err;
@@ -378,14 +384,14 @@ static enum err change(struct smap *m, struct slice key, void *object)
         return ERR_OK;
     if (!page_own(page))
         return ERR_NOMEM;
-    at = &(*page)->shards[i % PAGE];
+    at = &(*page)->at[i % PAGE];
     if (e == NULL)
-        err = shard_add(at, hash, stored, object);
+        err = shard_add(&at->shard, hash, stored, object);
     else
-        err = object ? shard_replace(at, e, object) : shard_remove(at, e);
+        err = object ? shard_replace(&at->shard, e, object) : shard_remove(&at->shard, e);
     if (err != ERR_OK)
         return err;
-    (*page)->slots[i % PAGE] = *at ? (*at)->slots : 0;
+    at->slots = at->shard ? at->shard->slots : 0;
     if (present != (object != NULL))
         m->count = present ? m->count - 1 : m->count + 1;
     return ERR_OK;
@@ -426,7 +432,7 @@ enum err smap_put(struct smap **m, struct slice key, void *object)
 void smap_each(const struct smap *m, bool (*fn)(void *arg, struct slice key, void *object), void *arg)
 {
     for (uint32_t i = 0; i < m->shards; i++) {
-        const struct shard *s = m->page[i / PAGE]->shards[i % PAGE];
+        const struct shard *s = m->page[i / PAGE]->at[i % PAGE].shard;
         for (uint32_t k = 0; s && k < s->slots; k++) {
             const struct entry *e = &s->entries[k];
             if (e->object != NULL && !fn(arg, key_at(s, e), e->object))
