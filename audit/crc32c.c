@@ -21,17 +21,29 @@ static void crc_build(void)
 }
 
 #if defined(__x86_64__)
+enum { STRIDE = 64 };
+
+__attribute__((target("sse4.2"))) static inline uint64_t crc_word(uint64_t c, const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return __builtin_ia32_crc32di(c, word);
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, struct slice s)
 {
     uint64_t c = crc;
-    size_t i = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t word;
-        memcpy(&word, s.p + i, sizeof word);
-        c = __builtin_ia32_crc32di(c, word);
+    const char *p = s.p;
+    size_t left = s.n;
+    for (; left >= STRIDE; left -= STRIDE, p += STRIDE) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < STRIDE; i += 8)
+            c = crc_word(c, p + i);
     }
-    for (; i < s.n; i++)
-        c = __builtin_ia32_crc32qi((uint32_t)c, (uint8_t)s.p[i]);
+    for (; left >= 8; left -= 8, p += 8)
+        c = crc_word(c, p);
+    for (; left > 0; left--, p++)
+        c = __builtin_ia32_crc32qi((uint32_t)c, (uint8_t)*p);
     return (uint32_t)c;
 }
 #endif

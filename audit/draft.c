@@ -1,20 +1,20 @@
-/* The part that is being built. Invariants: rows stand in the order of their first records; pairs hold every term of
- * every row but its result, which may still change and is added when the part is sealed; at most PART_RECORDS records,
- * so that a row's number fits 16 bits and memory has a bound. */
+/* The part that is being built. Invariants: rows stand in the order of their first records; every term of every row is
+ * known but its result, which may still change and is added when the part is sealed; at most PART_RECORDS records, so
+ * that a row's number fits 16 bits and memory has a bound. */
 #include "audit/part.h"
 
-enum { PAIRS_FIRST = 1 << 16, MARKS_MAX = PART_RECORDS / PART_MARK };
+enum { KNOWN_FIRST = 1 << 17, POSTS_FIRST = 1 << 18, MARKS_MAX = PART_RECORDS / PART_MARK };
 
 void draft_done(struct draft *d)
 {
     mem_free(d->rows);
     mem_free(d->marks);
-    mem_free(d->pairs);
+    mem_free(d->known);
+    mem_free(d->slots);
+    mem_free(d->posts);
     mem_free(d->joins);
     mem_free(d->join_terms);
-    mem_free(d->seen);
     mem_free(d->terms.memo);
-    digest_free(d->sums);
     *d = (struct draft){ 0 };
 }
 
@@ -22,13 +22,16 @@ enum err draft_init(struct draft *d)
 {
     *d = (struct draft){ .rows = mem_array(PART_RECORDS, sizeof *d->rows),
                          .marks = mem_array(MARKS_MAX, sizeof *d->marks),
+                         .known = mem_array(KNOWN_FIRST, sizeof *d->known),
+                         .known_room = KNOWN_FIRST,
+                         .slots = mem_array(2 * KNOWN_FIRST, sizeof *d->slots),
+                         .posts = mem_array(POSTS_FIRST, sizeof *d->posts),
+                         .posts_room = POSTS_FIRST,
                          .joins = mem_array(DRAFT_JOINS, sizeof *d->joins),
                          .join_terms = mem_array(DRAFT_JOINS, sizeof *d->join_terms),
-                         .seen = mem_array(DRAFT_SEEN / 64, sizeof *d->seen),
-                         .sums = digest_new(),
                          .terms.memo = mem_zalloc(sizeof *d->terms.memo) };
-    if (d->terms.memo != NULL && d->rows != NULL && d->marks != NULL && d->joins != NULL && d->join_terms != NULL &&
-        d->seen != NULL && d->sums != NULL)
+    if (d->terms.memo != NULL && d->rows != NULL && d->marks != NULL && d->known != NULL && d->slots != NULL &&
+        d->posts != NULL && d->joins != NULL && d->join_terms != NULL)
         return ERR_OK;
     draft_done(d);
     return ERR_NOMEM;
@@ -45,11 +48,10 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
                                .seed = seed,
                                .at_before = at_before };
     memcpy(d->h.magic, PART_MAGIC, sizeof d->h.magic);
-    d->pairs_n = 0;
+    d->known_n = d->posts_n = 0;
     d->terms.seed = seed;
     memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
-    memset(d->seen, 0, DRAFT_SEEN / 8);
-    digest_begin(d->sums);
+    memset(d->slots, 0, 2 * d->known_room * sizeof *d->slots);
 }
 
 /* ---- joins ---- */
@@ -66,31 +68,89 @@ static size_t join_slot(const struct draft *d, uint64_t key)
     return i;
 }
 
-/* ---- rows ---- */
-static enum err pairs_add(struct draft *d, uint32_t row)
+/* ---- terms ---- */
+/* The slot of a term, or the free one where it belongs. */
+static uint32_t *slot_of(const struct draft *d, uint64_t hash)
 {
-    if (d->pairs_n + d->terms.n > d->pairs_room) {
-        size_t room = d->pairs_room ? d->pairs_room : PAIRS_FIRST;
-        while (room < d->pairs_n + d->terms.n)
-            room *= 2;
-        struct draft_pair *p = mem_grow(d->pairs, room * sizeof *p);
+    size_t mask = 2 * d->known_room - 1, i = (size_t)hash & mask;
+    while (d->slots[i] != 0 && d->known[d->slots[i] - 1].hash != hash)
+        i = (i + 1) & mask;
+    return &d->slots[i];
+}
+
+static enum err known_grow(struct draft *d)
+{
+    size_t room = 2 * d->known_room;
+    uint32_t *slots = mem_array(2 * room, sizeof *slots);
+    struct draft_term *known = slots == NULL ? NULL : mem_grow(d->known, room * sizeof *known);
+    if (known == NULL) {
+        mem_free(slots);
+        return ERR_NOMEM;
+    }
+    mem_free(d->slots);
+    d->slots = slots;
+    d->known = known;
+    d->known_room = room;
+    for (size_t i = 0; i < d->known_n; i++)
+        *slot_of(d, known[i].hash) = (uint32_t)i + 1;
+    return ERR_OK;
+}
+
+/* Room for n terms more, new ones or not. */
+static enum err terms_room(struct draft *d, size_t n)
+{
+    while (d->known_n + n > d->known_room) {
+        enum err e = known_grow(d);
+        if (e != ERR_OK)
+            return e;
+    }
+    while (d->posts_n + n > d->posts_room) {
+        struct draft_post *p = mem_grow(d->posts, 2 * d->posts_room * sizeof *p);
         if (p == NULL)
             return ERR_NOMEM;
-        d->pairs = p;
-        d->pairs_room = room;
-    }
-    for (unsigned i = 0; i < d->terms.n; i++) {
-        uint64_t hash = d->terms.hash[i];
-        d->pairs[d->pairs_n++] = (struct draft_pair){ (uint32_t)hash, (uint32_t)(hash >> 32), row };
-        d->seen[hash % DRAFT_SEEN / 64] |= 1ull << (hash % 64);
+        d->posts = p;
+        d->posts_room *= 2;
     }
     return ERR_OK;
+}
+
+static inline void term_add(struct draft *d, uint64_t hash, uint16_t row)
+{
+    uint32_t *slot = slot_of(d, hash);
+    if (*slot == 0) {
+        d->known[d->known_n++] = (struct draft_term){ .hash = hash, .n = 1, .first = row, .last = row };
+        *slot = (uint32_t)d->known_n;
+        return;
+    }
+    struct draft_term *t = &d->known[*slot - 1];
+    if (t->last == row)
+        return; /* a row may have a term twice */
+    t->n = (t->n + 1) | (row < t->last ? DRAFT_MIXED : 0);
+    t->last = row;
+    d->posts[d->posts_n++] = (struct draft_post){ *slot - 1, row };
+}
+
+enum err draft_term_add(struct draft *d, uint64_t hash, uint16_t row)
+{
+    enum err e = terms_room(d, 1);
+    if (e == ERR_OK)
+        term_add(d, hash, row);
+    return e;
+}
+
+/* ---- rows ---- */
+static enum err row_terms_add(struct draft *d, uint32_t row)
+{
+    enum err e = terms_room(d, d->terms.n);
+    for (unsigned i = 0; e == ERR_OK && i < d->terms.n; i++)
+        term_add(d, d->terms.hash[i], (uint16_t)row);
+    return e;
 }
 
 enum err draft_own(struct draft *d, const struct term_facts *f)
 {
     uint32_t row = (uint32_t)d->h.rows;
-    enum err e = pairs_add(d, row);
+    enum err e = row_terms_add(d, row);
     if (e != ERR_OK)
         return e;
     d->rows[row] = (struct part_row){ .at = f->at,
@@ -116,7 +176,7 @@ static enum err draft_join(struct draft *d, uint32_t row, const struct term_fact
     struct part_late l = { .cut = f->kind == AUDIT_CUT,
                            .result = (uint8_t)f->result,
                            .index = d->h.first + d->h.n - 1 };
-    enum err e = pairs_add(d, row);
+    enum err e = row_terms_add(d, row);
     if (e == ERR_OK)
         part_late_apply(&d->rows[row], d->h.first, &l);
     return e;
@@ -145,7 +205,7 @@ enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct t
         d->marks[h->n / PART_MARK] = offset;
     h->n++;
     h->to = offset + line.n + 1;
-    digest_add(d->sums, slice_sub(line, LOGLINE_CRC, LOGLINE_CRC_N));
+    h->sums = part_sums_add(h->sums, line);
     memcpy(h->last_sum, line.p + LOGLINE_CRC, LOGLINE_CRC_N);
     draft_time(d, f);
     if ((f->kind != AUDIT_OUTCOME && f->kind != AUDIT_CUT) || f->exchange == 0)
@@ -156,15 +216,22 @@ enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct t
 
 bool draft_may_have(const struct draft *d, uint64_t hash)
 {
-    return d->seen[hash % DRAFT_SEEN / 64] >> (hash % 64) & 1;
+    return *slot_of(d, hash) != 0;
+}
+
+static void mark(uint8_t bits[PART_BITS], uint32_t row)
+{
+    bits[row / 8] |= (uint8_t)(1u << (row % 8));
 }
 
 void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS])
 {
-    uint32_t low = (uint32_t)hash, high = (uint32_t)(hash >> 32);
-    for (size_t i = 0; i < d->pairs_n; i++) {
-        const struct draft_pair *p = &d->pairs[i];
-        if (p->low == low && p->high == high)
-            bits[p->row / 8] |= (uint8_t)(1u << (p->row % 8));
+    uint32_t term = *slot_of(d, hash);
+    if (term-- == 0)
+        return;
+    mark(bits, d->known[term].first);
+    for (size_t i = 0; i < d->posts_n; i++) {
+        if (d->posts[i].term == term)
+            mark(bits, d->posts[i].row);
     }
 }

@@ -11,7 +11,6 @@
  *
  * Thread rule: a draft belongs to who holds the index's lock; a sealed part never changes and is counted. */
 #include "audit/terms.h"
-#include "base/crypto/crypto.h"
 #include <stdatomic.h>
 
 enum { PART_RECORDS = 65536, PART_MARK = 16, PART_NAME = 16 + 5 + 1 };
@@ -25,7 +24,8 @@ struct part_term {
     uint64_t hash;
     uint32_t n, at; /* n 1: `at` is the row; else offset in lists of n numbers, or of a bitmap when n > rows / 16 */
 };
-/* What the part was built from, and what retention asks. */
+/* What the part was built from, and what retention asks. The sums are against accidents: who may write these files
+ * could make any digest of them right too, and what they find is read from the log again. */
 struct part_head {
     char magic[8];
     uint32_t version, endian;
@@ -38,10 +38,10 @@ struct part_head {
     int64_t row_from, row_to;      /* least and greatest time of a row */
     int64_t exchange_at, other_at; /* newest record of an exchange, and of any other kind; 0: none */
     char last_sum[8];              /* checksum of its last record */
-    struct sha256 sums;            /* of the records' checksums in order, each of which covers its line */
-    struct sha256 digest;          /* of the whole file, with this as zeros */
+    uint32_t sums;                 /* CRC-32C of the records' checksums in order, each of which covers its line */
+    uint32_t sum;                  /* CRC-32C of the whole file, with this as zeros */
 };
-enum { PART_STEP_MS = 2 * 86400000, PART_VERSION = 1, PART_ENDIAN = 0x01020304 };
+enum { PART_STEP_MS = 2 * 86400000, PART_VERSION = 2, PART_ENDIAN = 0x01020304 };
 #define PART_MAGIC "sluiceix"
 
 struct part {
@@ -57,9 +57,10 @@ struct part {
 };
 struct part *part_ref(struct part *p);
 void part_unref(struct part *p); /* NULL is ok */
-struct sha256 part_digest(const struct part_head *h, struct slice rest, struct digest *g);
+uint32_t part_sum(const struct part_head *h, struct slice rest);
+uint32_t part_sums_add(uint32_t sums, struct slice line); /* the next record of the part; begins with 0 */
 void part_name(uint64_t first, char out[PART_NAME]);
-/* Maps and checks a file: shape, digest, bounds. ERR_CORRUPT: not one of ours, or damaged. */
+/* Maps and checks a file: shape, sum, bounds. ERR_CORRUPT: not one of ours, or damaged. */
 enum err part_open(const char *path, struct part **ret) MUST_CHECK;
 /* Where the record stands that is `n` behind part.first: the offset of the nearest mark at or before it. */
 uint64_t part_mark(const struct part *p, uint64_t n, unsigned *skip);
@@ -87,22 +88,31 @@ struct part_late {
 };
 void part_late_apply(struct part_row *r, uint64_t first, const struct part_late *l);
 
-struct draft_pair { /* a term of a row; 12 bytes, for there are millions */
-    uint32_t low, high, row;
+/* Each term of the draft once. Most have one row only; the others are in `posts`. */
+struct draft_term {
+    uint64_t hash;
+    uint32_t n; /* rows, or with DRAFT_MIXED more than there are: not in order, some twice */
+    uint16_t first, last;
+};
+struct draft_post {
+    uint32_t term; /* place in `known` */
+    uint32_t row;
 };
 struct draft {
     struct part_head h;
     struct part_row *rows;    /* own; PART_RECORDS */
     uint64_t *marks;          /* own */
-    struct draft_pair *pairs; /* own */
-    size_t pairs_n, pairs_room;
+    struct draft_term *known; /* own */
+    size_t known_n, known_room;
+    uint32_t *slots;          /* own: place in `known` + 1 by hash, open addressing; 2 * known_room, a power of two */
+    struct draft_post *posts; /* own: each term's rows but the first, in the order they came */
+    size_t posts_n, posts_room;
     uint32_t *joins;      /* own: row + 1 by exchange, open addressing; */
     uint64_t *join_terms; /* own: and the exchange's term */
-    uint64_t *seen;       /* own: DRAFT_SEEN bits; a term whose bit is not set is in no row */
-    struct digest *sums;  /* own */
     struct terms terms;
 };
-enum { DRAFT_JOINS = 2 * PART_RECORDS, DRAFT_SEEN = 1 << 20 };
+enum { DRAFT_JOINS = 2 * PART_RECORDS };
+#define DRAFT_MIXED 0x80000000u
 enum err draft_init(struct draft *d) MUST_CHECK; /* allocates; then draft_begin for each part */
 void draft_done(struct draft *d);
 void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t offset, uint64_t seed, int64_t at_before);
@@ -110,7 +120,8 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
  * d->terms): the caller looks elsewhere, then calls draft_late or draft_own. */
 enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct term_facts *f) MUST_CHECK;
 enum err draft_own(struct draft *d, const struct term_facts *f) MUST_CHECK; /* a row of its own for the last record */
-/* Writes <dir>/index/<first>.part, not synced: a torn one is found by its digest and built anew. */
+enum err draft_term_add(struct draft *d, uint64_t hash, uint16_t row) MUST_CHECK;
+/* Writes <dir>/index/<first>.part, not synced: a torn one is found by its sum and built anew. */
 enum err draft_seal(struct draft *d, const char *dir) MUST_CHECK;
 /* The part again, with what came late. */
 enum err part_rewrite(const struct part *p, const char *dir, const struct part_late *late, size_t n) MUST_CHECK;

@@ -1,5 +1,5 @@
-/* From a draft to a file: terms sorted, lists made, all of it written at once beside the old and renamed. Nothing is
- * synced: the index must not make the log's commits wait, and its files can be built again. */
+/* From a draft to a file: rows gathered by term, terms put in order, all of it written at once beside the old and
+ * renamed. Nothing is synced: the index must not make the log's commits wait, and its files can be built again. */
 #include "audit/part.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,118 +7,155 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DIGITS = 5, DIGIT_VALUES = 65536, FILE_CAP = 1 << 30 };
+enum { FILE_CAP = 1 << 30, SPREAD_MOST = 20, FEW_ROWS = 32 };
 
-static uint32_t pair_digit(const struct draft_pair *p, int digit)
-{
-    const uint32_t word = digit == 0 ? p->row : digit <= 2 ? p->low : p->high;
-    return digit == 2 || digit == 4 ? word >> 16 : word & 0xffff;
-}
-
-/* By hash, then row: one stable pass for each 16 bits. The result is in d->pairs. */
-static enum err pairs_sort(struct draft *d)
-{
-    struct draft_pair *from = d->pairs, *to = mem_array(d->pairs_room, sizeof *to);
-    uint32_t *place = mem_array(DIGIT_VALUES, sizeof *place);
-    for (int digit = 0; to != NULL && place != NULL && digit < DIGITS; digit++) {
-        uint32_t sum = 0;
-        memset(place, 0, DIGIT_VALUES * sizeof *place);
-        for (size_t i = 0; i < d->pairs_n; i++)
-            place[pair_digit(&from[i], digit)]++;
-        for (size_t v = 0; v < DIGIT_VALUES; v++) {
-            uint32_t n = place[v];
-            place[v] = sum;
-            sum += n;
-        }
-        for (size_t i = 0; i < d->pairs_n; i++)
-            to[place[pair_digit(&from[i], digit)]++] = from[i];
-        struct draft_pair *swap = from;
-        from = to;
-        to = swap;
-    }
-    mem_free(place);
-    if (to == NULL || place == NULL) {
-        mem_free(to);
-        return ERR_NOMEM;
-    }
-    mem_free(to);
-    d->pairs = from;
-    return ERR_OK;
-}
+/* What is made of a draft's terms. */
+struct sealing {
+    struct draft *d;
+    uint16_t *rows;         /* own: of the terms with more than one, each term's together */
+    uint32_t *end;          /* own: for each of d->known, behind its rows */
+    struct part_term *term; /* own: in the order of their hashes; `at` of more than one row: the place in d->known */
+    uint8_t bits[PART_BITS];
+    struct buf lists;
+};
 
 static enum err results_add(struct draft *d)
 {
-    for (uint32_t row = 0; row < d->h.rows; row++) {
-        if (d->rows[row].result == AUDIT_NO_RESULT)
+    uint64_t hash[AUDIT_RESULTS_];
+    enum err e = ERR_OK;
+    for (unsigned r = AUDIT_GRANTED; r < AUDIT_RESULTS_; r++)
+        hash[r] = term_result(d->h.seed, (enum audit_result)r);
+    for (uint32_t row = 0; e == ERR_OK && row < d->h.rows; row++) {
+        if (d->rows[row].result != AUDIT_NO_RESULT)
+            e = draft_term_add(d, hash[d->rows[row].result], (uint16_t)row);
+    }
+    return e;
+}
+
+static uint32_t rows_of(const struct draft_term *t)
+{
+    return t->n & ~DRAFT_MIXED;
+}
+
+/* Each term's rows together, in the order they came. */
+static void rows_gather(struct sealing *s)
+{
+    const struct draft *d = s->d;
+    uint32_t at = 0;
+    for (size_t i = 0; i < d->known_n; i++) {
+        s->end[i] = at;
+        if (d->known[i].n == 1)
             continue;
-        if (d->pairs_n == d->pairs_room) {
-            size_t room = d->pairs_room * 2;
-            struct draft_pair *p = mem_grow(d->pairs, room * sizeof *p);
-            if (p == NULL)
-                return ERR_NOMEM;
-            d->pairs = p;
-            d->pairs_room = room;
-        }
-        uint64_t hash = term_result(d->h.seed, (enum audit_result)d->rows[row].result);
-        d->pairs[d->pairs_n++] = (struct draft_pair){ (uint32_t)hash, (uint32_t)(hash >> 32), row };
+        s->rows[s->end[i]++] = d->known[i].first;
+        at += rows_of(&d->known[i]);
+    }
+    for (size_t i = 0; i < d->posts_n; i++)
+        s->rows[s->end[d->posts[i].term]++] = (uint16_t)d->posts[i].row;
+}
+
+/* Hashes are spread evenly: a pass by their first bits leaves each near its place. */
+static enum err terms_sort(struct sealing *s)
+{
+    const struct draft *d = s->d;
+    unsigned bits = 1;
+    while (bits < SPREAD_MOST && (size_t)2 << bits <= d->known_n)
+        bits++;
+    uint32_t *place = mem_array((size_t)1 << bits, sizeof *place), sum = 0;
+    if (place == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < d->known_n; i++)
+        place[d->known[i].hash >> (64 - bits)]++;
+    for (size_t v = 0; v >> bits == 0; v++) {
+        uint32_t n = place[v];
+        place[v] = sum;
+        sum += n;
+    }
+    for (size_t i = 0; i < d->known_n; i++) {
+        const struct draft_term *t = &d->known[i];
+        s->term[place[t->hash >> (64 - bits)]++] =
+            (struct part_term){ .hash = t->hash, .n = t->n, .at = t->n == 1 ? t->first : (uint32_t)i };
+    }
+    mem_free(place);
+    for (size_t i = 1; i < d->known_n; i++) {
+        struct part_term t = s->term[i];
+        size_t k = i;
+        for (; k > 0 && s->term[k - 1].hash > t.hash; k--)
+            s->term[k] = s->term[k - 1];
+        s->term[k] = t;
     }
     return ERR_OK;
 }
 
-static bool pair_same(const struct draft_pair *a, const struct draft_pair *b)
+/* Few rows in order, each once; how many there are. */
+static uint32_t few_order(uint16_t *rows, uint32_t n)
 {
-    return a->low == b->low && a->high == b->high;
-}
-
-static void put_bits(struct buf *lists, const struct draft_pair *p, size_t n, uint64_t rows)
-{
-    size_t bytes = (size_t)((rows + 15) / 16 * 2);
-    uint8_t *bits = (uint8_t *)buf_reserve(lists, bytes);
-    if (bits == NULL)
-        return;
-    memset(bits, 0, bytes);
-    for (size_t i = 0; i < n; i++)
-        bits[p[i].row / 8] |= (uint8_t)(1u << (p[i].row % 8));
-    lists->n += bytes;
-}
-
-static void put_numbers(struct buf *lists, const struct draft_pair *p, size_t n)
-{
-    char *at = buf_reserve(lists, n * sizeof(uint16_t));
-    for (size_t i = 0; at != NULL && i < n; i++) {
-        uint16_t row = (uint16_t)p[i].row;
-        memcpy(at + i * sizeof row, &row, sizeof row);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t row = rows[i];
+        uint32_t k = kept, moved = kept;
+        while (k > 0 && rows[k - 1] > row)
+            k--;
+        if (k > 0 && rows[k - 1] == row)
+            continue;
+        for (; moved > k; moved--)
+            rows[moved] = rows[moved - 1];
+        rows[k] = row;
+        kept++;
     }
-    lists->n += at != NULL ? n * sizeof(uint16_t) : 0;
+    return kept;
 }
 
-/* One term: `n` pairs of the same hash, rows ascending and different. */
-static void put_term(struct draft *d, const struct draft_pair *p, size_t n, struct buf *terms, struct buf *lists)
+static void bits_set(struct sealing *s, const uint16_t *rows, uint32_t n)
 {
-    struct part_term t = { .hash = (uint64_t)p->high << 32 | p->low, .n = (uint32_t)n, .at = (uint32_t)lists->n };
-    if (n == 1) {
-        t.at = p->row;
-    } else if (n > d->h.rows / 16) {
-        put_bits(lists, p, n, d->h.rows);
-    } else {
-        put_numbers(lists, p, n);
-    }
-    buf_put(terms, slice_make(&t, sizeof t));
+    memset(s->bits, 0, sizeof s->bits);
+    for (uint32_t i = 0; i < n; i++)
+        s->bits[rows[i] / 8] |= (uint8_t)(1u << (rows[i] % 8));
 }
 
-static void put_terms(struct draft *d, struct buf *terms, struct buf *lists)
+/* The same for many, by way of a bitmap. */
+static uint32_t many_order(struct sealing *s, uint16_t *rows, uint32_t n)
 {
-    d->h.terms = 0;
-    for (size_t i = 0; i < d->pairs_n;) {
-        size_t n = 0, k = i;
-        for (; k < d->pairs_n && pair_same(&d->pairs[i], &d->pairs[k]); k++) {
-            if (n == 0 || d->pairs[i + n - 1].row != d->pairs[k].row)
-                d->pairs[i + n++] = d->pairs[k]; /* a row may have a term twice */
-        }
-        put_term(d, &d->pairs[i], n, terms, lists);
-        d->h.terms++;
-        i = k;
+    uint32_t kept = 0;
+    bits_set(s, rows, n);
+    for (uint32_t row = 0; row < s->d->h.rows; row++) {
+        if (s->bits[row / 8] >> (row % 8) & 1)
+            rows[kept++] = (uint16_t)row;
     }
+    return kept;
+}
+
+/* The list of a term that has more than one row. */
+static void put_list(struct sealing *s, struct part_term *t)
+{
+    uint32_t n = t->n & ~DRAFT_MIXED;
+    uint16_t *rows = s->rows + s->end[t->at] - n;
+    const uint64_t all = s->d->h.rows;
+    if (t->n != n)
+        n = n <= FEW_ROWS ? few_order(rows, n) : many_order(s, rows, n);
+    *t = (struct part_term){ .hash = t->hash, .n = n, .at = n == 1 ? rows[0] : (uint32_t)s->lists.n };
+    if (n > 1 && n > all / 16) {
+        bits_set(s, rows, n);
+        buf_put(&s->lists, slice_make(s->bits, (size_t)((all + 15) / 16 * 2)));
+    } else if (n > 1) {
+        buf_put(&s->lists, slice_make(rows, n * sizeof *rows));
+    }
+}
+
+static enum err terms_seal(struct sealing *s)
+{
+    struct draft *d = s->d;
+    s->rows = mem_array(d->known_n + d->posts_n + 1, sizeof *s->rows);
+    s->end = mem_array(d->known_n + 1, sizeof *s->end);
+    s->term = mem_array(d->known_n + 1, sizeof *s->term);
+    enum err e = s->rows == NULL || s->end == NULL || s->term == NULL ? ERR_NOMEM : terms_sort(s);
+    if (e != ERR_OK)
+        return e;
+    rows_gather(s);
+    for (size_t i = 0; i < d->known_n; i++) {
+        if (s->term[i].n != 1)
+            put_list(s, &s->term[i]);
+    }
+    return s->lists.failed;
 }
 
 static enum err file_put(const char *path, struct slice head, struct slice body)
@@ -144,40 +181,43 @@ static enum err file_put(const char *path, struct slice head, struct slice body)
 static enum err part_write(struct part_head *h, struct slice body, const char *dir)
 {
     char path[PATH_MAX], name[PART_NAME];
-    struct digest *g = digest_new();
     part_name(h->first, name);
     int n = snprintf(path, sizeof path, "%s/index/%s", dir, name);
-    if (g == NULL || n <= 0 || n >= PATH_MAX) {
-        digest_free(g);
-        return g == NULL ? ERR_NOMEM : ERR_TOO_LARGE;
-    }
-    h->digest = part_digest(h, body, g);
-    digest_free(g);
+    if (n <= 0 || n >= PATH_MAX)
+        return ERR_TOO_LARGE;
+    h->sum = part_sum(h, body);
     return file_put(path, slice_make(h, sizeof *h), body);
 }
 
 enum err draft_seal(struct draft *d, const char *dir)
 {
-    struct buf body = BUF_INIT(FILE_CAP), terms = BUF_INIT(FILE_CAP), lists = BUF_INIT(FILE_CAP);
+    struct buf body = BUF_INIT(FILE_CAP);
+    struct sealing *s = mem_zalloc(sizeof *s);
+    if (s == NULL)
+        return ERR_NOMEM;
+    s->d = d;
+    s->lists = BUF_INIT(FILE_CAP);
     enum err e = results_add(d);
     if (e == ERR_OK)
-        e = pairs_sort(d);
+        e = terms_seal(s);
     if (e == ERR_OK) {
-        put_terms(d, &terms, &lists);
         d->h.marks = (d->h.n + PART_MARK - 1) / PART_MARK;
-        d->h.lists = lists.n;
-        d->h.sums = digest_end(d->sums);
+        d->h.terms = d->known_n;
+        d->h.lists = s->lists.n;
         buf_put(&body, slice_make(d->rows, d->h.rows * sizeof *d->rows));
         buf_put(&body, slice_make(d->marks, d->h.marks * sizeof *d->marks));
-        buf_put(&body, buf_slice(&terms));
-        buf_put(&body, buf_slice(&lists));
-        e = terms.failed != ERR_OK ? terms.failed : lists.failed != ERR_OK ? lists.failed : body.failed;
+        buf_put(&body, slice_make(s->term, d->known_n * sizeof *s->term));
+        buf_put(&body, buf_slice(&s->lists));
+        e = body.failed;
     }
     if (e == ERR_OK)
         e = part_write(&d->h, buf_slice(&body), dir);
     buf_done(&body);
-    buf_done(&terms);
-    buf_done(&lists);
+    buf_done(&s->lists);
+    mem_free(s->rows);
+    mem_free(s->end);
+    mem_free(s->term);
+    mem_free(s);
     return e;
 }
 

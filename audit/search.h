@@ -84,8 +84,8 @@ bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms);
 /* Throw the files away and begin anew; the thread does it. */
 void audit_index_rebuild(struct audit_index *x);
 /* Read all segments again and compare each part with what it was built from. A part that differs is thrown away with
- * those behind it, and built anew; *ret_bad is its first record, UINT64_MAX when all agree. */
-enum err audit_index_check(struct audit_index *x, uint64_t *ret_bad, struct diags *d) MUST_CHECK;
+ * those behind it, and built anew; its first record, UINT64_MAX when all agree. */
+uint64_t audit_index_check(struct audit_index *x);
 
 /* fn gets each row until it returns false. ERR_CORRUPT: the log is not as the index knew it (it is being rebuilt: ask
  * again). */
