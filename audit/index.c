@@ -370,19 +370,25 @@ void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
     pthread_mutex_unlock(&x->lock);
 }
 
+/* Lock held. What is to be thrown away is not there any more. */
+static bool is_indexed(const struct audit_index *x, uint64_t size)
+{
+    return x->next >= size && x->discard_from >= size;
+}
+
 bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ms / 1000 + 1;
     pthread_mutex_lock(&x->lock);
-    while (x->next < size && !x->stop) {
+    while (!is_indexed(x, size) && !x->stop) {
         atomic_store(&x->asked, true);
         pthread_cond_signal(&x->wake);
         if (pthread_cond_timedwait(&x->moved, &x->lock, &until) == ETIMEDOUT)
             break;
     }
-    bool there = x->next >= size;
+    bool there = is_indexed(x, size);
     pthread_mutex_unlock(&x->lock);
     return there;
 }
