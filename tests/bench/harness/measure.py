@@ -97,6 +97,8 @@ def idle(program, running, scenario):
 
 
 def measure(program, running, scenario, seconds, warmup):
+    if scenario.start:
+        return {"start_ms": running.process.ready_ms}
     if scenario.idle:
         return idle(program, running, scenario)
     return busy(program, running, scenario, seconds, warmup)

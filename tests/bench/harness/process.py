@@ -45,23 +45,25 @@ class Process:
     """One started command. `wrap` goes in front of it (valgrind). Output goes to a file in the run's directory."""
 
     def __init__(self, name, command, directory, wrap=(), environment=None):
-        self.name = name
+        self.name, self.ready_ms = name, 0.0
         self.output = pathlib.Path(directory) / f"{name}.out"
         self.errors = pathlib.Path(directory) / f"{name}.err"
+        self.began = time.monotonic()
         with open(self.output, "ab") as out, open(self.errors, "ab") as err:
             self.popen = subprocess.Popen([*map(str, wrap), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out,
                                           stderr=err, env=environment)
 
     def wait_port(self, port, seconds):
-        """Until the port accepts."""
+        """Until the port accepts; how long that took from the start."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self.popen.poll() is not None:
                 break
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port)) == 0:
+                    self.ready_ms = (time.monotonic() - self.began) * 1000
                     return
-            time.sleep(0.005)
+            time.sleep(0.001)
         text = self.errors.read_text(errors="replace").strip()
         self.stop()
         raise Unavailable(f"{self.name} did not start: {text[-600:] or 'no message'}")

@@ -88,8 +88,6 @@ def markdown(result, scenarios, base="nginx"):
         out += _instruction_lines(result["instructions"], targets, base)
     for scenario in scenarios:
         out += _scenario_lines(scenario, result["rounds"], targets, base)
-    starts = [f"{result['targets'][t]['start_ms']:.0f}" for t in targets]
-    out.append(_line("start to first accept, ms", starts + [""] * (len(heads) - len(targets))))
     out += _parts(result["instructions"], targets)
     out += ["", *_durability(result, scenarios)]
     m = result["machine"]

@@ -19,6 +19,12 @@ class Scenario:
     size: str = "1k"
     passed: bool = False   # the target's own resource for a file that nobody reads; the peers have one way for all
     idle: int = 0   # > 0: hold so many connections open on a target started for it, and read memory
+    start: bool = False   # how long a target takes from its start until it accepts
+
+    @property
+    def fresh(self):
+        """Whether each measurement starts a target of its own."""
+        return self.start or self.idle > 0
 
 
 CPU = Row("cpu_us", "CPU µs an exchange")
@@ -29,6 +35,7 @@ P50 = Row("p50_us", "p50, µs", ",.0f")
 P99 = Row("p99_us", "p99, µs", ",.0f")
 SYNC = Row("sync_us", "p50 of fdatasync beside its log, µs", ",.0f", ratio=False)
 IDLE = Row("idle_kib", "KiB each")
+START = Row("start_ms", "ms until it accepts", ",.0f")
 BUSY = (CPU, USER, RATE)
 PASSED = (CPU, HASHED, USER, RATE)
 
@@ -51,6 +58,7 @@ ALL = {s.name: s for s in (
     Scenario("file-10m", "10 MiB passed through, 8 connections", ("--connections", "8"), PASSED, size="10m", passed=True),
     Scenario("handshake-full", "a full handshake for each", ("--connections", "16", "--fresh", "full"), BUSY),
     Scenario("handshake-resumed", "a resumed handshake for each", ("--connections", "16", "--fresh", "resumed"), BUSY),
-    Scenario("idle-memory", "2000 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=2000),
+    Scenario("idle-memory", "9,900 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=9900),
+    Scenario("start-up", "start-up", (), (START,), start=True),
 )}
 FIGURES = ("keepalive-64", "rate-5000")   # the figures every change is held against

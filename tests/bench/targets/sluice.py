@@ -108,7 +108,7 @@ def start(context):
     ready = context.directory / "ready.json"
     process = Process(NAME, [city.SLUICED, "-c", os.path.join(node.dir, "sluice.yaml"), "--ready-file", ready], context.directory, context.wrap)
     try:
-        city.wait_for(lambda: ready.exists() or process.popen.poll() is not None, context.patience)
+        city.wait_for(lambda: ready.exists() or process.popen.poll() is not None, context.patience, every=0.001)
     except AssertionError:
         process.stop()
         raise Unavailable("did not start in time") from None
