@@ -1,9 +1,10 @@
-/* What evidence costs: rendering a record, records durable each second through the log with N outstanding against raw
- * writes and fdatasync of the same bytes, waking at a light rate, and the verifier's speed. The raw side writes as the
- * log does, over space that was filled before, so that no sync has a file's size or blocks to settle, and knows
- * beforehand how much to write at once. Both are measured in pairs, first one first, then the other; the figure is the
- * median of the pairs' ratios, for a disk's speed drifts. Prints tables; judges nothing.
- * Usage: bench-evidence [--quick] [--rounds N] [folder] */
+/* What evidence costs: rendering a record, records durable each second through the log with N outstanding against two
+ * raw loops of write and fdatasync of the same bytes, waking at a light rate, and the verifier's speed. Raw append lets
+ * the file grow, so that each sync settles its size and blocks; raw over filled space writes where the disk has blocks
+ * already, which were made before the clock runs (the log makes its own while it runs). Both know beforehand how much
+ * to write at once. A round measures all three, every other one in reverse order; the figures are medians of the
+ * rounds' own ratios, for a disk's speed drifts. Prints tables; judges nothing. Usage: bench-evidence [--quick]
+ * [--rounds N] [--outstanding N] [folder] */
 #include "audit/audit.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -13,13 +14,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECORDS = 200000, QUICK = 20000, LIGHT = 5000, RAW_MAX = 1 << 20, ROUNDS = 9, ROUNDS_MAX = 99 };
+enum {
+    RECORDS = 200000,
+    QUICK = 20000,
+    LIGHT = 5000,
+    RAW_MAX = 1 << 20,
+    ROUNDS = 9,
+    ROUNDS_MAX = 99,
+    OUTSTANDING_MAX = 1024
+};
 
 struct bench {
     char dir[128];
     struct audit_log *log;
     struct audit_queue *q;
-    unsigned completed, records, rounds, light;
+    unsigned completed, records, rounds, light, only; /* only: this many outstanding and nothing else; 0: all */
 };
 
 static int64_t cpu_ns(void)
@@ -93,16 +102,15 @@ static size_t render_cost(const struct bench *bench)
     return bytes / bench->records;
 }
 
-/* Zeros over the whole of what will be written, durable. */
-static int raw_file(const struct bench *b, size_t bytes, char *path, size_t room)
+/* Zeros over the whole of what will be written, durable; or an empty file. */
+static int raw_file(const struct bench *b, size_t filled, char *path, size_t room)
 {
     static const char zeros[RAW_MAX];
-    size_t left = bytes;
     snprintf(path, room, "%s/raw", b->dir);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         die("raw file");
-    while (left > 0) {
+    for (size_t left = filled; left > 0;) {
         ssize_t n = write(fd, zeros, left < RAW_MAX ? left : RAW_MAX);
         if (n <= 0)
             die("raw file");
@@ -113,7 +121,7 @@ static int raw_file(const struct bench *b, size_t bytes, char *path, size_t room
     return fd;
 }
 
-static double raw_append(const struct bench *b, size_t bytes, unsigned outstanding)
+static double raw_rate(const struct bench *b, size_t bytes, unsigned outstanding, bool filled)
 {
     static char mem[RAW_MAX];
     char path[256];
@@ -121,7 +129,7 @@ static double raw_append(const struct bench *b, size_t bytes, unsigned outstandi
     unsigned turns = b->records / outstanding;
     if (n > RAW_MAX)
         die("too much at once");
-    int fd = raw_file(b, n * turns, path, sizeof path);
+    int fd = raw_file(b, filled ? n * turns : 0, path, sizeof path);
     memset(mem, 'x', n);
     int64_t start = clock_mono_ns();
     for (unsigned i = 0; i < turns; i++) {
@@ -171,29 +179,37 @@ static double median(double *v, unsigned n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-static void pairs(struct bench *b, size_t bytes, unsigned outstanding)
+enum side { APPEND, FILLED, LOG, SIDES };
+static void side_measure(struct bench *b, size_t bytes, unsigned outstanding, enum side s, double *rate, int64_t *cpu)
 {
-    double raw[ROUNDS_MAX], log[ROUNDS_MAX], ratio[ROUNDS_MAX];
+    int64_t before = cpu_ns();
+    *rate = s == LOG ? through_log(b, outstanding) : raw_rate(b, bytes, outstanding, s == FILLED);
+    if (s == LOG)
+        *cpu += cpu_ns() - before;
+}
+
+static void against(const char *name, double *raw, double *ratio, unsigned n)
+{
+    double x = median(ratio, n);
+    printf("    %-22s%8.0f k/s, ratio %.2f (%.2f to %.2f)\n", name, median(raw, n) / 1e3, x, ratio[0], ratio[n - 1]);
+}
+
+static void rounds(struct bench *b, size_t bytes, unsigned outstanding)
+{
+    double rate[SIDES][ROUNDS_MAX], ratio[LOG][ROUNDS_MAX];
     int64_t cpu = 0;
-    printf("%3u outstanding, pairs    ", outstanding);
     for (unsigned i = 0; i < b->rounds; i++) {
-        if (i % 2 == 0)
-            raw[i] = raw_append(b, bytes, outstanding);
-        int64_t before = cpu_ns();
-        log[i] = through_log(b, outstanding);
-        cpu += cpu_ns() - before;
-        if (i % 2 != 0)
-            raw[i] = raw_append(b, bytes, outstanding);
-        ratio[i] = log[i] / raw[i];
-        printf(" %.2f", ratio[i]);
-        fflush(stdout);
+        for (unsigned k = 0; k < SIDES; k++) {
+            enum side s = (enum side)(i % 2 == 0 ? k : SIDES - 1 - k);
+            side_measure(b, bytes, outstanding, s, &rate[s][i], &cpu);
+        }
+        for (unsigned s = 0; s < LOG; s++)
+            ratio[s][i] = rate[LOG][i] / rate[s][i];
     }
-    double r = median(raw, b->rounds), l = median(log, b->rounds), x = median(ratio, b->rounds);
-    printf("\n%3u outstanding, medians  %8.0f k/s raw, %8.0f k/s through the log, ratio %.2f (%.2f to %.2f), %.2f us "
-           "CPU a "
-           "record\n",
-           outstanding, r / 1e3, l / 1e3, x, ratio[0], ratio[b->rounds - 1],
-           (double)cpu / b->rounds / b->records / 1e3);
+    printf("%3u outstanding           %8.0f k/s durable through the log, %.2f us CPU a record\n", outstanding,
+           median(rate[LOG], b->rounds) / 1e3, (double)cpu / b->rounds / b->records / 1e3);
+    against("raw append", rate[APPEND], ratio[APPEND], b->rounds);
+    against("raw over filled space", rate[FILLED], ratio[FILLED], b->rounds);
 }
 
 /* One record at a time at a fixed rate: what waking the writer costs. */
@@ -245,10 +261,14 @@ static const char *options(int argc, char **argv, struct bench *b)
                    slice_u64(slice_of(argv[i + 1]), 1, ROUNDS_MAX, &n)) {
             b->rounds = (unsigned)n;
             i++;
+        } else if (strcmp(argv[i], "--outstanding") == 0 && i + 1 < argc &&
+                   slice_u64(slice_of(argv[i + 1]), 1, OUTSTANDING_MAX, &n)) {
+            b->only = (unsigned)n;
+            i++;
         } else if (argv[i][0] != '-') {
             folder = argv[i];
         } else {
-            die("usage: bench-evidence [--quick] [--rounds N] [folder]");
+            die("usage: bench-evidence [--quick] [--rounds N] [--outstanding N] [folder]");
         }
     }
     return folder;
@@ -275,9 +295,12 @@ int main(int argc, char **argv)
         audit_queue_new(b.log, 1 << 20, on_done, &b.q) != ERR_OK)
         die("open");
     size_t bytes = render_cost(&b);
-    for (size_t i = 0; i < sizeof outstanding / sizeof *outstanding; i++)
-        pairs(&b, bytes, outstanding[i]);
-    light(&b);
+    for (size_t i = 0; b.only == 0 && i < sizeof outstanding / sizeof *outstanding; i++)
+        rounds(&b, bytes, outstanding[i]);
+    if (b.only != 0)
+        rounds(&b, bytes, b.only);
+    else
+        light(&b);
     audit_queue_free(b.q);
     audit_close(b.log);
     verify(&b);
