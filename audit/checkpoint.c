@@ -19,7 +19,7 @@ static void notary_ask(struct audit_log *l)
     l->asked.root = merkle_root(&l->tree, l->digest);
     l->asked.n = l->c.notary.size > 0 ? merkle_growth_proof(&l->growth, &l->tree, l->digest, l->asked.proof) : 0;
     merkle_growth_begin(&l->growth, &l->tree);
-    tiles_partial(&l->tiles);
+    tiles_store(&l->tiles);
 }
 
 /* By a key that is kept elsewhere: it is shown that this checkpoint continues its last. */
@@ -54,7 +54,7 @@ static enum err notary_sign(struct audit_log *l, int64_t wait_ms, struct buf *no
 static enum err signer_sign(struct audit_log *l, struct buf *note)
 {
     struct sha256 root = merkle_root(&l->tree, l->digest);
-    tiles_partial(&l->tiles);
+    tiles_store(&l->tiles);
     return note_sign(slice_of(l->origin), l->tree.size, &root, &l->c.signer, note);
 }
 

@@ -18,6 +18,7 @@ static struct audit_log *log_free(struct audit_log *l)
     if (l->lock_fd >= 0)
         close(l->lock_fd); /* and with it the lock */
     openset_done(&l->open);
+    tiles_done(&l->tiles);
     buf_done(&l->batch.bytes);
     mem_free(l->batch.items);
     buf_done(&l->note);
@@ -47,6 +48,7 @@ static struct audit_log *log_new(const struct audit_config *c)
         l->c.reserve_bytes = DEFAULT_RESERVE;
     l->io = c->io != NULL ? c->io : &audit_io_system;
     l->lock_fd = l->seg.fd = -1;
+    tiles_init(&l->tiles);
     l->dir = mem_dup(slice_of(c->dir));
     l->origin = mem_dup(c->origin);
     l->c.dir = l->dir;

@@ -1,9 +1,8 @@
 /* Writing, reading and deriving hash tiles. Invariant: in each level that is not lost, hash[0..n) are what the tile
- * `tile` holds so far. Failures are counted and forgotten: tiles are a convenience, segments are the evidence. */
+ * `tile` holds so far, and the first `stored` of them are in the level's file. Failures are counted and forgotten:
+ * tiles are a convenience, segments are the evidence. */
 #include "audit/tile.h"
 #include "audit/entries.h"
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -95,15 +94,13 @@ unsigned tile_width(unsigned level, uint64_t tile, uint64_t size)
     return hashes < TILE_HASHES ? (unsigned)hashes : TILE_HASHES;
 }
 
-static bool full_path(const char *dir, unsigned level, uint64_t tile, unsigned width, char out[PATH_MAX])
+static bool level_path(const char *dir, unsigned level, char out[PATH_MAX])
 {
-    char name[TILE_PATH];
-    tile_path(level, tile, width, name);
-    int n = snprintf(out, PATH_MAX, "%s/%s", dir, name);
+    int n = snprintf(out, PATH_MAX, "%s/tile/%u.hashes", dir, level);
     return n > 0 && n < PATH_MAX;
 }
 
-/* After a power cut a file may be there without its bytes: no hash is all zeros. */
+/* What was never written, or lost by a power cut, are zeros: no hash is all zeros. */
 static bool hashes_whole(const struct sha256 *hash, unsigned n)
 {
     static const struct sha256 zeros;
@@ -113,21 +110,21 @@ static bool hashes_whole(const struct sha256 *hash, unsigned n)
     return true;
 }
 
+static bool hashes_read(int fd, uint64_t at, unsigned n, struct sha256 *ret)
+{
+    size_t bytes = n * sizeof *ret;
+    return pread(fd, ret, bytes, (off_t)(at * sizeof *ret)) == (ssize_t)bytes && hashes_whole(ret, n);
+}
+
 bool tile_read(const char *dir, unsigned level, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES])
 {
     char path[PATH_MAX];
-    for (int full = 0; full < 2; full++) {
-        if (!full_path(dir, level, tile, full ? TILE_HASHES : width, path))
-            return false;
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            continue;
-        ssize_t n = read(fd, ret, TILE_BYTES);
-        close(fd);
-        if (n >= (ssize_t)(width * SHA256_LEN) && hashes_whole(ret, width))
-            return true;
-    }
-    return false;
+    int fd = level_path(dir, level, path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return false;
+    bool ok = hashes_read(fd, tile * TILE_HASHES, width, ret);
+    close(fd);
+    return ok;
 }
 
 /* ---- deriving ---- */
@@ -179,57 +176,35 @@ bool tile_get(const char *dir, unsigned level, uint64_t tile, unsigned width, st
 }
 
 /* ---- writing ---- */
-static bool tile_write(const char *path, const void *p, size_t n)
+static bool level_open(struct tiles *t, unsigned level)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOENT) {
-        char folder[PATH_MAX];
-        snprintf(folder, sizeof folder, "%s", path);
-        char *slash = strrchr(folder, '/');
-        *slash = '\0';
-        if (dir_make(folder, 0700, NULL) != ERR_OK)
-            return false;
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    }
-    if (fd < 0)
-        return false;
-    bool ok = write(fd, p, n) == (ssize_t)n;
-    close(fd);
-    if (!ok)
-        unlink(path);
-    return ok;
-}
-
-static bool tile_store(struct tiles *t, unsigned level, unsigned width)
-{
-    char path[PATH_MAX];
-    struct sha256 old[TILE_HASHES];
+    char path[PATH_MAX], folder[PATH_MAX];
     struct tile_level *v = &t->level[level];
-    if (!full_path(t->dir, level, v->tile, width, path))
-        return false;
-    if (t->check && tile_read(t->dir, level, v->tile, width, old) && memcmp(old, v->hash, width * SHA256_LEN) == 0)
+    if (v->fd >= 0)
         return true;
-    bool ok = tile_write(path, v->hash, width * SHA256_LEN);
-    t->failed += !ok;
-    return ok;
+    int n = snprintf(folder, sizeof folder, "%s/tile", t->dir);
+    if (n <= 0 || n >= PATH_MAX || !level_path(t->dir, level, path) || dir_make(folder, 0700, NULL) != ERR_OK)
+        return false;
+    v->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return v->fd >= 0;
 }
 
-/* The partial files of a tile that is full now, those of an earlier process too. */
-static void partial_sweep(struct tiles *t, unsigned level)
+/* What the level's file does not have yet of its tile. */
+static void level_store(struct tiles *t, unsigned level)
 {
-    char path[PATH_MAX];
-    if (!full_path(t->dir, level, t->level[level].tile, 1, path))
+    struct tile_level *v = &t->level[level];
+    struct sha256 old[TILE_HASHES];
+    unsigned n = v->n - v->stored;
+    uint64_t at = v->tile * TILE_HASHES + v->stored;
+    const struct sha256 *from = v->hash + v->stored;
+    if (v->lost || n == 0)
         return;
-    *strrchr(path, '/') = '\0';
-    DIR *folder = opendir(path);
-    if (folder == NULL)
-        return;
-    for (struct dirent *f; (f = readdir(folder)) != NULL;) {
-        if (f->d_name[0] != '.')
-            unlinkat(dirfd(folder), f->d_name, 0);
-    }
-    closedir(folder);
-    rmdir(path);
+    bool ok = level_open(t, level);
+    if (ok && !(t->check && hashes_read(v->fd, at, n, old) && memcmp(old, from, n * sizeof *from) == 0))
+        ok = pwrite(v->fd, from, n * sizeof *from, (off_t)(at * sizeof *from)) == (ssize_t)(n * sizeof *from);
+    if (ok)
+        v->stored = v->n;
+    t->failed += !ok;
 }
 
 /* The edge of the tree holds, for each bit of n, the root of that many hashes of this tile. */
@@ -250,6 +225,21 @@ static bool edge_agrees(const struct merkle *m, unsigned level, const struct til
     return true;
 }
 
+void tiles_init(struct tiles *t)
+{
+    for (unsigned l = 0; l < TILE_LEVELS; l++)
+        t->level[l].fd = -1;
+}
+
+void tiles_done(struct tiles *t)
+{
+    for (unsigned l = 0; l < TILE_LEVELS; l++) {
+        if (t->level[l].fd >= 0)
+            close(t->level[l].fd);
+    }
+    tiles_init(t);
+}
+
 void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, struct digest *g)
 {
     t->dir = dir;
@@ -260,9 +250,9 @@ void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, st
         uint64_t hashes = tree->size >> (MERKLE_TILE_BITS * l);
         v->tile = hashes / TILE_HASHES;
         v->n = hashes % TILE_HASHES;
-        v->partial = 0;
-        v->lost = v->n > 0 && !(tile_read(dir, l, v->tile, v->n, v->hash) && edge_agrees(tree, l, v, g)) &&
-                  !(tile_derive(dir, l, v->tile, v->n, g, v->hash) && edge_agrees(tree, l, v, g));
+        bool there = v->n == 0 || (tile_read(dir, l, v->tile, v->n, v->hash) && edge_agrees(tree, l, v, g));
+        v->stored = there ? v->n : 0;
+        v->lost = !there && !(tile_derive(dir, l, v->tile, v->n, g, v->hash) && edge_agrees(tree, l, v, g));
     }
 }
 
@@ -272,11 +262,10 @@ static void level_push(struct tiles *t, unsigned level, const struct sha256 *has
     v->hash[v->n++] = *hash;
     if (v->n < TILE_HASHES)
         return;
-    if (!v->lost && tile_store(t, level, TILE_HASHES))
-        partial_sweep(t, level);
+    level_store(t, level);
     v->lost = false;
     v->tile++;
-    v->n = v->partial = 0;
+    v->n = v->stored = 0;
 }
 
 void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n)
@@ -285,11 +274,8 @@ void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n)
         level_push(t, l, &done[l]);
 }
 
-void tiles_partial(struct tiles *t)
+void tiles_store(struct tiles *t)
 {
-    for (unsigned l = 0; l < TILE_LEVELS; l++) {
-        struct tile_level *v = &t->level[l];
-        if (v->n > 0 && v->n != v->partial && !v->lost && tile_store(t, l, v->n))
-            v->partial = v->n;
-    }
+    for (unsigned l = 0; l < TILE_LEVELS; l++)
+        level_store(t, l);
 }

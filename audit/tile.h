@@ -1,7 +1,9 @@
 #pragma once
-/* Hash tiles (C2SP tlog-tiles), 256 hashes a file, under <dir>/tile/<level>/: level 0 holds leaf hashes, each hash of a
- * level above is the root of a full tile below. Derived from the segments: they are written off the commit path, never
- * synced, and can be derived again; a reader trusts them only when they hash to a signed root. */
+/* Hash tiles (C2SP tlog-tiles), 256 hashes each: level 0 holds leaf hashes, each hash of a level above is the root of a
+ * full tile below. A level is one file, <dir>/tile/<level>.hashes, its hashes in order, so that tile n begins at byte
+ * 8192 n, full or not: a file for each tile would cost more to create than all its hashes to make. Derived from the
+ * segments: they are written off the commit path, never synced, and can be derived again; a reader trusts them only
+ * when they hash to a signed root. */
 #include "audit/merkle.h"
 #include "audit/proof.h"
 
@@ -11,7 +13,8 @@ enum {
     TILE_PATH = AUDIT_TILE_PATH,
     TILE_LEVELS = MERKLE_TILE_LEVELS /* 2^53 entries */
 };
-/* "tile/0/x001/x234/067", and with width < 256 the partial tile's ".p/<width>"; audit_tile_path by level. */
+/* Their names for others: "tile/0/x001/x234/067", and with width < 256 the partial tile's ".p/<width>"; audit_tile_path
+ * by level. */
 void tile_path(unsigned level, uint64_t tile, unsigned width, char out[TILE_PATH]);
 /* What such a path names, "tile/entries/…" too (entries is then set). False: not one of the specification's. */
 struct tile_name {
@@ -24,29 +27,32 @@ bool tile_name_read(struct slice path, struct tile_name *ret);
 unsigned tile_width(unsigned level, uint64_t tile, uint64_t size);
 
 struct tile_level {
-    uint64_t tile;    /* the one being filled */
-    unsigned n;       /* hashes in it */
-    unsigned partial; /* width of its last partial file; 0: none */
-    bool lost;        /* its first hashes are not to be had: nothing is written before the next tile */
+    int fd;          /* own; -1: not open yet */
+    uint64_t tile;   /* the one being filled */
+    unsigned n;      /* hashes in it */
+    unsigned stored; /* of these, from the first on, in the file */
+    bool lost;       /* its first hashes are not to be had: nothing is written before the next tile */
     struct sha256 hash[TILE_HASHES];
 };
 struct tiles {
     const char *dir; /* bor: the log's */
     bool check;      /* look at what is there and write only what differs: start-up */
-    uint64_t failed; /* tiles that could not be written */
+    uint64_t failed; /* writes that failed */
     struct tile_level level[TILE_LEVELS];
 };
-/* Begin where the tree is, at a multiple of 256 entries. Partial tiles of the upper levels are taken up from the files,
- * or derived, and must hash to the tree's own edge. */
+void tiles_init(struct tiles *t);
+void tiles_done(struct tiles *t); /* closes the files; what was not stored is lost */
+/* Begin where the tree is, at a multiple of 256 entries. Partial tiles of the upper levels are taken up from the
+ * files, or derived, and must hash to the tree's own edge. */
 void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, struct digest *g);
 /* What merkle_push_noting said that a leaf completed. */
 void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n);
-/* The partial tiles of the present size; earlier ones stay until their tile is full. */
-void tiles_partial(struct tiles *t);
+/* All hashes of the present size into the files. */
+void tiles_store(struct tiles *t);
 
-/* Hashes of a stored tile: of width `width`, or of the full one. False: not there, or too short. */
+/* The first `width` hashes of a tile from the level's file. False: they are not all there. */
 bool tile_read(const char *dir, unsigned level, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES]);
-/* The same, and when there is no such file, derived from the level below, at last from the segments. */
+/* The same, and when they are not there, derived from the level below, at last from the segments. */
 bool tile_get(const char *dir, unsigned level, uint64_t tile, unsigned width, struct digest *g,
               struct sha256 ret[TILE_HASHES]);
 /* Root of n hashes of one level, n a power of two up to 256. Overwrites them. */

@@ -232,9 +232,9 @@ def test_05_tiles_keys_checkpoints():
     c = Copy()  # tiles that were made to fit the forged record do not have the signed root: a range is all that can be said
     c.change(300, byte_changed_and_stamped)
     forged = c.lines(c.segment_of(300))[300 - int(c.segment_of(300)[:16])]
-    tile = bytearray(read(c.path("tile/0/001")))
-    tile[44 * 32:45 * 32] = tlog.leaf_hash(forged)
-    write(c.path("tile/0/001"), bytes(tile))
+    hashes = bytearray(read(c.path("tile/0.hashes")))
+    hashes[300 * 32:301 * 32] = tlog.leaf_hash(forged)
+    write(c.path("tile/0.hashes"), bytes(hashes))
     found = both(c.dir, W["vkey"])
     assert not found["verified"] and found["bad_index"] <= 300 <= found["bad_last"], found
     other = "other.example/log/n1"

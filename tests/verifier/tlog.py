@@ -274,6 +274,11 @@ class Checkpoint:
                 return None
         return "signature"
 
+    def signed_hashes(self, raw):
+        """The leaf hashes of this tree, 32 bytes each from the start of `raw`, when they have its root; else None."""
+        leaves = [raw[i * 32:i * 32 + 32] for i in range(self.size)]
+        return leaves if len(raw) >= 32 * self.size and root_of(leaves) == self.root else None
+
 
 # ---- C2SP tlog-proof ----
 def proof_fault(text, entry, key):
@@ -309,14 +314,14 @@ def tile_path(level, index, width=256):
 
 def signed_leaves(read, checkpoint):
     """The leaf hashes of the checkpoint's tree from level-0 tiles, when they hash to its root; else None. read(path) gives bytes or None."""
-    leaves = []
+    hashes = b""
     for index in range((checkpoint.size + 255) // 256):
         width = min(256, checkpoint.size - index * 256)
         raw = read(tile_path(0, index, width)) or read(tile_path(0, index))
         if raw is None or len(raw) < 32 * width:
             return None
-        leaves += [raw[i * 32:i * 32 + 32] for i in range(width)]
-    return leaves if root_of(leaves) == checkpoint.root else None
+        hashes += raw[:32 * width]
+    return checkpoint.signed_hashes(hashes)
 
 
 def tiles_fault(read, checkpoint):
