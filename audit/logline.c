@@ -2,6 +2,7 @@
  * line's end, and nothing is copied. Invariant: LOGLINE_* offsets agree with logline_blank (a test compares them). */
 #include "audit/logline.h"
 #include "audit/crc32c.h"
+#include <endian.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -22,17 +23,24 @@ const char *audit_kind_name(enum audit_kind k)
 
 static uint32_t line_sum(const char *line, size_t n)
 {
-    uint32_t c = crc32c(0, slice_make(line, LOGLINE_CRC));
-    c = crc32c(c, slice_make("00000000", LOGLINE_CRC_N));
-    size_t rest = LOGLINE_CRC + LOGLINE_CRC_N;
-    return crc32c(c, slice_make(line + rest, n - rest));
+    enum { END = LOGLINE_CRC + LOGLINE_CRC_N };
+    char head[END];
+    memcpy(head, line, LOGLINE_CRC);
+    memset(head + LOGLINE_CRC, '0', LOGLINE_CRC_N);
+    return crc32c(crc32c(0, slice_make(head, END)), slice_make(line + END, n - END));
 }
 
-static void put_hex32(char *out, uint32_t v)
+/* All eight digits at once: nibbles spread into bytes, 0x27 more for those above nine. */
+static void put_hex32(char out[LOGLINE_CRC_N], uint32_t v)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = LOGLINE_CRC_N - 1; i >= 0; i--, v >>= 4)
-        out[i] = digits[v & 15];
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t x = __builtin_bswap32(v);
+    x = (x | x << 16) & 0x0000FFFF0000FFFFu;
+    x = (x | x << 8) & 0x00FF00FF00FF00FFu;
+    x = (x >> 4 & ones * 0x0F) | (x << 8 & 0x0F000F000F000F00u);
+    x = (x & ones * 0x0F) + ones * '0' + ((x + ones * 6) >> 4 & ones) * 0x27;
+    x = htole64(x);
+    memcpy(out, &x, sizeof x);
 }
 
 void logline_stamp(char *line, size_t n, uint64_t index)
@@ -54,16 +62,30 @@ static bool prefix_holds(struct slice line)
            memcmp(line.p + crc_end, blank + crc_end, LOGLINE_KIND - crc_end) == 0 && line.p[line.n - 1] == '}';
 }
 
+/* Blanks, then digits, LOGLINE_INDEX_N columns in all. */
+static bool index_read(const char *p, uint64_t *ret)
+{
+    const char *end = p + LOGLINE_INDEX_N;
+    uint64_t v = 0;
+    while (p < end && *p == ' ')
+        p++;
+    if (p == end)
+        return false;
+    for (; p < end; p++) {
+        unsigned digit = (unsigned char)*p - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    *ret = v;
+    return v < 1ull << 53;
+}
+
 bool logline_check(struct slice line, uint64_t *ret_index)
 {
-    if (!prefix_holds(line))
-        return false;
-    size_t i = LOGLINE_INDEX, end = LOGLINE_INDEX + LOGLINE_INDEX_N;
-    while (i < end && line.p[i] == ' ')
-        i++;
-    if (!slice_u64(slice_make(line.p + i, end - i), 0, (1ull << 53) - 1, ret_index))
-        return false;
     char want[LOGLINE_CRC_N];
+    if (!prefix_holds(line) || !index_read(line.p + LOGLINE_INDEX, ret_index))
+        return false;
     put_hex32(want, line_sum(line.p, line.n));
     return memcmp(want, line.p + LOGLINE_CRC, LOGLINE_CRC_N) == 0;
 }

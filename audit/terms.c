@@ -1,7 +1,6 @@
 /* Terms of lines and of questions. Invariant: for each field both sides hash the same bytes: the raw JSON text as the
  * renderer writes it, or a part of an identity's path for `who` and `department`. */
 #include "audit/terms.h"
-#include "audit/crc32c.h"
 #include "audit/render.h"
 
 static const char *const result_names[AUDIT_RESULTS_] = {
@@ -25,20 +24,20 @@ bool audit_result_find(struct slice name, enum audit_result *ret)
     return false;
 }
 
-static uint64_t term(uint64_t seed, enum term_field f, struct slice text)
+uint64_t term_of(uint64_t seed, enum term_field f, struct slice text)
 {
     return slice_hash(text, seed + (uint64_t)f * 0x9e3779b97f4a7c15u);
 }
 
-static void add(struct terms *t, enum term_field f, struct slice text)
+void terms_add(struct terms *t, enum term_field f, struct slice text)
 {
     if (text.n > 0 && t->n < TERMS_MAX)
-        t->hash[t->n++] = term(t->seed, f, text);
+        t->hash[t->n++] = term_of(t->seed, f, text);
 }
 
 uint64_t term_result(uint64_t seed, enum audit_result r)
 {
-    return term(seed, TERM_RESULT, slice_of(audit_result_name(r)));
+    return term_of(seed, TERM_RESULT, slice_of(audit_result_name(r)));
 }
 
 /* ---- lines ---- */
@@ -49,11 +48,11 @@ static struct slice unquoted(struct slice raw)
 }
 
 /* "spiffe://xinghe.example/dept/education/app/admission": department and, behind the class, the name. */
-static void add_identity(struct terms *t, struct slice raw)
+void terms_add_identity(struct terms *t, struct slice raw)
 {
     struct slice rest = unquoted(raw), department, name;
     char who[256];
-    add(t, TERM_SUBJECT, raw);
+    terms_add(t, TERM_SUBJECT, raw);
     if (!slice_starts(rest, SLICE("spiffe://")))
         return;
     for (int i = 0; i < 3; i++)
@@ -63,29 +62,29 @@ static void add_identity(struct terms *t, struct slice raw)
     department = slice_cut(&rest, '/');
     slice_cut(&rest, '/');
     name = rest;
-    add(t, TERM_DEPARTMENT, department);
+    terms_add(t, TERM_DEPARTMENT, department);
     if (name.n == 0 || department.n + 1 + name.n > sizeof who)
         return;
     memcpy(who, department.p, department.n);
     who[department.n] = '/';
     memcpy(who + department.n + 1, name.p, name.n);
-    add(t, TERM_WHO, slice_make(who, department.n + 1 + name.n));
+    terms_add(t, TERM_WHO, slice_make(who, department.n + 1 + name.n));
 }
 
-static void add_resource(struct terms *t, struct slice raw)
+void terms_add_resource(struct terms *t, struct slice raw)
 {
     struct slice rest = unquoted(raw);
-    add(t, TERM_RESOURCE, raw);
+    terms_add(t, TERM_RESOURCE, raw);
     if (slice_find(rest, '/') < rest.n)
-        add(t, TERM_DEPARTMENT, slice_cut(&rest, '/'));
+        terms_add(t, TERM_DEPARTMENT, slice_cut(&rest, '/'));
 }
 
-static void add_items(struct terms *t, struct slice raw)
+void terms_add_items(struct terms *t, struct slice raw)
 {
     struct logline_iter it = { .object = raw };
     struct slice one;
     while (logline_element(&it, &one))
-        add(t, TERM_ITEM, one);
+        terms_add(t, TERM_ITEM, one);
 }
 
 /* {"id_no":{"hmac":"…"}}: the pseudonyms among the parameters. */
@@ -96,7 +95,7 @@ static void add_params(struct terms *t, struct slice raw)
     while (logline_next(&it, &key, &value)) {
         struct logline_iter inner = { .object = value };
         if (value.n > 0 && value.p[0] == '{' && logline_next(&inner, &name, &hex) && slice_is(name, "hmac"))
-            add(t, TERM_PERSON, unquoted(hex));
+            terms_add(t, TERM_PERSON, unquoted(hex));
     }
 }
 
@@ -109,7 +108,7 @@ struct taking {
 
 static void take_exchange(struct taking *k, struct slice raw)
 {
-    add(k->t, TERM_EXCHANGE, raw);
+    terms_add(k->t, TERM_EXCHANGE, raw);
     k->facts->exchange = k->t->hash[k->t->n - 1];
 }
 
@@ -120,57 +119,31 @@ static void take_part(struct taking *k, struct slice raw)
         k->facts->part = (uint32_t)part;
 }
 
-/* "2026-01-02T03:04:05.678+08:00": the renderer's width. Lines of one second differ in the milliseconds only. */
-enum { AT_N = 31, AT_MS = 21 };
-
-static bool at_again(const struct term_memo *m, struct slice raw, int64_t *ret)
-{
-    const char *p = raw.p + AT_MS;
-    if (m == NULL || raw.n != AT_N || m->second_n != AT_N || memcmp(raw.p, m->second, AT_MS) != 0 ||
-        memcmp(p + 3, m->second + AT_MS + 3, AT_N - AT_MS - 3) != 0)
-        return false;
-    unsigned a = (unsigned)(p[0] - '0'), b = (unsigned)(p[1] - '0'), c = (unsigned)(p[2] - '0');
-    *ret = m->second_ms + a * 100 + b * 10 + c;
-    return a < 10 && b < 10 && c < 10;
-}
-
 static void take_at(struct taking *k, struct slice raw)
 {
-    struct term_memo *m = k->t->memo;
-    int64_t *at = &k->facts->at;
-    if (at_again(m, raw, at))
-        return;
-    if (!clock_parse(unquoted(raw), at))
-        *at = 0;
-    else if (m != NULL && raw.n == AT_N && raw.p[AT_MS - 1] == '.') {
-        memcpy(m->second, raw.p, AT_N);
-        m->second_n = AT_N;
-        m->second_ms = *at - (*at % 1000 + 1000) % 1000;
-    }
+    if (!clock_parse(unquoted(raw), &k->facts->at))
+        k->facts->at = 0;
 }
 
 static void take_identity(struct taking *k, struct slice raw)
 {
-    add_identity(k->t, raw);
+    terms_add_identity(k->t, raw);
 }
 
 static void take_resource(struct taking *k, struct slice raw)
 {
-    add_resource(k->t, raw);
+    terms_add_resource(k->t, raw);
 }
 
 static void take_items(struct taking *k, struct slice raw)
 {
-    add_items(k->t, raw);
+    terms_add_items(k->t, raw);
 }
 
 static void take_params(struct taking *k, struct slice raw)
 {
     add_params(k->t, raw);
 }
-
-/* Where the memo is asked: behind the first, up to the end of the second. */
-enum run { NO_RUN, BEFORE_RUN, ENDS_RUN };
 
 /* Fields by key, in the order of the renderer's columns: their term, what is kept of them until the line's end, a
  * function for what is more than a value; those with neither are only stepped over. */
@@ -179,13 +152,12 @@ static const struct line_field {
     enum term_field field; /* 0: none */
     size_t keep;           /* member of struct taking; 0: none */
     void (*take)(struct taking *k, struct slice raw);
-    enum run run;
 } line_fields[] = {
 #define FIELD(name)  .key = { name, sizeof(name) - 1 }
 #define KEEP(member) .keep = offsetof(struct taking, member)
     { FIELD("at"), .take = take_at },
     { FIELD("exchange"), .take = take_exchange },
-    { FIELD("part"), .take = take_part, .run = BEFORE_RUN },
+    { FIELD("part"), .take = take_part },
     { FIELD("author"), .take = take_identity },
     { FIELD("verb"), .field = TERM_VERB, KEEP(verb) },
     { FIELD("object"), .field = TERM_OBJECT, KEEP(object) },
@@ -196,13 +168,13 @@ static const struct line_field {
     { FIELD("resource_version") },
     { FIELD("grant"), .field = TERM_GRANT },
     { FIELD("grant_version") },
-    { FIELD("purpose"), .field = TERM_PURPOSE, .run = ENDS_RUN },
+    { FIELD("purpose"), .field = TERM_PURPOSE },
     { FIELD("operator"), .field = TERM_OPERATOR },
     { FIELD("case"), .field = TERM_CASE },
     { FIELD("snapshot") },
     { FIELD("debit_rows") },
-    { FIELD("params"), .take = take_params, .run = BEFORE_RUN },
-    { FIELD("items"), .take = take_items, .run = ENDS_RUN },
+    { FIELD("params"), .take = take_params },
+    { FIELD("items"), .take = take_items },
     { FIELD("reason"), .field = TERM_REASON, KEEP(reason) },
     { FIELD("status"), KEEP(status) },
     { FIELD("content"), KEEP(content) },
@@ -223,48 +195,10 @@ static const struct line_field *field_find(struct slice key, const struct line_f
     return NULL;
 }
 
-/* ---- runs of fields ---- */
-/* The beginning of a run tells runs apart well enough; what is behind its end is another's, so not too much of it. */
-static struct term_memo_slot *memo_slot(struct term_memo *m, const char *run, size_t left)
-{
-    return &m->slot[crc32c(0, slice_make(run, left < MEMO_LOOK ? left : MEMO_LOOK)) % MEMO_SLOTS];
-}
-
-/* At the end of a field: is the run behind it known? Then its terms are taken, it is stepped over, and *stood is its
- * last field. Else the slot to put it in, or NULL. */
-static struct term_memo_slot *run_begin(struct terms *t, struct logline_iter *it, const struct line_field **stood)
-{
-    size_t left = it->object.n - it->at;
-    const char *run = it->object.p + it->at;
-    if (t->memo == NULL || left == 0)
-        return NULL;
-    struct term_memo_slot *s = memo_slot(t->memo, run, left);
-    if (s->text_n == 0 || s->text_n >= left || memcmp(run, s->text, s->text_n) != 0 ||
-        (run[s->text_n] != ',' && run[s->text_n] != '}') || t->n + s->n > TERMS_MAX)
-        return s;
-    memcpy(t->hash + t->n, s->hash, s->n * sizeof s->hash[0]);
-    t->n += s->n;
-    it->at += s->text_n;
-    *stood = &line_fields[s->end];
-    return NULL;
-}
-
-static void run_end(struct term_memo_slot *s, const struct terms *t, struct slice run, unsigned before,
-                    const struct line_field *end)
-{
-    if (run.n > MEMO_TEXT || t->n - before > MEMO_TERMS)
-        return;
-    s->end = (uint16_t)(end - line_fields);
-    s->text_n = (uint16_t)run.n;
-    s->n = (uint16_t)(t->n - before);
-    memcpy(s->text, run.p, run.n);
-    memcpy(s->hash, t->hash + before, s->n * sizeof s->hash[0]);
-}
-
 static void take_field(struct taking *k, const struct line_field *f, struct slice raw)
 {
     if (f->field != 0)
-        add(k->t, f->field, raw);
+        terms_add(k->t, f->field, raw);
     if (f->keep != 0)
         memcpy((char *)k + f->keep, &raw, sizeof raw);
     if (f->take != NULL)
@@ -275,25 +209,13 @@ static void take_field(struct taking *k, const struct line_field *f, struct slic
 static void take_fields(struct taking *k, struct logline_iter *it, struct slice last)
 {
     const struct line_field *stood = line_fields + LINE_FIELDS - 1;
-    struct term_memo_slot *slot = NULL;
     struct slice key, value;
-    size_t run = 0;
-    unsigned before = 0;
     while ((last.n == 0 || !slice_eq(stood->key, last)) && logline_next(it, &key, &value)) {
         const struct line_field *f = field_find(key, stood);
         if (f == NULL)
             continue;
         take_field(k, f, value);
         stood = f;
-        if (f->run == ENDS_RUN && slot != NULL)
-            run_end(slot, k->t, slice_make(it->object.p + run, it->at - run), before, f);
-        if (f->run != NO_RUN)
-            slot = NULL;
-        if (f->run == BEFORE_RUN && k->facts->kind <= AUDIT_INTENT) { /* what others say is short */
-            run = it->at;
-            before = k->t->n;
-            slot = run_begin(k->t, it, &stood);
-        }
     }
 }
 
@@ -302,17 +224,23 @@ static void take_act(struct taking *k)
 {
     struct slice verb = unquoted(k->verb), v;
     if (slice_starts(verb, SLICE("resource.")))
-        add_resource(k->t, k->object);
+        terms_add_resource(k->t, k->object);
     if (slice_starts(verb, SLICE("grant.")))
-        add(k->t, TERM_GRANT, k->object);
+        terms_add(k->t, TERM_GRANT, k->object);
     if (slice_starts(verb, SLICE("grant.")) && logline_field(k->content, "resource", &v))
-        add_resource(k->t, v);
+        terms_add_resource(k->t, v);
+}
+
+enum audit_result term_reason_result(struct slice reason)
+{
+    if (slice_is(reason, reason_info(REASON_GRANTED)->code))
+        return AUDIT_GRANTED;
+    return slice_is(reason, reason_info(REASON_INTERRUPTED)->code) ? AUDIT_BROKEN_OFF : AUDIT_NO_RESULT;
 }
 
 /* An outcome that is no success, after its head had been told (status 200), ended an answer in the middle. */
 static enum audit_result result_of(enum audit_kind k, const struct taking *f)
 {
-    struct slice reason = unquoted(f->reason);
     if (k == AUDIT_REFUSED)
         return AUDIT_DENIED;
     if (k == AUDIT_INTENT)
@@ -321,24 +249,21 @@ static enum audit_result result_of(enum audit_kind k, const struct taking *f)
         return AUDIT_WAS_CUT;
     if (k != AUDIT_OUTCOME)
         return AUDIT_NO_RESULT;
-    if (slice_is(reason, reason_info(REASON_GRANTED)->code))
-        return AUDIT_GRANTED;
-    if (slice_is(reason, reason_info(REASON_INTERRUPTED)->code))
-        return AUDIT_BROKEN_OFF;
+    enum audit_result r = term_reason_result(unquoted(f->reason));
+    if (r != AUDIT_NO_RESULT)
+        return r;
     return slice_is(f->status, "200") ? AUDIT_WAS_CUT : AUDIT_FAILED;
 }
 
-bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
+static bool any_line(struct terms *t, struct slice line, struct term_facts *ret)
 {
     struct logline_iter it = { .object = line };
     struct taking k = { .t = t, .facts = ret };
     *ret = (struct term_facts){ 0 };
     t->n = 0;
-    if (t->memo != NULL && t->memo->seed != t->seed)
-        *t->memo = (struct term_memo){ .seed = t->seed };
     if (!logline_kind(line, &ret->kind))
         return false;
-    add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
+    terms_add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
     it.at = LOGLINE_KIND + strlen(audit_kind_name(ret->kind)) + 1; /* what stands before has its fixed place */
     struct slice last = ret->kind == AUDIT_INTENT ? SLICE("items") : SLICE("status");
     take_fields(&k, &it, ret->kind <= AUDIT_CUT ? last : SLICE(""));
@@ -346,6 +271,11 @@ bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
         take_act(&k);
     ret->result = result_of(ret->kind, &k);
     return true;
+}
+
+bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret)
+{
+    return (t->memo != NULL && terms_quick(t, line, ret)) || any_line(t, line, ret);
 }
 
 /* ---- questions ---- */
@@ -361,7 +291,7 @@ static enum err add_rendered(struct terms *t, enum term_field f, const char *col
     }
     enum err e = raw.failed;
     if (e == ERR_OK)
-        add(t, f, buf_slice(&raw));
+        terms_add(t, f, buf_slice(&raw));
     buf_done(&raw);
     return e;
 }
@@ -393,7 +323,7 @@ enum err terms_of_question(struct terms *t, const struct audit_question *q)
     t->n = 0;
     for (size_t i = 0; e == ERR_OK && i < sizeof all / sizeof all[0]; i++) {
         if (all[i].column == NULL)
-            add(t, all[i].field, all[i].text);
+            terms_add(t, all[i].field, all[i].text);
         else
             e = add_rendered(t, all[i].field, all[i].column, all[i].text);
     }

@@ -24,17 +24,23 @@ enum term_field {
     TERM_VERB,
     TERM_OBJECT
 };
-/* What runs of fields came to lately. Most lines say in a row what a line before said: the same application, grant and
- * resource; the same items. A slot is found by a few bytes of the run and holds only when all of it is equal. */
-enum { MEMO_SLOTS = 1024, MEMO_TEXT = 480, MEMO_TERMS = 16, MEMO_LOOK = 256 };
+/* What was seen lately and what it came to, for quick.c. Most lines say what a line before said: the same application,
+ * grant and resource in one run of fields, the same items; an outcome says the exchange of its intent. A slot is found
+ * by its text and holds only when all of it is equal. */
+enum { MEMO_RUNS = 1024, MEMO_TEXT = 480, MEMO_TERMS = 32, MEMO_EXCHANGES = 1024, MEMO_REASONS = 64, MEMO_SHORT = 40 };
 struct term_memo {
     uint64_t seed;
-    struct term_memo_slot {
+    uint64_t kind[AUDIT_SEGMENT + 1]; /* the term of each */
+    struct term_memo_run {
         uint16_t n, text_n; /* text_n 0: empty */
-        uint16_t end;       /* the field it ends with: a place in the table of terms.c */
         char text[MEMO_TEXT];
         uint64_t hash[MEMO_TERMS];
-    } slot[MEMO_SLOTS];
+    } run[MEMO_RUNS];
+    struct term_memo_short {
+        uint8_t text_n, result; /* result: of an outcome for this reason, whatever its status; or AUDIT_NO_RESULT */
+        char text[MEMO_SHORT];
+        uint64_t hash;
+    } exchange[MEMO_EXCHANGES], reason[MEMO_REASONS];
     char second[32]; /* a time of day without its milliseconds, and what it is */
     size_t second_n;
     int64_t second_ms;
@@ -43,7 +49,7 @@ struct terms {
     uint64_t seed;
     unsigned n;
     uint64_t hash[TERMS_MAX];
-    struct term_memo *memo; /* bor; NULL: none. For one thread */
+    struct term_memo *memo; /* bor; NULL: none, and no line is read the quick way. For one thread */
 };
 struct term_facts {
     enum audit_kind kind;
@@ -54,6 +60,17 @@ struct term_facts {
 };
 /* False: not a record of ours. terms->seed is the caller's; what was in it is dropped. */
 bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret);
+/* quick.c. The same of a record of an exchange as the renderer writes most of them; needs t->memo. False: not one of
+ * these, and what is in *t and *ret is of no use; terms_of_line asks it first and knows every line. */
+bool terms_quick(struct terms *t, struct slice line, struct term_facts *ret);
+/* What a value adds: raw JSON text, not empty. */
+uint64_t term_of(uint64_t seed, enum term_field f, struct slice text);
+void terms_add(struct terms *t, enum term_field f, struct slice text);
+void terms_add_identity(struct terms *t, struct slice raw);
+void terms_add_resource(struct terms *t, struct slice raw);
+void terms_add_items(struct terms *t, struct slice raw);
+/* Of an outcome for this reason, without quotes; AUDIT_NO_RESULT: its status says. */
+enum audit_result term_reason_result(struct slice reason);
 uint64_t term_result(uint64_t seed, enum audit_result r);
 /* All that a question asks for; each must be among a row's terms. */
 enum err terms_of_question(struct terms *t, const struct audit_question *q) MUST_CHECK;

@@ -25,7 +25,15 @@ static const char *const items[] = { "name,relation", "name", "", "a,b,c,d,e,f,g
                                      "a]b,\"}" };
 static const char *const grants[] = { "g1", "g2", "" };
 static const char *const operators[] = { "", "clerk-0001", "clerk \"two\"", "\xff\xfe", "张三", "ab\\" };
+static const int statuses[] = { 200, 200, 200, 403, 2004, 0 };
 static const char *const cases[] = { "", "2026-1", "2026-00000000000000000000000000000000001" };
+
+size_t lines_of(const struct audit_record *r, char *out, uint64_t index)
+{
+    size_t n = render_record(r, out) - 1;
+    logline_stamp(out, n, index);
+    return n;
+}
 
 size_t lines_make(char *out, uint64_t index)
 {
@@ -58,9 +66,7 @@ size_t lines_make(char *out, uint64_t index)
                               .n_params = any(3),
                               .has_reason = any(9) != 0,
                               .reason = (enum reason)any(REASON_COUNT_),
-                              .status = any(3)   ? 200
-                                        : any(2) ? 403
-                                                 : 0,
+                              .status = statuses[any(6)],
                               .rows = any(2) };
     if (r.kind == AUDIT_REFUSED && any(2)) {
         r.verb = SLICE("grant.approve");
@@ -73,7 +79,5 @@ size_t lines_make(char *out, uint64_t index)
         r.object = PICK(resources);
         r.content = any(2) ? SLICE("{\"resource\":\"health/dose\"}") : SLICE("");
     }
-    size_t n = render_record(&r, out) - 1;
-    logline_stamp(out, n, index);
-    return n;
+    return lines_of(&r, out, index);
 }

@@ -4,6 +4,8 @@
 #include "audit/logline.h"
 
 unsigned lines_any(unsigned n); /* 0 .. n - 1 */
-/* A stamped line without LF into `out` (AUDIT_RECORD_MAX); its length. Exchanges are few, so that some have several
+/* The stamped line of a record without LF, into `out` (AUDIT_RECORD_MAX); its length. */
+size_t lines_of(const struct audit_record *r, char *out, uint64_t index);
+/* A stamped line without LF of any kind. Exchanges are few, so that some have several
  * intents, parts, outcomes and cuts, in any order. */
 size_t lines_make(char *out, uint64_t index);

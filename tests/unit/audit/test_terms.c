@@ -1,49 +1,121 @@
-/* Terms of lines with a memo against terms without one: whatever stood in the lines before, they are the same. */
+/* Terms of lines the quick way, with what lines before have said, against the other way: they are the same, whatever
+ * stands in the line. Lines are as the renderer writes them, and then changed: a byte, a piece left out, doubled or
+ * moved, cut off anywhere. */
 #include "audit/terms.h"
 #include "tests/unit/audit/lines.h"
 #include "tests/unit/audit/world.h"
 
-enum { LINES = 20000 };
+enum { LINES = 20000, CHANGED = 100000 };
+static struct terms quick, slow;
+static struct term_memo memo;
 
-static void a_memo_changes_nothing(void **state)
+static void same(struct slice line)
 {
-    static struct terms with, without;
-    static struct term_memo memo;
+    struct term_facts a, b;
+    bool is = terms_of_line(&quick, line, &a);
+    assert_int_equal(is, terms_of_line(&slow, line, &b));
+    if (!is)
+        return;
+    assert_int_equal(quick.n, slow.n);
+    assert_memory_equal(quick.hash, slow.hash, quick.n * sizeof quick.hash[0]);
+    assert_true(a.kind == b.kind && a.at == b.at && a.exchange == b.exchange && a.part == b.part &&
+                a.result == b.result);
+}
+
+static void begin(uint64_t seed)
+{
+    quick.memo = &memo;
+    quick.seed = slow.seed = seed;
+}
+
+static void both_ways_are_the_same(void **state)
+{
     char line[AUDIT_RECORD_MAX];
     (void)state;
-    with = (struct terms){ .seed = 11, .memo = &memo };
-    without.seed = 11;
     for (unsigned i = 0; i < LINES; i++) {
-        struct term_facts a, b;
-        struct slice s = slice_make(line, lines_make(line, i));
-        if (i == LINES / 2) /* a new index has another seed: what was kept for the old one must not be seen */
-            with.seed = without.seed = 12;
-        assert_true(terms_of_line(&with, s, &a));
-        assert_true(terms_of_line(&without, s, &b));
-        assert_int_equal(with.n, without.n);
-        assert_memory_equal(with.hash, without.hash, with.n * sizeof with.hash[0]);
-        assert_true(a.kind == b.kind && a.at == b.at && a.exchange == b.exchange && a.part == b.part &&
-                    a.result == b.result);
+        begin(i < LINES / 2 ? 11 : 12); /* a new index has another seed: what was kept for the old one is not seen */
+        same(slice_make(line, lines_make(line, i)));
     }
 }
 
-static void a_memo_is_used(void **state)
+/* One change of the n bytes; what is left of them. */
+static size_t change(char *line, size_t n)
 {
-    static struct term_memo memo;
-    static struct terms t = { .seed = 5, .memo = &memo };
+    static const char *const pieces[] = {
+        "\"", "\\", ",", "}", "]", "{", "[", " ", "0", "\"reason\":\"granted\"", ":"
+    };
+    size_t at = lines_any((unsigned)n), len = 1 + lines_any(60), to;
+    const char *piece = pieces[lines_any(sizeof pieces / sizeof pieces[0])];
+    len = len < n - at ? len : n - at;
+    switch (lines_any(6)) {
+    case 0:
+        line[at] = (char)lines_any(256);
+        return n;
+    case 1:
+        line[at] = piece[0];
+        return n;
+    case 2: /* left out */
+        memmove(line + at, line + at + len, n - at - len);
+        return n - len;
+    case 3: /* moved over others */
+        to = lines_any((unsigned)(n - len + 1));
+        memmove(line + to, line + at, len);
+        return n;
+    case 4: /* put in */
+        len = strlen(piece);
+        memmove(line + at + len, line + at, n - at);
+        memcpy(line + at, piece, len);
+        return n + len;
+    default:
+        return at + 1;
+    }
+}
+
+static void so_are_changed_lines(void **state)
+{
+    static char line[AUDIT_RECORD_MAX + 1024];
+    (void)state;
+    begin(13);
+    for (unsigned i = 0; i < CHANGED; i++) {
+        size_t n = lines_make(line, i);
+        same(slice_make(line, n));
+        for (unsigned k = 1 + lines_any(3); k > 0 && n > 1; k--)
+            n = change(line, n);
+        char *exact = mem_alloc(n); /* so that a step behind it is seen */
+        assert_non_null(exact);
+        memcpy(exact, line, n);
+        same(slice_make(exact, n));
+        mem_free(exact);
+    }
+}
+
+static void lines_as_they_are_written_are_quick(void **state)
+{
     char line[AUDIT_RECORD_MAX];
     struct term_facts f;
-    unsigned filled = 0;
+    static const struct audit_param params[] = { { SLICE("id_no"), SLICE("0123456789abcdef0123456789abcdef"), true },
+                                                 { SLICE("year"), SLICE("2026"), false } };
+    unsigned n = 0, runs = 0;
     (void)state;
-    for (unsigned i = 0; i < 200; i++)
-        assert_true(terms_of_line(&t, slice_make(line, lines_make(line, i)), &f));
-    for (unsigned i = 0; i < MEMO_SLOTS; i++)
-        filled += memo.slot[i].text_n != 0;
-    assert_true(filled > 10);
+    begin(14);
+    for (unsigned i = 0; i < 1000; i++) {
+        struct audit_record intent = world_intent(i % 100), outcome = world_outcome(i % 100);
+        const struct audit_record *r = i % 2 ? &outcome : &intent;
+        intent.certificate = SLICE("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+        intent.params = params;
+        intent.n_params = 2;
+        n += terms_quick(&quick, slice_make(line, lines_of(r, line, i)), &f);
+    }
+    for (unsigned i = 0; i < MEMO_RUNS; i++)
+        runs += memo.run[i].text_n != 0;
+    assert_int_equal(n, 1000);
+    assert_true(runs > 1);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_memo_changes_nothing), cmocka_unit_test(a_memo_is_used) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(both_ways_are_the_same),
+                                        cmocka_unit_test(so_are_changed_lines),
+                                        cmocka_unit_test(lines_as_they_are_written_are_quick) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
