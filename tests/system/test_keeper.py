@@ -164,7 +164,8 @@ def stands_still(node, keeper):
     wait_for(lambda: readyz(node)[0] == 503, 40)
     status, text = readyz(node)
     assert status == 503 and "[-] keeper: the keeper has not answered for 1" in text, text
-    assert node.reason("provider/people", {"id_no": PERSON}) == (503, "evidence-unsigned")
+    # from the next checkpoint that cannot be signed on
+    wait_for(lambda: node.reason("provider/people", {"id_no": PERSON}) == (503, "evidence-unsigned"), 5, 0.2)
     assert node.records()[-1]["reason"] == "evidence-unsigned", "a refusal is recorded all the same"
     before = os.stat(f"{node.dir}/log/checkpoint").st_mtime_ns
     began = time.monotonic()
