@@ -48,34 +48,25 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
                                .seed = seed,
                                .at_before = at_before };
     memcpy(d->h.magic, PART_MAGIC, sizeof d->h.magic);
-    d->known_n = d->posts_n = 0;
+    d->known_n = 1;
+    d->posts_n = 0;
     d->terms.seed = seed;
-    memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
+    if (d->joins_n > 0)
+        memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
+    d->joins_n = 0;
     memset(d->slots, 0, 2 * d->known_room * sizeof *d->slots);
-}
-
-/* ---- joins ---- */
-static uint64_t join_key(const struct term_facts *f)
-{
-    return f->exchange ^ (uint64_t)f->part * 0x9e3779b97f4a7c15u;
-}
-
-static size_t join_slot(const struct draft *d, uint64_t key)
-{
-    size_t i = (size_t)(key % DRAFT_JOINS);
-    while (d->joins[i] != 0 && d->join_terms[i] != key)
-        i = (i + 1) % DRAFT_JOINS;
-    return i;
 }
 
 /* ---- terms ---- */
 /* The slot of a term, or the free one where it belongs. */
-static uint32_t *slot_of(const struct draft *d, uint64_t hash)
+static inline uint32_t *slot_of(const struct draft *d, uint64_t hash)
 {
+    const struct draft_term *known = d->known;
     size_t mask = 2 * d->known_room - 1, i = (size_t)hash & mask;
-    while (d->slots[i] != 0 && d->known[d->slots[i] - 1].hash != hash)
+    uint32_t *slots = d->slots, term;
+    while ((term = slots[i]) != 0 && known[term].hash != hash)
         i = (i + 1) & mask;
-    return &d->slots[i];
+    return &slots[i];
 }
 
 static enum err known_grow(struct draft *d)
@@ -91,13 +82,12 @@ static enum err known_grow(struct draft *d)
     d->slots = slots;
     d->known = known;
     d->known_room = room;
-    for (size_t i = 0; i < d->known_n; i++)
-        *slot_of(d, known[i].hash) = (uint32_t)i + 1;
+    for (size_t i = 1; i < d->known_n; i++)
+        *slot_of(d, known[i].hash) = (uint32_t)i;
     return ERR_OK;
 }
 
-/* Room for n terms more, new ones or not. */
-static enum err terms_room(struct draft *d, size_t n)
+static enum err terms_grow(struct draft *d, size_t n)
 {
     while (d->known_n + n > d->known_room) {
         enum err e = known_grow(d);
@@ -114,48 +104,88 @@ static enum err terms_room(struct draft *d, size_t n)
     return ERR_OK;
 }
 
-static inline void term_add(struct draft *d, uint64_t hash, uint16_t row)
+/* The row has these terms; it may have had some of them before. */
+static enum err terms_add_all(struct draft *d, const uint64_t *hash, size_t n, uint16_t row)
 {
-    uint32_t *slot = slot_of(d, hash);
-    if (*slot == 0) {
-        d->known[d->known_n++] = (struct draft_term){ .hash = hash, .n = 1, .first = row, .last = row };
-        *slot = (uint32_t)d->known_n;
-        return;
+    if (d->known_n + n > d->known_room || d->posts_n + n > d->posts_room) {
+        enum err e = terms_grow(d, n);
+        if (e != ERR_OK)
+            return e;
     }
-    struct draft_term *t = &d->known[*slot - 1];
-    if (t->last == row)
-        return; /* a row may have a term twice */
-    t->n = (t->n + 1) | (row < t->last ? DRAFT_MIXED : 0);
-    t->last = row;
-    d->posts[d->posts_n++] = (struct draft_post){ *slot - 1, row };
+    struct draft_term *known = d->known;
+    struct draft_post *post = d->posts + d->posts_n;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *slot = slot_of(d, hash[i]), term = *slot;
+        struct draft_term *t = &known[term];
+        if (term == 0) {
+            *slot = (uint32_t)d->known_n;
+            known[d->known_n++] = (struct draft_term){ .hash = hash[i], .n = 1, .first = row, .last = row };
+            continue;
+        }
+        if (t->last == row)
+            continue;
+        t->n++;
+        if (row < t->last)
+            t->n |= DRAFT_MIXED;
+        t->last = row;
+        *post++ = (struct draft_post){ term, row };
+    }
+    d->posts_n = (size_t)(post - d->posts);
+    return ERR_OK;
 }
 
 enum err draft_term_add(struct draft *d, uint64_t hash, uint16_t row)
 {
-    enum err e = terms_room(d, 1);
-    if (e == ERR_OK)
-        term_add(d, hash, row);
-    return e;
+    return terms_add_all(d, &hash, 1, row);
+}
+
+/* ---- joins ---- */
+static size_t join_slot(const struct draft *d, const struct term_facts *f, uint64_t *ret_key)
+{
+    uint64_t key = f->exchange ^ (uint64_t)part_number(f) * 0x9e3779b97f4a7c15u;
+    size_t i = (size_t)(key % DRAFT_JOINS);
+    while (d->joins[i] != 0 && d->join_terms[i] != key)
+        i = (i + 1) % DRAFT_JOINS;
+    *ret_key = key;
+    return i;
+}
+
+/* An intent is found by the first row of its exchange; only where that is another, by a table. */
+static void join_put(struct draft *d, uint32_t row, const struct term_facts *f)
+{
+    uint64_t key;
+    if (d->known[*slot_of(d, f->exchange)].first == row)
+        return;
+    size_t i = join_slot(d, f, &key);
+    d->joins[i] = row + 1;
+    d->join_terms[i] = key;
+    d->joins_n++;
+}
+
+/* The newest intent of this exchange and part; false: it is not in the draft. */
+static bool join_find(const struct draft *d, const struct term_facts *f, uint32_t *ret)
+{
+    uint64_t key;
+    uint32_t row = d->joins_n > 0 ? d->joins[join_slot(d, f, &key)] : 0, term = *slot_of(d, f->exchange);
+    if (row == 0 && term != 0) {
+        const struct part_row *first = &d->rows[d->known[term].first];
+        if (first->kind == AUDIT_INTENT && first->part == part_number(f))
+            row = d->known[term].first + 1u;
+    }
+    *ret = row - 1;
+    return row != 0;
 }
 
 /* ---- rows ---- */
-static enum err row_terms_add(struct draft *d, uint32_t row)
-{
-    enum err e = terms_room(d, d->terms.n);
-    for (unsigned i = 0; e == ERR_OK && i < d->terms.n; i++)
-        term_add(d, d->terms.hash[i], (uint16_t)row);
-    return e;
-}
-
 enum err draft_own(struct draft *d, const struct term_facts *f)
 {
     uint32_t row = (uint32_t)d->h.rows;
-    enum err e = row_terms_add(d, row);
+    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row);
     if (e != ERR_OK)
         return e;
     d->rows[row] = (struct part_row){ .at = f->at,
                                       .index = (uint32_t)(d->h.n - 1),
-                                      .part = (uint16_t)f->part,
+                                      .part = part_number(f),
                                       .kind = (uint8_t)f->kind,
                                       .result = (uint8_t)f->result };
     if (row == 0 || f->at < d->h.row_from)
@@ -163,11 +193,8 @@ enum err draft_own(struct draft *d, const struct term_facts *f)
     if (row == 0 || f->at > d->h.row_to)
         d->h.row_to = f->at;
     d->h.rows++;
-    if (f->kind == AUDIT_INTENT && f->exchange != 0) {
-        size_t slot = join_slot(d, join_key(f));
-        d->joins[slot] = row + 1;
-        d->join_terms[slot] = join_key(f);
-    }
+    if (f->kind == AUDIT_INTENT && f->exchange != 0)
+        join_put(d, row, f);
     return ERR_OK;
 }
 
@@ -176,7 +203,7 @@ static enum err draft_join(struct draft *d, uint32_t row, const struct term_fact
     struct part_late l = { .cut = f->kind == AUDIT_CUT,
                            .result = (uint8_t)f->result,
                            .index = d->h.first + d->h.n - 1 };
-    enum err e = row_terms_add(d, row);
+    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row);
     if (e == ERR_OK)
         part_late_apply(&d->rows[row], d->h.first, &l);
     return e;
@@ -210,8 +237,8 @@ enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct t
     draft_time(d, f);
     if ((f->kind != AUDIT_OUTCOME && f->kind != AUDIT_CUT) || f->exchange == 0)
         return draft_own(d, f);
-    uint32_t row = d->joins[join_slot(d, join_key(f))];
-    return row == 0 ? ERR_NOT_FOUND : draft_join(d, row - 1, f);
+    uint32_t row;
+    return join_find(d, f, &row) ? draft_join(d, row, f) : ERR_NOT_FOUND;
 }
 
 bool draft_may_have(const struct draft *d, uint64_t hash)
@@ -227,7 +254,7 @@ static void mark(uint8_t bits[PART_BITS], uint32_t row)
 void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS])
 {
     uint32_t term = *slot_of(d, hash);
-    if (term-- == 0)
+    if (term == 0)
         return;
     mark(bits, d->known[term].first);
     for (size_t i = 0; i < d->posts_n; i++) {

@@ -67,7 +67,7 @@ static enum err late_add(struct audit_index *x, const struct part *p, uint16_t r
 
 static bool is_intent_of(const struct part *p, uint16_t row, const struct term_facts *f)
 {
-    return row < p->h.rows && p->rows[row].kind == AUDIT_INTENT && p->rows[row].part == (uint16_t)f->part;
+    return row < p->h.rows && p->rows[row].kind == AUDIT_INTENT && p->rows[row].part == part_number(f);
 }
 
 /* Newest part first: most come moments after their part was sealed. Without an intent (it was pruned) a row of its own.

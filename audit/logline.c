@@ -23,9 +23,9 @@ const char *audit_kind_name(enum audit_kind k)
 
 static uint32_t line_sum(const char *line, size_t n)
 {
-    enum { END = LOGLINE_CRC + LOGLINE_CRC_N };
+    enum { END = (LOGLINE_CRC + LOGLINE_CRC_N + 7) / 8 * 8 }; /* whole words, and less than LOGLINE_MIN */
     char head[END];
-    memcpy(head, line, LOGLINE_CRC);
+    memcpy(head, line, END);
     memset(head + LOGLINE_CRC, '0', LOGLINE_CRC_N);
     return crc32c(crc32c(0, slice_make(head, END)), slice_make(line + END, n - END));
 }

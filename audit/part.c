@@ -90,13 +90,6 @@ static bool part_lay(struct part *p)
     return at == (const char *)p->map + p->map_n;
 }
 
-uint32_t part_sum(const struct part_head *h, struct slice rest)
-{
-    struct part_head copy = *h;
-    copy.sum = 0;
-    return crc32c(crc32c(0, slice_make(&copy, sizeof copy)), rest);
-}
-
 uint32_t part_sums_add(uint32_t sums, struct slice line)
 {
     return crc32c(sums, slice_make(line.p + LOGLINE_CRC, LOGLINE_CRC_N));
@@ -104,8 +97,10 @@ uint32_t part_sums_add(uint32_t sums, struct slice line)
 
 static bool sum_check(const struct part *p)
 {
-    struct slice rest = slice_make((const char *)p->map + sizeof p->h, p->map_n - sizeof p->h);
-    return part_sum(&p->h, rest) == p->h.sum;
+    struct part_head h = p->h;
+    struct slice rest = slice_make((const char *)p->map + sizeof h, p->map_n - sizeof h);
+    h.sum = 0;
+    return crc32c(crc32c(0, slice_make(&h, sizeof h)), rest) == p->h.sum;
 }
 
 static enum err part_map(struct part *p, const char *path)

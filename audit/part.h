@@ -13,11 +13,16 @@
 #include "audit/terms.h"
 #include <stdatomic.h>
 
+enum { PART_LAST = 65535 };
+static inline uint16_t part_number(const struct term_facts *f)
+{
+    return (uint16_t)(f->part < PART_LAST ? f->part : PART_LAST);
+}
 enum { PART_RECORDS = 65536, PART_MARK = 16, PART_NAME = 16 + 5 + 1 };
 struct part_row {
     int64_t at;                   /* wall ms of the first record */
     uint32_t index, outcome, cut; /* first record, less part.first; the others: so many behind it, 0: none */
-    uint16_t part;                /* of a composite */
+    uint16_t part;                /* of a composite, at most PART_LAST */
     uint8_t kind, result;
 };
 struct part_term {
@@ -56,8 +61,7 @@ struct part {
     _Atomic unsigned refs;
 };
 struct part *part_ref(struct part *p);
-void part_unref(struct part *p); /* NULL is ok */
-uint32_t part_sum(const struct part_head *h, struct slice rest);
+void part_unref(struct part *p);                          /* NULL is ok */
 uint32_t part_sums_add(uint32_t sums, struct slice line); /* the next record of the part; begins with 0 */
 void part_name(uint64_t first, char out[PART_NAME]);
 /* Maps and checks a file: shape, sum, bounds. ERR_CORRUPT: not one of ours, or damaged. */
@@ -95,20 +99,20 @@ struct draft_term {
     uint16_t first, last;
 };
 struct draft_post {
-    uint32_t term; /* place in `known` */
-    uint32_t row;
+    uint32_t term, row;
 };
 struct draft {
     struct part_head h;
     struct part_row *rows;    /* own; PART_RECORDS */
     uint64_t *marks;          /* own */
-    struct draft_term *known; /* own */
+    struct draft_term *known; /* own; [1, known_n) */
     size_t known_n, known_room;
-    uint32_t *slots;          /* own: place in `known` + 1 by hash, open addressing; 2 * known_room, a power of two */
+    uint32_t *slots;          /* own: place in `known` by hash, open addressing; 2 * known_room, a power of two */
     struct draft_post *posts; /* own: each term's rows but the first, in the order they came */
     size_t posts_n, posts_room;
-    uint32_t *joins;      /* own: row + 1 by exchange, open addressing; */
+    uint32_t *joins;      /* own: row + 1 by exchange and part, open addressing: intents whose exchange was known */
     uint64_t *join_terms; /* own: and the exchange's term */
+    size_t joins_n;
     struct terms terms;
 };
 enum { DRAFT_JOINS = 2 * PART_RECORDS };

@@ -60,16 +60,18 @@ static inline struct slice inside(struct slice raw)
     return slice_make(raw.p + 1, raw.n - 2);
 }
 
-/* Digits up to what ends a value; few enough for 32 bits. */
+/* Digits up to what ends a value; with a value, so few that they fit 32 bits. */
 static inline bool number(struct quick *q, uint32_t *ret)
 {
     enum { DIGITS = 9 };
-    const char *start = q->p;
+    const char *start = q->p, *p = start, *end = q->end;
     uint32_t v = 0;
-    while (q->p < q->end && (uint8_t)(*q->p - '0') <= 9 && q->p - start <= DIGITS)
-        v = v * 10 + (uint32_t)(*q->p++ - '0');
-    *ret = v;
-    return q->p > start && q->p - start <= DIGITS && q->p < q->end && (*q->p == ',' || *q->p == '}');
+    for (; p < end && (uint8_t)(*p - '0') <= 9; p++)
+        v = v * 10 + (uint32_t)(*p - '0');
+    q->p = p;
+    if (ret != NULL)
+        *ret = v;
+    return p > start && p < end && (*p == ',' || *p == '}') && (ret == NULL || p - start <= DIGITS);
 }
 
 static inline bool skip_text(struct quick *q)
@@ -78,23 +80,21 @@ static inline bool skip_text(struct quick *q)
     return text(q, &raw);
 }
 
-static inline bool skip_number(struct quick *q)
-{
-    const char *start = q->p;
-    while (q->p < q->end && (uint8_t)(*q->p - '0') <= 9)
-        q->p++;
-    return q->p > start && q->p < q->end && (*q->p == ',' || *q->p == '}');
-}
-
 /* ---- what was seen before ---- */
-static struct term_memo_run *run_slot(struct term_memo *m, struct slice text)
+/* The two slots where a run may be: the first of them. Its last bytes tell it from others: grant, resource, purpose. */
+static struct term_memo_run *run_slots(struct term_memo *m, struct slice text)
 {
-    return &m->run[crc32c(0, slice_make(text.p, text.n & ~(size_t)7)) % MEMO_RUNS];
+    size_t look = text.n < MEMO_LOOK ? text.n & ~(size_t)7 : MEMO_LOOK;
+    return &m->run[crc32c(0, slice_make(text.p + text.n - look, look)) % (MEMO_RUNS / 2) * 2];
 }
 
 static bool run_again(struct terms *t, const struct term_memo_run *s, struct slice text)
 {
-    if (text.n == 0 || s->text_n != text.n || memcmp(s->text, text.p, text.n) != 0)
+    if (text.n == 0)
+        return false;
+    if (s->text_n != text.n || memcmp(s->text, text.p, text.n) != 0)
+        s++;
+    if (s->text_n != text.n || memcmp(s->text, text.p, text.n) != 0)
         return false;
     for (unsigned i = 0; i < s->n; i++)
         t->hash[t->n + i] = s->hash[i];
@@ -102,10 +102,13 @@ static bool run_again(struct terms *t, const struct term_memo_run *s, struct sli
     return true;
 }
 
-static void run_keep(struct term_memo_run *s, struct slice text, const struct terms *t, unsigned before)
+/* In the place of each of the two in turn. */
+static void run_keep(struct term_memo *m, struct term_memo_run *s, struct slice text, const struct terms *t,
+                     unsigned before)
 {
     if (text.n == 0 || text.n > MEMO_TEXT || t->n - before > MEMO_TERMS)
         return;
+    s += s[0].text_n != 0 && (s[1].text_n == 0 || m->turn++ % 2 != 0);
     s->text_n = (uint16_t)text.n;
     s->n = (uint16_t)(t->n - before);
     memcpy(s->text, text.p, text.n);
@@ -185,11 +188,11 @@ static bool take_run(struct quick *q)
     const unsigned before = q->t->n;
     if ((STEP(q, ",\"subject\":\"") && !text(q, &subject)) || (STEP(q, ",\"peer\":\"") && !skip_text(q)) ||
         (STEP(q, ",\"certificate\":\"") && !skip_text(q)) || (STEP(q, ",\"resource\":\"") && !text(q, &resource)) ||
-        (STEP(q, ",\"resource_version\":") && !skip_number(q)) || (STEP(q, ",\"grant\":\"") && !text(q, &grant)) ||
-        (STEP(q, ",\"grant_version\":") && !skip_number(q)) || (STEP(q, ",\"purpose\":\"") && !text(q, &purpose)))
+        (STEP(q, ",\"resource_version\":") && !number(q, NULL)) || (STEP(q, ",\"grant\":\"") && !text(q, &grant)) ||
+        (STEP(q, ",\"grant_version\":") && !number(q, NULL)) || (STEP(q, ",\"purpose\":\"") && !text(q, &purpose)))
         return false;
     struct slice run = slice_make(start, (size_t)(q->p - start));
-    struct term_memo_run *s = run_slot(q->memo, run);
+    struct term_memo_run *s = run_slots(q->memo, run);
     if (run_again(q->t, s, run))
         return true;
     if (subject.n > 0)
@@ -198,7 +201,7 @@ static bool take_run(struct quick *q)
         terms_add_resource(q->t, resource);
     terms_add(q->t, TERM_GRANT, grant);
     terms_add(q->t, TERM_PURPOSE, purpose);
-    run_keep(s, run, q->t, before);
+    run_keep(q->memo, s, run, q->t, before);
     return true;
 }
 
@@ -226,7 +229,7 @@ static bool take_items(struct quick *q, struct slice line)
 {
     struct slice to_end = slice_make(q->p - 1, (size_t)(q->end - q->p)), key, value;
     const unsigned before = q->t->n;
-    struct term_memo_run *s = run_slot(q->memo, to_end);
+    struct term_memo_run *s = run_slots(q->memo, to_end);
     if (run_again(q->t, s, to_end)) {
         q->p = q->end - 1;
         return true;
@@ -237,7 +240,7 @@ static bool take_items(struct quick *q, struct slice line)
     terms_add_items(q->t, value);
     q->p = value.p + value.n;
     if (q->p == q->end - 1)
-        run_keep(s, value, q->t, before);
+        run_keep(q->memo, s, value, q->t, before);
     return true;
 }
 
@@ -302,7 +305,7 @@ static bool take_end(struct quick *q)
         return false;
     if (STEP(q, ",\"status\":")) {
         const char *status = q->p;
-        if (!skip_number(q))
+        if (!number(q, NULL))
             return false;
         told = q->p - status == 3 && memcmp(status, "200", 3) == 0;
     } else if (!at_end(q)) {
@@ -321,8 +324,8 @@ static bool take_line(struct quick *q, struct slice line)
         return take_end(q);
     if (!take_run(q) || (STEP(q, ",\"operator\":\"") && !take_text(q, TERM_OPERATOR)) ||
         (STEP(q, ",\"case\":\"") && !take_text(q, TERM_CASE)) || (STEP(q, ",\"trace\":\"") && !skip_text(q)) ||
-        (STEP(q, ",\"snapshot\":") && !skip_number(q)) || (STEP(q, ",\"debit_rows\":") && !skip_number(q)) ||
-        (STEP(q, ",\"debit_bytes\":") && !skip_number(q)) || (STEP(q, ",\"params\":{") && !take_params(q)))
+        (STEP(q, ",\"snapshot\":") && !number(q, NULL)) || (STEP(q, ",\"debit_rows\":") && !number(q, NULL)) ||
+        (STEP(q, ",\"debit_bytes\":") && !number(q, NULL)) || (STEP(q, ",\"params\":{") && !take_params(q)))
         return false;
     if (!STEP(q, ",\"items\":["))
         return q->facts->kind == AUDIT_INTENT ? at_end(q) : take_end(q);

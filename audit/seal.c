@@ -1,7 +1,7 @@
 /* From a draft to a file: rows gathered by term, terms put in order, all of it written at once beside the old and
  * renamed. Nothing is synced: the index must not make the log's commits wait, and its files can be built again. */
+#include "audit/crc32c.h"
 #include "audit/part.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ static void rows_gather(struct sealing *s)
 {
     const struct draft *d = s->d;
     uint32_t at = 0;
-    for (size_t i = 0; i < d->known_n; i++) {
+    for (size_t i = 1; i < d->known_n; i++) {
         s->end[i] = at;
         if (d->known[i].n == 1)
             continue;
@@ -63,20 +63,20 @@ static enum err terms_sort(struct sealing *s)
     uint32_t *place = mem_array((size_t)1 << bits, sizeof *place), sum = 0;
     if (place == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < d->known_n; i++)
+    for (size_t i = 1; i < d->known_n; i++)
         place[d->known[i].hash >> (64 - bits)]++;
     for (size_t v = 0; v >> bits == 0; v++) {
         uint32_t n = place[v];
         place[v] = sum;
         sum += n;
     }
-    for (size_t i = 0; i < d->known_n; i++) {
+    for (size_t i = 1; i < d->known_n; i++) {
         const struct draft_term *t = &d->known[i];
         s->term[place[t->hash >> (64 - bits)]++] =
             (struct part_term){ .hash = t->hash, .n = t->n, .at = t->n == 1 ? t->first : (uint32_t)i };
     }
     mem_free(place);
-    for (size_t i = 1; i < d->known_n; i++) {
+    for (size_t i = 1; i + 1 < d->known_n; i++) {
         struct part_term t = s->term[i];
         size_t k = i;
         for (; k > 0 && s->term[k - 1].hash > t.hash; k--)
@@ -144,33 +144,52 @@ static void put_list(struct sealing *s, struct part_term *t)
 static enum err terms_seal(struct sealing *s)
 {
     struct draft *d = s->d;
-    s->rows = mem_array(d->known_n + d->posts_n + 1, sizeof *s->rows);
-    s->end = mem_array(d->known_n + 1, sizeof *s->end);
-    s->term = mem_array(d->known_n + 1, sizeof *s->term);
+    s->rows = mem_alloc((d->known_n + d->posts_n) * sizeof *s->rows);
+    s->end = mem_alloc(d->known_n * sizeof *s->end);
+    s->term = mem_alloc(d->known_n * sizeof *s->term);
     enum err e = s->rows == NULL || s->end == NULL || s->term == NULL ? ERR_NOMEM : terms_sort(s);
     if (e != ERR_OK)
         return e;
     rows_gather(s);
-    for (size_t i = 0; i < d->known_n; i++) {
+    for (size_t i = 0; i + 1 < d->known_n; i++) {
         if (s->term[i].n != 1)
             put_list(s, &s->term[i]);
     }
     return s->lists.failed;
 }
 
-static enum err file_put(const char *path, struct slice head, struct slice body)
+enum { PIECES = 5 };
+
+static bool pieces_put(int fd, const struct slice *piece, unsigned n)
 {
-    char beside[PATH_MAX + 8];
+    bool ok = true;
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t at = 0; ok && at < piece[i].n;) {
+            ssize_t put = write(fd, piece[i].p + at, piece[i].n - at);
+            ok = put > 0;
+            at += ok ? (size_t)put : 0;
+        }
+    }
+    return ok;
+}
+
+/* The head, its sum made, and behind it what is in piece[1 .. n). */
+static enum err part_write(struct part_head *h, struct slice *piece, unsigned n, const char *dir)
+{
+    char path[PATH_MAX], beside[PATH_MAX + 8], name[PART_NAME];
+    part_name(h->first, name);
+    int len = snprintf(path, sizeof path, "%s/index/%s", dir, name);
+    if (len <= 0 || len >= PATH_MAX)
+        return ERR_TOO_LARGE;
+    h->sum = 0;
+    piece[0] = slice_make(h, sizeof *h);
+    for (unsigned i = 0; i < n; i++)
+        h->sum = crc32c(h->sum, piece[i]);
     snprintf(beside, sizeof beside, "%s.new", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return ERR_SYS;
-    bool ok = write(fd, head.p, head.n) == (ssize_t)head.n;
-    for (size_t at = 0; ok && at < body.n;) {
-        ssize_t n = write(fd, body.p + at, body.n - at);
-        ok = n > 0;
-        at += ok ? (size_t)n : 0;
-    }
+    bool ok = pieces_put(fd, piece, n);
     close(fd);
     if (ok && rename(beside, path) == 0)
         return ERR_OK;
@@ -178,20 +197,8 @@ static enum err file_put(const char *path, struct slice head, struct slice body)
     return ERR_SYS;
 }
 
-static enum err part_write(struct part_head *h, struct slice body, const char *dir)
-{
-    char path[PATH_MAX], name[PART_NAME];
-    part_name(h->first, name);
-    int n = snprintf(path, sizeof path, "%s/index/%s", dir, name);
-    if (n <= 0 || n >= PATH_MAX)
-        return ERR_TOO_LARGE;
-    h->sum = part_sum(h, body);
-    return file_put(path, slice_make(h, sizeof *h), body);
-}
-
 enum err draft_seal(struct draft *d, const char *dir)
 {
-    struct buf body = BUF_INIT(FILE_CAP);
     struct sealing *s = mem_zalloc(sizeof *s);
     if (s == NULL)
         return ERR_NOMEM;
@@ -201,18 +208,16 @@ enum err draft_seal(struct draft *d, const char *dir)
     if (e == ERR_OK)
         e = terms_seal(s);
     if (e == ERR_OK) {
-        d->h.marks = (d->h.n + PART_MARK - 1) / PART_MARK;
-        d->h.terms = d->known_n;
-        d->h.lists = s->lists.n;
-        buf_put(&body, slice_make(d->rows, d->h.rows * sizeof *d->rows));
-        buf_put(&body, slice_make(d->marks, d->h.marks * sizeof *d->marks));
-        buf_put(&body, slice_make(s->term, d->known_n * sizeof *s->term));
-        buf_put(&body, buf_slice(&s->lists));
-        e = body.failed;
+        struct part_head *h = &d->h;
+        h->marks = (h->n + PART_MARK - 1) / PART_MARK;
+        h->terms = d->known_n - 1;
+        h->lists = s->lists.n;
+        struct slice piece[PIECES] = { [1] = slice_make(d->rows, h->rows * sizeof *d->rows),
+                                       [2] = slice_make(d->marks, h->marks * sizeof *d->marks),
+                                       [3] = slice_make(s->term, h->terms * sizeof *s->term),
+                                       [4] = buf_slice(&s->lists) };
+        e = part_write(h, piece, PIECES, dir);
     }
-    if (e == ERR_OK)
-        e = part_write(&d->h, buf_slice(&body), dir);
-    buf_done(&body);
     buf_done(&s->lists);
     mem_free(s->rows);
     mem_free(s->end);
@@ -241,7 +246,7 @@ enum err part_rewrite(const struct part *p, const char *dir, const struct part_l
     }
     enum err e = body.failed;
     if (e == ERR_OK)
-        e = part_write(&h, buf_slice(&body), dir);
+        e = part_write(&h, (struct slice[]){ { 0 }, buf_slice(&body) }, 2, dir);
     buf_done(&body);
     return e;
 }

@@ -27,7 +27,15 @@ enum term_field {
 /* What was seen lately and what it came to, for quick.c. Most lines say what a line before said: the same application,
  * grant and resource in one run of fields, the same items; an outcome says the exchange of its intent. A slot is found
  * by its text and holds only when all of it is equal. */
-enum { MEMO_RUNS = 1024, MEMO_TEXT = 480, MEMO_TERMS = 32, MEMO_EXCHANGES = 1024, MEMO_REASONS = 64, MEMO_SHORT = 40 };
+enum {
+    MEMO_RUNS = 2048,
+    MEMO_TEXT = 480,
+    MEMO_TERMS = 32,
+    MEMO_EXCHANGES = 1024,
+    MEMO_REASONS = 64,
+    MEMO_SHORT = 40,
+    MEMO_LOOK = 128
+};
 struct term_memo {
     uint64_t seed;
     uint64_t kind[AUDIT_SEGMENT + 1]; /* the term of each */
@@ -35,7 +43,8 @@ struct term_memo {
         uint16_t n, text_n; /* text_n 0: empty */
         char text[MEMO_TEXT];
         uint64_t hash[MEMO_TERMS];
-    } run[MEMO_RUNS];
+    } run[MEMO_RUNS]; /* in pairs */
+    unsigned turn;
     struct term_memo_short {
         uint8_t text_n, result; /* result: of an outcome for this reason, whatever its status; or AUDIT_NO_RESULT */
         char text[MEMO_SHORT];

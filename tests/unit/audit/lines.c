@@ -72,6 +72,12 @@ size_t lines_make(char *out, uint64_t index)
         r.verb = SLICE("grant.approve");
         r.object = SLICE("g1");
     }
+    if (r.kind >= AUDIT_PROGRESS && r.kind <= AUDIT_CUT &&
+        any(8) != 0) { /* as they are: little that an intent has said */
+        r.subject = r.via = r.origin_exchange = r.peer = r.certificate = r.resource = r.grant = r.purpose =
+            r.operator_ = r.case_ = r.trace = r.items = SLICE("");
+        r.resource_version = r.grant_version = r.snapshot = r.debit_rows = r.debit_bytes = r.n_params = 0;
+    }
     if (r.kind == AUDIT_ACT) {
         r.act = 1;
         r.author = PICK(subjects);
