@@ -50,7 +50,7 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
     memcpy(d->h.magic, PART_MAGIC, sizeof d->h.magic);
     d->known_n = 1;
     d->posts_n = 0;
-    d->terms.seed = seed;
+    terms_begin(&d->terms, seed);
     if (d->joins_n > 0)
         memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
     d->joins_n = 0;

@@ -133,7 +133,7 @@ static bool line_read(struct finder *f, uint64_t index, char out[AUDIT_RECORD_MA
 static bool term_comes_late(const struct finder *f, uint64_t hash)
 {
     const struct audit_question *q = f->q;
-    if (q->result != AUDIT_NO_RESULT && hash == term_result(f->want.seed, q->result))
+    if (q->result != AUDIT_NO_RESULT && hash == term_result(&f->want, q->result))
         return true;
     return q->reason.n > 0 || slice_is(q->kind, "outcome") || slice_is(q->kind, "cut");
 }
@@ -171,7 +171,7 @@ static bool part_intersect(struct finder *f, const struct part *p, uint64_t rows
         bool result = i == f->want.n;
         if (result && (p == NULL || f->q->result == AUDIT_NO_RESULT))
             break; /* a draft has no list of results */
-        uint64_t hash = result ? term_result(f->want.seed, f->q->result) : f->want.hash[i], word, other;
+        uint64_t hash = result ? term_result(&f->want, f->q->result) : f->want.hash[i], word, other;
         memset(f->one, 0, PART_BITS);
         if (p != NULL)
             sealed_mark(f, p, hash);
@@ -359,7 +359,8 @@ static enum err finder_begin(struct finder *f)
     enum err e = ERR_OK;
     f->mem = mem_alloc(READ_MOST);
     pthread_mutex_lock(&x->lock);
-    f->want.seed = f->have.seed = x->seed;
+    terms_begin(&f->want, x->seed);
+    terms_begin(&f->have, x->seed);
     f->first = x->first;
     f->end = x->next;
     f->draft_first = x->drafting ? x->draft.h.first : UINT64_MAX;

@@ -65,20 +65,12 @@ static bool prefix_holds(struct slice line)
 /* Blanks, then digits, LOGLINE_INDEX_N columns in all. */
 static bool index_read(const char *p, uint64_t *ret)
 {
-    const char *end = p + LOGLINE_INDEX_N;
-    uint64_t v = 0;
-    while (p < end && *p == ' ')
-        p++;
-    if (p == end)
-        return false;
-    for (; p < end; p++) {
-        unsigned digit = (unsigned char)*p - (unsigned)'0';
-        if (digit > 9)
-            return false;
-        v = v * 10 + digit;
-    }
+    size_t at = LOGLINE_INDEX_N;
+    uint64_t v = 0, unit = 1;
+    for (; at > 0 && (uint8_t)(p[at - 1] - '0') <= 9; at--, unit *= 10)
+        v += (uint64_t)(uint8_t)(p[at - 1] - '0') * unit;
     *ret = v;
-    return v < 1ull << 53;
+    return at < LOGLINE_INDEX_N && memcmp(p, logline_blank + LOGLINE_INDEX, at) == 0 && v < 1ull << 53;
 }
 
 bool logline_check(struct slice line, uint64_t *ret_index)

@@ -172,7 +172,7 @@ static bool take_exchange(struct quick *q)
     memcpy(&word, raw.p + RAW - 1 - sizeof word, sizeof word);
     struct term_memo_short *s = &q->memo->exchange[word * 0x9e3779b97f4a7c15u >> 32 & (MEMO_EXCHANGES - 1)];
     if (!short_is(s, raw))
-        short_keep(s, raw, term_of(q->t->seed, TERM_EXCHANGE, raw));
+        short_keep(s, raw, term_of(q->t, TERM_EXCHANGE, raw));
     q->facts->exchange = q->t->hash[q->t->n++] = s->hash;
     if (!STEP(q, ",\"part\":") || !number(q, &part))
         return false;
@@ -251,7 +251,7 @@ static bool take_reason(struct quick *q, enum audit_result *ret)
         return false;
     struct term_memo_short *s = &q->memo->reason[(raw.n * 7 + (uint8_t)raw.p[raw.n / 2]) % MEMO_REASONS];
     if (!short_is(s, raw)) {
-        short_keep(s, raw, term_of(q->t->seed, TERM_REASON, raw));
+        short_keep(s, raw, term_of(q->t, TERM_REASON, raw));
         s->result = (uint8_t)term_reason_result(inside(raw));
     }
     q->t->hash[q->t->n++] = s->hash;
@@ -332,11 +332,11 @@ static bool take_line(struct quick *q, struct slice line)
     return take_items(q, line) && (q->facts->kind == AUDIT_INTENT || take_end(q));
 }
 
-static void memo_begin(struct term_memo *m, uint64_t seed)
+static void memo_begin(struct term_memo *m, const struct terms *t)
 {
-    *m = (struct term_memo){ .seed = seed };
+    *m = (struct term_memo){ .seed = t->seed };
     for (unsigned k = 0; k <= AUDIT_SEGMENT; k++)
-        m->kind[k] = term_of(seed, TERM_KIND, slice_of(audit_kind_name((enum audit_kind)k)));
+        m->kind[k] = term_of(t, TERM_KIND, slice_of(audit_kind_name((enum audit_kind)k)));
 }
 
 bool terms_quick(struct terms *t, struct slice line, struct term_facts *ret)
@@ -345,7 +345,7 @@ bool terms_quick(struct terms *t, struct slice line, struct term_facts *ret)
     if (line.n <= LOGLINE_MIN || line.n >= AUDIT_RECORD_MAX) /* so long, it has less than TERMS_MAX */
         return false;
     if (q.memo->seed != t->seed || q.memo->kind[0] == 0)
-        memo_begin(q.memo, t->seed);
+        memo_begin(q.memo, t);
     *ret = (struct term_facts){ 0 };
     t->n = 0;
     return take_line(&q, line);

@@ -24,7 +24,7 @@ static enum err results_add(struct draft *d)
     uint64_t hash[AUDIT_RESULTS_];
     enum err e = ERR_OK;
     for (unsigned r = AUDIT_GRANTED; r < AUDIT_RESULTS_; r++)
-        hash[r] = term_result(d->h.seed, (enum audit_result)r);
+        hash[r] = term_result(&d->terms, (enum audit_result)r);
     for (uint32_t row = 0; e == ERR_OK && row < d->h.rows; row++) {
         if (d->rows[row].result != AUDIT_NO_RESULT)
             e = draft_term_add(d, hash[d->rows[row].result], (uint16_t)row);

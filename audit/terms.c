@@ -24,20 +24,62 @@ bool audit_result_find(struct slice name, enum audit_result *ret)
     return false;
 }
 
-uint64_t term_of(uint64_t seed, enum term_field f, struct slice text)
+/* ---- hashes ---- */
+void terms_begin(struct terms *t, uint64_t seed)
 {
-    return slice_hash(text, seed + (uint64_t)f * 0x9e3779b97f4a7c15u);
+    t->seed = seed;
+    t->n = 0;
+    for (uint64_t i = 0; i < TERM_WORDS + 2; i++) {
+        t->low[i] = slice_hash(slice_make(&i, sizeof i), seed);
+        t->high[i] = slice_hash(slice_make(&i, sizeof i), seed ^ 0x9e3779b97f4a7c15u);
+    }
+}
+
+/* The last n bytes of a text, one to seven. */
+static inline uint64_t word_last(struct slice text, size_t n)
+{
+    uint64_t w = 0;
+    if (text.n >= sizeof w && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) { /* with what stands before them */
+        memcpy(&w, text.p + text.n - sizeof w, sizeof w);
+        return w >> (64 - 8 * n);
+    }
+    for (size_t i = 0; i < n; i++)
+        w |= (uint64_t)(uint8_t)text.p[text.n - n + i] << (8 * i);
+    return w;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+static inline wide word_add(const struct terms *t, size_t i, uint64_t word)
+{
+    return (wide)t->low[i] * word + ((wide)(t->high[i] * word) << 64);
+}
+
+uint64_t term_of(const struct terms *t, enum term_field f, struct slice text)
+{
+    if (text.n > TERM_TEXT)
+        return slice_hash(text, t->seed + (uint64_t)f * 0x9e3779b97f4a7c15u);
+    wide sum = ((wide)t->high[0] << 64 | t->low[0]) + word_add(t, 1, (uint64_t)f << 32 | text.n);
+    size_t i = 0;
+    for (; i < text.n / 8; i++) {
+        uint64_t word;
+        memcpy(&word, text.p + 8 * i, sizeof word);
+        sum += word_add(t, 2 + i, word);
+    }
+    if (text.n % 8 != 0)
+        sum += word_add(t, 2 + i, word_last(text, text.n % 8));
+    return (uint64_t)(sum >> 64);
 }
 
 void terms_add(struct terms *t, enum term_field f, struct slice text)
 {
     if (text.n > 0 && t->n < TERMS_MAX)
-        t->hash[t->n++] = term_of(t->seed, f, text);
+        t->hash[t->n++] = term_of(t, f, text);
 }
 
-uint64_t term_result(uint64_t seed, enum audit_result r)
+uint64_t term_result(const struct terms *t, enum audit_result r)
 {
-    return term_of(seed, TERM_RESULT, slice_of(audit_result_name(r)));
+    return term_of(t, TERM_RESULT, slice_of(audit_result_name(r)));
 }
 
 /* ---- lines ---- */

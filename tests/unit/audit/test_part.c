@@ -70,12 +70,13 @@ static uint32_t row_of(const uint64_t *exchange, const uint32_t *part, uint32_t 
 /* LINES records; every one whose intent is not in the draft gets a row of its own. */
 static void fill(void)
 {
-    static struct terms t = { .seed = SEED };
+    static struct terms t;
     static uint64_t exchange[LINES];
     static uint32_t part[LINES];
     char line[AUDIT_RECORD_MAX];
     uint64_t offset = 0;
     uint32_t n = 0;
+    terms_begin(&t, SEED);
     draft_begin(&d, 0, 100, 0, SEED, 0);
     n_pairs = 0;
     for (unsigned i = 0; i < LINES; i++) {
@@ -143,7 +144,7 @@ static void part_is_right(void)
     uint64_t terms = 0;
     for (uint32_t row = 0; row < d.h.rows; row++) {
         if (d.rows[row].result != AUDIT_NO_RESULT)
-            pair_add(term_result(SEED, (enum audit_result)d.rows[row].result), row);
+            pair_add(term_result(&d.terms, (enum audit_result)d.rows[row].result), row);
     }
     qsort(pairs, n_pairs, sizeof *pairs, order);
     size_t n = 0;
