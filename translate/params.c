@@ -4,7 +4,7 @@
 #include "translate/params.h"
 #include <stdio.h>
 
-enum { ITEMS_TEXT_MAX = 16384 };
+enum { ITEMS_TEXT_MAX = 16384, LEVEL_PERSON = 3, ID_LEAST = 15 /* digits of the shorter identity number */ };
 
 enum err params_refuse(struct params_read *d, enum reason reason, const char *en, const char *zh)
 {
@@ -104,6 +104,10 @@ enum err params_value(struct params_read *d, int index, struct slice value)
         (void)snprintf(zh, sizeof zh, "不是合法的%s", p->check->what[LANG_ZH]);
         return refuse_at(d, index, en, zh);
     }
+    /* Below that level a value is recorded as it came. */
+    if (p->level < LEVEL_PERSON && value.n >= ID_LEAST && text_holds_id_card(value))
+        return refuse_at(d, index, "holds an identity number, which only a parameter of level 3 or 4 may",
+                         "含公民身份号码，仅 3 级或 4 级参数可以传递");
     d->values[index] = value;
     return ERR_OK;
 }
@@ -120,7 +124,7 @@ enum err params_done(struct params_read *d, struct translate_params *ret, struct
             return refuse_at(d, (int)i, given ? "is empty, but required" : "is missing",
                              given ? "为必填项，不能为空" : "缺失");
         if (given)
-            ret->at[n++] = (struct translate_param){ p->name, d->values[i], p->level, p->level >= 3 };
+            ret->at[n++] = (struct translate_param){ p->name, d->values[i], p->level, p->level >= LEVEL_PERSON };
     }
     ret->n = n;
     *ret_items = d->items_given && d->items.p == NULL ? SLICE("") : d->items; /* {NULL, 0} only when not given */
@@ -129,22 +133,51 @@ enum err params_done(struct params_read *d, struct translate_params *ret, struct
 
 /* ---- the query string ---- */
 
+/* Of its bytes as they came, escaped or not, each digit of an identity number takes one at least that is a digit. */
+static bool may_hold_id_card(struct slice raw)
+{
+    unsigned digits = 0;
+
+    for (size_t i = 0; raw.n >= ID_LEAST && i < raw.n; i++)
+        digits += raw.p[i] >= '0' && raw.p[i] <= '9';
+    return digits >= ID_LEAST;
+}
+
+/* An identity number anywhere in the pair, its name included. */
+static enum err refuse_number(struct params_read *d, struct slice pair)
+{
+    struct slice text;
+    enum err e;
+
+    if (!may_hold_id_card(pair))
+        return ERR_OK;
+    e = percent_read(pair, true, d->a, &text);
+    if (e == ERR_NOMEM)
+        return e;
+    if (!text_holds_id_card(e == ERR_OK ? text : pair))
+        return ERR_OK;
+    return params_refuse(d, REASON_PARAMETER_IN_URL, "the query string holds an identity number",
+                         "查询串含公民身份号码");
+}
+
 /* Before anything else is said of the query: an identity number in a URL is the one thing its sender must hear about.
- * Names are compared as decoded, so that %69d_no is caught too; the value is not looked at. */
+ * Names are compared as decoded, so that %69d_no is caught too; of a sensitive one the value is not looked at. */
 static enum err refuse_in_url(struct params_read *d, struct slice query)
 {
-    while (query.n > 0) {
-        struct slice pair = slice_cut(&query, '&'), name;
-        int i;
+    enum err e = ERR_OK;
 
-        if (percent_read(slice_cut(&pair, '='), true, d->a, &name) != ERR_OK)
-            continue;
-        i = params_find(d, name);
-        if (i >= 0 && d->r->params[i].level >= 3)
+    while (e == ERR_OK && query.n > 0) {
+        struct slice whole = slice_cut(&query, '&'), pair = whole, name;
+        int i = PARAMS_UNKNOWN;
+
+        if (percent_read(slice_cut(&pair, '='), true, d->a, &name) == ERR_OK)
+            i = params_find(d, name);
+        if (i >= 0 && d->r->params[i].level >= LEVEL_PERSON)
             return request_refuse(d->why, d->a, REASON_PARAMETER_IN_URL, name_at(d, i),
                                   "is sensitive: send it in the body of a POST", "属敏感参数：请置于 POST 正文中");
+        e = refuse_number(d, whole);
     }
-    return ERR_OK;
+    return e;
 }
 
 static enum err query_pair(struct params_read *d, struct slice pair)

@@ -24,7 +24,7 @@ NAME = "欧阳" + MARK
 
 
 def answer(h, b, s):
-    asked = json.loads(b)["id"]
+    asked = json.loads(b).get("id", NUMBERS[1])
     Provider.reply(s, json.dumps({"code": "0", "rows": [{"id": asked, "name": NAME, "age": 36, "secret": MARK + "-unmapped"}]}, ensure_ascii=False).encode())
 
 
@@ -44,6 +44,9 @@ def test_00_setup():
     P = Provider(answer)
     NODE.publish(json_resource(P.port), "provider/people")
     NODE.grant("provider/people", "id_no,name,age", clear="provider/people:id_no,name")
+    NODE.publish(json_resource(P.port, "free").replace("    - {param: id_no, required: true, check: id-card, to: json:/id}\n",
+                                                       "    - {param: keyword, level: 2, to: json:/kw}\n"), "provider/free")
+    NODE.grant("provider/free", "age")
 
 
 def raw(data, who="consumer/app"):
@@ -106,6 +109,15 @@ def test_02_who_asks_for_whom_by_number_is_refused():
         assert status == 400 and json.loads(body)["code"] == "header-invalid", (value, status, body)
     assert NODE.ask("provider/people", {"id_no": number}, headers={"Sluice-Purpose": "check"})[0] == 200
     assert [r for r in NODE.records()[-4:] if r["kind"] == "intent"][-1]["purpose"] == "check"
+    # and so are parameters below level 3
+    for path, params, code in ((f"provider/free?keyword={number}", None, "parameter-in-url"), (f"provider/free?keyword=x{OLD}", None, "parameter-in-url"),
+                               (f"provider/free?keyword={urllib.parse.quote(wide)}", None, "parameter-in-url"), ("provider/free", {"keyword": number}, "parameter-invalid"),
+                               ("provider/free", {"keyword": "of " + OLD}, "parameter-invalid"), ("provider/free", {"keyword": wide}, "parameter-invalid")):
+        asked = P.seen
+        status, body = NODE.ask(path, params, method="POST" if params else "GET")[::2]
+        assert status == 400 and json.loads(body)["code"] == code and P.seen == asked, (path, params, status, body)
+    assert NODE.ask("provider/free?keyword=202611260112001", method="GET")[0] == 200
+    assert [r for r in NODE.records()[-4:] if r["kind"] == "intent"][-1]["params"] == {"keyword": "202611260112001"}
     # notes and reasons of acts are recorded as sent, too
     for words in (("grant", "suspend", "g1", "--note"), ("audit", "hold", "add", "--reason")):
         for value in (number, "because of " + OLD):

@@ -62,6 +62,17 @@ static const struct {
     { "{\"kind\":\"a\",\"year\":\"20245\"}", NULL, REASON_PARAMETER_INVALID, "year is longer than 4 characters",
       "year 超过 4 个字符" },
     { "{\"kind\":\"a\",\"year\":\"二〇二四\"}", "kind=a 1;year=二〇二四 2;|", 0, NULL, NULL },
+    /* an identity number stands in the log as a pseudonym or not at all */
+    { "{\"kind\":\"990101199003079730\"}", NULL, REASON_PARAMETER_INVALID, "kind holds an identity number",
+      "kind 含公民身份号码" },
+    { "{\"kind\":990101199003079730}", NULL, REASON_PARAMETER_INVALID, "kind holds an identity number", "身份号码" },
+    { "{\"kind\":\"of ９９０１０１１９９００３０７９７３０\"}", NULL, REASON_PARAMETER_INVALID,
+      "kind holds an identity number", "身份号码" },
+    { "{\"kind\":\"990101900307973\"}", NULL, REASON_PARAMETER_INVALID, "kind holds an identity number", "身份号码" },
+    { "{\"kind\":\"990101199003079731\"}", "kind=990101199003079731 1;|", 0, NULL, NULL },
+    { "{\"kind\":\"202611260112001\"}", "kind=202611260112001 1;|", 0, NULL, NULL },
+    { "{\"kind\":\"a\",\"secret\":\"990101199003079730\"}", "kind=a 1;secret=990101199003079730 3 person;|", 0, NULL,
+      NULL },
 };
 
 static const struct {
@@ -96,6 +107,16 @@ static const struct {
     { "x=1&%ff=2&kind=%&kind=b&secret=%", NULL, REASON_PARAMETER_IN_URL, "secret is sensitive" },
     { "%69d%5Fno=1", NULL, REASON_PARAMETER_IN_URL, "id_no is sensitive" },
     { "secret=1&secret=2", NULL, REASON_PARAMETER_IN_URL, "secret is sensitive" },
+    { "kind=990101199003079730", NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=a&kind=b&x=%&kind=of+%3990101199003079730", NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=%EF%BC%99%EF%BC%99%EF%BC%90%EF%BC%91%EF%BC%90%EF%BC%91%EF%BC%99%EF%BC%90%EF%BC%90%EF%BC%93%EF%BC%90"
+      "%EF%BC%97%EF%BC%99%EF%BC%97%EF%BC%93",
+      NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=%zz990101199003079730", NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=a&990101900307973", NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=a&_items=990101199003079730", NULL, REASON_PARAMETER_IN_URL, "holds an identity number" },
+    { "kind=990101199003079731", "kind=990101199003079731 1;|", 0, NULL },
+    { "kind=20261126011&year=2001", "kind=20261126011 1;year=2001 2;|", 0, NULL },
 };
 
 static void put_params(struct buf *b, const struct translate_params *p, struct slice items)
