@@ -36,6 +36,13 @@ struct audit_param {
     struct slice name, value;
     bool pseudonym;
 };
+/* Columns as text, rendered once for records that say the same again and again: all from `subject` to `purpose`, and
+ * `items`. */
+enum { AUDIT_KNOWN_MAX = 1400 };
+struct audit_known {
+    uint16_t who, n; /* bytes of the columns up to `purpose`; of all */
+    char text[AUDIT_KNOWN_MAX];
+};
 /* One record. Empty slices and zero numbers are left out of the line. Everything is borrowed for the call. Fields are
  * capped by the renderer (a cut value ends in "…"); bytes that are not UTF-8 become {"b64":…}; no input can make a
  * record fail. */
@@ -74,10 +81,16 @@ struct audit_record {
     struct slice author;       /* spiffe URI of the person or application that acted */
     struct slice verb, object; /* "grant.revoke", id; of a refusal: what was tried */
     struct slice content;      /* a JSON object as text: the act's particulars, canonical, no personal value */
+    /* of an exchange: stands for these columns, whose members are then not looked at; NULL: they are rendered */
+    const struct audit_known *known;
     /* count and gap */
     int64_t from, to;       /* wall ms */
     const uint32_t *counts; /* by enum reason, REASON_COUNT_ of them */
 };
+/* Those columns of a record of an exchange, for any kind of these. ERR_TOO_LARGE: they are longer than is worth
+ * keeping.
+ */
+enum err audit_know(const struct audit_record *r, struct audit_known *ret) MUST_CHECK;
 /* The line with LF, index blank and CRC zeros. For outbox rows and tests; queues render by themselves. */
 enum err audit_render(const struct audit_record *r, struct buf *out) MUST_CHECK;
 

@@ -17,21 +17,48 @@ void pen_raw(struct pen *w, struct slice s)
     w->p += s.n;
 }
 
+/* Two digits a division. */
+static size_t digits_back(char *end, uint64_t v)
+{
+    char *at = end;
+    for (; v >= 100; v /= 100) {
+        *--at = (char)('0' + v % 10);
+        *--at = (char)('0' + v / 10 % 10);
+    }
+    if (v >= 10)
+        *--at = (char)('0' + v % 10);
+    *--at = (char)('0' + (v >= 10 ? v / 10 : v));
+    return (size_t)(end - at);
+}
+
 void pen_u64(struct pen *w, uint64_t v)
 {
     enum { DIGITS = 20 };
     char text[DIGITS];
-    size_t at = DIGITS;
     const uint64_t max = (1ull << 53) - 1;
-    if (v > max)
-        v = max;
-    do {
-        text[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    pen_raw(w, slice_make(text + at, DIGITS - at));
+    if (v < 10 && w->p < w->end) {
+        *w->p++ = (char)('0' + v);
+        return;
+    }
+    size_t n = digits_back(text + DIGITS, v > max ? max : v);
+    pen_raw(w, slice_make(text + DIGITS - n, n));
 }
 
+#ifdef __SSE2__
+/* Sixteen bytes as 32 hex digits, all at once: nibbles side by side, 0x27 more for those above nine. */
+static void hex_sixteen(char out[32], const uint8_t b[16])
+{
+    const __m128i low = _mm_set1_epi8(0x0F), nine = _mm_set1_epi8(9), zero = _mm_set1_epi8('0');
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)b);
+    __m128i high = _mm_and_si128(_mm_srli_epi16(x, 4), low);
+    x = _mm_and_si128(x, low);
+    for (int half = 0; half < 2; half++) {
+        __m128i n = half == 0 ? _mm_unpacklo_epi8(high, x) : _mm_unpackhi_epi8(high, x);
+        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(n, nine), _mm_set1_epi8(0x27));
+        _mm_storeu_si128((__m128i *)(void *)(out + half * 16), _mm_add_epi8(_mm_add_epi8(n, zero), letter));
+    }
+}
+#else
 /* Four bytes as eight hex digits, all at once: nibbles spread into bytes, 0x27 more for those above nine. */
 static void hex_quad(char out[8], const uint8_t b[4])
 {
@@ -43,14 +70,21 @@ static void hex_quad(char out[8], const uint8_t b[4])
     memcpy(out, &x, sizeof x);
 }
 
+static void hex_sixteen(char out[32], const uint8_t b[16])
+{
+    for (size_t i = 0; i < 16; i += 4)
+        hex_quad(out + 2 * i, b + i);
+}
+#endif
+
 void pen_hex(struct pen *w, const struct sha256 *h)
 {
     enum { LEN = 2 + 2 * SHA256_LEN };
     if (w->end - w->p < LEN)
         return;
     w->p[0] = w->p[LEN - 1] = '"';
-    for (size_t i = 0; i < SHA256_LEN; i += 4)
-        hex_quad(w->p + 1 + 2 * i, h->b + i);
+    for (size_t i = 0; i < SHA256_LEN; i += 16)
+        hex_sixteen(w->p + 1 + 2 * i, h->b + i);
     w->p += LEN;
 }
 
@@ -59,8 +93,7 @@ void pen_uuid(struct pen *w, const struct uuid *u)
     char hex[2 * sizeof u->b];
     if (w->end - w->p < UUID_TEXT + 1)
         return;
-    for (size_t i = 0; i < sizeof u->b; i += 4)
-        hex_quad(hex + 2 * i, u->b + i);
+    hex_sixteen(hex, u->b);
     char *p = w->p;
     p[0] = p[37] = '"';
     p[9] = p[14] = p[19] = p[24] = '-';

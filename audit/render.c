@@ -13,16 +13,20 @@ enum {
     HMAC_LEN = 32
 };
 
+enum { KEY_ROOM = 24 };
 struct column {
-    struct slice key; /* with comma, quotes and colon */
-    unsigned kinds;
+    char key[KEY_ROOM]; /* with comma, quotes and colon; all of it is copied, key_n bytes count */
+    uint16_t key_n, kinds;
+    uint32_t offset, cap; /* cap: bytes of the value, without TEXT_OVER */
     void (*put)(struct pen *w, const struct column *c, const void *field);
-    size_t offset, cap; /* cap: bytes of the value, without TEXT_OVER */
 };
 
-static void put_key(struct pen *w, const struct column *c)
+static inline void put_key(struct pen *w, const struct column *c)
 {
-    pen_raw(w, c->key);
+    if (w->end - w->p < KEY_ROOM)
+        return;
+    memcpy(w->p, c->key, KEY_ROOM);
+    w->p += c->key_n;
 }
 
 static void put_text(struct pen *w, const struct column *c, const void *field)
@@ -221,17 +225,14 @@ static void put_counts(struct pen *w, const struct column *c, const void *field)
     pen_raw(w, SLICE("}"));
 }
 
-#define KEY(name)                                                                                                      \
-    {                                                                                                                  \
-        ",\"" name "\":", sizeof(",\"" name "\":") - 1                                                                 \
-    }
+#define KEY(name) ",\"" name "\":", sizeof(",\"" name "\":") - 1
 #define COL(name, k, fn, member, c)                                                                                    \
     {                                                                                                                  \
-        KEY(name), k, fn, offsetof(struct audit_record, member), c                                                     \
+        KEY(name), k, offsetof(struct audit_record, member), c, fn                                                     \
     }
 #define WHOLE(name, k, fn, c)                                                                                          \
     {                                                                                                                  \
-        KEY(name), k, fn, 0, c                                                                                         \
+        KEY(name), k, 0, c, fn                                                                                         \
     }
 static const struct column columns[] = {
     WHOLE("exchange", EX | ACT, put_exchange, UUID_TEXT + 24),
@@ -277,15 +278,47 @@ static const struct column columns[] = {
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
+/* What audit_know makes: the columns from subject to purpose, and the items. */
+enum { KNOWN_FROM = 5, KNOWN_TO = 15, ITEMS_AT = 22 };
+
+static void put_columns(struct pen *w, const struct audit_record *r, size_t from, size_t to)
+{
+    unsigned kind = 1u << r->kind;
+    for (const struct column *c = columns + from; c < columns + to; c++) {
+        if (c->kinds & kind)
+            c->put(w, c, (const char *)r + c->offset);
+    }
+}
+
+enum err audit_know(const struct audit_record *r, struct audit_known *ret)
+{
+    char text[AUDIT_RECORD_MAX];
+    struct pen w = { text, text + sizeof text };
+    put_columns(&w, r, KNOWN_FROM, KNOWN_TO);
+    size_t who = (size_t)(w.p - text);
+    put_columns(&w, r, ITEMS_AT, ITEMS_AT + 1);
+    size_t n = (size_t)(w.p - text);
+    if (n > sizeof ret->text)
+        return ERR_TOO_LARGE;
+    memcpy(ret->text, text, n);
+    ret->who = (uint16_t)who;
+    ret->n = (uint16_t)n;
+    return ERR_OK;
+}
+
 size_t render_record(const struct audit_record *r, char *out)
 {
     struct pen w = { out, out + AUDIT_RECORD_MAX - 2 };
-    unsigned kind = 1u << r->kind;
+    const struct audit_known *k = r->known;
     pen_begin(&w, r->kind, r->at);
-    for (size_t i = 0; i < COLUMNS; i++) {
-        const struct column *c = &columns[i];
-        if (c->kinds & kind)
-            c->put(&w, c, (const char *)r + c->offset);
+    if (k == NULL) {
+        put_columns(&w, r, 0, COLUMNS);
+    } else {
+        put_columns(&w, r, 0, KNOWN_FROM);
+        pen_raw(&w, slice_make(k->text, k->who));
+        put_columns(&w, r, KNOWN_TO, ITEMS_AT);
+        pen_raw(&w, slice_make(k->text + k->who, (size_t)k->n - k->who));
+        put_columns(&w, r, ITEMS_AT + 1, COLUMNS);
     }
     *w.p++ = '}';
     *w.p++ = '\n';
@@ -297,7 +330,7 @@ size_t render_bound(enum audit_kind k)
     size_t n = LOGLINE_KIND + 16 + 8 + CLOCK_TEXT + 2;
     for (size_t i = 0; i < COLUMNS; i++) {
         if (columns[i].kinds & 1u << k)
-            n += columns[i].key.n + columns[i].cap + (columns[i].cap > NUMBER_MAX ? TEXT_OVER : 0);
+            n += columns[i].key_n + columns[i].cap + (columns[i].cap > NUMBER_MAX ? TEXT_OVER : 0);
     }
     return n;
 }
@@ -306,7 +339,7 @@ bool render_as(const char *column, struct slice text, struct buf *out)
 {
     for (size_t i = 0; i < COLUMNS; i++) {
         const struct column *c = &columns[i];
-        struct slice key = slice_sub(c->key, 2, c->key.n - 4);
+        struct slice key = slice_make(c->key + 2, c->key_n - 4U);
         if (c->put != put_text || !slice_is(key, column))
             continue;
         char *p = buf_reserve(out, c->cap + TEXT_OVER);

@@ -4,9 +4,20 @@
 
 enum { PROVIDER_CODE_MOST = 6 };
 
+static const struct audit_known nothing;
+
 static void fill_common(const struct exchange *x, struct audit_record *r, enum audit_kind kind)
 {
     *r = (struct audit_record){ .kind = kind, .at = clock_wall_ms(), .exchange = x->id };
+}
+
+/* What each exchange says for itself. */
+static void fill_said(const struct exchange *x, struct audit_record *r)
+{
+    r->operator_ = x->ask.operator_;
+    r->case_ = x->ask.case_;
+    r->trace = x->ask.trace;
+    r->snapshot = x->generation;
 }
 
 static void fill_who(const struct exchange *x, struct audit_record *r)
@@ -20,10 +31,6 @@ static void fill_who(const struct exchange *x, struct audit_record *r)
     else if (x->service || snapshot_resource(x->w->snapshot, x->ask.resource))
         r->resource = x->ask.resource;
     r->purpose = x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose;
-    r->operator_ = x->ask.operator_;
-    r->case_ = x->ask.case_;
-    r->trace = x->ask.trace;
-    r->snapshot = x->generation;
     r->resource_version = x->service ? x->service->version : 0;
     if (x->grant) {
         r->grant = slice_of(x->grant->id);
@@ -98,9 +105,58 @@ static enum err record_log_intent(struct exchange *x)
     uuid_text(log_ask_exchange(x), id);
     fill_common(x, &r, AUDIT_INTENT);
     fill_who(x, &r);
+    fill_said(x, &r);
     r.params = &param;
     r.n_params = 1;
     return put(x, &r, 0, &x->intent);
+}
+
+/* ---- what is the same for many exchanges ---- */
+static struct intent_memo *memo_of(const struct exchange *x)
+{
+    return &x->w->intents[(((uintptr_t)x->grant >> 6) ^ (unsigned char)x->digest[0] ^
+                           (unsigned char)x->digest[1] << 3) %
+                          INTENT_MEMOS];
+}
+
+static bool memo_holds(const struct intent_memo *m, const struct exchange *x, struct slice purpose)
+{
+    return m->in == x->w->snapshot && m->generation == x->generation && m->service == x->service &&
+           m->grant == x->grant && memcmp(&m->items, &x->verdict.items, sizeof m->items) == 0 &&
+           slice_eq(purpose, slice_make(m->purpose, m->purpose_n)) && strcmp(m->digest, x->digest) == 0 &&
+           strcmp(m->uri, x->uri) == 0 && strcmp(m->address, x->address) == 0;
+}
+
+/* The record has all that is to be remembered. */
+static void memo_make(struct intent_memo *m, const struct exchange *x, const struct audit_record *r)
+{
+    m->in = NULL;
+    if (x->generation != x->w->snapshot->generation || r->purpose.n > sizeof m->purpose ||
+        audit_know(r, &m->text) != ERR_OK)
+        return;
+    m->in = x->w->snapshot;
+    m->generation = x->generation;
+    m->service = x->service;
+    m->grant = x->grant;
+    m->items = x->verdict.items;
+    m->purpose_n = (uint8_t)r->purpose.n;
+    memcpy(m->purpose, r->purpose.p ? r->purpose.p : "", r->purpose.n);
+    memcpy(m->digest, x->digest, sizeof m->digest);
+    memcpy(m->uri, x->uri, sizeof m->uri);
+    memcpy(m->address, x->address, sizeof m->address);
+}
+
+static void fill_known(struct exchange *x, struct audit_record *r, struct intent_text *text)
+{
+    struct intent_memo *m = memo_of(x);
+
+    if (!memo_holds(m, x, x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose)) {
+        fill_who(x, r);
+        r->items = granted_items(x, text);
+        memo_make(m, x, r);
+    }
+    if (m->in != NULL)
+        r->known = &m->text;
 }
 
 enum err record_intent(struct exchange *x)
@@ -111,8 +167,8 @@ enum err record_intent(struct exchange *x)
     if (x->log)
         return record_log_intent(x);
     fill_common(x, &r, AUDIT_INTENT);
-    fill_who(x, &r);
-    r.items = granted_items(x, &text);
+    fill_known(x, &r, &text);
+    fill_said(x, &r);
     r.params = text.params;
     r.n_params = fill_params(x, &text);
     r.debit_rows = x->verdict.max_rows;
@@ -130,6 +186,7 @@ enum err record_refused(struct exchange *x)
 
     fill_common(x, &r, AUDIT_REFUSED);
     fill_who(x, &r);
+    fill_said(x, &r);
     r.has_reason = true;
     r.reason = x->reason;
     r.status = reason_info(x->reason)->status;
@@ -167,6 +224,7 @@ enum err record_outcome(struct exchange *x)
     int64_t now = loop_now(x->w->loop);
 
     fill_common(x, &r, AUDIT_OUTCOME);
+    r.known = &nothing; /* its intent says it */
     r.has_reason = true;
     r.reason = x->reason;
     r.status = reason_info(x->reason)->status;

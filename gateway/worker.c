@@ -423,6 +423,7 @@ static void worker_done(struct worker *w)
     w->loop = loop_free(w->loop); /* buries exchanges, which come back as spare */
     for (struct exchange *x; (x = w->spare) != NULL; mem_free(x))
         w->spare = x->next;
+    mem_free(w->intents);
     mem_free(w);
 }
 
@@ -473,7 +474,8 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->queue_watch = watch_new(w->loop, audit_queue_fd(w->queue), on_evidence, w);
     w->acceptor = acceptor_new(w->loop, w->cfg.data_fd, on_accept, w);
     w->expiry = moment_new(w->loop, on_expiry, w);
-    if (w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL || w->acceptor == NULL)
+    w->intents = mem_array(INTENT_MEMOS, sizeof *w->intents);
+    if (w->intents == NULL || w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL || w->acceptor == NULL)
         return ERR_NOMEM;
     w->door.acceptor = w->acceptor;
     loop_on_turn(w->loop, on_turn, w);

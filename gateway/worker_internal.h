@@ -39,7 +39,22 @@ struct evidence {       /* a record on its way */
     uint64_t index;
 };
 
-enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128 };
+/* Who asks for what and on whose authority, as an intent's record says it: rendered once for exchanges that say the
+ * same. It holds for these very objects of this very snapshot, and for these texts; whatever differs is rendered anew.
+ */
+struct intent_memo {
+    const struct snapshot *in; /* not held, only compared, like service and grant; NULL: empty */
+    uint64_t generation;
+    const struct service *service;
+    const struct policy_grant *grant;
+    struct policy_items items;
+    char uri[256], digest[65], address[46];
+    uint8_t purpose_n;
+    char purpose[64];
+    struct audit_known text;
+};
+
+enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128, INTENT_MEMOS = 64 };
 struct worker {
     struct worker_config cfg;
     struct loop *loop;
@@ -63,6 +78,7 @@ struct worker {
     unsigned n_digests;
     struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */
     unsigned n_spare;
+    struct intent_memo *intents; /* own: INTENT_MEMOS */
     struct flood flood;
     struct tally connections_each, exchanges_each; /* by identity; by department */
     struct evidence count;                         /* of the flood */

@@ -3,6 +3,8 @@
 #include "audit/crc32c.h"
 #include "tests/unit/audit/judge.h"
 
+#include <stdio.h>
+
 /* Renders, stamps and judges; the line without LF. */
 static struct slice line_json(const struct audit_record *r, struct buf *line)
 {
@@ -109,6 +111,70 @@ static void canonical_order(void **state)
         assert_true(slice_is(key, want[i]));
     }
     assert_false(logline_next(&it, &key, &value));
+    buf_done(&line);
+}
+
+/* Nothing of what stands for the known columns is looked at. */
+static struct audit_record only_known(const struct audit_record *r, const struct audit_known *k)
+{
+    struct audit_record o = *r;
+    o.subject = o.via = o.origin_exchange = o.peer = o.certificate = o.resource = SLICE("other");
+    o.grant = o.purpose = o.items = SLICE("other");
+    o.resource_version = o.grant_version = 77;
+    o.known = k;
+    return o;
+}
+
+/* A record whose columns were rendered before is the same, byte for byte, as one whose columns were not. */
+static void known_columns(void **state)
+{
+    (void)state;
+    static char much[2000];
+    static const char *const texts[] = { "", "a", "plain text", "\"\\\n\x01", "\xff\xfe", "教育", NULL };
+    static const enum audit_kind kinds[] = { AUDIT_INTENT, AUDIT_REFUSED, AUDIT_OUTCOME, AUDIT_CUT };
+    struct buf plain = BUF_INIT(1 << 16), known = BUF_INIT(1 << 16);
+    struct audit_known k;
+    size_t kept = 0;
+    memset(much, 'm', sizeof much);
+    for (unsigned i = 0; i < 4000; i++) {
+        struct audit_record r = world_intent(i);
+        struct slice *fields[] = { &r.subject,  &r.via,   &r.origin_exchange, &r.peer,  &r.certificate,
+                                   &r.resource, &r.grant, &r.purpose,         &r.items, &r.case_ };
+        r.kind = kinds[i % 4];
+        uint64_t draw = i * 0x9e3779b97f4a7c15u;
+        for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++, draw = draw * 0x5851f42d4c957f2du + 1) {
+            const char *text = texts[(draw >> 33) % 7];
+            *fields[f] = text ? slice_of(text) : slice_make(much, (draw >> 40) % sizeof much);
+        }
+        r.grant_version = draw >> (draw & 63);
+        buf_clear(&plain);
+        buf_clear(&known);
+        assert_int_equal(audit_render(&r, &plain), ERR_OK);
+        if (audit_know(&r, &k) != ERR_OK)
+            continue;
+        kept++;
+        struct audit_record o = only_known(&r, &k);
+        assert_int_equal(audit_render(&o, &known), ERR_OK);
+        assert_true(slice_eq(buf_slice(&plain), buf_slice(&known)));
+    }
+    assert_in_range(kept, 1000, 3999); /* some are too long to be kept */
+    buf_done(&plain);
+    buf_done(&known);
+}
+
+static void numbers(void **state)
+{
+    (void)state;
+    struct buf line = BUF_INIT(1 << 16);
+    struct slice value;
+    char want[24];
+    for (uint64_t v = 1; v < (uint64_t)1 << 53; v = v * 3 - 1 + v / 7 % 2) {
+        struct audit_record r = world_outcome(1);
+        r.bytes_in = v;
+        snprintf(want, sizeof want, "%llu", (unsigned long long)v);
+        assert_true(logline_field(line_json(&r, &line), "bytes_in", &value));
+        assert_true(slice_is(value, want));
+    }
     buf_done(&line);
 }
 
@@ -303,8 +369,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offsets),         cmocka_unit_test(crc_known),     cmocka_unit_test(intent_line),
-        cmocka_unit_test(canonical_order), cmocka_unit_test(hostile_texts), cmocka_unit_test(worst_records),
-        cmocka_unit_test(act_content),     cmocka_unit_test(count_line),    cmocka_unit_test(bad_lines),
+        cmocka_unit_test(canonical_order), cmocka_unit_test(known_columns), cmocka_unit_test(numbers),
+        cmocka_unit_test(hostile_texts),   cmocka_unit_test(worst_records), cmocka_unit_test(act_content),
+        cmocka_unit_test(count_line),      cmocka_unit_test(bad_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
