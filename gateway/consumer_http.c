@@ -107,7 +107,7 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
 
     if (x == NULL)
         return;
-    ask_read(x, h);
+    ask_remember(x, call, h);
     x->body_told = h->has_length ? h->length : 0;
     exchange_resume(x);
     if (h->expect_continue && x->state >= EX_OUTCOME && x->call != NULL)

@@ -54,6 +54,14 @@ struct ex_ask {                        /* READ_HEAD: what was said; slices in th
     enum problem_form problem;
     enum lang lang;
 };
+enum { ASK_TEXT = 500 };
+struct ask_memo {      /* what a kept head asks for */
+    uint64_t number;   /* of the head; 0: none */
+    struct ex_ask ask; /* its parts lie in `text`; empty ones anywhere */
+    size_t n;
+    uint8_t length[4];
+    char text[ASK_TEXT];
+};
 struct exchange {
     struct worker *w;
     struct exchange *next, **pprev; /* the worker's list of running ones */
@@ -159,6 +167,8 @@ enum step stage_outcome(struct exchange *x);
 
 /* ask.c: the head's parts, copied and checked, into x->ask. A fault is kept in x->reason for the read-head stage. */
 void ask_read(struct exchange *x, const struct http_head *h);
+/* ask_memo.c: the same, and for a head that came before without reading it. Within the call's head(). */
+void ask_remember(struct exchange *x, struct http_call *call, const struct http_head *h);
 /* stage_log.c: `path` is behind "/log/" and in the arena. False: it is no such path. */
 bool log_ask_read(struct exchange *x, struct slice path, struct slice query);
 bool log_ask_is_proof(const struct exchange *x);

@@ -424,6 +424,7 @@ static void worker_done(struct worker *w)
     for (struct exchange *x; (x = w->spare) != NULL; mem_free(x))
         w->spare = x->next;
     mem_free(w->intents);
+    mem_free(w->asks);
     mem_free(w);
 }
 
@@ -475,7 +476,9 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->acceptor = acceptor_new(w->loop, w->cfg.data_fd, on_accept, w);
     w->expiry = moment_new(w->loop, on_expiry, w);
     w->intents = mem_array(INTENT_MEMOS, sizeof *w->intents);
-    if (w->intents == NULL || w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL || w->acceptor == NULL)
+    w->asks = mem_array(HTTP_KEPT, sizeof *w->asks);
+    if (w->intents == NULL || w->asks == NULL || w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL ||
+        w->acceptor == NULL)
         return ERR_NOMEM;
     w->door.acceptor = w->acceptor;
     loop_on_turn(w->loop, on_turn, w);

@@ -79,6 +79,7 @@ struct worker {
     struct exchange *spare; /* blocks to use again, linked by next: warm memory, no allocator */
     unsigned n_spare;
     struct intent_memo *intents; /* own: INTENT_MEMOS */
+    struct ask_memo *asks;       /* own: HTTP_KEPT */
     struct flood flood;
     struct tally connections_each, exchanges_each; /* by identity; by department */
     struct evidence count;                         /* of the flood */

@@ -16,6 +16,8 @@ struct http_head {               /* bor: until the callback that shows it return
     struct slice path, query;    /* of the target; still percent-encoded */
     int status;                  /* answers */
     uint8_t minor;               /* HTTP/1.minor */
+    struct slice bytes;          /* all of it, as it was read; empty: it came otherwise */
+    uint64_t again;              /* the number that http_head_keep gave to these very bytes; 0: none */
     uint64_t absent;             /* bits (http_name_bit) of names that are certainly not there; 0: not known */
     size_t n;
     bool has_length, chunked, keep_alive, expect_continue; /* chunked: a body follows whose length is not told */
@@ -104,6 +106,11 @@ void http_conn_drain(struct http_conn *c);
 void http_conn_abort(struct http_conn *c); /* at once; the call gets gone(REASON_CERTIFICATE_REVOKED) or the like */
 
 void http_call_set(struct http_call *call, void *state);
+/* Within head(): what this head says may be kept as long as the loop lives, by it and by the caller, and is the same
+ * whenever it comes again. Its number, which those have in `again`: number % HTTP_KEPT is one of few at any time. 0: it
+ * is not kept, for it did not come twice in a row. */
+enum { HTTP_KEPT = 64 };
+uint64_t http_head_keep(struct http_call *call, const struct http_head *h);
 struct http_conn *http_call_conn(const struct http_call *call);
 /* Stop and go on reading the request body. */
 void http_call_read(struct http_call *call, bool on);

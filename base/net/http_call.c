@@ -1,9 +1,15 @@
 /* Calls as their owners see them: the same functions, whatever the protocol that carries the answer. */
 #include "base/net/http_server.h"
+#include "base/net/internal.h"
 
 void http_call_set(struct http_call *call, void *state)
 {
     call->state = state;
+}
+
+uint64_t http_head_keep(struct http_call *call, const struct http_head *h)
+{
+    return http_kept_keep(loop_kept(call->conn->loop), &call->conn->seen, h);
 }
 
 struct http_conn *http_call_conn(const struct http_call *call)

@@ -293,6 +293,8 @@ size_t http_head_plain(struct slice bytes, bool request, struct http_head *ret)
     ret->path = ret->query = (struct slice){ 0 };
     ret->expect_continue = false;
     ret->length = 0;
+    ret->bytes = slice_make(bytes.p, n);
+    ret->again = 0;
     if (n == 0 || has(ret, "Expect") || has(ret, "Upgrade") || has(ret, "Proxy-Connection") ||
         check_framing(ret) != NULL || !plain_keep_alive(ret, request) || (request && check_request(ret) != NULL))
         return 0;
@@ -312,8 +314,9 @@ enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret
     struct parse x = { .head = ret };
     llhttp_t parser;
 
-    ret->absent = 0;
+    ret->absent = ret->again = 0;
     ret->n = 0;
+    ret->bytes = (struct slice){ 0 };
     ret->target = ret->path = ret->query = ret->method = (struct slice){ 0 };
     ret->has_length = ret->chunked = ret->expect_continue = false;
     ret->length = 0;

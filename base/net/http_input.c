@@ -194,8 +194,11 @@ static void conn_advance(struct http_conn *c)
 static struct slice conn_take_plain(struct http_conn *c, struct slice in)
 {
     struct http_head head;
-    size_t n = http_head_plain(in, true, &head);
+    const struct http_kept *kept = loop_kept(c->loop);
+    size_t n = http_kept_find(kept, &c->seen, in, &head);
 
+    if (n == 0 && (n = http_head_plain(in, true, &head)) > 0)
+        http_kept_miss(kept, &c->seen, &head);
     if (n == 0 || n > c->limits.head_bytes || head.n > c->limits.head_fields)
         return in; /* what is too large is said where heads are kept */
     conn_head(c, &head);

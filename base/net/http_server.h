@@ -1,6 +1,6 @@
 #pragma once
 /* The connection struct, shared by reading (http_server.c) and answering (http_reply.c); inside base/net only. */
-#include "base/net/http.h"
+#include "base/net/internal.h"
 
 /* What each protocol does in its own way: one constant table for the connection, one for answering its calls. A
  * connection begins with HTTP/1's. */
@@ -47,6 +47,7 @@ struct http_conn {
     struct alarm alarm;
     struct grave grave;
     struct later flush;
+    struct http_seen seen;
     uint32_t served, discarded;
     uint8_t state;    /* enum conn_state */
     uint8_t minor;    /* of the request under way */

@@ -55,6 +55,21 @@ size_t http_text_run(const char *p, const char *end);
 size_t http_head_plain(struct slice bytes, bool request, struct http_head *ret);
 /* The same question put to llhttp alone; for heads that are not plain. */
 enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret, const char **why) MUST_CHECK;
+/* http_kept.c: plain heads that are recognised by their bytes; one store a loop. */
+struct http_seen { /* of one connection; zeros at first */
+    uint32_t hash; /* of the last head that was not recognised */
+    uint8_t slot;  /* where the last one that was stands */
+    bool twice;    /* two such heads in a row had this hash */
+};
+struct http_kept *http_kept_new(void);
+struct http_kept *http_kept_free(struct http_kept *k);
+struct http_kept *loop_kept(struct loop *l);
+/* Whether `in` begins with the head that this connection had last: as http_head_plain, and `again` says which. */
+size_t http_kept_find(const struct http_kept *k, const struct http_seen *seen, struct slice in, struct http_head *ret);
+/* It did not, and was read: h->again when it is another one that is kept. */
+void http_kept_miss(const struct http_kept *k, struct http_seen *seen, struct http_head *h);
+/* Keep it if it came twice in a row; its number, or 0. */
+uint64_t http_kept_keep(struct http_kept *k, struct http_seen *seen, const struct http_head *h);
 /* "Name: value" and CRLF. */
 void http_header_put(struct buf *out, struct slice name, struct slice value);
 /* The guards for a request's head that do not depend on how it was written: framing, Host, Expect, target. NULL, or why

@@ -36,6 +36,7 @@ struct loop {
     bool fresh;
     struct alarm_wheel *wheel; /* own */
     char *scratch;             /* own */
+    struct http_kept *kept;    /* own */
 };
 
 struct event_base *loop_base(struct loop *l)
@@ -55,6 +56,11 @@ int64_t loop_now(struct loop *l)
         l->fresh = true;
     }
     return l->now;
+}
+
+struct http_kept *loop_kept(struct loop *l)
+{
+    return l->kept;
 }
 
 char *loop_scratch(struct loop *l)
@@ -132,7 +138,8 @@ struct loop *loop_new(void)
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     l->base = base_new();
     l->scratch = mem_alloc(LOOP_SCRATCH);
-    if (l->wake_fd >= 0 && l->base != NULL && l->scratch != NULL) {
+    l->kept = http_kept_new();
+    if (l->wake_fd >= 0 && l->base != NULL && l->scratch != NULL && l->kept != NULL) {
         l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, take_messages, l);
         l->wheel = alarm_wheel_new(l);
     }
@@ -154,6 +161,7 @@ struct loop *loop_free(struct loop *l)
     if (l->wake_fd >= 0)
         close(l->wake_fd);
     mem_free(l->scratch);
+    http_kept_free(l->kept);
     return mem_free(l);
 }
 
