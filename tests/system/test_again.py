@@ -78,7 +78,19 @@ def test_04_forms_and_languages():
         assert json.loads(ask(headers={"Accept": "image/png"}, want=406)[0])["code"] == "not-acceptable"
 
 
-def test_05_what_is_remembered_ends_with_the_grant():
+def test_05_more_heads_than_there_is_place_for():
+    said = {}
+    for i in range(150):
+        for _ in range(3):
+            purpose = ("check", "audit")[i % 2]
+            status, head, _ = NODE.ask(R, {"id_no": PERSON}, headers={"Sluice-Purpose": purpose, "X-Pad": str(i)}, connection=LINES["consumer/app"])
+            assert status == 200
+            said[head["Sluice-Exchange"]] = purpose
+    told = {r["exchange"]: r["purpose"] for r in NODE.records() if r["kind"] == "intent" and r["exchange"] in said}
+    assert told == said
+
+
+def test_06_what_is_remembered_ends_with_the_grant():
     grant = GRANTS["consumer/app"]
     before = expect()[1]
     NODE.sluice("provider/pat", "grant", "suspend", grant, "--note", "a look")
