@@ -15,14 +15,10 @@ static bool may_set(const struct connector_target *t, struct slice name)
     return !header_reserved(name) && !slice_eq_nocase(name, t->auth_name);
 }
 
-static size_t put_headers(const struct connector_target *t, const struct connector_request *q, struct http_header *h)
+/* The headers that differ between requests, behind n others. */
+static size_t put_headers(const struct connector_target *t, const struct connector_request *q, struct http_header *h,
+                          size_t n)
 {
-    size_t n = t->kind->decorate(t, h);
-
-    if (q->accept.n > 0)
-        h[0].value = q->accept;
-    h[n++] = (struct http_header){ SLICE("Accept-Encoding"), SLICE("identity") };
-    h[n++] = (struct http_header){ SLICE("User-Agent"), SLICE("sluice/" SLUICE_VERSION) };
     if (t->auth)
         h[n++] = (struct http_header){ t->auth_name, slice_of(t->auth) };
     if (q->content_type.n > 0)
@@ -31,6 +27,20 @@ static size_t put_headers(const struct connector_target *t, const struct connect
         if (may_set(t, q->headers[i].name))
             h[n++] = q->headers[i];
     return n;
+}
+
+static enum err put_request(const struct connector_target *t, const struct connector_request *q, struct slice target,
+                            struct buf *text)
+{
+    struct http_header h[HEADERS_MAX];
+    size_t n;
+
+    if (q->accept.n == 0 && t->lines.n > 0)
+        return http_request_put_lines(text, q->method, target, t->lines, h, put_headers(t, q, h, 0), q->body);
+    n = target_headers(t, h);
+    if (q->accept.n > 0)
+        h[0].value = q->accept;
+    return http_request_put(text, q->method, target, t->host, h, put_headers(t, q, h, n), q->body);
 }
 
 /* The endpoint's path, then what the mapping appends: "", "/a/b" or "?x=1". */
@@ -52,7 +62,6 @@ static struct slice join(const struct connector_target *t, struct slice target, 
 
 static enum err call_new(struct entry *e, const struct connector_request *q, struct connector_call **ret)
 {
-    struct http_header headers[HEADERS_MAX];
     char target[20 * 1024];
     struct buf *text = &e->pool->text;
     struct slice joined = join(e->target, q->target, target, sizeof target);
@@ -62,8 +71,7 @@ static enum err call_new(struct entry *e, const struct connector_request *q, str
     if (joined.n == 0)
         return ERR_TOO_LARGE;
     buf_clear(text);
-    err = http_request_put(text, q->method, joined, e->target->host, headers, put_headers(e->target, q, headers),
-                           q->body);
+    err = put_request(e->target, q, joined, text);
     if (err == ERR_OK && (c = mem_alloc(sizeof *c + text->n)) != NULL) {
         memset(c, 0, sizeof *c);
         memcpy(c->text, text->p, text->n);

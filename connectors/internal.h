@@ -19,10 +19,11 @@ struct kind {
     const char *name;
     bool path, operation; /* which of these two keys belong to it; what they say is translate's to check */
     void (*compile)(struct target_compile *c);
-    /* Headers of every request of this target, Accept first; at most 3. */
+    /* Headers of every request of this target, Accept first; at most KIND_HEADERS. */
     size_t (*decorate)(const struct connector_target *t, struct http_header *out);
 };
 extern const struct kind kind_http, kind_soap;
+enum { KIND_HEADERS = 3, TARGET_HEADERS = KIND_HEADERS + 2 };
 
 enum { TARGET_WORKERS = 256, TARGET_PARTIES = 64 };
 /* ---- target: immutable but for the atomics at its end, which all workers share ---- */
@@ -43,6 +44,7 @@ struct connector_target {
     struct slice auth_name;   /* header; empty: none */
     char *auth;               /* own, wiped: its value */
     struct slice soap_action; /* quoted; SOAP 1.1 */
+    struct slice lines;       /* of every request's head: Host, what the kind has, and ours */
     bool soap12;
     int64_t timeout, queue; /* ms */
     uint64_t in_flight;
@@ -78,6 +80,8 @@ void target_endpoint(struct target_compile *c, struct slice url, bool *https);
 void target_tls(struct target_compile *c, const struct doc *tls, bool https);
 void target_auth(struct target_compile *c, const struct doc *auth);
 void target_limits(struct target_compile *c, const struct doc *limits);
+/* The kind's headers, Accept first, and ours; their number. */
+size_t target_headers(const struct connector_target *t, struct http_header *out);
 bool header_reserved(struct slice name); /* made by the connector; nobody else may set it */
 
 /* health.c: what workers share about one provider. Any thread. */

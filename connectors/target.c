@@ -129,6 +129,28 @@ static void resolve(struct target_compile *c)
                    "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(t->address_text));
 }
 
+size_t target_headers(const struct connector_target *t, struct http_header *out)
+{
+    size_t n = t->kind->decorate(t, out);
+
+    out[n++] = (struct http_header){ SLICE("Accept-Encoding"), SLICE("identity") };
+    out[n++] = (struct http_header){ SLICE("User-Agent"), SLICE("sluice/" SLUICE_VERSION) };
+    return n;
+}
+
+/* What is the same in each request's head, all but the credential. */
+static void make_lines(struct target_compile *c)
+{
+    struct http_header h[1 + TARGET_HEADERS] = { { SLICE("Host"), c->t->host } };
+    struct buf text = BUF_INIT(16 * 1024);
+
+    if (c->bad || c->nomem)
+        return;
+    if (http_lines_put(&text, h, 1 + target_headers(c->t, h + 1)) == ERR_OK)
+        c->t->lines = target_copy(c, buf_slice(&text));
+    buf_done(&text); /* without them each request's head is made whole, and fails as it must */
+}
+
 static void compile(struct target_compile *c)
 {
     struct connector_form f = { 0 };
@@ -144,6 +166,7 @@ static void compile(struct target_compile *c)
     target_auth(c, f.auth);
     target_limits(c, f.limits);
     check_rows(c);
+    make_lines(c);
     resolve(c);
 }
 

@@ -53,18 +53,25 @@ static const struct doc_key basic_keys[] = {
     { .name = NULL },
 };
 
+#define NAME(lit)                                                                                                      \
+    {                                                                                                                  \
+        lit, sizeof(lit) - 1                                                                                           \
+    }
 bool header_reserved(struct slice name)
 {
-    static const char *const names[] = { "host",       "content-length", "content-type",    "content-encoding",
-                                         "connection", "accept",         "accept-encoding", "transfer-encoding",
-                                         "keep-alive", "authorization",  "soapaction",      "user-agent",
-                                         "te",         "trailer",        "upgrade",         "expect" };
+    static const struct slice names[] = {
+        NAME("host"),       NAME("content-length"), NAME("content-type"),    NAME("content-encoding"),
+        NAME("connection"), NAME("accept"),         NAME("accept-encoding"), NAME("transfer-encoding"),
+        NAME("keep-alive"), NAME("authorization"),  NAME("soapaction"),      NAME("user-agent"),
+        NAME("te"),         NAME("trailer"),        NAME("upgrade"),         NAME("expect")
+    };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (slice_eq_nocase(name, slice_of(names[i])))
+        if (names[i].n == name.n && slice_eq_nocase(name, names[i]))
             return true;
     return false;
 }
+#undef NAME
 
 static bool is_token(struct slice s)
 {

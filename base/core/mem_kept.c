@@ -1,6 +1,7 @@
-/* Lists of freed blocks by size, in steps of 64 bytes: what lives long must not be rounded up by much. Invariants: a
- * block in list c has at least c * STEP usable bytes; a thread keeps at most KEPT_BYTES, begins anew when it would be
- * more, and frees them when it ends. Sanitizers see every malloc and free: in their builds nothing is kept. */
+/* Lists of freed blocks by size: small ones in the steps that malloc itself has, middle ones in steps of 64 bytes, for
+ * what lives long must not be rounded up by much. Invariants: a block in list c has at least room_of(c) usable bytes; a
+ * thread keeps at most KEPT_BYTES, begins anew when it would be more, and frees them when it ends. Sanitizers see every
+ * malloc and free: in their builds nothing is kept. */
 #include "base/core/mem_kept.h"
 #include "base/core/mem.h"
 #include <malloc.h>
@@ -17,7 +18,9 @@ enum { KEPT_BYTES = 0 };
 enum { KEPT_BYTES = 1 << 20 };
 #endif
 
-enum { STEP = 64, LEAST = 1024, MOST = 32768, CLASSES = MOST / STEP + 1 };
+enum { STEP = 64, LEAST = 1024, MOST = 32768, MIDDLES = MOST / STEP + 1 };
+/* A small block's usable size is SMALL_STEP - SMALL_HEAD more for each step. */
+enum { SMALL_STEP = 16, SMALL_HEAD = 8, SMALLS = LEAST / SMALL_STEP + 2, CLASSES = SMALLS + MIDDLES };
 
 struct block {
     struct block *next;
@@ -36,27 +39,43 @@ static bool is_middle(size_t n)
     return KEPT_BYTES > 0 && n > LEAST && n <= MOST;
 }
 
-/* The smallest class for n bytes. */
+/* The smallest class for n bytes; CLASSES: none. malloc has no smaller blocks than those of class 2. */
 static size_t class_for(size_t n)
 {
-    return (n + STEP - 1) / STEP;
+    if (n <= LEAST)
+        return KEPT_BYTES == 0 ? CLASSES : n <= SMALL_STEP ? 2 : (n + SMALL_HEAD + SMALL_STEP - 1) / SMALL_STEP;
+    return is_middle(n) ? SMALLS + (n + STEP - 1) / STEP : CLASSES;
+}
+
+/* The largest class that a block of n usable bytes is enough for; CLASSES: none. */
+static size_t class_of(size_t n)
+{
+    if (n < LEAST + STEP) {
+        size_t c = (n + SMALL_HEAD) / SMALL_STEP;
+        return c < 2 ? CLASSES : c < SMALLS ? c : SMALLS - 1;
+    }
+    return n / STEP < MIDDLES ? SMALLS + n / STEP : CLASSES;
+}
+
+static size_t room_of(size_t c)
+{
+    return c < SMALLS ? c * SMALL_STEP - SMALL_HEAD : (c - SMALLS) * STEP;
 }
 
 size_t kept_size(size_t n)
 {
-    return is_middle(n) ? class_for(n) * STEP : n;
+    return is_middle(n) ? (n + STEP - 1) / STEP * STEP : n;
 }
 
 void *kept_take(size_t n)
 {
-    if (!is_middle(n))
-        return NULL;
     size_t c = class_for(n);
-    struct block *b = kept.at[c];
+    struct block *b = c < CLASSES ? kept.at[c] : NULL;
+
     if (b == NULL)
         return NULL;
     kept.at[c] = b->next;
-    kept.bytes -= c * STEP;
+    kept.bytes -= room_of(c);
     return b;
 }
 
@@ -85,12 +104,12 @@ static void kept_make(void)
 
 bool kept_give(void *p)
 {
-    size_t n = KEPT_BYTES > 0 ? malloc_usable_size(p) : 0, c = n / STEP;
+    size_t c = KEPT_BYTES > 0 ? class_of(malloc_usable_size(p)) : CLASSES;
     struct block *b = p;
 
-    if (c <= LEAST / STEP || c >= CLASSES)
+    if (c >= CLASSES)
         return false;
-    if (kept.bytes + c * STEP > KEPT_BYTES)
+    if (kept.bytes + room_of(c) > KEPT_BYTES)
         kept_clear(); /* full of sizes that nobody asks for, or near enough */
     if (!kept.watched) {
         (void)pthread_once(&kept_once, kept_make);
@@ -100,6 +119,6 @@ bool kept_give(void *p)
     }
     b->next = kept.at[c];
     kept.at[c] = b;
-    kept.bytes += c * STEP;
+    kept.bytes += room_of(c);
     return true;
 }

@@ -158,3 +158,7 @@ void http_client_most(struct http_client *c, size_t n);
  * one. */
 enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
                           const struct http_header *headers, size_t n, struct slice body) MUST_CHECK;
+/* The same with lines that http_lines_put made (Host among them) in front of the headers. */
+enum err http_request_put_lines(struct buf *out, struct slice method, struct slice target, struct slice lines,
+                                const struct http_header *headers, size_t n, struct slice body) MUST_CHECK;
+enum err http_lines_put(struct buf *out, const struct http_header *headers, size_t n) MUST_CHECK;

@@ -363,31 +363,68 @@ static bool header_safe(struct slice s)
     return true;
 }
 
-enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
-                          const struct http_header *headers, size_t n, struct slice body)
+enum err http_lines_put(struct buf *out, const struct http_header *headers, size_t n)
 {
-    bool wants_length =
-        body.n > 0 || !(slice_is(method, "GET") || slice_is(method, "HEAD") || slice_is(method, "DELETE"));
-
-    if (!header_safe(target) || !header_safe(host) || slice_find(target, ' ') < target.n)
-        return ERR_INVALID;
-    buf_reserve(out, HEAD_ROOM + target.n + body.n);
-    buf_put(out, method);
-    buf_putc(out, ' ');
-    buf_put(out, target);
-    buf_put(out, SLICE(" HTTP/1.1\r\n"));
-    http_header_put(out, SLICE("Host"), host);
     for (size_t i = 0; i < n; i++) {
         if (!header_safe(headers[i].name) || !header_safe(headers[i].value))
             return ERR_INVALID;
         http_header_put(out, headers[i].name, headers[i].value);
     }
-    if (wants_length) {
+    return out->failed;
+}
+
+static enum err put_request_line(struct buf *out, struct slice method, struct slice target)
+{
+    if (!header_safe(target) || slice_find(target, ' ') < target.n)
+        return ERR_INVALID;
+    buf_put(out, method);
+    buf_putc(out, ' ');
+    buf_put(out, target);
+    buf_put(out, SLICE(" HTTP/1.1\r\n"));
+    return ERR_OK;
+}
+
+static void put_rest(struct buf *out, struct slice method, struct slice body)
+{
+    if (body.n > 0 || !(slice_is(method, "GET") || slice_is(method, "HEAD") || slice_is(method, "DELETE"))) {
         buf_put(out, SLICE("Content-Length: "));
         buf_put_u64(out, body.n);
         buf_put(out, SLICE("\r\n"));
     }
     buf_put(out, SLICE("\r\n"));
     buf_put(out, body);
+}
+
+enum err http_request_put_lines(struct buf *out, struct slice method, struct slice target, struct slice lines,
+                                const struct http_header *headers, size_t n, struct slice body)
+{
+    enum err e;
+
+    buf_reserve(out, HEAD_ROOM + lines.n + target.n + body.n);
+    e = put_request_line(out, method, target);
+    if (e != ERR_OK)
+        return e;
+    buf_put(out, lines);
+    e = http_lines_put(out, headers, n);
+    if (e != ERR_OK)
+        return e;
+    put_rest(out, method, body);
     return out->failed;
+}
+
+enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
+                          const struct http_header *headers, size_t n, struct slice body)
+{
+    const struct http_header name = { SLICE("Host"), host };
+    enum err e;
+
+    buf_reserve(out, HEAD_ROOM + target.n + body.n);
+    e = put_request_line(out, method, target);
+    if (e == ERR_OK)
+        e = http_lines_put(out, &name, 1);
+    if (e == ERR_OK)
+        e = http_lines_put(out, headers, n);
+    if (e == ERR_OK)
+        put_rest(out, method, body);
+    return e == ERR_OK ? out->failed : e;
 }

@@ -33,23 +33,40 @@ static unsigned target_mask(__m128i x)
     return (unsigned)_mm_movemask_epi8(_mm_andnot_si128(IS(x, '#'), within(x, 0x21, 0x7E - 0x21)));
 }
 
-/* Length of the run at p whose bytes `good` names. Where sixteen bytes do not stand there any more, they are copied. */
+/* Fewer than sixteen bytes, and zeros behind them. */
+static inline __m128i load_few(const char *p, size_t n)
+{
+    uint64_t low = 0, high = 0;
+    uint32_t first, last;
+
+    if (n >= 8) {
+        memcpy(&low, p, 8);
+        memcpy(&high, p + n - 8, 8);
+        high = n > 8 ? high >> (8 * (16 - n)) : 0;
+    } else if (n >= 4) {
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        low = first | (uint64_t)last << (8 * (n - 4));
+    } else if (n > 0) {
+        low = (unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << (8 * (n / 2)) |
+              (uint64_t)(unsigned char)p[n - 1] << (8 * (n - 1));
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
+}
+
+/* Length of the run at p whose bytes `good` names. Nothing behind `end` is read. */
 static inline size_t run(const char *p, const char *end, unsigned (*good)(__m128i x))
 {
     const char *at = p;
+    unsigned bad;
 
-    for (;; at += 16) {
-        size_t left = (size_t)(end - at);
-        char last[16] = { 0 };
-        unsigned bad;
-        if (left < sizeof last)
-            memcpy(last, at, left);
-        bad = ~good(_mm_loadu_si128((const __m128i *)(const void *)(left < sizeof last ? last : at))) & 0xFFFF;
-        if (left < sizeof last)
-            bad |= 1u << left;
+    for (; end - at >= 16; at += 16) {
+        bad = ~good(_mm_loadu_si128((const __m128i *)(const void *)at)) & 0xFFFF;
         if (bad != 0)
             return (size_t)(at - p) + (size_t)__builtin_ctz(bad);
     }
+    bad = (~good(load_few(at, (size_t)(end - at))) & 0xFFFF) | 1u << (end - at);
+    return (size_t)(at - p) + (size_t)__builtin_ctz(bad);
 }
 #else
 static bool name_mask(unsigned char c)

@@ -1,4 +1,5 @@
 /* The failing hook, overflow checks, copies and wiping. */
+#include <malloc.h>
 #include <pthread.h>
 #include "unit.h"
 
@@ -31,6 +32,32 @@ static void growing_keeps_the_old_on_failure(void **state)
     p = mem_grow(p, 100);
     assert_string_equal(p, "abc");
     mem_free(p);
+}
+
+/* The same of small ones: of every size, cleared when that was asked for, and never shorter than it. */
+static void kept_small(void **state)
+{
+    enum { SIZES = 1200 };
+    static unsigned char *at[SIZES];
+
+    (void)state;
+    for (size_t round = 0; round < 6; round++) {
+        for (size_t i = 0; i < SIZES; i++) {
+            size_t n = round % 2 ? i : SIZES - 1 - i;
+            at[i] = round % 3 == 1 ? mem_zalloc(n) : round % 3 == 2 ? mem_grow(NULL, n) : mem_alloc(n);
+            assert_non_null(at[i]);
+            assert_true(malloc_usable_size(at[i]) >= n);
+            for (size_t k = 0; round % 3 == 1 && k < n; k++)
+                assert_int_equal(at[i][k], 0);
+            memset(at[i], (int)i, n);
+        }
+        for (size_t i = 0; i < SIZES; i++) {
+            size_t n = round % 2 ? i : SIZES - 1 - i;
+            assert_true(n == 0 || (at[i][0] == (i & 0xff) && at[i][n - 1] == (i & 0xff)));
+        }
+        for (size_t i = 0; i < SIZES; i++)
+            at[i * 7 % SIZES] = mem_free(at[i * 7 % SIZES]);
+    }
 }
 
 /* Blocks of every size that a thread may keep: each has the bytes that were asked for, and nobody has two of one. */
@@ -119,9 +146,11 @@ static void sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(hook), cmocka_unit_test(growing_keeps_the_old_on_failure),
-                                        cmocka_unit_test(sizes), cmocka_unit_test(kept_blocks),
-                                        cmocka_unit_test(threads_end) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hook),       cmocka_unit_test(growing_keeps_the_old_on_failure),
+        cmocka_unit_test(sizes),      cmocka_unit_test(kept_blocks),
+        cmocka_unit_test(kept_small), cmocka_unit_test(threads_end)
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
