@@ -177,7 +177,7 @@ static enum err launch(struct connector_call *c)
     if (e == ERR_OK) {
         share_enter(t, c->slot);
         c->state = CALL_RUNNING;
-        c->launched = clock_mono_ns();
+        c->launched = loop_now_ns(c->entry->pool->loop);
         return ERR_OK;
     }
     c->due = before;
@@ -336,7 +336,7 @@ static void on_end(void *user, bool reusable)
     else
         pool_close(k);
     if (c->launched != 0)
-        health_served(c->entry->target, (clock_mono_ns() - c->launched) / 1000);
+        health_served(c->entry->target, (loop_now_ns(c->entry->pool->loop) - c->launched) / 1000);
     call_over(c);
     c->events->end(c->user);
 }

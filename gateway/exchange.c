@@ -77,7 +77,7 @@ static void exchange_release(struct exchange *x)
  * sooner: a clock that is set back gives nobody more time. */
 static int64_t validity_left(const struct exchange *x)
 {
-    int64_t by_wall = x->verdict.valid_until - clock_wall_ms();
+    int64_t by_wall = x->verdict.valid_until - loop_wall(x->w->loop);
     int64_t passed = x->verdict.valid_until - x->began_wall - (loop_now(x->w->loop) - x->began);
 
     return by_wall < passed ? by_wall : passed;
@@ -128,7 +128,7 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
     x->ops = ops;
     x->call = call;
     x->began = loop_now(w->loop);
-    x->began_wall = clock_wall_ms();
+    x->began_wall = loop_wall(w->loop);
     x->id = uuid_v7(x->began_wall);
     uuid_text(x->id, x->id_text);
     arena_init_with(&x->arena, EX_ARENA_CAP, x->first, sizeof x->first);

@@ -8,7 +8,7 @@ static const struct audit_known nothing;
 
 static void fill_common(const struct exchange *x, struct audit_record *r, enum audit_kind kind)
 {
-    *r = (struct audit_record){ .kind = kind, .at = clock_wall_ms(), .exchange = x->id };
+    *r = (struct audit_record){ .kind = kind, .at = loop_wall(x->w->loop), .exchange = x->id };
 }
 
 /* What each exchange says for itself. */

@@ -165,7 +165,6 @@ static void fill_facts(struct exchange *x, const struct found *found, struct pol
 {
     const struct principal *app = found->app;
     const struct resource_head *h = found->head;
-    struct civil now = clock_civil(x->began_wall);
 
     f->app = slice_of(x->who);
     f->app_active = app && app->active;
@@ -178,8 +177,8 @@ static void fill_facts(struct exchange *x, const struct found *found, struct pol
     name_items(x, &f->items);
     f->now = x->began_wall;
     f->day = clock_day_of(x->began_wall);
-    f->minute = (int16_t)(now.hour * 60 + now.minute);
-    f->weekday = (uint8_t)now.weekday;
+    f->minute = (int16_t)clock_minute_of(x->began_wall);
+    f->weekday = (uint8_t)clock_weekday(f->day);
     f->grants = grant_set_all(&found->set);
     f->n_grants = found->set.n;
     f->named = x->ask.grant.n > 0 ? snapshot_grant(x->w->snapshot, x->ask.grant) : NULL;

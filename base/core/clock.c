@@ -98,6 +98,18 @@ int32_t clock_day_of(int64_t wall_ms)
     return (int32_t)floor_div(clamp(wall_ms) + (int64_t)zone * 60000, DAY_MS);
 }
 
+int clock_minute_of(int64_t wall_ms)
+{
+    int64_t local = clamp(wall_ms) + (int64_t)zone * 60000;
+
+    return (int)((local - floor_div(local, DAY_MS) * DAY_MS) / 60000);
+}
+
+int clock_weekday(int32_t days)
+{
+    return ((days + 3) % 7 + 7) % 7 + 1; /* 1970-01-01 was a Thursday */
+}
+
 struct civil clock_civil(int64_t wall_ms)
 {
     int32_t days = clock_day_of(wall_ms);
@@ -105,7 +117,7 @@ struct civil clock_civil(int64_t wall_ms)
     struct civil c = { .hour = ms / 3600000, .minute = ms / 60000 % 60, .second = ms / 1000 % 60, .ms = ms % 1000 };
 
     date_of(days, &c);
-    c.weekday = ((days + 3) % 7 + 7) % 7 + 1; /* 1970-01-01 was a Thursday */
+    c.weekday = clock_weekday(days);
     return c;
 }
 

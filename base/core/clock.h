@@ -20,6 +20,8 @@ struct civil clock_civil(int64_t wall_ms); /* in the zone */
 /* Days since 1970-01-01 of a date; false when there is no such day. */
 bool clock_days(int year, int month, int day, int32_t *ret_days);
 int32_t clock_day_of(int64_t wall_ms); /* day number in the zone */
+int clock_minute_of(int64_t wall_ms);  /* of the day, in the zone */
+int clock_weekday(int32_t days);       /* as struct civil has it */
 
 /* RFC 3339 with milliseconds and the zone's offset: 2026-11-22T09:30:00.000+08:00 (29 bytes). */
 enum { CLOCK_TEXT = 30 };

@@ -100,7 +100,7 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
     s->head_only = s->head_only || !http_status_has_body(r->status);
     snprintf(status, sizeof status, "%03d", r->status % 1000);
     nv[n++] = pair(SLICE(":status"), slice_of(status));
-    nv[n++] = pair(SLICE("date"), http_date());
+    nv[n++] = pair(SLICE("date"), http_date(loop_wall(s->call.conn->loop)));
     for (size_t i = 0; i < r->n_headers && n < NV_MAX - 1; i++)
         nv[n++] = pair(r->headers[i].name, r->headers[i].value);
     if (r->length >= 0 && http_status_has_body(r->status)) {

@@ -48,7 +48,7 @@ static void read_body(struct http_call *call, bool on)
         conn_wake(c);
 }
 
-struct slice http_date(void)
+struct slice http_date(int64_t wall_ms)
 {
     /* RFC 9110 section 5.6.7 */
     static _Thread_local char text[40];
@@ -57,7 +57,7 @@ struct slice http_date(void)
     static const char *const days[] = { "", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" };
     static const char *const months[] = { "",    "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-    int64_t now = clock_wall_ms() / 1000;
+    int64_t now = wall_ms / 1000;
 
     if (now != at) {
         struct civil c = clock_civil(now * 1000 - (int64_t)clock_zone() * 60000);
@@ -119,7 +119,7 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
     c->chunking = false;
     c->closing = c->closing || r->close || c->draining || !c->request_done;
     put_status_line(&c->out, r->status);
-    http_header_put(&c->out, SLICE("Date"), http_date());
+    http_header_put(&c->out, SLICE("Date"), http_date(loop_wall(c->loop)));
     for (size_t i = 0; i < r->n_headers; i++)
         http_header_put(&c->out, r->headers[i].name, r->headers[i].value);
     put_framing(c, r);

@@ -76,5 +76,5 @@ void http_header_put(struct buf *out, struct slice name, struct slice value);
  * it is refused. */
 const char *http_head_check(struct http_head *h);
 /* A Date header's value, rewritten once a second for each thread. */
-struct slice http_date(void);
+struct slice http_date(int64_t wall_ms);
 bool http_status_has_body(int status);

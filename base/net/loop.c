@@ -32,8 +32,9 @@ struct loop {
     struct hook hooks[4];
     unsigned n_hooks;
     bool stopping;
-    int64_t now; /* valid while `fresh` */
-    bool fresh;
+    int64_t now, now_ns; /* valid while `fresh` */
+    int64_t wall;        /* valid while `wall_fresh` */
+    bool fresh, wall_fresh;
     struct alarm_wheel *wheel; /* own */
     char *scratch;             /* own */
     struct http_kept *kept;    /* own */
@@ -49,13 +50,33 @@ struct alarm_wheel *loop_wheel(struct loop *l)
     return l->wheel;
 }
 
+static void look_at_clock(struct loop *l)
+{
+    l->now_ns = clock_mono_ns();
+    l->now = l->now_ns / 1000000;
+    l->fresh = true;
+}
+
 int64_t loop_now(struct loop *l)
 {
-    if (!l->fresh) {
-        l->now = clock_mono_ms();
-        l->fresh = true;
-    }
+    if (!l->fresh)
+        look_at_clock(l);
     return l->now;
+}
+
+int64_t loop_now_ns(struct loop *l)
+{
+    if (!l->fresh)
+        look_at_clock(l);
+    return l->now_ns;
+}
+
+int64_t loop_wall(struct loop *l)
+{
+    if (!l->wall_fresh)
+        l->wall = clock_wall_ms();
+    l->wall_fresh = true;
+    return l->wall;
 }
 
 struct http_kept *loop_kept(struct loop *l)
@@ -265,7 +286,7 @@ void loop_run(struct loop *l)
     while (!l->stopping) {
         struct soon *list;
         bool busy = take_soon(l, &list) != NULL;
-        l->fresh = false; /* also what was read between the turns: the wait may be long */
+        l->fresh = l->wall_fresh = false; /* also what was read between the turns: the wait may be long */
         /* Once, also when it does not wait: else a descriptor that is always ready holds the turn open for ever. */
         if (event_base_loop(l->base, busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)
             break;
@@ -275,7 +296,7 @@ void loop_run(struct loop *l)
             l->hooks[i].fn(l->hooks[i].arg);
         run_later(l);
         loop_empty_graves(l);
-        l->fresh = false;
+        l->fresh = l->wall_fresh = false;
     }
     loop_empty_graves(l);
 }

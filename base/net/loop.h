@@ -12,6 +12,8 @@ struct loop *loop_free(struct loop *l);       /* after loop_run has returned */
 void loop_run(struct loop *l);                /* until loop_stop */
 void loop_stop(struct loop *l);               /* from the loop's own thread */
 int64_t loop_now(struct loop *l);             /* monotonic ms, read once a turn */
+int64_t loop_now_ns(struct loop *l);          /* the same moment in ns */
+int64_t loop_wall(struct loop *l);            /* wall ms, read once a turn */
 struct event_base *loop_base(struct loop *l); /* inside base/net only */
 
 /* A message from any thread: fn(arg) runs on the loop's thread, in the order of sending for one sender.

@@ -25,7 +25,8 @@ static void against_libc(void **state)
 
             gmtime_r(&shifted, &t);
             if (c.year != t.tm_year + 1900 || c.month != t.tm_mon + 1 || c.day != t.tm_mday || c.hour != t.tm_hour ||
-                c.minute != t.tm_min || c.second != t.tm_sec || c.ms != 7 || c.weekday != (t.tm_wday + 6) % 7 + 1)
+                c.minute != t.tm_min || c.second != t.tm_sec || c.ms != 7 || c.weekday != (t.tm_wday + 6) % 7 + 1 ||
+                clock_minute_of(s * 1000 + 7) != t.tm_hour * 60 + t.tm_min)
                 fail_msg("second %lld in zone %d", (long long)s, zones[z]);
         }
     }
