@@ -123,6 +123,7 @@ void mem_libc_free(void *p)
 
 void mem_trim(void)
 {
+    kept_clear();
     malloc_trim(0);
 }
 

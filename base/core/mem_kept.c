@@ -79,7 +79,7 @@ void *kept_take(size_t n)
     return b;
 }
 
-static void kept_clear(void)
+void kept_clear(void)
 {
     kept.bytes = 0;
     for (size_t c = 0; c < CLASSES; c++)

@@ -9,3 +9,4 @@
 size_t kept_size(size_t n);
 void *kept_take(size_t n); /* a block of at least n bytes that was given; NULL: there is none */
 bool kept_give(void *p);   /* takes p, any block of malloc's; false: it does not, and p must be freed */
+void kept_clear(void);     /* frees what this thread keeps */

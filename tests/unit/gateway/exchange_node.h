@@ -121,6 +121,7 @@ static void world_begin(bool safe)
     assert_non_null(world.w = mem_zalloc(sizeof *world.w));
     world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings, .gate = &world.gate };
     assert_non_null(world.w->loop = loop_new());
+    assert_non_null(world.w->intents = mem_array(INTENT_MEMOS, sizeof *world.w->intents));
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);
     tally_init(&world.w->exchanges_each, 1, 1000, 1);
@@ -152,6 +153,7 @@ static void world_end(void)
     loop_free(world.w->loop);
     for (struct exchange *x; (x = world.w->spare) != NULL; mem_free(x))
         world.w->spare = x->next;
+    mem_free(world.w->intents);
     mem_free(world.w);
     buf_done(&consumer.body);
 }
