@@ -153,8 +153,7 @@ static void world_end(void)
     loop_free(world.w->loop);
     for (struct exchange *x; (x = world.w->spare) != NULL; mem_free(x))
         world.w->spare = x->next;
-    mem_free(world.w->intents);
-    mem_free(world.w);
+    mem_free(world.w->intents), mem_free(world.w);
     buf_done(&consumer.body);
 }
 /* A head, without the Host line. */
