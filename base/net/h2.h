@@ -68,7 +68,7 @@ struct h2_stream {
     bool refused;     /* malformed: the owner is not shown its body */
     bool request_done, paused, replied, head_only;
     bool answer_ended; /* by the owner */
-    bool packed;       /* its end is in a frame */
+    bool packed;       /* its end is in a frame; before answer_ended where the head is all of it */
     bool closed;       /* nghttp2 has forgotten it */
     bool full;         /* the owner waits for room */
     bool ready;        /* is on the list of those to be looked at when the turn ends */

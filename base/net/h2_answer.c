@@ -107,7 +107,9 @@ static void reply_head(struct http_call *call, const struct http_reply *r)
         snprintf(length, sizeof length, "%lld", (long long)r->length);
         nv[n++] = pair(SLICE("content-length"), slice_of(length));
     }
-    if (nghttp2_submit_response(session_of(s), s->id, nv, n, &body) != 0)
+    /* Nothing comes behind this head, so it is the end: nghttp2 holds back even an empty DATA frame while the peer's
+     * window is 0. */
+    if (nghttp2_submit_response(session_of(s), s->id, nv, n, s->head_only || r->length == 0 ? NULL : &body) != 0)
         conn_doom(call->conn, REASON_OVERLOADED);
     if (r->close)
         h2_leave(call->conn->h2);
@@ -162,7 +164,11 @@ static void reply_end(struct http_call *call, const struct http_header *trailers
     }
     if (s->tail.failed != ERR_OK)
         conn_doom(call->conn, REASON_OVERLOADED);
-    resume(s);
+    if (s->packed) /* with its head */
+        h2_stream_ready(s);
+    else
+        resume(s);
+    h2_stream_arm(s);
 }
 
 /* Refused without a reply, or cut: the code tells which. */

@@ -67,7 +67,7 @@ static enum h2_wait waits_for(const struct h2_stream *s)
         return s->request_done || s->closed ? H2_NOTHING : H2_REST;
     if (!s->call.open)
         return H2_NOTHING;
-    if (s->out.n > 0)
+    if (s->out.n > 0 || s->answer_ended) /* an end can wait for the peer even where no byte does */
         return H2_READER;
     return s->request_done || s->paused ? H2_NOTHING : H2_BODY;
 }
@@ -270,8 +270,10 @@ void h2_stream_request(struct h2_stream *s, bool ends)
         h2_fields_begin(&h->fields, &c->limits);
 }
 
+/* The peer may send so much again, and is told when the turn ends: it may have nothing left to say until it is. */
 static void consume(struct h2_stream *s, size_t n)
 {
+    conn_wake(s->call.conn);
     if (nghttp2_session_consume(h2_of(s)->session, s->id, n) == NGHTTP2_ERR_NOMEM)
         conn_doom(s->call.conn, REASON_OVERLOADED);
 }
@@ -318,6 +320,13 @@ static void deliver(struct h2_stream *s)
         c->service->end(s->call.state);
 }
 
+/* What came, and nobody will want any more: it held some of the connection's window. */
+static void drop(struct h2_stream *s)
+{
+    consume(s, s->in.n);
+    buf_done(&s->in);
+}
+
 /* ---- the end of the turn ---- */
 static void settle(struct h2_stream *s)
 {
@@ -327,7 +336,7 @@ static void settle(struct h2_stream *s)
 
     if (s->doom != REASON_INTERNAL)
         h2_stream_gone(s, (enum reason)s->doom);
-    if (s->call.open && s->packed) {
+    if (s->call.open && s->packed && s->answer_ended) {
         if (h->packed - c->out.n < s->ends_at) {
             list_ready(s); /* not yet in the kernel's hands: the socket will wake us */
             return;
@@ -339,6 +348,8 @@ static void settle(struct h2_stream *s)
     }
     if (listens(s) && !s->paused && s->in.n > 0)
         deliver(s);
+    if (!listens(s) && s->in.n > 0 && c->state != CONN_DEAD)
+        drop(s);
     if (listens(s) && s->full && s->out.n < H2_HELD / 2) {
         s->full = false;
         c->service->room(s->call.state);

@@ -75,6 +75,11 @@ def test_03_a_stranger_gets_one_reason_and_the_end():
     status, body, end = c.answer(c.ask(ASK))
     assert (status, json.loads(body)["code"], end) == (401, "certificate-unknown", "end")
     assert c.goaway() == h2.NO_ERROR and c.closed == "end", c.closed
+    c = Client(NODE, who=None, settings=b"\0\x04" + u32(0))  # its answer has no body: no window is needed, and nothing waits for one
+    s = c.next
+    c.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, s, h2.block(method="HEAD")))
+    assert c.answer(s) == (405, b"", "end"), c.got
+    assert c.goaway() == h2.NO_ERROR and c.closed == "end", c.closed
 
 
 def test_04_alpn_decides():

@@ -81,6 +81,45 @@ static void more_before_the_limit_is_known(void **state)
     h2_end_bench(&h);
 }
 
+/* An answer that has nothing but its head needs no window. */
+static void heads_need_no_window(void **state)
+{
+    struct h2_bench h = { 0 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_setting(&h.say, 4, 0);
+    put_request(&h.say, 1, "HEAD", "/echo", END_STREAM, "");
+    put_request(&h.say, 3, "GET", "/echo", END_STREAM, "");
+    put_request(&h.say, 5, "HEAD", "/chunks", END_STREAM, "");
+    put_request(&h.say, 7, "POST", "/early", 0, "");
+    exchange(&h);
+    IS(&h.words, "SETTINGS+ACK HEADERS/1 END/1 HEADERS/3 END/3 HEADERS/5 END/5 HEADERS/7");
+    h2_end_bench(&h);
+}
+
+/* Its head is all of it, but the owner has not said so yet: nothing is told before. */
+static void heads_wait_for_their_owner(void **state)
+{
+    static const struct http_reply r = { .status = 200, .length = 0 };
+    struct h2_bench h = { 0 };
+    struct one *o;
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_request(&h.say, 1, "GET", "/hold", END_STREAM, "");
+    h2_say(&h);
+    o = h2_one(&h, 1);
+    http_reply_head(o->call, &r);
+    h2_hear(&h);
+    IS(&h.words, "HEADERS/1 END/1");
+    IS(&h.b.log, "/hold#1 end#1");
+    http_reply_end(o->call, NULL, 0);
+    turns(h.b.loop, 2);
+    IS(&h.b.log, "/hold#1 end#1 sent#1");
+    h2_end_bench(&h);
+}
+
 static void flow_control_holds_output(void **state)
 {
     struct h2_bench h = { .big = 1 << 20 };
@@ -141,6 +180,55 @@ static void body_waits_for_its_owner(void **state)
     h2_end_bench(&h);
 }
 
+static void put_body(struct h2_bench *h, uint32_t id, size_t n)
+{
+    static char block[16384];
+
+    for (size_t at = 0; at < n; at += sizeof block)
+        put_frame(&h->say, F_DATA, 0, id, slice_make(block, n - at < sizeof block ? n - at : sizeof block));
+}
+
+/* A peer that has used up its window hears of it when the owner reads on. */
+static void window_comes_back(void **state)
+{
+    struct h2_bench h = { 0 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_request(&h.say, 1, "POST", "/pause", 0, "");
+    put_body(&h, 1, 65535);
+    exchange(&h);
+    IS(&h.words, "");
+    http_call_read(h2_one(&h, 1)->call, true);
+    h2_hear(&h);
+    IS(&h.words, "WINDOW/1");
+    h2_end_bench(&h);
+}
+
+/* What came of bodies that nobody took holds nothing of the connection's window. */
+static void dropped_bodies_give_their_window_back(void **state)
+{
+    struct h2_bench h = { 0 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    for (uint32_t id = 1; id < 19; id += 2) {
+        put_request(&h.say, id, "POST", "/pause", 0, "");
+        put_body(&h, id, 65535);
+        if (id % 4 == 1)
+            put_u32_frame(&h.say, F_RST, id, 8);
+        h2_say(&h);
+        if (id % 4 != 1)
+            h2_answer(h2_one(&h, (id + 1) / 2), "no, thank you");
+        h2_hear(&h);
+    }
+    put_request(&h.say, 19, "POST", "/echo", 0, "");
+    put_frame(&h.say, F_DATA, END_STREAM, 19, SLICE("heard"));
+    exchange(&h);
+    HAS(&h.words, "DATA/19:5 END/19");
+    h2_end_bench(&h);
+}
+
 /* More than the peer's window is the peer's fault. */
 static void body_beyond_its_window(void **state)
 {
@@ -167,12 +255,12 @@ static void ends_and_cuts(void **state)
         { "GET", "/short", "", NULL, "RST/1=2", "/short#1 gone#1:interrupted" },
         { "GET", "/long", "", NULL, "RST/1=2", "/long#1 gone#1:interrupted" },
         { "GET", "/refuse", "", NULL, "RST/1=11", "/refuse#1" },
-        { "HEAD", "/echo", "", NULL, "HEADERS/1 DATA/1:0 END/1", "/echo#1 end#1 sent#1" },
-        { "HEAD", "/chunks", "", NULL, "HEADERS/1 DATA/1:0 END/1", "/chunks#1 end#1 sent#1" },
+        { "HEAD", "/echo", "", NULL, "HEADERS/1 END/1", "/echo#1 end#1 sent#1" },
+        { "HEAD", "/chunks", "", NULL, "HEADERS/1 END/1", "/chunks#1 end#1 sent#1" },
         { "POST", "/early", "", "", "HEADERS/1 DATA/1:5 END/1", "/early#1 sent#1" },
         { "POST", "/echo", "expect: 100-continue", "", "HEADERS/1", "/echo#1" },
         { "POST", "/early", "expect: 100-continue", "", "HEADERS/1 DATA/1:5 END/1", "/early#1 sent#1" },
-        { "GET", "/last", "", NULL, "HEADERS/1 GOAWAY=0 DATA/1:0 END/1 GOAWAY=0", "/last#1 end#1 sent#1" },
+        { "GET", "/last", "", NULL, "HEADERS/1 END/1 GOAWAY=0 GOAWAY=0", "/last#1 end#1 sent#1" },
         { "POST", "/echo", "content-length: 3", "four", "RST/1=1", "/echo#1 gone#1:request-malformed" },
         { "POST", "/echo", "content-length: 5", "four", "RST/1=1", "/echo#1 gone#1:request-malformed" },
     };
@@ -275,7 +363,7 @@ static void drains(void **state)
     put_request(&h.say, 3, "GET", "/echo", END_STREAM,
                 ""); /* on its way when it was told: answered, and be it refused */
     exchange(&h);
-    IS(&h.words, "GOAWAY=0 HEADERS/3 DATA/3:0 END/3");
+    IS(&h.words, "GOAWAY=0 HEADERS/3 END/3");
     h2_answer(h2_one(&h, 1), "last");
     h2_hear(&h);
     IS(&h.words, "HEADERS/1 DATA/1:4 END/1 GOAWAY=0");
@@ -398,8 +486,12 @@ int main(void)
         cmocka_unit_test(split_at_every_byte),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(more_before_the_limit_is_known),
+        cmocka_unit_test(heads_need_no_window),
+        cmocka_unit_test(heads_wait_for_their_owner),
         cmocka_unit_test(flow_control_holds_output),
         cmocka_unit_test(body_waits_for_its_owner),
+        cmocka_unit_test(window_comes_back),
+        cmocka_unit_test(dropped_bodies_give_their_window_back),
         cmocka_unit_test(body_beyond_its_window),
         cmocka_unit_test(ends_and_cuts),
         cmocka_unit_test(whole_answers_wait_for_the_socket),
