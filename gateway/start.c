@@ -18,6 +18,7 @@ void start_process(void)
 {
     struct rlimit files, none = { 0, 0 };
 
+    mem_settle();
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_CORE, &none); /* a core would hold citizens' data and keys */
     prctl(PR_SET_DUMPABLE, 0);

@@ -121,6 +121,14 @@ void mem_libc_free(void *p)
     free(p);
 }
 
+void mem_settle(void)
+{
+    enum { LARGE = 256 << 10 };
+
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
+}
+
 void mem_trim(void)
 {
     kept_clear();

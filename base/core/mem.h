@@ -14,6 +14,10 @@ void mem_libc_free(void *p);                /* what a library allocated with pla
 void *mem_library_alloc(size_t n);
 void *mem_library_grow(void *p, size_t n);
 void mem_library_free(void *p);
+/* Large blocks come from the system and go back to it when they are freed. By itself the C library learns from each
+ * freed one to take the next, as large, from a heap, which then grows in steps between smaller blocks and stays so. At
+ * start, before other threads. */
+void mem_settle(void);
 void mem_trim(void);              /* give free pages back to the system; milliseconds */
 void mem_wipe(void *p, size_t n); /* clears secrets, never optimised away */
 
