@@ -78,7 +78,8 @@ extern const size_t catalog_migrations_n;
 struct catalog_entry {
     enum catalog_kind kind;
     struct slice id, department, state, title_zh, title_en;
-    uint64_t version; /* resources: 1, 2, …; others: number of changes */
+    struct slice submitter; /* a resource's version: who submitted it last; else empty */
+    uint64_t version;       /* resources: 1, 2, …; others: number of changes */
     int64_t created, changed;
     struct slice json; /* the manifest, canonical */
 };
@@ -86,7 +87,9 @@ enum catalog_put { CATALOG_UNCHANGED, CATALOG_CREATED, CATALOG_CHANGED };
 /* Store a checked manifest; the same one again is CATALOG_UNCHANGED. Apps, people and resources need their department;
  * resources need their code tables (ERR_NOT_FOUND). Codes of resources and departments, and titles inside a provider,
  * are used once, and there is one bureau (ERR_EXISTS); a new or changed department code must have the right check digit
- * (ERR_INVALID). A changed resource becomes a new draft version when the last one is beyond draft. New departments,
+ * (ERR_INVALID). A changed resource becomes a new draft version when the last one is beyond draft, and a
+ * draft that the bureau returned takes a new number with the change: what was once submitted under a number stays the
+ * only content of it. A retired resource takes no change (ERR_CONFLICT). New departments,
  * applications and people are `registered` until activated; one that becomes the bureau, or gains administration, is
  * `registered` again. Code tables are `active` and have no moves. */
 enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, int64_t now, enum catalog_put *ret,
@@ -105,7 +108,7 @@ enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catal
 
 /* Life cycle, one table of moves: registered -activate-> active -disable-> disabled -activate-> active for departments,
  * applications and people; draft -submit-> submitted -publish-> published -suspend-> suspended -resume-> published;
- * submitted -return-> draft; draft, published or suspended -retire-> retired. */
+ * submitted -return-> draft; draft, submitted, published or suspended -retire-> retired, for good. */
 enum catalog_move {
     CATALOG_ACTIVATE,
     CATALOG_DISABLE,
@@ -118,10 +121,16 @@ enum catalog_move {
 };
 bool catalog_move_of(struct slice verb, enum catalog_move *ret); /* "activate", "publish", … */
 bool catalog_move_narrows(enum catalog_move m);                  /* disable, suspend, retire */
-/* ERR_CONFLICT: not from this state (d says which states allow it). Resources: suspend, resume and retire move every
- * version that is in a state to move from; the others the newest such version. *ret is the (newest) one that moved,
- * afterwards. */
-enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, enum catalog_move m, int64_t now,
+struct catalog_act {
+    enum catalog_move move;
+    uint64_t version; /* publish: this one and no other; 0: the newest that may move */
+    struct slice by;  /* person */
+    int64_t now;
+};
+/* ERR_CONFLICT: not from this state (d says which states allow it). ERR_DENIED: publishing what one submitted oneself
+ * (d says who may). Resources: suspend, resume and retire move every version that is in a state to move from; the
+ * others the newest such version, and submit the newest of all. *ret is the (newest) one that moved, afterwards. */
+enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, const struct catalog_act *act,
                       struct arena *a, struct catalog_entry *ret, struct diags *d) MUST_CHECK;
 
 /* ---- roles of people ---- */
@@ -139,5 +148,5 @@ const char *catalog_role_name(unsigned role, enum lang lang, bool title); /* tit
 enum err catalog_roles(struct sql_tx *tx, struct slice person, unsigned *ret) MUST_CHECK;
 /* ERR_NOT_FOUND: no such person. ERR_CONFLICT when that would join two of the three administrator roles, auditor or
  * administrator with an operational role, or auditor with system or security administrator (auditor and audit
- * administrator may be one person). */
+ * administrator may be one person), or make somebody of another department an approver of the bureau. */
 enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d) MUST_CHECK;

@@ -1,5 +1,7 @@
-/* catalog/moves: the life cycles. Invariant: one table says which move follows which state of which kind; all else is
- * refused. The content of an entry never changes with its state. */
+/* catalog/moves: the life cycles. Invariants: one table says which move follows which state of which kind; all else is
+ * refused; the content of an entry never changes with its state; at most one version of a resource is with the bureau,
+ * and only the bureau's decision (or retiring) ends that; who submitted a version does not publish it; a retired
+ * resource has no version in another state. */
 #include "catalog/store.h"
 
 enum {
@@ -35,7 +37,7 @@ static const struct move {
     [CATALOG_PUBLISH] = { "publish", SUBMITTED, "published", true, false, false },
     [CATALOG_SUSPEND] = { "suspend", PUBLISHED, "suspended", true, true, true },
     [CATALOG_RESUME] = { "resume", SUSPENDED, "published", true, false, true },
-    [CATALOG_RETIRE] = { "retire", DRAFT | PUBLISHED | SUSPENDED, "retired", true, true, true },
+    [CATALOG_RETIRE] = { "retire", DRAFT | SUBMITTED | PUBLISHED | SUSPENDED, "retired", true, true, true },
 };
 enum { MOVES = sizeof moves / sizeof *moves };
 
@@ -69,20 +71,30 @@ static bool kind_moves(enum catalog_kind k, const struct move *m)
 
 struct picking {
     const struct move *m;
-    uint64_t version;   /* the newest version that may move; 0: none */
-    struct slice state; /* of the newest version */
+    uint64_t asked;     /* the version that the move names; 0: the newest that may move */
+    uint64_t version;   /* that may move; 0: none */
+    uint64_t newest;    /* of all */
+    struct slice state; /* of the one asked for, else of the newest */
     struct arena *a;
-    bool any;
+    uint64_t waits; /* the one that is with the bureau; 0: none */
+    bool retired;   /* one is: then the resource is, and nothing of it moves any more */
 };
 
 static enum err version_pick(void *arg, const struct sql_row *row)
 {
     struct picking *p = arg;
+    uint64_t version = (uint64_t)sql_int(row, 0);
     struct slice state = sql_text(row, 1);
+    unsigned bit = state_bit(state);
 
-    p->any = true;
-    if (state_bit(state) & p->m->from)
-        p->version = (uint64_t)sql_int(row, 0);
+    p->newest = version;
+    if (bit == SUBMITTED)
+        p->waits = version;
+    p->retired = p->retired || bit == RETIRED;
+    if (p->asked != 0 && version != p->asked)
+        return ERR_OK;
+    if (bit & p->m->from)
+        p->version = version;
     p->state = arena_dup(p->a, state);
     return p->state.p != NULL ? ERR_OK : ERR_NOMEM;
 }
@@ -101,38 +113,81 @@ static enum err refuse(const struct move *m, struct slice state, struct diags *d
     return e;
 }
 
-static enum err state_set(struct sql_tx *tx, enum catalog_kind k, struct slice id, uint64_t version, const char *from,
-                          const struct move *m, int64_t now)
+/* What stands against the move besides the state it starts from. */
+static enum err judge(const struct picking *p, enum catalog_move move, struct diags *d)
 {
-    if (!m->all)
-        return sql_exec(
-            tx, "UPDATE catalog_entry SET state = $4, changed = $5 WHERE kind = $1 AND id = $2 AND version = $3",
-            SQL_ARGS(SQL_I(k), SQL_T(id), SQL_I(version), SQL_T(slice_of(m->to)), SQL_I(now)), NULL);
-    return sql_exec(tx, "UPDATE catalog_entry SET state = $4, changed = $5 WHERE kind = $1 AND id = $2 AND state = $3",
-                    SQL_ARGS(SQL_I(k), SQL_T(id), SQL_T(slice_of(from)), SQL_T(slice_of(m->to)), SQL_I(now)), NULL);
+    bool submit = move == CATALOG_SUBMIT;
+
+    if (p->retired && p->m->resources && move != CATALOG_RETIRE)
+        return refuse(p->m, SLICE("retired"), d);
+    if (p->version == 0 && p->asked != 0 && p->waits != 0)
+        return diag_add(d, ERR_CONFLICT, 0, 0,
+                        "version %llu is %.*s, version %llu is submitted: look at that one, then publish it",
+                        "版本 %llu 的状态为 %.*s，已提交的是版本 %llu：请先查看该版本再予发布",
+                        (unsigned long long)p->asked, SLICE_ARG(p->state), (unsigned long long)p->waits);
+    if (p->version == 0 || (submit && p->version != p->newest))
+        return refuse(p->m, p->state, d);
+    if (submit && p->waits != 0)
+        return diag_add(d, ERR_CONFLICT, 0, 0,
+                        "version %llu is with the bureau already: it has to be published or returned first",
+                        "版本 %llu 已提交待发布：须先予发布或退回", (unsigned long long)p->waits);
+    return ERR_OK;
 }
 
-enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, enum catalog_move move, int64_t now,
+/* Who submitted a version does not publish it. */
+static enum err four_eyes(const struct catalog_act *act, const struct catalog_entry *e, struct diags *d)
+{
+    if (act->move != CATALOG_PUBLISH || !slice_eq(e->submitter, act->by))
+        return ERR_OK;
+    return diag_add(d, ERR_DENIED, 0, 0, "you submitted version %llu: another bureau approver publishes it",
+                    "版本 %llu 由本人提交：须由大数据主管部门的其他审批人发布", (unsigned long long)e->version);
+}
+
+static enum err state_set(struct sql_tx *tx, enum catalog_kind k, struct slice id, const struct picking *p,
+                          const struct catalog_act *act, struct slice submitter)
+{
+    const struct move *m = p->m;
+    enum err e = ERR_OK;
+
+    if (!m->all)
+        return sql_exec(
+            tx,
+            "UPDATE catalog_entry SET state = $4, changed = $5, submitter = $6"
+            " WHERE kind = $1 AND id = $2 AND version = $3",
+            SQL_ARGS(SQL_I(k), SQL_T(id), SQL_I(p->version), SQL_T(slice_of(m->to)), SQL_I(act->now), SQL_T(submitter)),
+            NULL);
+    for (size_t i = 0; i < sizeof states / sizeof *states && e == ERR_OK; i++)
+        if (m->from & states[i].bit)
+            e = sql_exec(
+                tx, "UPDATE catalog_entry SET state = $4, changed = $5 WHERE kind = $1 AND id = $2 AND state = $3",
+                SQL_ARGS(SQL_I(k), SQL_T(id), SQL_T(slice_of(states[i].name)), SQL_T(slice_of(m->to)), SQL_I(act->now)),
+                NULL);
+    return e;
+}
+
+enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, const struct catalog_act *act,
                       struct arena *a, struct catalog_entry *ret, struct diags *d)
 {
-    if ((unsigned)move >= MOVES)
+    if ((unsigned)act->move >= MOVES)
         return ERR_INVALID;
-    const struct move *m = &moves[move];
-    struct picking p = { .m = m, .a = a };
+    const struct move *m = &moves[act->move];
+    struct picking p = { .m = m, .asked = act->version, .a = a };
     enum err e = sql_each(tx, "SELECT version, state FROM catalog_entry WHERE kind = $1 AND id = $2 ORDER BY version",
                           SQL_ARGS(SQL_I(k), SQL_T(id)), version_pick, &p);
 
     if (e != ERR_OK)
         return e;
-    if (!p.any)
+    if (p.state.n == 0)
         return ERR_NOT_FOUND;
     if (!kind_moves(k, m))
         return diag_add(d, ERR_CONFLICT, 0, 0, "%s is no move of a %s", "%s 不适用于 %s", m->verb,
                         catalog_kind_name(k));
-    if (p.version == 0)
-        return refuse(m, p.state, d);
-    for (size_t i = 0; i < sizeof states / sizeof *states && e == ERR_OK; i++)
-        if (m->from & states[i].bit)
-            e = state_set(tx, k, id, p.version, states[i].name, m, now);
+    e = judge(&p, act->move, d);
+    if (e == ERR_OK)
+        e = entry_find(tx, k, id, p.version, a, ret);
+    if (e == ERR_OK)
+        e = four_eyes(act, ret, d);
+    if (e == ERR_OK)
+        e = state_set(tx, k, id, &p, act, act->move == CATALOG_SUBMIT ? act->by : ret->submitter);
     return e == ERR_OK ? entry_find(tx, k, id, p.version, a, ret) : e;
 }

@@ -1,7 +1,8 @@
 /* catalog/put: storing a manifest. Applying the same manifest again changes nothing.
  * Invariants: what an entry needs (its department, its code tables) is there before it; a resource code, a department's
- * code and a title inside a provider are used once; a version beyond draft keeps its content for ever; what gains power
- * (a bureau, an application for administration) must be activated anew. */
+ * code and a title inside a provider are used once; a version that was submitted keeps its content for ever (returned,
+ * it takes the next number with its first change); a retired resource is never changed; what gains power (a bureau, an
+ * application for administration) must be activated anew. */
 #include "catalog/store.h"
 
 struct putting {
@@ -97,6 +98,16 @@ static void need_new_title(struct putting *p)
                           "该提供方已有名为“%.*s”的数据资源：名称不得重复", SLICE_ARG(p->m->title.zh)));
 }
 
+static void need_not_retired(struct putting *p)
+{
+    const struct doc *at = reading_place(p->m->doc, "id");
+
+    if (p->m->kind == CATALOG_RESOURCE && p->known && slice_is(p->old.state, "retired"))
+        found(p, diag_add(p->d, ERR_CONFLICT, at->line, at->col,
+                          "%.*s is retired for good: register the resource under another id and code",
+                          "%.*s 已下线，不可恢复：请以新的标识与代码登记", SLICE_ARG(p->m->id)));
+}
+
 static void need_one_bureau(struct putting *p)
 {
     const struct doc *at = reading_place(p->m->doc, "bureau");
@@ -140,7 +151,8 @@ static enum err row_update(struct putting *p, uint64_t version, struct slice sta
     return sql_exec(
         p->tx,
         "UPDATE catalog_entry SET version = $3, department = $4, state = $5, title_zh = $6, title_en = $7, code = $8,"
-        " special = $9, find = $10, changed = $11, json = $12 WHERE kind = $1 AND id = $2 AND newest = 1",
+        " special = $9, find = $10, changed = $11, json = $12, submitter = '' WHERE kind = $1 AND id = $2 AND newest = "
+        "1",
         SQL_ARGS(SQL_I(m->kind), SQL_T(m->id), SQL_I(version), SQL_T(m->department), SQL_T(state), SQL_T(m->title.zh),
                  SQL_T(m->title.en), SQL_T(m->code), SQL_I(p->special), SQL_T(buf_slice(&p->find)), SQL_I(p->now),
                  SQL_T(buf_slice(&p->json))),
@@ -160,7 +172,8 @@ static enum err write_change(struct putting *p, uint64_t *version)
         return row_update(p, *version, gains ? SLICE("registered") : p->old.state);
     }
     if (slice_is(p->old.state, "draft")) {
-        *version = p->old.version;
+        if (p->old.submitter.n == 0)
+            *version = p->old.version;
         return row_update(p, *version, p->old.state);
     }
     enum err e = sql_exec(p->tx, "UPDATE catalog_entry SET newest = 0 WHERE kind = $1 AND id = $2",
@@ -211,6 +224,7 @@ static enum err check(struct putting *p)
         need_codes(p, doc_get(p->m->doc, "items"), p->m->resource->items, p->m->resource->n_items);
     need_new_code(p);
     need_new_title(p);
+    need_not_retired(p);
     need_one_bureau(p);
     return p->worst;
 }

@@ -1,6 +1,6 @@
-/* catalog/roles: who may do what. Invariant: for every person stored, no two of their roles stand in each other's
+/* catalog/roles: who may do what. Invariants: for every person stored, no two of their roles stand in each other's
  * `against`: the three administrators are three people, and who administers or audits does not also ask, provide or
- * approve. */
+ * approve; the bureau's approvers were people of its department when the role was given. */
 #include "catalog/store.h"
 
 enum {
@@ -84,6 +84,22 @@ static enum err refuse(const struct role *r, unsigned held, struct diags *d)
                     other ? other->code : "");
 }
 
+/* Whose department is the data bureau's. */
+static enum err need_bureau(struct sql_tx *tx, struct slice person, struct diags *d)
+{
+    struct slice rest = person, department = slice_cut(&rest, '/');
+    bool there;
+    enum err e =
+        entry_exists(tx, "SELECT 1 FROM catalog_entry WHERE kind = $1 AND id = $2 AND newest = 1 AND special = 1",
+                     SQL_ARGS(SQL_I(CATALOG_DEPARTMENT), SQL_T(department)), &there);
+
+    if (e != ERR_OK || there)
+        return e;
+    return diag_add(d, ERR_CONFLICT, 0, 0,
+                    "bureau approvers are people of the data bureau's department: %.*s is of %.*s",
+                    "主管部门审批人须为大数据主管部门人员：%.*s 属于 %.*s", SLICE_ARG(person), SLICE_ARG(department));
+}
+
 enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d)
 {
     const struct role *r = role_find(role);
@@ -103,6 +119,11 @@ enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role,
                         "人员 %.*s 尚未登记：请先登记该人员", SLICE_ARG(person));
     if (on && (held & r->against) != 0)
         return refuse(r, held, d);
+    if (on && role == ROLE_BUREAU_APPROVER) {
+        e = need_bureau(tx, person, d);
+        if (e != ERR_OK)
+            return e;
+    }
     held = on ? held | r->bit : held & ~r->bit;
     return sql_exec(tx,
                     "INSERT INTO catalog_role(person, roles) VALUES($1, $2)"

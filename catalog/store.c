@@ -16,7 +16,9 @@ static const char first_schema[] = "CREATE TABLE catalog_entry(kind BIGINT NOT N
                                    "CREATE INDEX catalog_entry_by_code ON catalog_entry(kind, code);"
                                    "CREATE TABLE catalog_role(person TEXT PRIMARY KEY, roles BIGINT NOT NULL);";
 
-const struct sql_migration catalog_migrations[] = { { first_schema } };
+static const char submitters[] = "ALTER TABLE catalog_entry ADD COLUMN submitter TEXT NOT NULL DEFAULT '';";
+
+const struct sql_migration catalog_migrations[] = { { first_schema }, { submitters } };
 const size_t catalog_migrations_n = sizeof catalog_migrations / sizeof *catalog_migrations;
 
 static bool keep(const struct sql_row *row, unsigned col, struct arena *a, struct slice *ret)
@@ -35,7 +37,7 @@ enum err entry_read(const struct sql_row *row, struct arena *a, struct catalog_e
     ret->version = (uint64_t)sql_int(row, 6);
     ret->created = sql_int(row, 7);
     ret->changed = sql_int(row, 8);
-    return ok && keep(row, 9, a, &ret->json) ? ERR_OK : ERR_NOMEM;
+    return ok && keep(row, 9, a, &ret->json) && keep(row, 10, a, &ret->submitter) ? ERR_OK : ERR_NOMEM;
 }
 
 struct one {

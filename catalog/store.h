@@ -2,7 +2,7 @@
 /* catalog, inside: what the files of the store share. Not for other folders. */
 #include "catalog/internal.h"
 
-#define ENTRY_COLUMNS "kind, id, department, state, title_zh, title_en, version, created, changed, json"
+#define ENTRY_COLUMNS "kind, id, department, state, title_zh, title_en, version, created, changed, json, submitter"
 
 /* One row of ENTRY_COLUMNS, copied into `a`. ERR_NOMEM when it does not fit. */
 enum err entry_read(const struct sql_row *row, struct arena *a, struct catalog_entry *ret) MUST_CHECK;

@@ -64,6 +64,7 @@ static enum err record_entry(struct making *m, const char *verb, struct slice id
 static enum err entry_make(struct making *m, struct buf *json, const char *noun)
 {
     struct catalog_manifest manifest;
+    struct catalog_act activate = { .move = CATALOG_ACTIVATE, .now = m->init->now };
     struct catalog_entry entry;
     enum catalog_put put;
     char verb[64];
@@ -76,7 +77,7 @@ static enum err entry_make(struct making *m, struct buf *json, const char *noun)
     if (e == ERR_OK)
         e = record_entry(m, verb, manifest.id, "\"result\":\"created\"", version);
     if (e == ERR_OK)
-        e = catalog_move(m->tx, manifest.kind, manifest.id, CATALOG_ACTIVATE, m->init->now, m->a, &entry, m->d);
+        e = catalog_move(m->tx, manifest.kind, manifest.id, &activate, m->a, &entry, m->d);
     snprintf(verb, sizeof verb, "%s.activate", noun);
     return e == ERR_OK ? record_entry(m, verb, manifest.id, "\"state\":\"active\"", entry.version) : e;
 }

@@ -143,20 +143,26 @@ int run_list(struct cli *c)
     return code == CLI_OK ? output_list(c, reply, "items", p->columns) : code;
 }
 
-int run_show(struct cli *c)
+static int show(struct cli *c, const struct doc **ret)
 {
-    const struct path *p = path_of(c);
     struct buf path = BUF_INIT(PATH_MAX_BYTES);
-    const struct doc *reply = NULL;
     int code = output_check(c);
 
     if (code == CLI_OK)
-        code = path_id(c, p, &path);
+        code = path_id(c, path_of(c), &path);
     queries_put(c, &path);
     if (code == CLI_OK)
-        code = api_get(c, path_text(c, &path), &reply);
+        code = api_get(c, path_text(c, &path), ret);
     buf_done(&path);
-    return code == CLI_OK ? output_one(c, reply, p->columns) : code;
+    return code;
+}
+
+int run_show(struct cli *c)
+{
+    const struct doc *reply = NULL;
+    int code = show(c, &reply);
+
+    return code == CLI_OK ? output_one(c, reply, path_of(c)->columns) : code;
 }
 
 /* An act: what came of it, in a line a person reads or in the form asked for. */
@@ -179,7 +185,8 @@ static int act_done(struct cli *c, const struct doc *reply, const struct path *p
     return CLI_OK;
 }
 
-int run_move(struct cli *c)
+/* POST <noun's path>/<id>/<verb>; `version` when it is not 0. */
+static int move(struct cli *c, uint64_t version)
 {
     const struct path *p = path_of(c);
     struct buf path = BUF_INIT(PATH_MAX_BYTES), body = BUF_INIT(BODY_MAX);
@@ -195,6 +202,8 @@ int run_move(struct cli *c)
     json_open(&j, '{');
     if (cli_has(c, "note"))
         json_pair(&j, "note", slice_of(cli_value(c, "note")));
+    if (version != 0)
+        json_pair_u64(&j, "version", version);
     json_close(&j, '}');
     if (code == CLI_OK && body.failed != ERR_OK)
         code = cli_fail(c, CLI_USAGE, "--note is not UTF-8 text, or too long", "--note 不是 UTF-8 文本或过长");
@@ -203,6 +212,20 @@ int run_move(struct cli *c)
     buf_done(&path);
     buf_done(&body);
     return code == CLI_OK ? act_done(c, reply, p) : code;
+}
+
+int run_move(struct cli *c)
+{
+    return move(c, 0);
+}
+
+/* Publishes the version that `resource show`, with the same option or without, shows at this moment. */
+int run_resource_publish(struct cli *c)
+{
+    const struct doc *shown = NULL;
+    int code = show(c, &shown);
+
+    return code == CLI_OK ? move(c, doc_u64(shown, "version", 0)) : code;
 }
 
 static int role_set(struct cli *c, bool on)

@@ -40,6 +40,13 @@ void api_problem(struct api_request *q, enum reason r, const char *en, const cha
         api_send_problem(q, r, en, zh);
 }
 
+void api_denied(struct api_request *q, enum reason r)
+{
+    const struct diag *first = q->diags.first;
+
+    api_problem(q, r, first ? first->what[LANG_EN] : NULL, first ? first->what[LANG_ZH] : NULL);
+}
+
 static const struct meaning {
     enum err e;
     enum reason r;
@@ -146,13 +153,16 @@ static void role_missing(struct api_request *q, unsigned roles, struct slice dep
 {
     struct buf en = BUF_INIT(1024), zh = BUF_INIT(1024);
     const char *texts[2];
+    bool outside = (roles & ROLE_BUREAU_APPROVER) && !q->actor.bureau;
 
     role_names(roles, LANG_EN, &en);
     role_names(roles, LANG_ZH, &zh);
-    texts[LANG_EN] = arena_printf(&q->arena, "it needs: %.*s%s%.*s", SLICE_ARG(buf_slice(&en)),
-                                  department.n ? " of " : "", SLICE_ARG(department));
-    texts[LANG_ZH] = arena_printf(&q->arena, "需要角色：%.*s%s%.*s", SLICE_ARG(buf_slice(&zh)),
-                                  department.n ? "，所属部门 " : "", SLICE_ARG(department));
+    texts[LANG_EN] = arena_printf(&q->arena, "it needs: %.*s%s%.*s%s", SLICE_ARG(buf_slice(&en)),
+                                  department.n ? " of " : "", SLICE_ARG(department),
+                                  outside ? "; bureau approvers are people of the data bureau's department" : "");
+    texts[LANG_ZH] =
+        arena_printf(&q->arena, "需要角色：%.*s%s%.*s%s", SLICE_ARG(buf_slice(&zh)), department.n ? "，所属部门 " : "",
+                     SLICE_ARG(department), outside ? "；主管部门审批人须为大数据主管部门人员" : "");
     buf_done(&en);
     buf_done(&zh);
     api_problem(q, REASON_ROLE_MISSING, texts[LANG_EN], texts[LANG_ZH]);
@@ -188,6 +198,16 @@ static bool department_active(struct sql_tx *tx, struct slice id, struct arena *
     return true;
 }
 
+/* What a person may do here: the bureau's approvers are those of the bureau's own department, whatever is stored. */
+static enum reason find_roles(struct api_request *q, struct sql_tx *tx, struct slice person)
+{
+    if (catalog_roles(tx, person, &q->actor.roles) != ERR_OK)
+        return REASON_SUBJECT_INACTIVE;
+    if (!q->actor.bureau)
+        q->actor.roles &= ~(unsigned)ROLE_BUREAU_APPROVER;
+    return REASON_GRANTED;
+}
+
 static enum reason find_subject(struct api_request *q, struct sql_tx *tx, const struct certs_peer *p)
 {
     struct catalog_entry e;
@@ -200,7 +220,7 @@ static enum reason find_subject(struct api_request *q, struct sql_tx *tx, const 
         !slice_is(e.state, "active") || !department_active(tx, p->department, &q->arena, &q->actor.bureau))
         return REASON_SUBJECT_INACTIVE;
     if (person)
-        return catalog_roles(tx, e.id, &q->actor.roles) == ERR_OK ? REASON_GRANTED : REASON_SUBJECT_INACTIVE;
+        return find_roles(q, tx, e.id);
     if (doc_read_json(e.json, &q->arena, NULL, &doc) == ERR_OK && doc_flag(doc, "administration"))
         return REASON_GRANTED;
     return REASON_ROLE_MISSING;

@@ -91,6 +91,7 @@ static enum err put_version(void *arg, const struct catalog_entry *e)
     json_open(v->j, '{');
     json_pair_u64(v->j, "version", e->version);
     json_pair(v->j, "state", e->state);
+    json_opt(v->j, "submitted_by", e->submitter);
     api_put_time(v->j, "changed", e->changed);
     json_close(v->j, '}');
     return ERR_OK;

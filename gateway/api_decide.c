@@ -108,7 +108,7 @@ static void decide(struct api_request *q)
         act_commit(q, &a);
     } else if (e == ERR_DENIED) {
         act_cancel(&a);
-        api_problem(q, why_not, NULL, NULL);
+        api_denied(q, why_not);
     } else {
         act_fail(q, &a, e);
     }

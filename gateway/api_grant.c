@@ -117,7 +117,7 @@ static enum err change_in(struct api_request *q, struct act *a, const struct cha
     struct buf content = BUF_INIT(1 << 16);
     struct json j;
     enum err e = policy_grant_change(a->tx, q->path[1], ch->change, note, &by, control_now(q->control), &q->arena, &row,
-                                     why_not);
+                                     why_not, &q->diags);
 
     if (e != ERR_OK)
         return e;
@@ -154,7 +154,7 @@ static void change(struct api_request *q)
         act_commit(q, &a);
     } else if (e == ERR_DENIED) {
         act_cancel(&a);
-        api_problem(q, why_not, NULL, NULL);
+        api_denied(q, why_not);
     } else {
         if (e == ERR_INVALID)
             diag_add(&q->diags, e, 0, 0, "a note says why, in at most 1000 characters, without an identity number",

@@ -50,12 +50,12 @@ static enum err record_move(struct api_request *q, struct act *a, const char *si
     return err;
 }
 
-/* A resource that is published must compile for real: mapping, connector, secrets, trust. */
-static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice id)
+/* The version that is published must compile for real: mapping, connector, secrets, trust. */
+static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice id, uint64_t version)
 {
     struct catalog_entry entry;
     struct service *s = NULL;
-    enum err e = catalog_find(tx, CATALOG_RESOURCE, id, 0, &q->arena, &entry);
+    enum err e = catalog_find(tx, CATALOG_RESOURCE, id, version, &q->arena, &entry);
 
     if (e == ERR_OK)
         e = service_load(entry.json, entry.version, control_world(q->control), tx, &s, &q->diags);
@@ -84,33 +84,43 @@ static enum err touch_moved(struct api_request *q, struct act *a, const struct c
     return ERR_OK;
 }
 
-static void move(struct api_request *q, const struct subject_noun *n, struct slice id, struct slice verb)
+static enum err move_in(struct api_request *q, struct act *a, const struct subject_noun *n, struct slice id,
+                        const struct catalog_act *act, struct catalog_entry *entry)
 {
-    struct catalog_entry entry;
-    enum catalog_move m;
-    struct act a;
-    enum err e = ERR_OK;
+    enum err e = catalog_move(a->tx, n->kind, id, act, &q->arena, entry, &q->diags);
 
-    if (!catalog_move_of(verb, &m)) {
+    if (e == ERR_OK && act->move == CATALOG_PUBLISH)
+        e = compiles(q, a->tx, id, entry->version);
+    if (e == ERR_OK)
+        e = record_move(q, a, n->singular, q->path[q->n_path - 1], entry);
+    if (e == ERR_OK)
+        e = touch_moved(q, a, entry);
+    return e;
+}
+
+static void move(struct api_request *q, const struct subject_noun *n, struct slice id, uint64_t version)
+{
+    struct catalog_act act = { .version = version, .by = q->actor.id, .now = control_now(q->control) };
+    struct catalog_entry entry;
+    struct act a;
+    enum err e;
+
+    if (!catalog_move_of(q->path[q->n_path - 1], &act.move)) {
         api_error(q, ERR_NOT_FOUND);
         return;
     }
-    if (act_begin(q, &a, catalog_move_narrows(m)) != ERR_OK)
+    if (act_begin(q, &a, catalog_move_narrows(act.move)) != ERR_OK)
         return;
-    if (m == CATALOG_PUBLISH)
-        e = compiles(q, a.tx, id);
-    if (e == ERR_OK)
-        e = catalog_move(a.tx, n->kind, id, m, control_now(q->control), &q->arena, &entry, &q->diags);
-    if (e == ERR_OK)
-        e = record_move(q, &a, n->singular, verb, &entry);
-    if (e == ERR_OK)
-        e = touch_moved(q, &a, &entry);
-    if (e != ERR_OK) {
+    e = move_in(q, &a, n, id, &act, &entry);
+    if (e == ERR_OK) {
+        put_moved(q, &entry);
+        act_commit(q, &a);
+    } else if (e == ERR_DENIED) {
+        act_cancel(&a);
+        api_denied(q, REASON_FOUR_EYES);
+    } else {
         act_fail(q, &a, e);
-        return;
     }
-    put_moved(q, &entry);
-    act_commit(q, &a);
 }
 
 static void move_subject(struct api_request *q)
@@ -120,10 +130,18 @@ static void move_subject(struct api_request *q)
 
     if (n->pair && !api_id2(q, 1, &id))
         return;
-    move(q, n, id, q->path[q->n_path - 1]);
+    move(q, n, id, 0);
 }
 
 /* ---- resources: whose officer may do what ---- */
+struct publish_body {
+    uint64_t version;
+};
+static const struct doc_key publish_keys[] = {
+    { "version", DOC_K_U64, offsetof(struct publish_body, version), 1, UINT32_MAX, .flags = DOC_REQUIRED,
+      .help = { "the version that was looked at", "已审阅的版本" } },
+    { .name = NULL },
+};
 static const struct resource_verb {
     const char *verb;
     unsigned roles;
@@ -139,14 +157,17 @@ static const struct resource_verb {
 static void move_resource(struct api_request *q)
 {
     struct slice id, verb = q->path[3], department = q->path[1];
+    struct publish_body body = { 0 };
 
     if (!api_id2(q, 1, &id))
         return;
     for (size_t i = 0; i < sizeof resource_verbs / sizeof resource_verbs[0]; i++) {
         if (!slice_is(verb, resource_verbs[i].verb))
             continue;
-        if (api_role_of(q, resource_verbs[i].roles, department))
-            move(q, subject_of(q), id, verb);
+        if (!api_role_of(q, resource_verbs[i].roles, department) ||
+            (slice_is(verb, "publish") && api_body(q, publish_keys, &body) != ERR_OK))
+            return;
+        move(q, subject_of(q), id, body.version);
         return;
     }
     api_error(q, ERR_NOT_FOUND);

@@ -97,7 +97,8 @@ enum err api_body(struct api_request *q, const struct doc_key *keys, void *out) 
 /* Answer now. Exactly one of these (or act_commit) ends a request; afterwards q may be gone. */
 void api_ok(struct api_request *q); /* 200 with q->out */
 void api_problem(struct api_request *q, enum reason r, const char *en,
-                 const char *zh); /* detail texts, or NULL; q->diags are added */
+                 const char *zh);                      /* detail texts, or NULL; q->diags are added */
+void api_denied(struct api_request *q, enum reason r); /* the same, with the first of q->diags as its detail */
 void api_error(struct api_request *q,
                enum err e); /* the problem that an error of the store means: 404, 409, 400, 503 */
 /* Does the actor hold one of `roles`? If not, answers role-missing, naming them. */

@@ -177,7 +177,6 @@ static enum err add_version(void *arg, const struct catalog_entry *e)
     bool live = slice_is(e->state, "published"), suspended = slice_is(e->state, "suspended");
     struct service *s;
 
-    b->head->retired = b->head->retired || slice_is(e->state, "retired");
     b->head->suspended = b->head->suspended || suspended;
     if (!live && !suspended)
         return ERR_OK;

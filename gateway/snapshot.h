@@ -20,7 +20,7 @@ struct service {
 /* All versions of one resource that are published, and what new calls meet. */
 struct resource_head {
     struct counted counted;
-    bool suspended, retired;
+    bool suspended;
     uint64_t latest; /* newest published version; 0: none */
     size_t n;
     struct service *versions[]; /* ref; ascending */

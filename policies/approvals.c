@@ -84,6 +84,7 @@ struct deciding {
     int64_t now;
     struct arena *a;
     struct policy_decided *ret;
+    struct diags *d;
     struct reading all;
 };
 
@@ -188,6 +189,28 @@ static const char *request_state(const struct reading *all)
     return granted ? "granted" : returned ? "returned" : "rejected";
 }
 
+/* Says of each step that waits who may decide it. */
+static enum err refuse(const struct deciding *w, enum reason why)
+{
+    for (size_t i = 0; i < w->all.n; i++) {
+        struct slice provider = w->all.at[i].provider;
+
+        if (!slice_is(w->all.at[i].state, "waiting"))
+            continue;
+        if (!step_is_bureau(i))
+            diag_add(w->d, ERR_DENIED, 0, 0, "it waits for a provider officer of %.*s", "待 %.*s 的提供方经办人审批",
+                     SLICE_ARG(provider));
+        else if (why == REASON_FOUR_EYES)
+            diag_add(w->d, ERR_DENIED, 0, 0,
+                     "you decided for %.*s already: the bureau's step waits for another bureau approver",
+                     "本人已代表 %.*s 审批：大数据主管部门环节须由其他审批人办理", SLICE_ARG(provider));
+        else
+            diag_add(w->d, ERR_DENIED, 0, 0, "the part of %.*s waits for a bureau approver",
+                     "%.*s 部分待大数据主管部门审批人审批", SLICE_ARG(provider));
+    }
+    return ERR_DENIED;
+}
+
 /* Marks what this actor decides now. Looked up first and decided afterwards, so that a person who holds both roles does
  * not run through both steps in one act. */
 static enum err pick(const struct deciding *w, bool mine[APPROVALS_MAX], enum reason *why_not)
@@ -209,7 +232,7 @@ static enum err pick(const struct deciding *w, bool mine[APPROVALS_MAX], enum re
     if (!waits)
         return ERR_CONFLICT;
     *why_not = fits ? REASON_FOUR_EYES : REASON_ROLE_MISSING;
-    return ERR_DENIED;
+    return refuse(w, *why_not);
 }
 
 static enum err decide_all(struct deciding *w, enum reason *why_not)
@@ -241,7 +264,7 @@ enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum pol
         return e;
     if (slice_eq(by->id, q.author)) {
         *why_not = REASON_FOUR_EYES;
-        return ERR_DENIED;
+        return diag_add(d, ERR_DENIED, 0, 0, "you made this request", "该申请由本人提出");
     }
     if (!slice_is(q.state, "open"))
         return ERR_CONFLICT;
@@ -249,6 +272,8 @@ enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum pol
     if (e != ERR_OK)
         return e;
     *ret = (struct policy_decided){ 0 };
-    struct deciding w = { .tx = tx, .q = &q, .by = by, .act = act, .note = note, .now = now, .a = a, .ret = ret };
+    struct deciding w = {
+        .tx = tx, .q = &q, .by = by, .act = act, .note = note, .now = now, .a = a, .ret = ret, .d = d
+    };
     return decide_all(&w, why_not);
 }

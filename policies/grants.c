@@ -1,6 +1,7 @@
 /* policies/grants: grants as stored: born, read, changed.
- * Invariants: one table says which change may follow which state and who may make it, all else is refused; a revoked or
- * returned grant never changes again; every version, the first included, has its row in policy_grant_version. */
+ * Invariants: one table says which change may follow which state and who may make it, all else is refused; nobody
+ * resumes a grant that they asked for themselves; a revoked or returned grant never changes again; every version, the
+ * first included, has its row in policy_grant_version. */
 #include "policies/store.h"
 
 #define GRANT_COLUMNS                                                                                                  \
@@ -215,18 +216,38 @@ static const struct move {
     unsigned from;
     const char *to;
     bool consumers; /* an act of the consumer's officer; else of the provider's officer or the bureau */
+    bool widens;    /* never an act of whoever asked for the grant, whatever other roles they hold */
 } moves[] = {
-    [POLICY_REVOKE] = { FROM_ACTIVE | FROM_SUSPENDED, "revoked", false },
-    [POLICY_SUSPEND] = { FROM_ACTIVE, "suspended", false },
-    [POLICY_RESUME] = { FROM_SUSPENDED, "active", false },
-    [POLICY_GIVE_BACK] = { FROM_ACTIVE | FROM_SUSPENDED, "returned", true },
+    [POLICY_REVOKE] = { FROM_ACTIVE | FROM_SUSPENDED, "revoked", false, false },
+    [POLICY_SUSPEND] = { FROM_ACTIVE, "suspended", false, false },
+    [POLICY_RESUME] = { FROM_SUSPENDED, "active", false, true },
+    [POLICY_GIVE_BACK] = { FROM_ACTIVE | FROM_SUSPENDED, "returned", true, false },
 };
 
-static bool move_allowed_to(const struct move *m, const struct policy_grant_row *g, const struct policy_actor *by)
+static enum err move_refuse_role(const struct move *m, const struct policy_grant_row *g, struct diags *d)
 {
     if (m->consumers)
-        return by->consumer_officer && slice_eq(by->department, g->department);
-    return by->bureau_approver || (by->provider_officer && slice_eq(by->department, g->provider));
+        return diag_add(d, ERR_DENIED, 0, 0, "it needs: consumer officer of %.*s", "须由 %.*s 的使用方经办人办理",
+                        SLICE_ARG(g->department));
+    return diag_add(d, ERR_DENIED, 0, 0, "it needs: provider officer of %.*s, or bureau approver",
+                    "须由 %.*s 的提供方经办人或大数据主管部门审批人办理", SLICE_ARG(g->provider));
+}
+
+static enum err move_allowed_to(const struct move *m, const struct policy_grant_row *g, const struct policy_actor *by,
+                                enum reason *why_not, struct diags *d)
+{
+    bool ours = m->consumers ? by->consumer_officer && slice_eq(by->department, g->department)
+                             : by->bureau_approver || (by->provider_officer && slice_eq(by->department, g->provider));
+
+    *why_not = ours ? REASON_FOUR_EYES : REASON_ROLE_MISSING;
+    if (!ours)
+        return move_refuse_role(m, g, d);
+    if (m->widens && slice_eq(by->id, g->author))
+        return diag_add(d, ERR_DENIED, 0, 0,
+                        "you asked for this grant: another officer of %.*s, or another bureau approver, resumes it",
+                        "该授权由本人申请：须由 %.*s 的其他提供方经办人或大数据主管部门的其他审批人恢复",
+                        SLICE_ARG(g->provider));
+    return ERR_OK;
 }
 
 static bool move_allowed_from(const struct move *m, struct slice state)
@@ -237,7 +258,7 @@ static bool move_allowed_from(const struct move *m, struct slice state)
 
 enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_change change, struct slice note,
                              const struct policy_actor *by, int64_t now, struct arena *a, struct policy_grant_row *row,
-                             enum reason *why_not)
+                             enum reason *why_not, struct diags *d)
 {
     struct policy_grant_row g;
 
@@ -247,10 +268,9 @@ enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_cha
     enum err e = policy_grant_find(tx, id, a, &g);
     if (e != ERR_OK)
         return e;
-    if (!move_allowed_to(m, &g, by)) {
-        *why_not = REASON_ROLE_MISSING;
-        return ERR_DENIED;
-    }
+    e = move_allowed_to(m, &g, by, why_not, d);
+    if (e != ERR_OK)
+        return e;
     e = policy_text_check(note, false, "note", NULL);
     if (e != ERR_OK)
         return e;

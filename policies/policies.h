@@ -127,8 +127,8 @@ struct policy_decided {
     struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
 };
 /* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own
- * request, or the same person for two steps) or REASON_ROLE_MISSING; ERR_CONFLICT: nothing waits. Rejecting and
- * returning need a note. */
+ * request, or the same person for two steps) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT: nothing waits.
+ * Rejecting and returning need a note. */
 enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum policy_act act, struct slice note,
                                const struct policy_actor *by, int64_t now, struct arena *a, struct policy_decided *ret,
                                enum reason *why_not, struct diags *d) MUST_CHECK;
@@ -165,11 +165,12 @@ enum err policy_grant_versions(struct sql_tx *tx, struct slice id, struct arena 
                                enum err (*fn)(void *arg, const struct policy_grant_row *g), void *arg) MUST_CHECK;
 enum policy_change { POLICY_REVOKE, POLICY_SUSPEND, POLICY_RESUME, POLICY_GIVE_BACK };
 /* Allowed to the provider department's officer and the bureau (revoke, suspend, resume), or the consumer's officer
- * (give back). A note is required (ERR_INVALID: missing, too long, or it holds an identity number). ERR_CONFLICT: not
- * from this state; *row is the grant after the change, a new version. */
+ * (give back); resume never to the grant's own author. ERR_DENIED: `why_not` is REASON_ROLE_MISSING or
+ * REASON_FOUR_EYES, and d says who may. A note is required (ERR_INVALID: missing, too long, or it holds an identity
+ * number). ERR_CONFLICT: not from this state; *row is the grant after the change, a new version. */
 enum err policy_grant_change(struct sql_tx *tx, struct slice id, enum policy_change change, struct slice note,
                              const struct policy_actor *by, int64_t now, struct arena *a, struct policy_grant_row *row,
-                             enum reason *why_not) MUST_CHECK;
+                             enum reason *why_not, struct diags *d) MUST_CHECK;
 /* Compile a stored grant into one counted block: `bit_of` gives an item's position in the resource version, or -1 (then
  * the item is left out). ERR_CORRUPT: a state, version or list of purposes that no grant may have. */
 enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(void *arg, struct slice item),

@@ -335,25 +335,60 @@ def test_07_nobody_comes_in_before_another_has_let_them():
 
 
 def test_08_four_eyes_on_both_steps():
-    """No request is approved by its author, and no two steps of it by one person, whatever roles a person gathers."""
+    """No request is approved by its author, no two steps of it by one person, no suspended grant resumed by who asked for it, no
+    resource published by who submitted it, whatever roles a person gathers; and approvers of the bureau are people of the bureau."""
     security = "bureau/security"
     NODE.sluice(security, "person", "grant-role", "provider/pat", "consumer-officer")
-    NODE.sluice(security, "person", "grant-role", "provider/pat", "bureau-approver")
+    for lang, said in (("en", "bureau approvers are people of the data bureau's department: provider/pat is of provider"), ("zh", "主管部门审批人须为大数据主管部门人员")):
+        code, _, err = run(security, "--lang", lang, "person", "grant-role", "provider/pat", "bureau-approver")
+        assert code == CONFLICT and said in err, (code, err)
     NODE.apply("bureau/system", small("App", id="provider/own", title="own", contact="{person: provider/pat}"))
     rid = requested(who="provider/pat", app="provider/own")
     code, _, err = run("provider/pat", "request", "approve", rid)
     assert code == DENIED and "[four-eyes]" in err, (code, err)
     assert NODE.records()[-1]["reason"] == "four-eyes", NODE.records()[-1]
     NODE.sluice("provider/pat", "request", "withdraw", rid)
-    rid = requested()
-    NODE.sluice("provider/pat", "request", "approve", rid)
-    code, _, err = run("provider/pat", "request", "approve", rid)
-    assert code == DENIED and "[four-eyes]" in err, (code, err)
-    for role in ("consumer-officer", "bureau-approver"):
-        NODE.sluice(security, "person", "revoke-role", "provider/pat", role)
-    assert NODE.json("bureau/ann", "request", "show", rid)["state"] == "open"
-    assert not NODE.json("bureau/ann", "grant", "list")["items"]
+    NODE.sluice(security, "person", "revoke-role", "provider/pat", "consumer-officer")
+    # Somebody of the bureau with three roles, for what the bureau itself provides and asks for.
+    ann, bea = "bureau/ann", "bureau/bea"
+    NODE.enrol("person", bea)
+    NODE.sluice(security, "person", "grant-role", bea, "bureau-approver")
+    for role in ("provider-officer", "consumer-officer"):
+        NODE.sluice(security, "person", "grant-role", ann, role)
+    NODE.enrol("app", "bureau/own", contact="{person: bureau/ann}")
+    assert apply(ann, good("four").replace("id: provider/four", "id: bureau/four").replace("person: provider/pat", "person: bureau/ann"))[0] == OK
+    NODE.sluice(ann, "resource", "submit", "bureau/four")
+    for lang, said in (("en", "you submitted version 1: another bureau approver publishes it"), ("zh", "版本 1 由本人提交：须由大数据主管部门的其他审批人发布")):
+        code, _, err = run(ann, "--lang", lang, "resource", "publish", "bureau/four")
+        assert code == DENIED and "[four-eyes]" in err and said in err, (code, err)
+    assert NODE.records()[-1]["reason"] == "four-eyes" and resource_state("bureau/four") == ("submitted", 1)
+    NODE.sluice(bea, "resource", "publish", "bureau/four")
+    rid = requested("bureau/four:age")
+    NODE.sluice(ann, "request", "approve", rid)
+    code, _, err = run(ann, "--lang", "en", "request", "approve", rid)
+    assert code == DENIED and "[four-eyes]" in err and "waits for another bureau approver" in err, (code, err)
+    assert NODE.json(ann, "request", "show", rid)["state"] == "open" and not NODE.json(ann, "grant", "list")["items"]
     NODE.sluice("consumer/chen", "request", "withdraw", rid)
+    rid = requested("bureau/four:age", who=ann, app="bureau/own")
+    code, _, err = run(ann, "--lang", "en", "request", "approve", rid)
+    assert code == DENIED and "[four-eyes]" in err and "you made this request" in err, (code, err)
+    NODE.sluice(security, "person", "grant-role", bea, "provider-officer")
+    NODE.sluice(bea, "request", "approve", rid)
+    code, _, err = run("provider/pat", "--lang", "en", "request", "approve", rid)
+    assert code == DENIED and "[role-missing]" in err and "waits for a bureau approver" in err, (code, err)
+    bob = "bureau/bob"
+    NODE.enrol("person", bob)
+    NODE.sluice(security, "person", "grant-role", bob, "bureau-approver")
+    NODE.sluice(bob, "request", "approve", rid)
+    gid = NODE.json(ann, "grant", "list", "--resource", "bureau/four")["items"][0]["id"]
+    NODE.sluice(bea, "grant", "suspend", gid, "--note", "x")
+    code, _, err = run(ann, "--lang", "en", "grant", "resume", gid, "--note", "x")
+    assert code == DENIED and "[four-eyes]" in err and "you asked for this grant" in err, (code, err)
+    NODE.sluice(bea, "grant", "resume", gid, "--note", "x")
+    NODE.sluice(ann, "grant", "revoke", gid, "--note", "x")  # what narrows is anybody's who has the role
+    NODE.sluice(bob, "resource", "retire", "bureau/four")
+    for role in ("provider-officer", "consumer-officer"):
+        NODE.sluice(security, "person", "revoke-role", ann, role)
 
 
 def call(port, who, method, path, body=None):
@@ -396,31 +431,45 @@ def test_10_a_resource_from_draft_to_its_second_version():
     assert run("bureau/ann", "resource", "publish", "provider/cycle")[0] == CONFLICT
     NODE.sluice("provider/pat", "resource", "submit", "provider/cycle")
     assert asked() == (404, "not-published")
+    published = lambda version: call(NODE.control_port, "bureau/ann", "POST", "/v1/resources/provider/cycle/publish", json.dumps(version))[0]
+    # Published is what was looked at: the version that is named, and submitted.
+    draft = swap(text, ("abstract: a", "abstract: not yet the mended"))
+    assert apply("provider/pat", draft)[0] == OK and resource_state("provider/cycle") == ("draft", 2)
+    for lang, said in (("en", "version 2 is draft, version 1 is submitted: look at that one"), ("zh", "已提交的是版本 1：请先查看该版本再予发布")):
+        code, _, err = run("bureau/ann", "--lang", lang, "resource", "publish", "provider/cycle")
+        assert code == CONFLICT and said in err, (code, err)
+    assert run("provider/pat", "resource", "submit", "provider/cycle")[0] == CONFLICT  # one at a time
+    assert (published({}), published({"version": 0}), published({"version": 2}), published({"version": 9})) == (400, 400, 409, 404)
     NODE.sluice("bureau/ann", "resource", "return", "provider/cycle")
-    assert resource_state("provider/cycle") == ("draft", 1)
-    assert apply("provider/pat", swap(text, ("abstract: a", "abstract: the mended")))[0] == OK and resource_state("provider/cycle") == ("draft", 1)
+    assert resource_state("provider/cycle") == ("draft", 2)
+    assert apply("provider/pat", swap(text, ("abstract: a", "abstract: the mended")))[0] == OK and resource_state("provider/cycle") == ("draft", 2)
     NODE.sluice("provider/pat", "resource", "submit", "provider/cycle")
-    NODE.sluice("bureau/ann", "resource", "publish", "provider/cycle")
-    assert resource_state("provider/cycle") == ("published", 1) and asked() == (403, "no-grant")
+    assert published({"version": 1}) == 409 and asked() == (404, "not-published")
+    NODE.sluice("bureau/ann", "resource", "return", "provider/cycle")
+    assert apply("provider/pat", swap(text, ("abstract: a", "abstract: the well mended")))[0] == OK
+    assert resource_state("provider/cycle") == ("draft", 3)  # version 2 was looked at once: its number is never used for anything else
+    NODE.sluice("provider/pat", "resource", "submit", "provider/cycle")
+    NODE.sluice("bureau/ann", "resource", "publish", "provider/cycle", "--resource-version", "3")
+    assert resource_state("provider/cycle") == ("published", 3) and asked() == (403, "no-grant")
     GRANT = NODE.grant("provider/cycle", "name,age")
     xml = {"Accept": "application/xml"}
     form = lambda: NODE.ask("provider/cycle", {"id_no": PERSON}, headers=xml)
-    assert b"urn:sluice:provider:cycle:1" in form()[2]
+    assert b"urn:sluice:provider:cycle:3" in form()[2]
     second = swap(text, ("abstract: a", "abstract: the mended"), ("title: 姓名, type: C, length: 50, level: 3, mask: name}", "title: 姓名, type: C, length: 60, level: 3, mask: name}"))
-    assert apply("provider/pat", second)[0] == OK and resource_state("provider/cycle") == ("draft", 2)
-    assert b"urn:sluice:provider:cycle:1" in form()[2]  # a draft changes nothing for those who are granted
+    assert apply("provider/pat", second)[0] == OK and resource_state("provider/cycle") == ("draft", 4)
+    assert b"urn:sluice:provider:cycle:3" in form()[2]  # a draft changes nothing for those who are granted
     NODE.sluice("provider/pat", "resource", "submit", "provider/cycle")
     NODE.sluice("bureau/ann", "resource", "publish", "provider/cycle")
-    assert resource_state("provider/cycle") == ("published", 2)
+    assert resource_state("provider/cycle") == ("published", 4)
     status, head, body = form()
-    assert status == 200 and b"urn:sluice:provider:cycle:1" in body, body  # the grant names the version it was made for
+    assert status == 200 and b"urn:sluice:provider:cycle:3" in body, body  # the grant names the version it was made for
     NUMBERS["cycle"] = NODE.grant("provider/cycle", "name")
     status, _, body = NODE.ask("provider/cycle", {"id_no": PERSON}, headers=dict(xml, **{"Sluice-Grant": NUMBERS["cycle"]}))
-    assert status == 200 and b"urn:sluice:provider:cycle:2" in body, body
+    assert status == 200 and b"urn:sluice:provider:cycle:4" in body, body
     status, _, body = NODE.ask("provider/cycle", {"id_no": PERSON}, headers={"Sluice-Grant": GRANT})
     assert status == 200 and b'"age":36' in body, body
     shown = NODE.json("provider/pat", "resource", "show", "provider/cycle")
-    assert [v["version"] for v in shown["versions"]] == [1, 2], shown["versions"]
+    assert [v["version"] for v in shown["versions"]] == [1, 3, 4], shown["versions"]
 
 
 def test_11_suspend_resume_retire():
@@ -438,6 +487,9 @@ def test_11_suspend_resume_retire():
     assert cycle() == (404, "not-published")
     for verb in ("submit", "retire", "resume"):
         assert run("provider/pat", "resource", verb, "provider/cycle")[0] == CONFLICT, verb
+    assert run("bureau/ann", "resource", "publish", "provider/cycle", "--resource-version", "3")[0] == CONFLICT
+    code, _, err = apply("provider/pat", good("cycle", path="/cycle"), "--lang", "en")
+    assert code != OK and "provider/cycle is retired for good" in err, (code, err)
     assert [a["verb"] for a in acts() if a["object"] == "provider/cycle"][-3:] == ["resource.suspend", "resource.resume", "resource.retire"]
 
 

@@ -14,7 +14,7 @@ static const struct {
 } people[] = { { "registered", { "active" } }, { "active", { NULL, "disabled" } }, { "disabled", { "active" } } },
   resources[] = {
       { "draft", { NULL, NULL, "submitted", NULL, NULL, NULL, NULL, "retired" } },
-      { "submitted", { NULL, NULL, NULL, "draft", "published" } },
+      { "submitted", { NULL, NULL, NULL, "draft", "published", NULL, NULL, "retired" } },
       { "published", { NULL, NULL, NULL, NULL, NULL, "suspended", NULL, "retired" } },
       { "suspended", { NULL, NULL, NULL, NULL, NULL, NULL, "published", "retired" } },
       { "retired", { NULL } },
@@ -22,8 +22,12 @@ static const struct {
 
 static enum err go(struct shelf *s, enum catalog_kind k, const char *id, unsigned m, struct catalog_entry *e)
 {
+    struct catalog_act act = { .move = (enum catalog_move)m, .by = SLICE("public-security/zhang"), .now = 2000 };
+
+    if (m == CATALOG_PUBLISH)
+        act.by = SLICE("bureau/li");
     diags_init(&s->d, &s->a);
-    return catalog_move(s->tx, k, slice_of(id), (enum catalog_move)m, 2000, &s->a, e, &s->d);
+    return catalog_move(s->tx, k, slice_of(id), &act, &s->a, e, &s->d);
 }
 
 /* The test sets states by SQL, so that the table is tried from each of them alone. */
@@ -84,6 +88,74 @@ static void test_refusal_says_from_where(void **state)
     assert_true(shelf_said(s, "publish is not possible in state draft; it is from: submitted"));
 }
 
+static enum err household(struct shelf *s, enum catalog_move m, uint64_t version, const char *by)
+{
+    struct catalog_act act = { .move = m, .version = version, .by = slice_of(by), .now = 2000 };
+    struct catalog_entry e;
+
+    diags_init(&s->d, &s->a);
+    return catalog_move(s->tx, CATALOG_RESOURCE, SLICE("public-security/household"), &act, &s->a, &e, &s->d);
+}
+
+/* The version that is named, or none; by another person than the one who submitted it. */
+static void test_publishing_what_was_shown(void **state)
+{
+    struct shelf *s = *state;
+    struct catalog_entry e;
+    const char *officer = "public-security/zhang", *approver = "bureau/li";
+
+    shelf_put(s, shelf_department(s, "public-security", 1));
+    shelf_put(s, shelf_sketch);
+    assert_int_equal(household(s, CATALOG_SUBMIT, 0, officer), ERR_OK);
+    shelf_put(s, shelf_sketch_with(s, "update: daily", "update: weekly"));
+    assert_int_equal(household(s, CATALOG_PUBLISH, 2, approver), ERR_CONFLICT);
+    assert_true(shelf_said(s, "version 2 is draft, version 1 is submitted: look at that one"));
+    assert_int_equal(household(s, CATALOG_PUBLISH, 3, approver), ERR_NOT_FOUND);
+    assert_int_equal(household(s, CATALOG_PUBLISH, 1, officer), ERR_DENIED);
+    assert_true(shelf_said(s, "you submitted version 1: another bureau approver publishes it"));
+    /* What is with the bureau stays there, and stays what it is, until the bureau has decided. */
+    assert_int_equal(household(s, CATALOG_SUBMIT, 0, officer), ERR_CONFLICT);
+    assert_true(shelf_said(s, "version 1 is with the bureau already"));
+    assert_int_equal(household(s, CATALOG_RETURN, 0, approver), ERR_OK);
+    assert_int_equal(household(s, CATALOG_SUBMIT, 0, "public-security/qian"), ERR_OK);
+    assert_int_equal(household(s, CATALOG_SUBMIT, 0, officer), ERR_CONFLICT); /* version 1 is not the newest */
+    assert_int_equal(household(s, CATALOG_PUBLISH, 2, "public-security/qian"), ERR_DENIED);
+    assert_int_equal(household(s, CATALOG_PUBLISH, 2, officer), ERR_OK);
+    assert_int_equal(catalog_find(s->tx, CATALOG_RESOURCE, SLICE("public-security/household"), 2, &s->a, &e), ERR_OK);
+    assert_true(slice_is(e.state, "published") && slice_is(e.submitter, "public-security/qian"));
+}
+
+/* No version outlives it, and none comes after it. */
+static void test_retired_for_good(void **state)
+{
+    struct shelf *s = *state;
+    struct catalog_entry e;
+    enum catalog_put put;
+    uint64_t version;
+
+    shelf_put(s, shelf_department(s, "public-security", 1));
+    shelf_put(s, shelf_sketch);
+    assert_int_equal(household(s, CATALOG_SUBMIT, 0, "public-security/zhang"), ERR_OK);
+    shelf_put(s, shelf_sketch_with(s, "update: daily", "update: weekly"));
+    assert_int_equal(household(s, CATALOG_RETIRE, 0, "bureau/li"), ERR_OK);
+    for (uint64_t v = 1; v <= 2; v++) {
+        assert_int_equal(catalog_find(s->tx, CATALOG_RESOURCE, SLICE("public-security/household"), v, &s->a, &e),
+                         ERR_OK);
+        assert_true(slice_is(e.state, "retired"));
+        assert_int_equal(household(s, CATALOG_PUBLISH, v, "bureau/li"), ERR_CONFLICT);
+    }
+    assert_int_equal(shelf_try(s, shelf_sketch, &put, &version), ERR_CONFLICT);
+    assert_true(shelf_said(s, "public-security/household is retired for good"));
+    assert_int_equal(shelf_try(s, shelf_sketch_with(s, "update: daily", "update: weekly"), &put, &version), ERR_OK);
+    assert_int_equal(put, CATALOG_UNCHANGED);
+    /* A version that an older program left behind is not published either; it may be retired as well. */
+    assert_int_equal(sql_exec(s->tx, "UPDATE catalog_entry SET state = 'submitted' WHERE kind = $1 AND version = 1",
+                              SQL_ARGS(SQL_I(CATALOG_RESOURCE)), NULL),
+                     ERR_OK);
+    assert_int_equal(household(s, CATALOG_PUBLISH, 1, "bureau/li"), ERR_CONFLICT);
+    assert_int_equal(household(s, CATALOG_RETIRE, 0, "bureau/li"), ERR_OK);
+}
+
 /* Three versions: 1 and 2 published, 3 submitted or draft. */
 static void test_every_version_moves(void **state)
 {
@@ -142,6 +214,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_table, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_refusal_says_from_where, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_every_version_moves, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_publishing_what_was_shown, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_retired_for_good, shelf_open_store, shelf_close),
         cmocka_unit_test(test_verbs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,10 +22,10 @@ static const char *const together[] = {
 static void test_pairs(void **state)
 {
     struct shelf *s = *state;
-    struct slice wang = SLICE("education/wang");
+    struct slice wang = SLICE("bureau/wang");
 
-    shelf_put(s, shelf_department(s, "education", 2));
-    shelf_put(s, "kind: Person\nid: education/wang\nname: w\n");
+    shelf_put(s, arena_printf(&s->a, "%sbureau: true\n", shelf_department(s, "bureau", 2)));
+    shelf_put(s, "kind: Person\nid: bureau/wang\nname: w\n");
     for (unsigned i = 0; i < 7; i++)
         for (unsigned k = 0; k < 7; k++) {
             unsigned held;
@@ -57,6 +57,24 @@ static void test_who(void **state)
     assert_int_equal(catalog_role_set(s->tx, SLICE("education/nobody"), 128, true, &s->d), ERR_INVALID);
 }
 
+/* Approvers are of the bureau's department; one of another may lose the role, not gain it. */
+static void test_bureau(void **state)
+{
+    struct shelf *s = *state;
+    struct slice wang = SLICE("education/wang");
+    unsigned held = 99;
+
+    shelf_put(s, arena_printf(&s->a, "%sbureau: true\n", shelf_department(s, "bureau", 1)));
+    shelf_put(s, shelf_department(s, "education", 2));
+    shelf_put(s, "kind: Person\nid: education/wang\nname: w\n");
+    assert_int_equal(catalog_role_set(s->tx, wang, ROLE_PROVIDER_OFFICER, true, &s->d), ERR_OK);
+    assert_int_equal(catalog_role_set(s->tx, wang, ROLE_BUREAU_APPROVER, true, &s->d), ERR_CONFLICT);
+    assert_true(shelf_said(s, "bureau approvers are people of the data bureau's department: education/wang is of "));
+    assert_int_equal(catalog_roles(s->tx, wang, &held), ERR_OK);
+    assert_int_equal(held, ROLE_PROVIDER_OFFICER);
+    assert_int_equal(catalog_role_set(s->tx, wang, ROLE_BUREAU_APPROVER, false, &s->d), ERR_OK);
+}
+
 static void test_names(void **state)
 {
     unsigned role;
@@ -77,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pairs, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_who, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_bureau, shelf_open_store, shelf_close),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,9 +25,12 @@ static struct catalog_entry get(struct shelf *s, enum catalog_kind k, const char
 
 static void move(struct shelf *s, enum catalog_kind k, const char *id, enum catalog_move m)
 {
+    struct catalog_act act = { .move = m, .by = SLICE("public-security/zhang"), .now = 2000 };
     struct catalog_entry e;
 
-    assert_int_equal(catalog_move(s->tx, k, slice_of(id), m, 2000, &s->a, &e, &s->d), ERR_OK);
+    if (m == CATALOG_PUBLISH)
+        act.by = SLICE("bureau/li");
+    assert_int_equal(catalog_move(s->tx, k, slice_of(id), &act, &s->a, &e, &s->d), ERR_OK);
 }
 
 static void test_created_and_unchanged(void **state)
@@ -91,11 +94,12 @@ static void test_versions(void **state)
         { "乙", CATALOG_CHANGED, 1, { CATALOG_SUBMIT + 1 } }, /* a draft changes in place */
         { "乙", CATALOG_UNCHANGED, 1, { 0 } },
         { "丙", CATALOG_CHANGED, 2, { CATALOG_PUBLISH + 1 } }, /* publishes version 1, the submitted one */
-        { "丁", CATALOG_CHANGED, 2, { CATALOG_SUBMIT + 1, CATALOG_PUBLISH + 1 } },
+        { "丁", CATALOG_CHANGED, 2, { CATALOG_SUBMIT + 1, CATALOG_RETURN + 1 } },
         { "丁", CATALOG_UNCHANGED, 2, { 0 } },
-        { "戊", CATALOG_CHANGED, 3, { CATALOG_RETIRE + 1 } },
-        { "戊", CATALOG_UNCHANGED, 3, { 0 } },
-        { "己", CATALOG_CHANGED, 4, { 0 } },
+        { "戊", CATALOG_CHANGED, 3, { 0 } }, /* what the bureau saw as 2 stays the only 2 */
+        { "己", CATALOG_CHANGED, 3, { CATALOG_SUBMIT + 1, CATALOG_PUBLISH + 1 } },
+        { "庚", CATALOG_CHANGED, 4, { CATALOG_RETIRE + 1 } },
+        { "庚", CATALOG_UNCHANGED, 4, { 0 } },
     };
     struct shelf *s = *state;
 
@@ -116,8 +120,8 @@ static void test_versions(void **state)
     }
     struct catalog_entry first = get(s, CATALOG_RESOURCE, "public-security/household", 1);
     assert_true(slice_is(first.title_zh, "乙") && slice_is(first.state, "retired")); /* kept as it was published */
-    assert_true(slice_is(get(s, CATALOG_RESOURCE, "public-security/household", 2).title_zh, "丁"));
-    assert_true(slice_is(get(s, CATALOG_RESOURCE, "public-security/household", 0).state, "draft"));
+    assert_true(slice_is(get(s, CATALOG_RESOURCE, "public-security/household", 3).title_zh, "己"));
+    assert_true(slice_is(get(s, CATALOG_RESOURCE, "public-security/household", 0).state, "retired"));
 }
 
 static void test_refused(void **state)

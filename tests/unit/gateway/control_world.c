@@ -125,7 +125,8 @@ static void put_manifest(struct node *n, struct sql_tx *tx, const char *yaml, bo
     good(n, catalog_read(list->first, &n->a, &n->d, &m));
     good(n, catalog_put(tx, &m, clock_wall_ms(), &result, &version, &n->d));
     if (activate)
-        good(n, catalog_move(tx, m.kind, m.id, CATALOG_ACTIVATE, clock_wall_ms(), &n->a, &entry, &n->d));
+        good(n, catalog_move(tx, m.kind, m.id, &(struct catalog_act){ CATALOG_ACTIVATE, .now = clock_wall_ms() }, &n->a,
+                             &entry, &n->d));
 }
 
 static void first_people(struct node *n)
@@ -346,5 +347,5 @@ void node_story(struct node *n)
                   "items:\n  - {name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true}\n"
                   "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
     expect(n, WHO_PROVIDER, "resources/public-security/household/submit", NULL);
-    expect(n, WHO_BUREAU, "resources/public-security/household/publish", NULL);
+    expect(n, WHO_BUREAU, "resources/public-security/household/publish", "{\"version\":1}");
 }

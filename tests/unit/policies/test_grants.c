@@ -29,9 +29,9 @@ static struct slice grant_in(struct bench *b, unsigned s)
     assert_int_equal(policy_decide_request(b->tx, r, POLICY_APPROVE, SLICE(""), &li, 2, &b->a, &done, &why, &b->d),
                      ERR_OK);
     if (s != 0)
-        assert_int_equal(
-            policy_grant_change(b->tx, done.grants[0], way[s], SLICE("n"), s == 3 ? &wang : &zhang, 3, &b->a, &g, &why),
-            ERR_OK);
+        assert_int_equal(policy_grant_change(b->tx, done.grants[0], way[s], SLICE("n"), s == 3 ? &wang : &zhang, 3,
+                                             &b->a, &g, &why, &b->d),
+                         ERR_OK);
     return done.grants[0];
 }
 
@@ -65,9 +65,11 @@ static void test_alive(void **state)
     assert_true(alive(b, ages, over + ages, 0));        /* a clock set forward */
     assert_true(alive(b, ages, over + ages, over - q.created - 1));
     assert_false(alive(b, ages, over, over - q.created));
-    assert_int_equal(policy_grant_change(b->tx, id, POLICY_SUSPEND, SLICE("n"), &zhang, 3, &b->a, &g, &why), ERR_OK);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_SUSPEND, SLICE("n"), &zhang, 3, &b->a, &g, &why, &b->d),
+                     ERR_OK);
     assert_true(alive(b, ages, 0, 0));
-    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 4, &b->a, &g, &why), ERR_OK);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 4, &b->a, &g, &why, &b->d),
+                     ERR_OK);
     assert_false(alive(b, ages, 0, 0));
 }
 
@@ -81,8 +83,8 @@ static void test_moves(void **state)
             struct policy_grant_row g = { 0 };
             enum reason why = REASON_INTERNAL;
             const struct policy_actor *by = change == POLICY_GIVE_BACK ? &zhao : s % 2 ? &li : &zhang;
-            enum err e =
-                policy_grant_change(b->tx, id, (enum policy_change)change, SLICE("原因"), by, 50, &b->a, &g, &why);
+            enum err e = policy_grant_change(b->tx, id, (enum policy_change)change, SLICE("原因"), by, 50, &b->a, &g,
+                                             &why, &b->d);
 
             if (after[change][s] == NULL) {
                 assert_int_equal(e, ERR_CONFLICT);
@@ -97,6 +99,25 @@ static void test_moves(void **state)
             assert_int_equal(g.changed, 50);
             assert_int_equal(g.created, 2);
         }
+}
+
+/* Who asked for a grant does not resume it, whatever other roles they hold; suspending their own is their affair. */
+static void test_nobody_resumes_their_own(void **state)
+{
+    struct bench *b = *state;
+    struct slice id = grant_in(b, 1);
+    struct policy_actor both = wang;
+    struct policy_grant_row g;
+    enum reason why = REASON_INTERNAL;
+
+    both.bureau_approver = true;
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_RESUME, SLICE("n"), &both, 9, &b->a, &g, &why, &b->d),
+                     ERR_DENIED);
+    assert_int_equal(why, REASON_FOUR_EYES);
+    assert_non_null(strstr(b->d.first->what[LANG_EN], "another officer of public-security"));
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_RESUME, SLICE("n"), &li, 9, &b->a, &g, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_SUSPEND, SLICE("n"), &both, 9, &b->a, &g, &why, &b->d),
+                     ERR_OK);
 }
 
 static void test_who_may(void **state)
@@ -118,7 +139,7 @@ static void test_who_may(void **state)
         struct slice id = grant_in(b, 0);
         struct policy_grant_row g;
         enum reason why = REASON_INTERNAL;
-        enum err e = policy_grant_change(b->tx, id, rows[i].change, SLICE("n"), rows[i].by, 9, &b->a, &g, &why);
+        enum err e = policy_grant_change(b->tx, id, rows[i].change, SLICE("n"), rows[i].by, 9, &b->a, &g, &why, &b->d);
 
         assert_int_equal(e, rows[i].may ? ERR_OK : ERR_DENIED);
         if (!rows[i].may)
@@ -133,14 +154,17 @@ static void test_refusals(void **state)
     struct policy_grant_row g;
     enum reason why;
 
-    assert_int_equal(policy_grant_change(b->tx, SLICE("g99"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why),
-                     ERR_NOT_FOUND);
-    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE(""), &zhang, 9, &b->a, &g, &why), ERR_INVALID);
     assert_int_equal(
-        policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("为 990101199003070015 回收"), &zhang, 9, &b->a, &g, &why),
-        ERR_INVALID);
-    assert_int_equal(policy_grant_change(b->tx, id, (enum policy_change)4, SLICE("n"), &zhang, 9, &b->a, &g, &why),
+        policy_grant_change(b->tx, SLICE("g99"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why, &b->d),
+        ERR_NOT_FOUND);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE(""), &zhang, 9, &b->a, &g, &why, &b->d),
                      ERR_INVALID);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("为 990101199003070015 回收"), &zhang, 9,
+                                         &b->a, &g, &why, &b->d),
+                     ERR_INVALID);
+    assert_int_equal(
+        policy_grant_change(b->tx, id, (enum policy_change)4, SLICE("n"), &zhang, 9, &b->a, &g, &why, &b->d),
+        ERR_INVALID);
     assert_int_equal(policy_grant_find(b->tx, id, &b->a, &g), ERR_OK);
     assert_true(slice_is(g.state, "active") && g.version == 1);
 }
@@ -162,8 +186,9 @@ static void test_versions(void **state)
     enum reason why;
     char text[256] = "";
 
-    assert_int_equal(policy_grant_change(b->tx, id, POLICY_RESUME, SLICE("n"), &li, 9, &b->a, &g, &why), ERR_OK);
-    assert_int_equal(policy_grant_change(b->tx, id, POLICY_GIVE_BACK, SLICE("n"), &wang, 9, &b->a, &g, &why), ERR_OK);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_RESUME, SLICE("n"), &li, 9, &b->a, &g, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_grant_change(b->tx, id, POLICY_GIVE_BACK, SLICE("n"), &wang, 9, &b->a, &g, &why, &b->d),
+                     ERR_OK);
     assert_int_equal(policy_grant_versions(b->tx, id, &b->a, list_version, text), ERR_OK);
     assert_string_equal(
         text,
@@ -205,8 +230,8 @@ static void test_filter(void **state)
     enum reason why;
 
     bench_grant_all(b, bench_create(b, &q));
-    assert_int_equal(policy_grant_change(b->tx, SLICE("g3"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why),
-                     ERR_OK);
+    assert_int_equal(
+        policy_grant_change(b->tx, SLICE("g3"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why, &b->d), ERR_OK);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char kept[256] = "", borrowed[256] = "";
         assert_int_equal(policy_grant_each(b->tx, &rows[i].f, &b->a, list_id, kept), ERR_OK);
@@ -249,8 +274,8 @@ static void test_row_to_verdict(void **state)
         if (round == 0) {
             assert_true(v.permit && v.items.bit[0] == 0x30 && v.clear.bit[0] == 0x20 && v.max_rows == 20);
             assert_true(slice_is(v.purpose, "transfer") && v.valid_until == bench_time(23, 1080));
-            assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &row, &why),
-                             ERR_OK);
+            assert_int_equal(
+                policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &row, &why, &b->d), ERR_OK);
         } else {
             assert_false(v.permit);
             assert_int_equal(v.reason, REASON_REVOKED);
@@ -264,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_alive, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_moves, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_nobody_resumes_their_own, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_who_may, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_refusals, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_versions, bench_open, bench_close),
