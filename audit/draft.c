@@ -2,6 +2,7 @@
  * known but its result, which may still change and is added when the part is sealed; at most PART_RECORDS records, so
  * that a row's number fits 16 bits and memory has a bound. */
 #include "audit/part.h"
+#include "audit/pruned.h"
 
 enum { KNOWN_FIRST = 1 << 17, POSTS_FIRST = 1 << 18, MARKS_MAX = PART_RECORDS / PART_MARK };
 
@@ -212,13 +213,13 @@ static enum err draft_join(struct draft *d, uint32_t row, const struct term_fact
 static void draft_time(struct draft *d, const struct term_facts *f)
 {
     struct part_head *h = &d->h;
-    int64_t before = h->at_last != 0 ? h->at_last : h->at_before, step = f->at - before;
     int64_t *newest = f->kind <= AUDIT_CUT ? &h->exchange_at : &h->other_at;
     if (f->kind == AUDIT_SEGMENT || f->at == 0)
         return; /* written by the log itself when a file begins: no evidence of time that passed */
-    if (before != 0 && step > 0)
-        h->elapsed_ms += step < PART_STEP_MS ? step : PART_STEP_MS;
+    h->elapsed_ms += lived_step(h->at_last != 0 ? h->at_last : h->at_before, f->at);
     h->at_last = f->at;
+    if (h->at_first == 0)
+        h->at_first = f->at;
     if (f->at > *newest)
         *newest = f->at;
 }

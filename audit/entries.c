@@ -69,10 +69,9 @@ static enum err scan_to(struct logscan *s, late_fn *late, void *arg, struct slic
 
 static bool at_time(void *arg, uint64_t index, struct slice line)
 {
-    struct slice v;
     int64_t at;
     (void)index;
-    return logline_field(line, "at", &v) && logline_plain(v, &v) && clock_parse(v, &at) && at >= *(const int64_t *)arg;
+    return logline_at(line, &at) && at >= *(const int64_t *)arg;
 }
 
 static enum err since_in(const char *dir, uint64_t first, int64_t *wall_ms, uint64_t *index)

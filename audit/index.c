@@ -367,6 +367,7 @@ void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
     for (size_t i = 0; i < x->n_parts; i++)
         ret->elapsed_ms += x->parts[i]->h.elapsed_ms;
     ret->elapsed_ms += x->drafting ? x->draft.h.elapsed_ms : 0;
+    ret->elapsed_ms = ret->elapsed_ms > 0 ? ret->elapsed_ms : 0; /* a clock that was set back says nothing else */
     pthread_mutex_unlock(&x->lock);
 }
 

@@ -244,6 +244,12 @@ bool logline_u64(struct slice line, const char *key, uint64_t *ret)
     return logline_field(line, key, &v) && slice_u64(v, 0, (1ull << 53) - 1, ret);
 }
 
+bool logline_at(struct slice line, int64_t *ret_wall_ms)
+{
+    struct slice v;
+    return logline_field(line, "at", &v) && logline_plain(v, &v) && clock_parse(v, ret_wall_ms);
+}
+
 bool logline_exchange(struct slice line, struct uuid *exchange, uint32_t *part)
 {
     struct slice v;

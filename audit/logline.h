@@ -40,4 +40,5 @@ bool logline_element(struct logline_iter *it, struct slice *value);
 /* "text" without its quotes when it needs no unescaping; else false. */
 bool logline_plain(struct slice value, struct slice *ret);
 bool logline_u64(struct slice line, const char *key, uint64_t *ret);
+bool logline_at(struct slice line, int64_t *ret_wall_ms);
 bool logline_exchange(struct slice line, struct uuid *exchange, uint32_t *part);

@@ -38,15 +38,16 @@ struct part_head {
     uint64_t from, to;                         /* their bytes in the segment */
     uint64_t seed;                             /* of the terms */
     uint64_t rows, marks, terms, lists, loose; /* how many; lists: bytes */
-    int64_t at_before, at_last;                /* wall ms of the last record before it, and in it; 0: none */
-    int64_t elapsed_ms;            /* from at_before to at_last, each step counted up to PART_STEP_MS, none below 0 */
-    int64_t row_from, row_to;      /* least and greatest time of a row */
-    int64_t exchange_at, other_at; /* newest record of an exchange, and of any other kind; 0: none */
-    char last_sum[8];              /* checksum of its last record */
-    uint32_t sums;                 /* CRC-32C of the records' checksums in order, each of which covers its line */
-    uint32_t sum;                  /* CRC-32C of the whole file, with this as zeros */
+    int64_t at_before, at_first, at_last;      /* wall ms of the last record before it, of its first and last; 0: none.
+                                                  Heads of segments do not count */
+    int64_t elapsed_ms;                        /* what the log lived from at_before to at_last (pruned.h) */
+    int64_t row_from, row_to;                  /* least and greatest time of a row */
+    int64_t exchange_at, other_at;             /* newest record of an exchange, and of any other kind; 0: none */
+    char last_sum[8];                          /* checksum of its last record */
+    uint32_t sums; /* CRC-32C of the records' checksums in order, each of which covers its line */
+    uint32_t sum;  /* CRC-32C of the whole file, with this as zeros */
 };
-enum { PART_STEP_MS = 2 * 86400000, PART_VERSION = 2, PART_ENDIAN = 0x01020304 };
+enum { PART_VERSION = 3, PART_ENDIAN = 0x01020304 };
 #define PART_MAGIC "sluiceix"
 
 struct part {

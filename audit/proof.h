@@ -52,8 +52,18 @@ void audit_tile_path(const char *what, uint64_t tile, unsigned width, char out[A
 enum err audit_resource(const struct audit_log *l, struct slice path, bool entries, struct buf *out) MUST_CHECK;
 
 /* ---- the verifier ---- */
+/* The act by which a log begins later than at record 0, as it says itself. */
+struct audit_pruning {
+    bool said; /* there is one */
+    uint64_t index;
+    int64_t at, newest; /* wall ms; newest: of the records removed, in the act's words; 0: it has none */
+    int64_t shown_ms;   /* so long the records that are there show the log to have lived before it: at least six months,
+                           or the front was removed early */
+};
 struct audit_report {
     uint64_t first, size; /* records looked at: [first, first + size) */
+    struct audit_pruning pruning;
+    bool front_unjudged; /* records that were asked for are not there, and the range ends before what may say why */
     uint64_t segments, bytes;
     struct sha256 root;
     uint64_t checkpoint_size;
@@ -67,7 +77,8 @@ struct audit_report {
     uint64_t bad_index;   /* first record that is altered, missing, reordered or inserted */
     uint64_t bad_last;    /* it is in [bad_index, bad_last]; the same when it is named exactly */
     const char *bad_what; /* "altered", "missing", "reordered", "inserted", "truncated", "checkpoint", "signature",
-                             "sm2-signature", "forked": it does not continue the kept checkpoint */
+                             "sm2-signature", "forked": it does not continue the kept checkpoint;
+                             "removed-early": see audit_pruning */
     char bad_file[256];
     uint64_t bad_offset;
 };

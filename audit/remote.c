@@ -65,16 +65,6 @@ static void classify(struct remote *r, struct slice line, struct slice rest, con
         fail_at(r, want != NULL && stands_later(r, rest, want) ? "reordered" : "missing", index, offset);
 }
 
-/* An act "audit.prune" says {"before":N}. */
-static void note_prune(struct remote *r, struct slice line)
-{
-    struct slice verb, content;
-    uint64_t before;
-    if (line.p[LOGLINE_KIND] == 'a' && logline_field(line, "verb", &verb) && slice_is(verb, "\"audit.prune\"") &&
-        logline_field(line, "content", &content) && logline_u64(content, "before", &before) && before > r->pruned)
-        r->pruned = before;
-}
-
 static void take_kept(struct remote *r)
 {
     if (!r->has_kept || r->tree.size != r->kept.size)
@@ -87,7 +77,7 @@ static void take_kept(struct remote *r)
 static enum err take(struct remote *r, struct slice line, const struct sha256 *leaf)
 {
     enum err e = r->a->take != NULL ? r->a->take(r->a->self, r->tree.size, line) : ERR_OK;
-    note_prune(r, line);
+    pruned_take(&r->pruned, r->tree.size, line);
     merkle_push(&r->tree, r->digest, leaf);
     take_kept(r);
     return e;
@@ -186,6 +176,18 @@ static enum err first_bundle(struct remote *r, uint64_t tile, uint64_t *ret)
     return e;
 }
 
+/* The records asked for do not all stand behind `first`. A range ends before an act that may say why. */
+static void front_begin(struct remote *r, uint64_t first)
+{
+    const struct audit_remote_ask *a = r->a;
+    if (a->to == 0)
+        r->pruned.first = first;
+    else if (first < a->to)
+        r->report->front_unjudged = true;
+    else
+        fail(r, "missing", a->from, a->to - 1);
+}
+
 static enum err begin(struct remote *r, uint64_t *tile)
 {
     enum err e = first_bundle(r, r->edge_ok ? r->a->from / TILE_HASHES : 0, tile);
@@ -194,6 +196,8 @@ static enum err begin(struct remote *r, uint64_t *tile)
         return e;
     if (!r->edge_ok || prove_edge(r->prover, first, &r->tree) != ERR_OK)
         fail(r, "missing", 0, first - 1); /* nothing vouches for what was before */
+    if (first > r->a->from)
+        front_begin(r, first);
     r->report->first = first;
     return r->broken;
 }
@@ -220,10 +224,12 @@ static void judge(struct remote *r)
 {
     uint64_t first = r->report->first;
     struct sha256 root = merkle_root(&r->tree, r->digest);
+    const char *bad = pruned_judge(&r->pruned);
+    r->report->pruning = r->pruned.act;
     if (r->tree.size == r->cp.size && memcmp(&root, &r->cp.root, sizeof root) != 0)
         fail(r, "altered", first, r->cp.size - 1);
-    else if (first > r->pruned && first > r->a->from)
-        fail(r, "missing", r->a->from, first - 1);
+    else if (bad != NULL)
+        fail(r, bad, r->a->from, first - 1);
 }
 
 static const char *continues(struct remote *r)

@@ -4,6 +4,7 @@
 #include "audit/entries.h"
 #include "audit/note.h"
 #include "audit/prove.h"
+#include "audit/pruned.h"
 
 struct remote_tile {
     uint64_t tile;
@@ -26,9 +27,9 @@ struct remote {
     struct remote_tile edge[TILE_LEVELS], level[TILE_LEVELS];
     enum err broken; /* what ended the reading: nothing is judged then */
     /* remote.c */
-    struct merkle tree; /* of the records before the next one */
-    uint64_t pruned;    /* an act says that records below were removed */
-    bool unvouched;     /* records were read that no tile vouches for: the root must, at the end */
+    struct merkle tree;   /* of the records before the next one */
+    struct pruned pruned; /* of a log whose front is not there */
+    bool unvouched;       /* records were read that no tile vouches for: the root must, at the end */
 };
 /* One resource into r->bytes (cleared first), at most `cap` bytes. ERR_NOT_FOUND: there is none; ERR_TOO_LARGE: what
  * came is none; anything else is r->broken too. */

@@ -3,6 +3,7 @@
  * always stay, and the log that stays begins on a tile. */
 #include "audit/retention.h"
 #include "audit/index.h"
+#include "audit/pruned.h"
 #include "audit/tile.h"
 #include <errno.h>
 #include <sys/stat.h>
@@ -13,53 +14,66 @@ enum { KEEP_SEGMENTS = 2 };
 struct segment_age {
     uint64_t first, end;           /* records */
     int64_t exchange_at, other_at; /* newest; 0: none */
+    int64_t at_before, at_first;   /* of the record before it, and of its first; 0: none */
     int64_t elapsed_ms;            /* of the log, up to its end */
 };
 
-/* Segments by the sealed parts; *n of them. NULL: no memory. */
+static void age_add(struct segment_age *a, const struct part_head *h, int64_t elapsed)
+{
+    a->end = h->first + h->n;
+    a->elapsed_ms = elapsed;
+    a->exchange_at = h->exchange_at > a->exchange_at ? h->exchange_at : a->exchange_at;
+    a->other_at = h->other_at > a->other_at ? h->other_at : a->other_at;
+    if (a->at_first == 0) {
+        a->at_before = h->at_before;
+        a->at_first = h->at_first;
+    }
+}
+
+/* Segments by the sealed parts and the draft; *n of them. NULL: no memory. */
 static struct segment_age *segments_read(struct audit_index *x, size_t *n, int64_t *elapsed)
 {
     struct segment_age *s = mem_array(x->n_parts + 1, sizeof *s);
     *n = 0;
     *elapsed = 0;
-    for (size_t i = 0; s != NULL && i < x->n_parts; i++) {
-        const struct part_head *h = &x->parts[i]->h;
+    for (size_t i = 0; s != NULL && i < x->n_parts + x->drafting; i++) {
+        const struct part_head *h = i < x->n_parts ? &x->parts[i]->h : &x->draft.h;
         if (*n == 0 || s[*n - 1].first != h->segment)
             s[(*n)++] = (struct segment_age){ .first = h->segment };
-        struct segment_age *a = &s[*n - 1];
         *elapsed += h->elapsed_ms;
-        a->end = h->first + h->n;
-        a->elapsed_ms = *elapsed;
-        a->exchange_at = h->exchange_at > a->exchange_at ? h->exchange_at : a->exchange_at;
-        a->other_at = h->other_at > a->other_at ? h->other_at : a->other_at;
+        age_add(&s[*n - 1], h, *elapsed);
     }
-    if (x->drafting)
-        *elapsed += x->draft.h.elapsed_ms;
     return s;
 }
 
 /* Old enough by the wall clock, and by the log? */
-static bool class_old(int64_t newest_at, int64_t keep_ms, int64_t now, int64_t log_age, enum audit_kept_by *why)
+static bool old(int64_t at, int64_t keep_ms, int64_t now, int64_t log_age, enum audit_kept_by *why)
 {
-    if (newest_at == 0)
-        return true;
-    if (keep_ms <= 0 || now - newest_at < keep_ms) {
-        *why = AUDIT_KEPT_AGE;
+    *why = AUDIT_KEPT_AGE;
+    if (at == 0 || keep_ms <= 0 || now - at < keep_ms)
         return false;
-    }
-    if (log_age < keep_ms) {
-        *why = AUDIT_KEPT_CLOCK;
-        return false;
-    }
-    return true;
+    *why = AUDIT_KEPT_CLOCK;
+    return log_age >= keep_ms;
 }
 
-static bool segment_old(const struct segment_age *a, const struct audit_retention *r, int64_t now, int64_t elapsed,
+/* What every verifier asks of what remains (pruned.h): the first record of the `n` segments behind is old, too. A step
+ * more than that, for the clock may be set back before the act is written. */
+static bool rest_old(const struct segment_age *rest, size_t n, int64_t now, int64_t log_age, enum audit_kept_by *why)
+{
+    while (n > 1 && rest->at_first == 0) {
+        rest++;
+        n--;
+    }
+    return old(rest->at_first, PRUNED_LEAST_MS + LIVED_STEP_MS, now,
+               log_age - lived_step(rest->at_before, rest->at_first), why);
+}
+
+static bool segment_old(const struct segment_age *a, const struct audit_retention *r, int64_t now, int64_t log_age,
                         enum audit_kept_by *why)
 {
-    int64_t newest = a->exchange_at > a->other_at ? a->exchange_at : a->other_at, log_age = elapsed - a->elapsed_ms;
-    if (!class_old(a->exchange_at, r->exchange_ms, now, log_age, why) ||
-        !class_old(a->other_at, r->other_ms, now, log_age, why))
+    int64_t newest = a->exchange_at > a->other_at ? a->exchange_at : a->other_at;
+    if ((a->exchange_at != 0 && !old(a->exchange_at, r->exchange_ms, now, log_age, why)) ||
+        (a->other_at != 0 && !old(a->other_at, r->other_ms, now, log_age, why)))
         return false;
     *why = AUDIT_KEPT_HOLD;
     if (newest >= r->hold_from)
@@ -93,11 +107,11 @@ void audit_retention_plan(struct audit_index *x, const struct audit_retention *r
     good = p;
     struct segment_age *s = segments_read(x, &n, &elapsed);
     bool whole = s != NULL && x->discard_from == UINT64_MAX; /* behind the log is well: it makes what is old younger */
-    /* A draft is the newest segment, or its end. */
-    size_t segments = n + (x->drafting && (n == 0 || s[n - 1].first != x->draft.h.segment));
     for (size_t i = 0; whole && i < n; i++) {
+        int64_t log_age = elapsed - s[i].elapsed_ms;
         p.kept_by = AUDIT_KEPT_LAST;
-        if (i + KEEP_SEGMENTS >= segments || !segment_old(&s[i], r, now, elapsed, &p.kept_by))
+        if (i + KEEP_SEGMENTS >= n || !segment_old(&s[i], r, now, log_age, &p.kept_by) ||
+            !rest_old(&s[i + 1], n - i - 1, now, log_age, &p.kept_by))
             break;
         plan_add(x, &s[i], &p);
         if (p.before % TILE_HASHES == 0)

@@ -2,10 +2,8 @@
 /* How long records are kept, what stops their removal, and their removal: whole segments from the front of the log, by
  * the daemon itself, after the act that says so is in the log.
  *
- * Time by the log's own evidence: the steps from each record's time to the next one's, none below zero, none counted
- * for more than two days. A clock set forward by years adds two days, however often it is looked at; one set back adds
- * nothing. A segment goes only when both this time and the wall clock say that all in it is old enough
- * (decision 012).
+ * A segment goes only when both the wall clock and the log's own time (audit/pruned.h) say that all in it is old
+ * enough, and the first record that stays is old enough for every verifier (decision 012).
  *
  * Thread rule: holds and notes belong to the thread that owns SQL; the rest may run in any. */
 #include "base/sql/sql.h"

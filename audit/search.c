@@ -92,13 +92,10 @@ static bool pseudonym_is(struct slice line, struct slice pseudonym)
 
 static bool time_is(const struct audit_filter *f, struct slice line)
 {
-    struct slice v;
     int64_t at;
     if (f->from == 0 && f->to == 0)
         return true;
-    if (!logline_field(line, "at", &v) || !logline_plain(v, &v) || !clock_parse(v, &at))
-        return false;
-    return (f->from == 0 || at >= f->from) && (f->to == 0 || at <= f->to);
+    return logline_at(line, &at) && (f->from == 0 || at >= f->from) && (f->to == 0 || at <= f->to);
 }
 
 static bool line_is(const struct search *s, struct slice line)

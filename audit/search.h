@@ -71,7 +71,7 @@ struct audit_index_status {
     uint64_t parts, bytes;         /* files, and what they take */
     uint64_t discarded;            /* parts found wrong or stale since the start, and built anew */
     uint64_t failed;               /* index of a record that could not be read; UINT64_MAX: none */
-    int64_t elapsed_ms;            /* time by the log's own evidence, see audit/retention.h */
+    int64_t elapsed_ms;            /* time by the log's own evidence, see audit/pruned.h */
 };
 /* The files stand in <dir>/index. `log`: the open log, whose durable records are followed; NULL: a log that nobody
  * writes, as far as its files go. Starts the thread that checks what is there, builds and follows. */

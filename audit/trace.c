@@ -25,11 +25,10 @@ struct scan {
 
 static bool is_late(struct scan *s, struct slice line)
 {
-    struct slice v;
     int64_t at;
     if (s->t->n > 0 || ++s->look % LOOK_EVERY != 0)
         return false;
-    return logline_field(line, "at", &v) && logline_plain(v, &v) && clock_parse(v, &at) && at > s->last_at;
+    return logline_at(line, &at) && at > s->last_at;
 }
 
 static bool keep(struct scan *s, uint64_t index, struct slice line)

@@ -100,7 +100,8 @@ static void take_line(struct verify *v, struct slice line, uint64_t offset)
 {
     if (offset == 0 && v->tree.size > 0)
         take_head(v, line, v->tree.size);
-    verify_note_prune(v, line);
+    if (!v->has_cp || v->tree.size < v->cp.size)
+        pruned_take(&v->pruned, v->tree.size, line);
     struct sha256 leaf = merkle_leaf(v->digest, line);
     merkle_push(&v->tree, v->digest, &leaf);
     take_root(v);
@@ -156,28 +157,19 @@ static enum err verify_records(struct verify *v, struct diags *d)
 {
     enum err e = ERR_OK;
     const struct segment_list *l = &v->list;
-    size_t start = verify_first_segment(v), i = start;
-    uint64_t stop = v->to != 0 ? v->to : UINT64_MAX;
-    if (l->n > 0 && !verify_begin_at(v, l->first[start])) {
-        segment_name(l->first[start], v->name);
-        verify_fail(v, start > 0 ? "altered" : "missing", start > 0 ? l->first[start] : 0, 0);
-        return ERR_OK;
-    }
+    uint64_t stop = v->stop;
+    size_t i = verify_begin(v);
     take_root(v);
     for (; e == ERR_OK && i < l->n && v->tree.size < stop && !v->report->failed; i++) {
         bool last = i + 1 == l->n;
         uint64_t limit = last ? UINT64_MAX : l->first[i + 1];
         e = verify_segment(v, l->first[i], limit < stop ? limit : stop, last, d);
     }
-    if (e != ERR_OK || v->report->failed)
-        return e;
-    if (start == 0 && l->n > 0 && l->first[0] > v->pruned && l->first[0] > v->from) {
-        segment_name(l->first[0], v->name);
-        verify_fail(v, "missing", 0, 0);
-    } else if (v->has_cp && v->tree.size < v->cp.size && v->tree.size < stop) {
+    if (e == ERR_OK && !v->report->failed)
+        verify_front_end(v);
+    if (e == ERR_OK && !v->report->failed && v->has_cp && v->tree.size < v->cp.size && v->tree.size < stop)
         verify_fail(v, "truncated", v->tree.size, v->end_offset);
-    }
-    return ERR_OK;
+    return e;
 }
 
 static void verify_root(struct verify *v)
@@ -248,11 +240,11 @@ static void total_bytes(struct verify *v)
 /* Once more, to the end: where tiles do not vouch for the rest, records must. */
 static void read_on(struct verify *v)
 {
-    v->to = 0;
+    v->stop = UINT64_MAX;
     v->tree = (struct merkle){ 0 };
     v->kept_seen = v->ended = v->suspect = false;
     v->report->segments = v->report->bytes = v->report->first = 0;
-    v->progress_next = v->pruned = 0;
+    v->progress_next = 0;
 }
 
 static enum err verify_run(struct verify *v, struct diags *d)
@@ -272,10 +264,10 @@ static enum err verify_run(struct verify *v, struct diags *d)
     }
     if (e == ERR_OK && !r->failed)
         verify_root(v);
+    if (e == ERR_OK && r->failed)
+        e = localise(v, d);
     if (e == ERR_OK)
         verify_kept(v);
-    if (e == ERR_OK && r->failed && strcmp(r->bad_what, "forked") != 0)
-        e = localise(v, d);
     if (e == ERR_OK && v->progress != NULL)
         v->progress(v->arg, v->total, v->total);
     r->size = v->tree.size - (r->failed ? 0 : r->first);
@@ -302,6 +294,7 @@ enum err audit_verify_part(const struct audit_verify_ask *a, struct audit_report
                         .arg = a->arg,
                         .from = a->from,
                         .to = a->to,
+                        .stop = a->to != 0 ? a->to : UINT64_MAX,
                         .report = ret,
                         .digest = digest_new() };
     struct buf note = BUF_INIT(NOTE_MAX), key = BUF_INIT(NOTE_MAX);

@@ -3,6 +3,7 @@
 #include "audit/head.h"
 #include "audit/logscan.h"
 #include "audit/note.h"
+#include "audit/pruned.h"
 #include "audit/tile.h"
 
 struct verify {
@@ -12,9 +13,10 @@ struct verify {
     bool has_key, key_given; /* key_given: by the caller, not found beside the log */
     struct note_checkpoint cp;
     uint64_t from, to;           /* the records asked for; to 0: all */
+    uint64_t stop;               /* records are read up to here */
     struct note_checkpoint kept; /* a checkpoint that was kept elsewhere */
     bool has_kept, kept_seen, kept_same;
-    uint64_t pruned; /* an act in the log says that records below were removed */
+    struct pruned pruned; /* of a log whose front is not there */
     bool has_cp, cp_bad, signed_ok;
     bool sm2_asked, sm2_ok; /* an SM2 key was given; its signature is on the checkpoint */
     struct segment_list list;
@@ -33,9 +35,8 @@ struct verify {
 };
 void verify_fail(struct verify *v, const char *what, uint64_t index, uint64_t offset);
 /* verify_part.c */
-size_t verify_first_segment(const struct verify *v);
-bool verify_begin_at(struct verify *v, uint64_t first);
-void verify_note_prune(struct verify *v, struct slice line);
+size_t verify_begin(struct verify *v);     /* place in the list of the segment that reading begins with */
+void verify_front_end(struct verify *v);   /* all was read: may the log begin where it does? */
 bool verify_range_holds(struct verify *v); /* what was read is the beginning of the signed tree: by its tiles */
 void verify_take_kept(struct verify *v);
 void verify_kept(struct verify *v);

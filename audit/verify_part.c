@@ -7,7 +7,7 @@
 
 /* A later segment's head holds the tree of all records before it. Nothing in it is believed until the root at the end,
  * which it leads to, is the signed one. */
-bool verify_begin_at(struct verify *v, uint64_t first)
+static bool begin_at(struct verify *v, uint64_t first)
 {
     char path[4096];
     struct logscan s;
@@ -27,45 +27,77 @@ bool verify_begin_at(struct verify *v, uint64_t first)
     return ok;
 }
 
-size_t verify_first_segment(const struct verify *v)
+/* A range ends before an act that may stand behind it: what of it is there is verified, and nothing said of the rest.
+ */
+static void front_begin(struct verify *v)
+{
+    uint64_t first = v->list.n > 0 ? v->list.first[0] : 0;
+    if (first <= v->from)
+        return;
+    segment_name(first, v->name);
+    if (v->to == 0) {
+        v->pruned.first = first;
+    } else if (first < v->to) {
+        v->report->front_unjudged = true;
+    } else {
+        verify_fail(v, "missing", v->from, 0);
+        v->report->bad_last = v->to - 1;
+    }
+}
+
+size_t verify_begin(struct verify *v)
 {
     size_t i = 0;
     while (i + 1 < v->list.n && v->list.first[i + 1] <= v->from)
         i++;
+    uint64_t first = v->list.n > 0 ? v->list.first[i] : 0;
+    front_begin(v);
+    if (!begin_at(v, first)) {
+        segment_name(first, v->name);
+        verify_fail(v, i > 0 ? "altered" : "missing", i > 0 ? first : 0, 0);
+        v->report->bad_last = i > 0 ? first : first - 1;
+    }
     return i;
 }
 
-/* An act "audit.prune" says {"before":N}: records below N were removed by retention, on record. */
-void verify_note_prune(struct verify *v, struct slice line)
+void verify_front_end(struct verify *v)
 {
-    struct slice verb, content;
-    uint64_t before;
-    if ((v->has_cp && v->tree.size >= v->cp.size) || line.p[LOGLINE_KIND] != 'a' ||
-        !logline_field(line, "verb", &verb) || !slice_is(verb, "\"audit.prune\"") ||
-        !logline_field(line, "content", &content) || !logline_u64(content, "before", &before))
+    const char *bad = pruned_judge(&v->pruned);
+    v->report->pruning = v->pruned.act;
+    if (bad == NULL)
         return;
-    if (before > v->pruned)
-        v->pruned = before;
+    segment_name(v->pruned.first, v->name);
+    verify_fail(v, bad, v->from, 0);
+    v->report->bad_last = v->pruned.first - 1;
 }
 
-/* The tiles lead from (size, root) to the signed root. */
-static bool tiles_vouch(struct verify *v, uint64_t size, const struct sha256 *root)
+/* What the tiles say of the root of the first `size` records. Only hashes that lead to the signed root say anything:
+ * where some are missing or wrong nobody is accused. */
+enum vouched { VOUCHED_NOT, VOUCHED_SAME, VOUCHED_OTHER };
+
+static enum vouched tiles_vouch(struct verify *v, uint64_t size, const struct sha256 *root)
 {
     struct proof_path path;
+    struct merkle tree;
     struct slice hashes[MERKLE_PATH_MAX];
     struct prover *p = v->has_cp && size <= v->cp.size ? prover_folder(v->dir, v->cp.size) : NULL;
-    bool ok = p != NULL && prove_consistency(p, size, &path) == ERR_OK;
+    bool ok = p != NULL && prove_edge(p, size, &tree) == ERR_OK && prove_consistency(p, size, &path) == ERR_OK;
     prover_free(p);
-    for (size_t i = 0; ok && i < path.n; i++)
+    if (!ok)
+        return VOUCHED_NOT;
+    for (size_t i = 0; i < path.n; i++)
         hashes[i] = slice_make(path.hash[i].b, SHA256_LEN);
-    return ok && merkle_consistent(v->digest, size, slice_make(root->b, SHA256_LEN), v->cp.size,
-                                   slice_make(v->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, path.n });
+    struct sha256 own = merkle_root(&tree, v->digest);
+    if (!merkle_consistent(v->digest, size, slice_make(own.b, SHA256_LEN), v->cp.size,
+                           slice_make(v->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, path.n }))
+        return VOUCHED_NOT;
+    return memcmp(&own, root, sizeof own) == 0 ? VOUCHED_SAME : VOUCHED_OTHER;
 }
 
 bool verify_range_holds(struct verify *v)
 {
     struct sha256 root = merkle_root(&v->tree, v->digest);
-    return tiles_vouch(v, v->tree.size, &root);
+    return tiles_vouch(v, v->tree.size, &root) == VOUCHED_SAME;
 }
 
 /* Called at each size while reading. */
@@ -78,17 +110,25 @@ void verify_take_kept(struct verify *v)
     v->kept_same = memcmp(&root, &v->kept.root, sizeof root) == 0;
 }
 
+static enum vouched kept_vouched(struct verify *v)
+{
+    if (v->kept_seen)
+        return v->kept_same ? VOUCHED_SAME : VOUCHED_OTHER;
+    return v->kept.size == 0 ? VOUCHED_SAME : tiles_vouch(v, v->kept.size, &v->kept.root);
+}
+
 void verify_kept(struct verify *v)
 {
+    enum vouched says = VOUCHED_SAME;
     if (!v->has_kept || v->report->failed)
         return;
     snprintf(v->name, sizeof v->name, "kept checkpoint");
     if (v->has_key && !note_verify(&v->kept, v->origin, v->key)) {
         verify_fail(v, "signature", v->kept.size, 0);
-    } else if (!v->kept_seen && v->kept.size > v->tree.size && v->to == 0) {
+    } else if (!v->kept_seen && v->kept.size > v->tree.size && v->stop == UINT64_MAX) {
         verify_fail(v, "truncated", v->tree.size, 0);
-    } else if (!(v->kept_seen ? v->kept_same : v->kept.size == 0 || tiles_vouch(v, v->kept.size, &v->kept.root))) {
-        verify_fail(v, "forked", 0, 0);
+    } else if ((says = kept_vouched(v)) != VOUCHED_SAME) {
+        verify_fail(v, says == VOUCHED_OTHER ? "forked" : "missing", 0, 0);
         v->report->bad_last = v->kept.size - 1;
     } else {
         v->report->kept_ok = v->has_key && v->key_given;

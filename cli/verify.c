@@ -64,15 +64,11 @@ int sm2_vkey_read(struct cli *c, struct slice *ret)
 static const struct word {
     const char *what, *zh;
 } words[] = {
-    { "altered", "被篡改" },
-    { "missing", "缺失" },
-    { "reordered", "顺序被调换" },
-    { "inserted", "被插入" },
-    { "truncated", "被截断" },
-    { "checkpoint", "检查点不符" },
-    { "sm2-signature", "没有成立的 SM2 签名" },
-    { "signature", "签名不成立" },
-    { "forked", "与另存的检查点分叉" },
+    { "altered", "被篡改" },        { "missing", "缺失" },
+    { "reordered", "顺序被调换" },  { "inserted", "被插入" },
+    { "truncated", "被截断" },      { "removed-early", "被提前删除" },
+    { "checkpoint", "检查点不符" }, { "sm2-signature", "没有成立的 SM2 签名" },
+    { "signature", "签名不成立" },  { "forked", "与另存的检查点分叉" },
 };
 
 static const char *word(const struct cli *c, const char *what)
@@ -81,6 +77,21 @@ static const char *word(const struct cli *c, const char *what)
         if (strcmp(words[i].what, what) == 0)
             return words[i].zh;
     return what;
+}
+
+enum { DAY_MS = 86400000 };
+
+static void pruning_json(struct json *j, const struct audit_pruning *p)
+{
+    char text[CLOCK_TEXT];
+
+    json_pair_u64(j, "pruned_by", p->index);
+    clock_text(p->at, text);
+    json_pair(j, "pruned_at", slice_of(text));
+    clock_text(p->newest, text);
+    if (p->newest != 0)
+        json_pair(j, "pruned_newest", slice_of(text));
+    json_pair_u64(j, "pruned_days", p->shown_ms > 0 ? (uint64_t)(p->shown_ms / DAY_MS) : 0);
 }
 
 static void report_json(struct json *j, const struct audit_report *r)
@@ -101,6 +112,9 @@ static void report_json(struct json *j, const struct audit_report *r)
     json_pair_bool(j, "kept_ok", r->kept_ok);
     json_pair_bool(j, "torn_tail", r->torn_tail);
     json_pair_bool(j, "tiles_wrong", r->tiles_wrong);
+    json_pair_bool(j, "front_unjudged", r->front_unjudged);
+    if (r->pruning.said)
+        pruning_json(j, &r->pruning);
     if (r->failed) {
         json_pair(j, "bad", slice_of(r->bad_what));
         json_pair_u64(j, "bad_index", r->bad_index);
@@ -129,6 +143,26 @@ static int report_tree(struct cli *c, const struct audit_report *r)
     return code;
 }
 
+/* Of a log that begins later than at 0: the act that says so, and what the records show of it. */
+static void report_pruning(struct cli *c, const struct audit_pruning *p)
+{
+    bool zh = c->lang == LANG_ZH;
+    char at[CLOCK_TEXT], newest[CLOCK_TEXT];
+
+    if (!p->said)
+        return;
+    clock_text(p->at, at);
+    clock_text(p->newest, newest);
+    fprintf(c->out,
+            zh ? "  第 %llu 条记录（%s）称此前的记录已按期限删除，其中最新的一条为 %s\n"
+               : "  record %llu of %s says that what was before was removed, of which the newest was of %s\n",
+            (unsigned long long)p->index, at, p->newest != 0 ? newest : "?");
+    fprintf(c->out,
+            zh ? "  现存记录表明其间经过 %lld 天，至少应为 %d 天\n"
+               : "  the records that are there show %lld days in between; at least %d are due\n",
+            (long long)(p->shown_ms / DAY_MS), (int)AUDIT_KEEP_OPERATIONS_DAYS);
+}
+
 static void report_bad(struct cli *c, const struct audit_report *r)
 {
     const char *what = word(c, r->bad_what ? r->bad_what : "altered");
@@ -145,6 +179,7 @@ static void report_bad(struct cli *c, const struct audit_report *r)
     if (r->bad_file[0] != '\0')
         fprintf(c->out, c->lang == LANG_ZH ? "  文件 %s，偏移 %llu\n" : "  file %s, offset %llu\n", r->bad_file,
                 (unsigned long long)r->bad_offset);
+    report_pruning(c, &r->pruning);
 }
 
 static void report_good(struct cli *c, const struct audit_report *r, bool key_given)
@@ -156,6 +191,12 @@ static void report_good(struct cli *c, const struct audit_report *r, bool key_gi
                : "verifies: %llu records from %llu on, %llu files, %llu bytes\n",
             (unsigned long long)r->size, (unsigned long long)r->first, (unsigned long long)r->segments,
             (unsigned long long)r->bytes);
+    report_pruning(c, &r->pruning);
+    if (r->front_unjudged)
+        fputs(zh ? "更早的记录不在其中；是否按期限删除未作判断，请不带 --to 核验\n"
+                 : "earlier records are not there; whether they were rightly removed was not judged: verify without "
+                   "--to\n",
+              c->out);
     fprintf(c->out, zh ? "检查点覆盖 %llu 条记录\n" : "the checkpoint covers %llu records\n",
             (unsigned long long)r->checkpoint_size);
     if (!key_given)

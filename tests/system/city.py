@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -236,6 +237,17 @@ class Node:
     def verify(self, directory=None):
         r = self.run("audit", "verify", directory or os.path.join(self.dir, "log"), check=False)
         return r.returncode, r.stdout + r.stderr
+
+    def verified_by_both(self, what, path, *args):
+        """Two verifiers, written apart, of what "log" or "proof" lies at `path`: they agree. The exit code, and what ours said."""
+        ours = self.run("audit", {"log": "verify", "proof": "proof"}[what], path, *args, "--lang", "en", check=False)
+        other = os.path.join(SOURCE, "tests", "verifier", "verify.py")
+        theirs = subprocess.run([sys.executable, other, what, path, *args], capture_output=True, text=True, timeout=120)
+        assert ours.returncode == theirs.returncode and not theirs.stderr, (ours, theirs)
+        if ours.returncode == 7 and what == "log":
+            said = json.loads(theirs.stdout).get("what", "PENDING")
+            assert said in ours.stdout, (ours.stdout, theirs.stdout)
+        return ours.returncode, ours.stdout
 
     def each_record(self, directory=None):
         """Every record of the log, read from its segments: from where one begins, what the one before it holds is void."""

@@ -1,6 +1,7 @@
 """Records are kept as long as the settings say and no hold forbids; the daemon alone removes them, on record, and what remains verifies; nobody can delete."""
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -40,7 +41,7 @@ def test_00_a_log_of_four_years():
     global NODE
     NODE = Node()
     NODE.init()
-    subprocess.run([os.path.join(BUILD, "tests", "sluice-aged"), NODE.dir, f"{city.DOMAIN}/log/n1", str(DAYS)], check=True, timeout=120)
+    aged(NODE, DAYS)
     assert len(segments()) > 15
     NODE.start()
     NODE.city()
@@ -74,6 +75,10 @@ def test_02_a_hold_stops_it():
     assert [a["object"] for a in acts("audit.hold")] == ["h1"] and acts("audit.hold")[0]["content"]["reason"] == "court order 17"
 
 
+def verify(folder=None):
+    return NODE.verified_by_both("log", folder or os.path.join(NODE.dir, "log"), "--vkey", os.path.join(NODE.dir, "log", "log.vkey"))
+
+
 def granted_long_ago():
     """A grant whose request was made when the log was young."""
     NODE.publish(json_resource(1), "provider/people")
@@ -104,8 +109,10 @@ def test_03_it_is_removed_on_record_and_what_remains_verifies():
     for r in before[:first]:
         age = now - time.mktime(time.strptime(r["at"][:19], "%Y-%m-%dT%H:%M:%S"))
         assert r["kind"] == "segment" or age > 1095 * 86400, r
-    code, out = NODE.verify()
-    assert code == 0 and f"from {first} on" in out, out
+    code, out = verify()
+    act = said[0]
+    assert code == 0 and f"from {first} on" in out and f"record {act['index']} of {act['at']} says" in out and act["content"]["newest"] in out, out
+    assert int(re.search(r"show (\d+) days in between; at least 184 are due", out)[1]) > 1095, out
     rows = json.loads(NODE.sluice(AUDITOR, "-o", "json", "audit", "search", "--case", "old", "--oldest-first", "--limit", "1").stdout)
     assert rows["first"] == first and rows["rows"][0]["index"] >= first, rows
     data = NODE.sluice(AUDITOR, "audit", "export", "--proofs", "--case", "old").stdout
@@ -123,8 +130,13 @@ def test_03b_what_remains_verifies_from_outside():
     r = NODE.sluice(AUDITOR, "audit", "verify", url, "--vkey", key, "--out", copy, "--lang", "en", check=False)
     assert r.returncode == 0 and f"from {first} on" in r.stdout, r.stdout + r.stderr
     assert segments(copy) == [first]
-    code, out = NODE.verify(copy)
-    assert code == 0 and f"from {first} on" in out, out
+    code, out = verify(copy)
+    assert code == 0 and f"from {first} on" in out and "days in between" in r.stdout, (r.stdout, out)
+    for where in ((NODE.run, copy), (lambda *a, **k: NODE.sluice(AUDITOR, *a, **k), url)):  # a range may end before the act
+        r = where[0]("audit", "verify", where[1], "--vkey", key, "--to", str(first + 20), "--lang", "en", check=False)
+        assert r.returncode == 0 and "was not judged" in r.stdout, r.stdout + r.stderr
+        r = where[0]("audit", "verify", where[1], "--vkey", key, "--to", str(first), "-o", "json", check=False)
+        assert r.returncode == 7 and json.loads(r.stdout)["bad"] == "missing", r.stdout + r.stderr
     r = NODE.sluice(AUDITOR, "audit", "verify", url, "--vkey", key, "--from", str(first + 300), "--to", str(first + 301), "-o", "json", check=False)
     assert r.returncode == 0 and json.loads(r.stdout)["size"] == 256, r.stdout + r.stderr
     read = [r["object"] for r in NODE.records() if r.get("verb") == "audit.entries"]
@@ -135,8 +147,26 @@ def test_04_a_front_cut_off_by_anybody_else_is_told():
     copy = os.path.join(NODE.top, "copy")
     shutil.copytree(os.path.join(NODE.dir, "log"), copy)
     os.unlink(os.path.join(copy, f"{segments(copy)[0]:016d}.seg"))
-    code, out = NODE.verify(copy)
+    code, out = verify(copy)
     assert code == 7 and "missing" in out, out
+
+
+def aged(node, *args):
+    subprocess.run([os.path.join(BUILD, "tests", "sluice-aged"), node.dir, f"{city.DOMAIN}/log/n1", *map(str, args)], check=True, timeout=120)
+
+
+def test_04b_an_act_alone_lets_nothing_go():
+    """Whoever holds the log's key can write the act. What the log has lived since what remains speaks against it, for both verifiers."""
+    for days, ahead, bad, shown in ((100, 0, "removed-early", 36), (100, 1000, "removed-early", 37), (300, 0, None, 236)):
+        node = Node()
+        node.init()
+        aged(node, days, 512, ahead)
+        log = os.path.join(node.dir, "log")
+        os.unlink(os.path.join(log, f"{0:016d}.seg"))  # of 64 days
+        code, out = node.verified_by_both("log", log, "--vkey", os.path.join(node.dir, "keys", "log.vkey"))
+        assert code == (7 if bad else 0) and (bad or "verifies") in out, (days, ahead, out)
+        assert abs(int(re.search(r"show (\d+) days", out)[1]) - shown) <= 1, out
+        node.__exit__(None, None, None)
 
 
 def test_05_it_survives_a_restart_and_a_kill():

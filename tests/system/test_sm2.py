@@ -16,8 +16,6 @@ from test_witness import Witness, settings
 sys.path.insert(0, os.path.join(SOURCE, "tests", "verifier"))
 import tlog  # noqa: E402
 
-OTHER = os.path.join(SOURCE, "tests", "verifier", "verify.py")
-
 
 def read(path):
     with open(path, encoding="utf-8") as f:
@@ -34,10 +32,7 @@ def set_sm2(node, on):
 def both(node, what, path, *sm2):
     """The exit codes of the two verifiers, and what ours said."""
     keys = ["--vkey", f"{node.dir}/keys/log.vkey", *sum((["--sm2-vkey", k] for k in sm2), [])]
-    ours = node.run("audit", {"log": "verify", "proof": "proof"}[what], path, *keys, "--lang", "en", check=False)
-    theirs = subprocess.run([sys.executable, OTHER, what, path, *keys], capture_output=True, text=True, timeout=120)
-    assert ours.returncode == theirs.returncode, (ours, theirs)
-    return ours.returncode, ours.stdout
+    return node.verified_by_both(what, path, *keys)
 
 
 def served(node):

@@ -159,7 +159,7 @@ def both(folder, vkey=None, kept=None):
         assert (c["bad_index"], c["bad_last"]) == (p["first"], p["last"]), (c, p)
     else:
         assert p["first"] <= c["bad_index"] and c["bad_last"] <= p["last"], (c, p)
-    if c["bad"] in ("signature", "checkpoint", "forked", "truncated"):
+    if c["bad"] in ("signature", "checkpoint", "forked", "truncated", "removed-early"):
         assert c["bad"] == p["what"], (c, p)
     return c
 
@@ -211,7 +211,8 @@ def test_03_truncation_and_torn_tails():
     named(c.dir, int(c.names[1][:16]))
     c = Copy()
     os.unlink(c.path(c.names[0]))
-    named(c.dir, 0)
+    found = both(c.dir, W["vkey"])
+    assert (found["bad"], found["bad_index"], found["bad_last"]) == ("missing", 0, int(c.names[1][:16]) - 1), found
     for tail in (b'{"v":1,"index":      ', b"\0" * 5000, b"garbage\n\n", b"\0" * 512 + b'{"v":1'):
         c = Copy()
         name = c.path(c.names[-1])
@@ -277,6 +278,45 @@ def test_06_forks_and_stale_checkpoints():
     kept = os.path.join(W["node"].top, "kept-forged")
     write(kept, read(W["kept"]).replace(b"\n\n", b"\nextra line\n\n"))
     assert both(W["log"], W["vkey"], kept)["bad"] == "signature"
+
+
+def test_06b_an_older_checkpoint_is_compared_by_hashes():
+    """When its records are not read. Hashes that are missing or wrong accuse nobody."""
+    early = os.path.join(W["early"], "log", "checkpoint")
+    old, signed = tlog.Checkpoint(read(early)), tlog.Checkpoint(read(W["kept"]))
+
+    def stored(folder):
+        def level(n):
+            path = os.path.join(folder, "tile", f"{n}.hashes")
+            return read(path) if os.path.exists(path) else None
+        return tlog.StoredHashes(level).old_root(old.size, signed)
+
+    hashes, tree = tlog.StoredHashes(lambda n: read(os.path.join(W["log"], "tile", f"{n}.hashes"))), tlog.Tree()
+    leaves = read(os.path.join(W["log"], "tile", "0.hashes"))
+    for n in range(signed.size):
+        tree.push(leaves[32 * n:32 * n + 32])
+        if n % 7 == 0 or n > 1020:
+            assert hashes.old_root(n + 1, signed) == tree.root(), n
+
+    def ours(folder, kept=early):
+        names = sorted(n for n in os.listdir(folder) if n.endswith(".seg"))
+        for name in names[:-1]:
+            os.unlink(os.path.join(folder, name))
+        r = subprocess.run([city.SLUICE, "audit", "verify", folder, "-o", "json", "--vkey", W["vkey"], "--checkpoint", kept, "--from", str(int(names[-1][:16]))],
+                           capture_output=True, text=True, env=W["node"].env, timeout=120)
+        c = json.loads(r.stdout)
+        assert c["verified"] == (r.returncode == 0), c
+        return c.get("bad")
+
+    c = Copy()
+    assert stored(c.dir) == old.root and ours(c.dir) is None
+    changed = bytearray(read(c.path("tile/0.hashes")))
+    changed[32 * (old.size - 1)] ^= 1
+    write(c.path("tile/0.hashes"), bytes(changed))
+    assert stored(c.dir) is None and ours(c.dir) == "missing"
+    shutil.rmtree(c.path("tile"))
+    assert stored(c.dir) is None and ours(c.dir) == "missing"
+    assert ours(Copy("fork").dir, W["kept"]) == "forked"
 
 
 def test_07_proofs():

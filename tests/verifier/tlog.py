@@ -1,5 +1,5 @@
 """Transparency logs from their texts: Ed25519 (RFC 8032), SM2 with SM3 (GB/T 32918.2), Merkle trees (RFC 6962 2.1, RFC 9162 2.1), signed notes, checkpoints,
-proofs and tiles (C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-tiles). Python's standard library only; nothing here was taken
+cosignatures, proofs and tiles (C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof, tlog-tiles). Python's standard library only; nothing here was taken
 from the gateway's own code. Every check answers None, or a word for what does not hold."""
 import base64
 import binascii
@@ -136,6 +136,15 @@ class Tree:
         self.size = 0
         self.parts = []
 
+    @classmethod
+    def grown(cls, size, roots):
+        """The tree of `size` leaves, of which the roots of its full subtrees are known, largest first; None when they are not so many."""
+        tree = cls()
+        tree.size = size
+        sizes = [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+        tree.parts = list(zip(sizes, roots))
+        return tree if len(roots) == len(sizes) else None
+
     def push(self, leaf):
         part = (1, leaf)
         while self.parts and self.parts[-1][0] == part[0]:
@@ -214,6 +223,13 @@ def b64(text, size=None):
     return raw if (size is None or len(raw) == size) and base64.b64encode(raw) == (text if isinstance(text, bytes) else text.encode()) else None
 
 
+def hex32(text):
+    raw = bytes.fromhex(text)
+    if len(raw) != 32:
+        raise ValueError("no hash")
+    return raw
+
+
 class Key:
     """A verifier key, "<name>+<hash>+<base64 of type and key>"."""
 
@@ -247,6 +263,37 @@ class Sm2Key:
 
     def verify(self, text, signature):
         return sm2_verify(self.public, text, signature)
+
+
+class Witness:
+    """C2SP tlog-cosignature, Ed25519: type 4; it signs a time, "cosignature/v1" and the whole text of the checkpoint."""
+
+    def __init__(self, vkey):
+        name, number, key = vkey.strip().split("+", 2)
+        raw = b64(key, 33)
+        if raw is None or raw[0] != 4:
+            raise ValueError("not a witness's verifier key")
+        self.name, self.public = name.encode(), raw[1:]
+        self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
+        if self.hash.hex() != number:
+            raise ValueError("the key's hash does not fit")
+
+    def signed(self, checkpoint):
+        for line in checkpoint.lines:
+            parts = line.split(b" ")
+            if len(parts) != 3 or parts[0] != "\u2014".encode() or parts[1] != self.name:
+                continue
+            raw = b64(parts[2], 4 + 8 + 64)
+            if raw and raw[:4] == self.hash:
+                text = b"cosignature/v1\ntime %d\n" % int.from_bytes(raw[4:12], "big") + checkpoint.text
+                if ed25519_verify(self.public, text, raw[12:]):
+                    return True
+        return False
+
+
+def cosigned(checkpoint, witnesses):
+    """By how many of them. The same key under two names is one witness."""
+    return len({w.public for w in witnesses if w.signed(checkpoint)})
 
 
 class Checkpoint:
@@ -338,6 +385,58 @@ def tiles_fault(read, checkpoint):
         hashes = [root_of(hashes[i:i + 256]) for i in range(0, len(hashes) - 255, 256)]
         level += 1
     return None
+
+
+class StoredHashes:
+    """A log's own files of hashes, by which it may be shown to continue an older tree: read(level) gives all hashes of that level of tiles in
+    order. Zeros were never written. Nothing read here is believed until it makes the signed root."""
+
+    def __init__(self, read):
+        self.levels = {}
+        self.read = read
+
+    def stored(self, level, index):
+        if level not in self.levels:
+            self.levels[level] = self.read(level) or b""
+        one = self.levels[level][32 * index:32 * index + 32]
+        return one if len(one) == 32 and any(one) else None
+
+    def full(self, height, place):
+        """The root of the full subtree `place` of that height, from the level of tiles that it stands in or from those below; None: not to be had."""
+        if height % 8 == 0:
+            one = self.stored(height // 8, place)
+            if one or height == 0:
+                return one
+        left, right = self.full(height - 1, 2 * place), self.full(height - 1, 2 * place + 1)
+        return node_hash(left, right) if left and right else None
+
+    def range(self, begin, end):
+        """MTH(D[begin:end]) of RFC 6962 2.1, where begin is a multiple of the largest power of two that is not above the length."""
+        size = 1 << (end - begin).bit_length() - 1
+        left = self.full(size.bit_length() - 1, begin // size)
+        if begin + size == end:
+            return left
+        right = self.range(begin + size, end)
+        return node_hash(left, right) if left and right else None
+
+    def consistency(self, m, n):
+        """PROOF(m, D[n]) of RFC 6962 2.1.2; None in it: a hash is missing."""
+        def sub(m, begin, end, whole):
+            if m == end - begin:
+                return [] if whole else [self.range(begin, end)]
+            k = 1 << (end - begin - 1).bit_length() - 1
+            if m <= k:
+                return [*sub(m, begin, begin + k, whole), self.range(begin + k, end)]
+            return [*sub(m - k, begin + k, end, False), self.range(begin, begin + k)]
+        return sub(m, 0, n, True)
+
+    def old_root(self, size, checkpoint):
+        """The root that the signed tree had at `size`; None when these hashes do not lead to the signed root."""
+        if not 0 < size <= checkpoint.size:
+            return None
+        root, path = self.range(0, size), self.consistency(size, checkpoint.size)
+        known = root and None not in path
+        return root if known and consistency_holds(size, root, checkpoint.size, checkpoint.root, path) else None
 
 
 def bundle_entries(raw):

@@ -2,10 +2,13 @@
 """A second verifier of Sluice's evidence log, written from docs/EVIDENCE.md and the texts that tlog.py names.
 
     verify.py log DIR [--vkey KEY|FILE] [--checkpoint FILE]     verdict as JSON; exit code 7 when the log does not hold
-    verify.py proof FILE --vkey KEY|FILE [--answer FILE]        both: --sm2-vkey KEY|FILE, and it must be signed by that too
+    verify.py proof FILE --vkey KEY|FILE [--answer FILE]
+        both: --sm2-vkey KEY|FILE, and it must be signed by that too
+              --witness KEY|FILE ... [--quorum N], and so many of these (all) must have co-signed it: else it is pending, exit code 7
 
 Python's standard library only. It is slow and short on purpose: it is there to disagree."""
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -47,8 +50,38 @@ def record_index(line):
     return int(m[1]) if crc32c(blank) == int(m[2], 16) else None
 
 
+class Front:
+    """By what right the records below `first` are not there: docs/decisions/012-retention.md."""
+    DAY = datetime.timedelta(days=1)
+
+    def __init__(self, first):
+        self.first, self.began, self.last = first, None, None
+        self.lived = datetime.timedelta(0)
+        self.acts = []  # (what the records show to have passed, index) of acts that cover what is missing
+
+    def take(self, record):
+        if record["kind"] == "segment":
+            return
+        at = datetime.datetime.fromisoformat(record["at"])
+        self.began = self.began or at
+        step = at - (self.last or at)
+        self.lived += max(-2 * self.DAY, min(step, 2 * self.DAY))
+        self.last = at
+        if record["kind"] == "act" and record.get("verb") == "audit.prune" and record["content"]["before"] >= self.first:
+            self.acts.append((min(self.lived, at - self.began), int(record["index"])))
+
+    def judge(self, verdict):
+        if not self.acts:
+            verdict.fail("missing", 0, self.first - 1)
+            return
+        shown, verdict["pruned_by"] = max(self.acts, key=lambda a: a[0])
+        verdict["pruned_days"] = max(0, shown // self.DAY)
+        if shown < 184 * self.DAY:
+            verdict.fail("removed-early", 0, self.first - 1)
+
+
 class Verdict(dict):
-    """verified, size, covered, torn; when it fails: what, first, last (the bad record is in [first, last])."""
+    """verified, first, size, covered, torn; of a log that begins later than at 0: pruned_by, pruned_days; when it fails: what, first, last (the bad record is in [first, last])."""
 
     def fail(self, what, first, last=None):
         if self["verified"]:
@@ -59,10 +92,11 @@ class Verdict(dict):
 class Log:
     def __init__(self, folder, key=None, kept=None, sm2=None):
         self.folder, self.key, self.kept, self.sm2 = folder, key, kept, sm2
-        self.verdict = Verdict(verified=True, size=0, covered=0, torn=False)
-        self.tree, self.roots = tlog.Tree(), {}
+        self.verdict = Verdict(verified=True, first=0, size=0, covered=0, torn=False)
+        self.tree, self.roots = tlog.Tree(), {0: tlog.Tree().root()}
         self.checkpoint = self.leaves = None
         self.lines_ended = False
+        self.front = None
 
     def read(self, name):
         try:
@@ -80,6 +114,7 @@ class Log:
             self.checkpoint = tlog.Checkpoint(note) if note else None
         except ValueError:
             self.checkpoint = None
+        self.stored = tlog.StoredHashes(lambda level: self.read(f"tile/{level}.hashes"))
         if self.checkpoint and (self.key is None or self.checkpoint.fault(self.key) is None):
             self.leaves = self.checkpoint.signed_hashes(self.read("tile/0.hashes") or b"")
 
@@ -99,6 +134,8 @@ class Log:
         else:
             good = record_index(line) == self.want()
         if good:
+            if self.front and (self.checkpoint is None or self.want() < self.checkpoint.size):
+                self.front.take(json.loads(line))
             self.tree.push(leaf)
             self.marked_root()
         return good
@@ -133,9 +170,28 @@ class Log:
         if limit is not None and self.want() < limit:
             self.verdict.fail("missing", self.want())
 
+    def begin(self, name, first):
+        """The log begins later than at record 0: the first segment's head has the tree of all before it, to be believed when the root is."""
+        line = self.read(name).split(b"\n", 1)[0]
+        try:
+            record = json.loads(line)
+            edge = [tlog.hex32(text) for text in record["edge"]]
+            good = record_index(line) == first and record["kind"] == "segment"
+            self.tree = tlog.Tree.grown(first, edge) if good else None
+        except (ValueError, KeyError, TypeError):
+            self.tree = None
+        if self.tree is None:
+            self.tree = tlog.Tree()
+            self.verdict.fail(*(("altered", first) if self.leaves else ("missing", 0, first - 1)))
+            return
+        self.verdict["first"] = first
+        self.front = Front(first)
+
     def records(self):
         names = sorted(n for n in os.listdir(self.folder) if re.fullmatch(r"[0-9]{16}\.seg", n))
         firsts = [int(n[:16]) for n in names]
+        if firsts and firsts[0] > 0:
+            self.begin(names[0], firsts[0])
         self.marked_root()
         for n, name in enumerate(names):
             if not self.verdict["verified"] or self.lines_ended:
@@ -149,7 +205,9 @@ class Log:
         self.load()
         self.records()
         v, c = self.verdict, self.checkpoint
-        v["size"], v["covered"] = self.want(), c.size if c else 0
+        v["size"], v["covered"] = self.want() - (v["first"] if v["verified"] else 0), c.size if c else 0
+        if self.front:
+            self.front.judge(v)
         if c and self.want() < c.size:
             v.fail("truncated", self.want())
         if not c and (self.want() > 1 or self.read("checkpoint")):
@@ -165,8 +223,10 @@ class Log:
             v.fail("signature", k.size)
         if k and self.want() < k.size:
             v.fail("truncated", self.want())
-        if k and v["verified"] and self.roots.get(k.size) != k.root:
-            v.fail("forked", 0, k.size - 1)
+        if k and v["verified"]:
+            root = self.roots.get(k.size) or self.stored.old_root(k.size, c)
+            if root != k.root:
+                v.fail("forked" if root else "missing", 0, k.size - 1)
         return v
 
 
@@ -215,6 +275,18 @@ def key_of(text, kind=tlog.Key):
     return kind(text) if text else None
 
 
+def witnessed(folder, witnesses, need):
+    """The log's own checkpoint that these have signed: the newest if that has the quorum, else the one that more signed; None: it has none."""
+    found = []
+    for name in ("checkpoint", "checkpoint.witnessed"):
+        try:
+            with open(os.path.join(folder, name), "rb") as f:
+                found.append(tlog.Checkpoint(f.read()))
+        except (OSError, ValueError):
+            pass
+    return max(found, key=lambda c: min(tlog.cosigned(c, witnesses), need), default=None)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     p.add_argument("what", choices=["log", "proof"])
@@ -223,20 +295,30 @@ def main():
     p.add_argument("--sm2-vkey")
     p.add_argument("--checkpoint")
     p.add_argument("--answer")
+    p.add_argument("--witness", action="append", default=[])
+    p.add_argument("--quorum", type=int)
     o = p.parse_args()
 
     def content(path):
         with open(path, "rb") as f:
             return f.read()
 
-    sm2 = key_of(o.sm2_vkey, tlog.Sm2Key)
-    if o.what == "log":
-        verdict = Log(o.path, key_of(o.vkey), tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else None, sm2).judge()
+    sm2, witnesses = key_of(o.sm2_vkey, tlog.Sm2Key), [key_of(w, tlog.Witness) for w in o.witness]
+    need = o.quorum or len(witnesses)
+
+    def told(verdict, signed):
+        """The verdict on standard output, with how many signed what it is shown by; the exit code."""
+        if witnesses:
+            verdict.update(signed=signed, pending=signed < need)
         print(json.dumps(verdict))
-        return 0 if verdict["verified"] else 7
+        return 0 if verdict["verified"] and not verdict.get("pending") else 7
+
+    if o.what == "log":
+        kept = tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else witnessed(o.path, witnesses, need) if witnesses else None
+        return told(Log(o.path, key_of(o.vkey), kept, sm2).judge(), tlog.cosigned(kept, witnesses) if kept else 0)
     fault = verify_proof(content(o.path), key_of(o.vkey), content(o.answer) if o.answer else None, sm2)
-    print(json.dumps({"verified": fault is None, "fault": fault}))
-    return 7 if fault else 0
+    notes = [] if fault else [r["proof"].encode().split(b"\n\n", 1)[1] for r in json.loads(content(o.path))["records"]]
+    return told({"verified": fault is None, "fault": fault}, min((tlog.cosigned(tlog.Checkpoint(n), witnesses) for n in notes), default=0))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 /* A log that is years old, for tests of retention: written through the log's own functions into the folder of a node
  * that has not run yet, with that node's key, so that its daemon takes it for its own.
  *
- *   sluice-aged NODE-FOLDER ORIGIN DAYS    four exchanges a day, up to yesterday */
+ *   sluice-aged NODE-FOLDER ORIGIN DAYS [BEFORE AHEAD]
+ *
+ * Four exchanges a day, up to yesterday; then an act by a clock that is AHEAD days ahead: what is before was removed.
+ */
 #include "audit/audit.h"
 #include <poll.h>
 #include <stdio.h>
@@ -59,6 +62,22 @@ static void put_exchange(struct audit_queue *q, int64_t at, unsigned *out)
     *out += 2;
 }
 
+static void put_prune(struct audit_queue *q, const char *before, const char *ahead, unsigned *out)
+{
+    char content[64];
+    snprintf(content, sizeof content, "{\"before\":%s}", before);
+    struct audit_record r = { .kind = AUDIT_ACT,
+                              .at = clock_wall_ms() + strtol(ahead, NULL, 10) * day_ms,
+                              .act = 1,
+                              .author = SLICE("spiffe://test.example/gateway/n1"),
+                              .verb = SLICE("audit.prune"),
+                              .object = SLICE("log"),
+                              .content = slice_of(content) };
+    if (audit_put(q, &r, 0, out) != ERR_OK)
+        die("put");
+    ++*out;
+}
+
 int main(int argc, char **argv)
 {
     char dir[4096], key[4096], seal[4096];
@@ -66,9 +85,9 @@ int main(int argc, char **argv)
     struct audit_log *log = NULL;
     struct audit_queue *q = NULL;
     unsigned out = 0;
-    long days = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
+    long days = argc == 4 || argc == 6 ? strtol(argv[3], NULL, 10) : 0;
     if (days < 1 || crypto_init(NULL) != ERR_OK)
-        die("usage: sluice-aged NODE-FOLDER ORIGIN DAYS");
+        die("usage: sluice-aged NODE-FOLDER ORIGIN DAYS [BEFORE AHEAD]");
     snprintf(dir, sizeof dir, "%s/log", argv[1]);
     snprintf(key, sizeof key, "%s/keys/log.key", argv[1]);
     if (ed25519_load(key, &signer, NULL) != ERR_OK)
@@ -89,6 +108,8 @@ int main(int argc, char **argv)
             settle(q, &out, OUTSTANDING);
             put_exchange(q, begin + d * day_ms + i * 3600000, &out);
         }
+    if (argc == 6)
+        put_prune(q, argv[4], argv[5], &out);
     settle(q, &out, 0);
     audit_queue_free(q);
     audit_close(log);

@@ -9,7 +9,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SIZE = 70000, OLDER = 66000, LINE = 256, PRUNED = 66304, SAYS = 69000, LEVELS = 3 };
+enum {
+    SIZE = 70000,
+    OLDER = 66000,
+    LINE = 256,
+    PRUNED = 66304,
+    SAYS = 69000,
+    SOONER = 66048,
+    SOON = 66400,
+    LEVELS = 3
+};
+static const int64_t two_hours = 7200000; /* from record to record */
 static struct digest *g;
 static struct ed25519 *key, *other;
 static struct buf vkey;
@@ -45,12 +55,12 @@ static void line_make(uint64_t i)
     char content[64];
     struct buf b = BUF_INIT(AUDIT_RECORD_MAX);
     struct audit_record r = { .kind = AUDIT_REFUSED,
-                              .at = 1700000000000 + (int64_t)i,
+                              .at = 1700000000000 + (int64_t)i * two_hours,
                               .has_reason = true,
                               .reason = REASON_NO_GRANT,
                               .exchange = world_exchange((unsigned)i) };
-    if (i == SAYS) {
-        snprintf(content, sizeof content, "{\"before\":%d}", PRUNED);
+    if (i == SAYS || i == SOON) {
+        snprintf(content, sizeof content, "{\"before\":%d}", i == SAYS ? PRUNED : SOONER);
         r = (struct audit_record){ .kind = AUDIT_ACT,
                                    .at = r.at,
                                    .act = 1,
@@ -327,6 +337,25 @@ static void a_pruned_log(void **state)
     serve(SAYS); /* nobody said so yet */
     s.least = PRUNED;
     bad("missing", 0, PRUNED - 1);
+    assert_false(r.pruning.said);
+    s.least = SOONER; /* an act says so, of what was a month old */
+    bad("removed-early", 0, SOONER - 1);
+    assert_int_equal(r.pruning.index, SOON);
+    assert_int_equal(r.pruning.shown_ms, (SOON - SOONER) * two_hours);
+    serve(SIZE); /* and a later one again */
+    s.least = SOONER;
+    good(SOONER, SIZE - SOONER);
+    assert_int_equal(r.pruning.index, SAYS);
+    serve(SIZE);
+    s.least = PRUNED; /* a range ends before the act: what of it is there is verified, and no more is said */
+    assert_int_equal(verify_range(0, PRUNED + 10, SLICE("")), ERR_OK);
+    assert_true(!r.failed && r.front_unjudged);
+    assert_int_equal(r.first, PRUNED);
+    assert_int_equal(verify_range(PRUNED, PRUNED + 10, SLICE("")), ERR_OK);
+    assert_true(!r.failed && !r.front_unjudged);
+    assert_int_equal(verify_range(5, PRUNED, SLICE("")), ERR_OK);
+    assert_string_equal(r.bad_what, "missing");
+    assert_true(r.bad_index == 5 && r.bad_last == PRUNED - 1);
 }
 
 static void ranges(void **state)
