@@ -99,7 +99,7 @@ struct audit_log;
 struct audit_config {
     const char *dir;            /* the folder of segments; one log, one process (locked) */
     struct slice origin;        /* "<trust domain>/log/<node>" */
-    struct signer signer;       /* checkpoints; used by the writer thread only */
+    struct signer signer;       /* checkpoints; used by the log's second thread only */
     struct audit_notary notary; /* signs instead, where it is set: then only the public key of `signer` is used */
     uint8_t salt_key[KEY_LEN];  /* epoch key of the salts of digests */
     uint8_t name_key[KEY_LEN];  /* epoch key of pseudonyms */
@@ -115,8 +115,8 @@ struct audit_config {
  * (durable on return). ERR_BUSY: another process has it; ERR_CORRUPT: damaged or shorter than its checkpoint, with the
  * remedy. */
 enum err audit_open(const struct audit_config *c, struct audit_log **ret, struct diags *d) MUST_CHECK;
-enum err audit_start(struct audit_log *l) MUST_CHECK; /* the writer thread; queues may be made before and after */
-/* Commits what is queued, signs a last checkpoint, ends the thread. All queues must have been freed or be idle. */
+enum err audit_start(struct audit_log *l) MUST_CHECK; /* its threads; queues may be made before and after */
+/* Commits what is queued, signs a last checkpoint, ends the threads. All queues must have been freed or be idle. */
 struct audit_log *audit_close(struct audit_log *l);
 
 struct audit_status {

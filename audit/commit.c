@@ -1,20 +1,25 @@
-/* One group commit: gather what all queues hold, stamp, one write, one fdatasync, publish, and only then hash.
+/* One group commit: gather what all queues hold, stamp, write and sync, publish; the rest is for the second thread.
  * Invariants: nothing is published before it is durable; after a failure the rings are read again from `done`, so that
  * a batch is all or nothing; indexes are given to lines that are written and to no others. */
 #include "audit/log.h"
 
+/* What is durable stays for the second thread. */
 static void batch_clear(struct audit_log *l)
 {
-    struct batch *b = &l->batch;
-    buf_clear(&b->bytes);
-    b->n = b->lines = 0;
+    struct batch *b = l->batch;
+    b->bytes.n = b->kept_bytes;
+    b->bytes.failed = ERR_OK;
+    b->n = b->kept;
+    b->lines = 0;
     b->act = l->act;
 }
 
 enum err batch_begin(struct audit_log *l)
 {
     batch_clear(l);
-    return segment_ready(l);
+    enum err e = segment_ready(l);
+    l->batch->act = l->act; /* it may be another one now */
+    return e;
 }
 
 static struct batch_item *batch_item(struct batch *b)
@@ -32,7 +37,7 @@ static struct batch_item *batch_item(struct batch *b)
 
 enum err batch_line(struct audit_log *l, struct slice line, const struct batch_item *facts)
 {
-    struct batch *b = &l->batch;
+    struct batch *b = l->batch;
     struct batch_item *i = batch_item(b);
     if (i == NULL)
         return ERR_NOMEM;
@@ -61,7 +66,7 @@ static enum err item_fate(struct audit_log *l, const struct slot *s, enum gather
 {
     if (mode == GATHER_NONE || (mode == GATHER_ESSENTIAL && !(s->flags & AUDIT_ESSENTIAL)))
         return ERR_FULL;
-    return s->kind == AUDIT_ACT ? act_check(&l->batch, s->number) : ERR_OK;
+    return s->kind == AUDIT_ACT ? act_check(l->batch, s->number) : ERR_OK;
 }
 
 static enum err gather_slot(struct audit_log *l, struct audit_queue *q, struct slot *s, enum gather mode)
@@ -74,7 +79,7 @@ static enum err gather_slot(struct audit_log *l, struct audit_queue *q, struct s
     facts.err = (uint8_t)item_fate(l, s, mode);
     if (facts.err == ERR_OK)
         return batch_line(l, slice_make(slot_line(s), s->n), &facts);
-    struct batch_item *i = batch_item(&l->batch);
+    struct batch_item *i = batch_item(l->batch);
     if (i == NULL)
         return ERR_NOMEM;
     *i = facts;
@@ -83,9 +88,10 @@ static enum err gather_slot(struct audit_log *l, struct audit_queue *q, struct s
 
 static bool batch_closed(const struct audit_log *l)
 {
-    const struct batch *b = &l->batch;
-    return b->n >= BATCH_ITEMS || b->bytes.n >= BATCH_BYTES ||
-           (b->lines > 0 && segment_full_after(l, b->bytes.n, b->lines));
+    const struct batch *b = l->batch;
+    size_t bytes = b->bytes.n - b->kept_bytes;
+    return b->n - b->kept >= BATCH_ITEMS || bytes >= BATCH_BYTES ||
+           (b->lines > 0 && segment_full_after(l, bytes, b->lines));
 }
 
 static enum err gather_queue(struct audit_log *l, struct audit_queue *q, enum gather mode)
@@ -103,9 +109,9 @@ static enum err gather_queue(struct audit_log *l, struct audit_queue *q, enum ga
 
 static enum err gather_all(struct audit_log *l, enum gather mode)
 {
-    unsigned start = l->turn++;
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
-        struct audit_queue *q = atomic_load_explicit(&l->queues[(start + i) % LOG_QUEUES], memory_order_acquire);
+    unsigned start = l->turn++, n = atomic_load_explicit(&l->n_queues, memory_order_acquire);
+    for (unsigned i = 0; i < n; i++) {
+        struct audit_queue *q = atomic_load_explicit(&l->queues[(start + i) % n], memory_order_acquire);
         enum err e = q != NULL ? gather_queue(l, q, mode) : ERR_OK;
         if (e != ERR_OK)
             return e;
@@ -115,7 +121,7 @@ static enum err gather_all(struct audit_log *l, enum gather mode)
 
 static void gather_undo(struct audit_log *l)
 {
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < atomic_load_explicit(&l->n_queues, memory_order_acquire); i++) {
         struct audit_queue *q = atomic_load_explicit(&l->queues[i], memory_order_acquire);
         if (q != NULL)
             q->taken = atomic_load_explicit(&q->done, memory_order_relaxed);
@@ -125,7 +131,7 @@ static void gather_undo(struct audit_log *l)
 /* One record for all attempts that were turned away while the log could not be written. */
 static enum err gap_add(struct audit_log *l)
 {
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < atomic_load_explicit(&l->n_queues, memory_order_acquire); i++) {
         struct audit_queue *q = atomic_load_explicit(&l->queues[i], memory_order_acquire);
         for (unsigned r = 0; q != NULL && r < REASON_COUNT_; r++)
             l->gap_counts[r] += atomic_exchange_explicit(&q->refused[r], 0, memory_order_relaxed);
@@ -145,9 +151,9 @@ static enum err gap_add(struct audit_log *l)
 
 static void batch_stamp(struct audit_log *l)
 {
-    struct batch *b = &l->batch;
+    struct batch *b = l->batch;
     uint64_t index = l->next;
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = b->kept; i < b->n; i++) {
         if (b->items[i].n > 0)
             logline_stamp(b->bytes.p + b->items[i].at, b->items[i].n - 1, index++);
     }
@@ -156,9 +162,9 @@ static void batch_stamp(struct audit_log *l)
 /* Results into the slots, then the positions: the owners may free the slots from here on. */
 static void batch_publish(struct audit_log *l)
 {
-    struct batch *b = &l->batch;
+    struct batch *b = l->batch;
     uint64_t index = l->next;
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = b->kept; i < b->n; i++) {
         struct batch_item *it = &b->items[i];
         bool written = it->n > 0;
         if (it->slot != NULL) {
@@ -171,53 +177,52 @@ static void batch_publish(struct audit_log *l)
     l->act = b->act;
     atomic_store(&l->last_act, l->act);
     atomic_store(&l->size, l->next);
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < atomic_load_explicit(&l->n_queues, memory_order_acquire); i++) {
         struct audit_queue *q = atomic_load_explicit(&l->queues[i], memory_order_acquire);
         if (q != NULL && q->taken != atomic_load_explicit(&q->done, memory_order_relaxed))
             queue_publish(q);
     }
 }
 
-/* What nobody waits for: the tree, the tiles, the open intents, the counts. */
-static void batch_after(struct audit_log *l)
+/* What the writer itself keeps account of: the open intents, and attempts that could not be recorded. */
+static void batch_count(struct audit_log *l)
 {
-    struct batch *b = &l->batch;
-    struct sha256 done[TILE_LEVELS];
-    for (size_t i = 0; i < b->n; i++) {
+    struct batch *b = l->batch;
+    for (size_t i = b->kept; i < b->n; i++) {
         const struct batch_item *it = &b->items[i];
         if (it->n == 0) {
             if (it->err == ERR_FULL && (it->kind == AUDIT_REFUSED || it->kind == AUDIT_INTENT))
                 l->gap_counts[it->reason]++;
             continue;
         }
-        struct sha256 leaf = merkle_leaf(l->digest, slice_make(b->bytes.p + it->at, it->n - 1));
-        tiles_push(&l->tiles, done, merkle_push_noting(&l->tree, l->digest, &leaf, &l->growth, done));
         openset_apply(&l->open, (enum audit_kind)it->kind, it->exchange, it->part, it->number);
         if (it->kind == AUDIT_GAP) {
             memset(l->gap_counts, 0, sizeof l->gap_counts);
             l->gap_from = 0;
         }
     }
-    if (b->lines == 0)
-        return;
-    l->dirty = true;
-    atomic_fetch_add_explicit(&l->commits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&l->bytes, b->bytes.n, memory_order_relaxed);
+    if (b->lines > 0) {
+        atomic_fetch_add_explicit(&l->commits, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&l->bytes, b->bytes.n - b->kept_bytes, memory_order_relaxed);
+    }
+    b->kept = b->n;
+    b->kept_bytes = b->bytes.n;
+    b->lines = 0;
 }
 
 enum err commit_batch(struct audit_log *l)
 {
-    struct batch *b = &l->batch;
+    struct batch *b = l->batch;
     enum err e = openset_reserve(&l->open, b->lines);
     if (e == ERR_OK && b->lines > 0) {
         batch_stamp(l);
-        e = segment_write(l, buf_slice(&b->bytes));
+        e = segment_write(l, slice_sub(buf_slice(&b->bytes), b->kept_bytes, b->bytes.n));
     }
     if (e != ERR_OK)
         return e;
     batch_publish(l);
-    batch_after(l);
-    segment_fill(l);
+    batch_count(l);
+    after_commit(l);
     return ERR_OK;
 }
 

@@ -2,7 +2,10 @@
 #include "audit/io.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+enum { FILL_PIECE = 64 << 10 };
 
 static int io_create(void *self, const char *path)
 {
@@ -20,6 +23,29 @@ static ssize_t io_write(void *self, int fd, const void *p, size_t n, off_t at)
 {
     (void)self;
     return pwrite(fd, p, n, at);
+}
+
+/* One call, and a sync of these bytes only. */
+static ssize_t io_write_durable(void *self, int fd, const void *p, size_t n, off_t at)
+{
+    struct iovec v = { (void *)(uintptr_t)p, n };
+    (void)self;
+    return pwritev2(fd, &v, 1, at, RWF_DSYNC);
+}
+
+/* The last call waits for nothing and tells of no failure: that is left to the sync. */
+static int io_fill(void *self, int fd, off_t at, uint64_t n)
+{
+    static const char zeros[FILL_PIECE];
+    (void)self;
+    for (uint64_t done = 0; done < n;) {
+        size_t piece = n - done < FILL_PIECE ? (size_t)(n - done) : FILL_PIECE;
+        if (audit_io_write_all(&audit_io_system, fd, slice_make(zeros, piece), at + (off_t)done) != 0)
+            return -1;
+        done += piece;
+    }
+    (void)!sync_file_range(fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    return 0;
 }
 
 static int io_sync(void *self, int fd)
@@ -73,6 +99,8 @@ const struct audit_io audit_io_system = {
     .create = io_create,
     .open = io_open,
     .write = io_write,
+    .write_durable = io_write_durable,
+    .fill = io_fill,
     .sync = io_sync,
     .sync_dir = io_sync_dir,
     .truncate = io_truncate,
@@ -80,10 +108,11 @@ const struct audit_io audit_io_system = {
     .unlink = io_unlink,
 };
 
-int audit_io_write_all(const struct audit_io *io, int fd, struct slice s, off_t at)
+static int write_all(const struct audit_io *io, ssize_t (*put)(void *, int, const void *, size_t, off_t), int fd,
+                     struct slice s, off_t at)
 {
     while (s.n > 0) {
-        ssize_t n = io->write(io->self, fd, s.p, s.n, at);
+        ssize_t n = put(io->self, fd, s.p, s.n, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -95,4 +124,14 @@ int audit_io_write_all(const struct audit_io *io, int fd, struct slice s, off_t 
         at += n;
     }
     return 0;
+}
+
+int audit_io_write_all(const struct audit_io *io, int fd, struct slice s, off_t at)
+{
+    return write_all(io, io->write, fd, s, at);
+}
+
+int audit_io_write_durable(const struct audit_io *io, int fd, struct slice s, off_t at)
+{
+    return write_all(io, io->write_durable, fd, s, at);
 }

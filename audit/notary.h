@@ -17,9 +17,9 @@ struct audit_signatures { /* of one checkpoint's text */
     uint8_t ed25519[ED25519_SIG], sm2[SM2_SIG];
     bool has_sm2;
 };
-/* What a log signs its checkpoints with: a seal here, or a process that holds one. `sign` is called by the writer
- * thread, and by audit_open. ERR_AGAIN: it has not been answered; it may have been signed all the same, so the log asks
- * for this very checkpoint again until it is told. */
+/* What a log signs its checkpoints with: a seal here, or a process that holds one. `sign` is called by the log's
+ * second thread, and by audit_open. ERR_AGAIN: it has not been answered; it may have been signed all the same, so the
+ * log asks for this very checkpoint again until it is told. */
 struct audit_notary {
     void *self;
     enum err (*sign)(void *self, const struct audit_continuation *c, struct audit_signatures *ret); /* NULL: none */

@@ -19,12 +19,15 @@ static struct audit_log *log_free(struct audit_log *l)
         close(l->lock_fd); /* and with it the lock */
     openset_done(&l->open);
     tiles_done(&l->tiles);
-    buf_done(&l->batch.bytes);
-    mem_free(l->batch.items);
+    for (unsigned i = 0; i < AFTER_BATCHES; i++) {
+        buf_done(&l->pool[i].bytes);
+        mem_free(l->pool[i].items);
+    }
     buf_done(&l->note);
     buf_done(&l->witnessed);
     digest_free(l->digest);
     pthread_mutex_destroy(&l->note_lock);
+    pthread_mutex_destroy(&l->seg.lock);
     mem_free(l->dir);
     mem_free(l->origin);
     mem_wipe(l, sizeof *l);
@@ -37,6 +40,7 @@ static struct audit_log *log_new(const struct audit_config *c)
     if (l == NULL)
         return NULL;
     pthread_mutex_init(&l->note_lock, NULL);
+    pthread_mutex_init(&l->seg.lock, NULL);
     l->c = *c;
     hmac_key_init(&l->salts, slice_make(c->salt_key, KEY_LEN));
     hmac_key_init(&l->names, slice_make(c->name_key, KEY_LEN));
@@ -54,7 +58,9 @@ static struct audit_log *log_new(const struct audit_config *c)
     l->c.dir = l->dir;
     l->c.origin = slice_of(l->origin);
     l->digest = digest_new();
-    l->batch.bytes = BUF_INIT(BATCH_CAP);
+    for (unsigned i = 0; i < AFTER_BATCHES; i++)
+        l->pool[i].bytes = BUF_INIT(BATCH_CAP);
+    l->batch = &l->pool[0];
     l->note = BUF_INIT(NOTE_MAX);
     l->witnessed = BUF_INIT(NOTE_MAX);
     if (l->dir == NULL || l->origin == NULL || l->digest == NULL)
@@ -140,7 +146,7 @@ static enum err close_intents(struct audit_log *l)
         size_t slot = 0;
         const struct openset_entry *x;
         e = batch_begin(l);
-        while (e == ERR_OK && l->batch.lines < CLOSE_BATCH && (x = openset_each(&l->open, &slot)) != NULL) {
+        while (e == ERR_OK && l->batch->lines < CLOSE_BATCH && (x = openset_each(&l->open, &slot)) != NULL) {
             struct audit_record r = { .kind = AUDIT_OUTCOME,
                                       .at = clock_wall_ms(),
                                       .exchange = x->exchange,
@@ -209,9 +215,13 @@ enum err audit_open(const struct audit_config *c, struct audit_log **ret, struct
 enum err audit_start(struct audit_log *l)
 {
     l->checkpoint_due = clock_mono_ms() + LOG_TICK_MS;
+    if (pthread_create(&l->second, NULL, after_main, l) != 0)
+        return ERR_SYS;
     l->running = true;
     if (pthread_create(&l->thread, NULL, writer_main, l) == 0)
         return ERR_OK;
+    after_end(l);
+    pthread_join(l->second, NULL);
     l->running = false;
     return ERR_SYS;
 }
@@ -222,8 +232,10 @@ struct audit_log *audit_close(struct audit_log *l)
         return NULL;
     atomic_store(&l->stop, true);
     log_wake(l);
-    if (l->running)
+    if (l->running) {
         pthread_join(l->thread, NULL);
+        pthread_join(l->second, NULL);
+    }
     l->running = false;
     return log_free(l);
 }

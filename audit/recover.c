@@ -295,6 +295,8 @@ static enum err tail_take(struct recovery *r)
     g->end = r->offset;
     g->fresh = true;
     g->filled = r->offset;
+    g->settled = r->offset;
+    g->short_at = UINT64_MAX;
     g->fill = r->offset < l->c.segment_bytes ? SEGMENT_FILL_MIN : 0;
     if (size > (off_t)r->offset) {
         l->torn_bytes = torn_bytes(g->fd, r->offset);

@@ -1,6 +1,12 @@
 /* The segment that is being written. Files are named by their first index; the one that begins later wins from there,
  * so what stands behind a failed fsync is void as soon as the next segment is durable. Invariants: `end` bytes of the
- * file are durable; a new file's name is durable before anything in it is published. */
+ * file are durable; a new file's name is durable before anything in it is published.
+ *
+ *   end <= settled <= filled    where nothing fails; zeros from `end` on
+ *
+ * Below `settled` size and blocks are durable too, so that a commit there is one call (RWF_DSYNC) and no lock. Whatever
+ * writes behind it, changes the file's size or the file itself holds the lock: zeros never meet records. Nobody but the
+ * writer syncs the file: the kernel tells of a failure once, and it must be the writer that hears of it. */
 #include "audit/log.h"
 #include "audit/logscan.h"
 #include <errno.h>
@@ -13,50 +19,113 @@ enum err log_sys(int sys)
     return sys == ENOSPC || sys == EDQUOT || sys == EFBIG ? ERR_FULL : ERR_SYS;
 }
 
-static void segment_close(struct segment *s)
+/* ---- with the lock held ---- */
+static void close_held(struct segment *g)
 {
-    if (s->fd >= 0)
-        close(s->fd);
-    s->fd = -1;
-    s->end = s->filled = 0;
+    if (g->fd >= 0)
+        close(g->fd);
+    g->fd = -1;
+    g->end = g->settled = g->filled = 0;
 }
 
-/* What is behind `end` goes; for readers it is void in any case. */
-static int segment_cut(struct audit_log *l)
+/* What is behind `at` goes; for readers it is void in any case. */
+static int cut_held(struct audit_log *l, uint64_t at)
 {
-    l->seg.filled = l->seg.end;
-    return l->io->truncate(l->io->self, l->seg.fd, (off_t)l->seg.end);
+    l->seg.settled = l->seg.filled = at;
+    return l->io->truncate(l->io->self, l->seg.fd, (off_t)at);
 }
 
-void segment_finish(struct audit_log *l)
+static void finish_held(struct audit_log *l)
 {
     if (l->seg.fd >= 0 && l->seg.filled > l->seg.end)
-        (void)!segment_cut(l);
-    segment_close(&l->seg);
+        (void)!cut_held(l, l->seg.end);
+    close_held(&l->seg);
+}
+
+/* Nothing behind `end` can be trusted any more. Cutting it off is a courtesy to readers, not a need. */
+static void abandon_held(struct audit_log *l)
+{
+    if (l->seg.fd >= 0)
+        (void)!cut_held(l, l->seg.end);
+    close_held(&l->seg);
+}
+
+static bool fill_due(const struct audit_log *l)
+{
+    const struct segment *g = &l->seg;
+    return atomic_load_explicit(&l->available, memory_order_relaxed) && g->fill > 0 &&
+           g->filled < g->end + g->fill / 4 && g->end < l->c.segment_bytes;
+}
+
+static void fill_held(struct audit_log *l)
+{
+    struct segment *g = &l->seg;
+    uint64_t from = g->filled, to = g->end + g->fill;
+    if (l->io->fill(l->io->self, g->fd, (off_t)from, to - from) != 0) {
+        g->fill = 0;
+        (void)!cut_held(l, g->settled); /* a commit may be under way below it */
+        return;
+    }
+    g->filled = to;
+    if (g->fill < SEGMENT_FILL_MAX)
+        g->fill *= 2;
+}
+
+static enum err write_held(struct audit_log *l, struct slice s)
+{
+    const struct audit_io *io = l->io;
+    struct segment *g = &l->seg;
+    if (audit_io_write_all(io, g->fd, s, (off_t)g->end) != 0) {
+        enum err e = log_sys(errno);
+        if (e != ERR_FULL || cut_held(l, g->end) != 0)
+            abandon_held(l);
+        return e;
+    }
+    if (io->sync(io->self, g->fd) != 0 || (g->fresh && io->sync_dir(io->self, l->dir) != 0)) {
+        enum err e = log_sys(errno);
+        abandon_held(l);
+        return e;
+    }
+    g->fresh = false;
+    g->end += s.n;
+    if (g->filled < g->end)
+        g->filled = g->end;
+    g->settled = g->filled; /* the sync was of all the file */
+    return ERR_OK;
+}
+
+/* ---- taking it ---- */
+void segment_finish(struct audit_log *l)
+{
+    pthread_mutex_lock(&l->seg.lock);
+    finish_held(l);
+    pthread_mutex_unlock(&l->seg.lock);
+}
+
+bool segment_short(struct audit_log *l)
+{
+    struct segment *g = &l->seg;
+    if (g->filled == g->short_at || !fill_due(l))
+        return false;
+    g->short_at = g->filled; /* once, until something comes of it */
+    return true;
 }
 
 void segment_fill(struct audit_log *l)
 {
-    static const char zeros[SEGMENT_FILL_MIN];
-    struct segment *g = &l->seg;
-    if (!atomic_load_explicit(&l->available, memory_order_relaxed) || g->fd < 0 || g->fill == 0 ||
-        g->filled >= g->end + g->fill / 2 || g->end >= l->c.segment_bytes)
+    if (!fill_due(l))
         return;
-    for (uint64_t to = g->end + g->fill; g->filled < to; g->filled += SEGMENT_FILL_MIN) {
-        if (audit_io_write_all(l->io, g->fd, slice_make(zeros, SEGMENT_FILL_MIN), (off_t)g->filled) != 0) {
-            g->fill = 0;
-            (void)!segment_cut(l);
-            return;
-        }
-    }
-    if (g->fill < SEGMENT_FILL_MAX)
-        g->fill *= 2;
+    pthread_mutex_lock(&l->seg.lock);
+    if (l->seg.fd >= 0 && fill_due(l))
+        fill_held(l);
+    pthread_mutex_unlock(&l->seg.lock);
 }
 
 static enum err segment_create(struct audit_log *l)
 {
     char path[PATH_MAX];
     const struct audit_io *io = l->io;
+    struct segment *g = &l->seg;
     enum err e = segment_path(l->dir, l->next, path, sizeof path);
     if (e != ERR_OK)
         return e;
@@ -68,17 +137,21 @@ static enum err segment_create(struct audit_log *l)
     }
     if (fd < 0)
         return log_sys(errno);
-    segment_finish(l);
-    l->seg.fd = fd;
-    l->seg.fill = SEGMENT_FILL_MIN;
-    l->seg.first = l->next;
-    l->seg.fresh = true;
-    memcpy(l->seg.path, path, sizeof path);
+    pthread_mutex_lock(&g->lock);
+    finish_held(l);
+    g->fd = fd;
+    g->fill = SEGMENT_FILL_MIN;
+    g->short_at = UINT64_MAX;
+    g->first = l->next;
+    g->fresh = true;
+    memcpy(g->path, path, sizeof path);
+    pthread_mutex_unlock(&g->lock);
     return ERR_OK;
 }
 
 static enum err head_add(struct audit_log *l)
 {
+    after_settle(l); /* the tree is at `next` then */
     struct head h = { .origin = slice_of(l->origin),
                       .epoch = l->c.epoch,
                       .act = l->act,
@@ -112,32 +185,26 @@ enum err segment_ready(struct audit_log *l)
     return e;
 }
 
-/* Nothing behind `end` can be trusted any more. Cutting it off is a courtesy to readers, not a need. */
-void segment_abandon(struct audit_log *l)
+static enum err write_behind(struct audit_log *l, struct slice s)
 {
-    if (l->seg.fd >= 0)
-        (void)!segment_cut(l);
-    segment_close(&l->seg);
+    pthread_mutex_lock(&l->seg.lock);
+    enum err e = write_held(l, s);
+    pthread_mutex_unlock(&l->seg.lock);
+    return e;
 }
 
 enum err segment_write(struct audit_log *l, struct slice s)
 {
-    const struct audit_io *io = l->io;
     struct segment *g = &l->seg;
-    if (audit_io_write_all(io, g->fd, s, (off_t)g->end) != 0) {
-        enum err e = log_sys(errno);
-        if (e != ERR_FULL || segment_cut(l) != 0)
-            segment_abandon(l);
-        return e;
+    if (g->end + s.n > g->settled)
+        return write_behind(l, s);
+    if (audit_io_write_durable(l->io, g->fd, s, (off_t)g->end) == 0) {
+        g->end += s.n;
+        return ERR_OK;
     }
-    if (io->sync(io->self, g->fd) != 0 || (g->fresh && io->sync_dir(io->self, l->dir) != 0)) {
-        enum err e = log_sys(errno);
-        segment_abandon(l);
-        return e;
-    }
-    g->fresh = false;
-    g->end += s.n;
-    if (g->filled < g->end)
-        g->filled = g->end;
-    return ERR_OK;
+    enum err e = log_sys(errno);
+    pthread_mutex_lock(&g->lock);
+    abandon_held(l);
+    pthread_mutex_unlock(&g->lock);
+    return e;
 }

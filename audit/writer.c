@@ -1,7 +1,7 @@
-/* The writer thread: sleeps on a futex until an owner wants a commit, a checkpoint is due or a lost disk may be back.
- * States: available; unavailable with why (ERR_FULL: no room, ERR_SYS: the disk fails). While unavailable only
- * essential records are tried, and once a second the way back: reserve file, new segment, gap record. No wake can be
- * lost: an owner stores `wanted` before it reads `asleep`, the writer stores `asleep` before it reads `wanted`, both
+/* The writer thread: sleeps on a futex until an owner wants a commit, a checkpoint has to be asked for or a lost disk
+ * may be back. States: available; unavailable with why (ERR_FULL: no room, ERR_SYS: the disk fails). While unavailable
+ * only essential records are tried, and once a second the way back: reserve file, new segment, gap record. No wake can
+ * be lost: an owner stores `wanted` before it reads `asleep`, the writer stores `asleep` before it reads `wanted`, both
  * sequentially consistent. Owners pay a system call only when the writer sleeps. */
 #include "audit/log.h"
 #include <linux/futex.h>
@@ -9,13 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t ms)
+void log_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, ms >= 0 ? &t : NULL, NULL, 0);
 }
 
-static void futex_wake(_Atomic uint32_t *word)
+void log_futex_wake(_Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
@@ -23,15 +23,19 @@ static void futex_wake(_Atomic uint32_t *word)
 void log_wake(struct audit_log *l)
 {
     if (atomic_load(&l->asleep) != 0 && atomic_exchange(&l->asleep, 0) != 0)
-        futex_wake(&l->asleep);
+        log_futex_wake(&l->asleep);
 }
 
 enum err log_queue_add(struct audit_log *l, struct audit_queue *q)
 {
     for (unsigned i = 0; i < LOG_QUEUES; i++) {
         struct audit_queue *none = NULL;
-        if (atomic_compare_exchange_strong(&l->queues[i], &none, q))
-            return ERR_OK;
+        if (!atomic_compare_exchange_strong(&l->queues[i], &none, q))
+            continue;
+        unsigned n = atomic_load(&l->n_queues);
+        while (n <= i && !atomic_compare_exchange_weak(&l->n_queues, &n, i + 1))
+            continue;
+        return ERR_OK;
     }
     return ERR_TOO_LARGE;
 }
@@ -43,7 +47,7 @@ static void queue_drop(struct audit_log *l, unsigned i, struct audit_queue *q)
         l->gap_counts[r] += atomic_exchange_explicit(&q->refused[r], 0, memory_order_relaxed);
     atomic_store(&l->queues[i], NULL);
     atomic_store(&q->gone, 1);
-    futex_wake(&q->gone);
+    log_futex_wake(&q->gone);
 }
 
 void log_queue_remove(struct audit_log *l, struct audit_queue *q)
@@ -55,7 +59,7 @@ void log_queue_remove(struct audit_log *l, struct audit_queue *q)
     atomic_store(&q->closing, true);
     log_wake(l);
     while (atomic_load(&q->gone) == 0)
-        futex_wait(&q->gone, 0, -1);
+        log_futex_wait(&q->gone, 0, -1);
 }
 
 void log_down(struct audit_log *l, enum err why)
@@ -100,7 +104,7 @@ static bool gap_open(const struct audit_log *l)
         if (l->gap_counts[i] != 0)
             return true;
     }
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < atomic_load_explicit(&l->n_queues, memory_order_acquire); i++) {
         struct audit_queue *q = atomic_load_explicit(&l->queues[i], memory_order_acquire);
         for (unsigned r = 0; q != NULL && r < REASON_COUNT_; r++) {
             if (atomic_load_explicit(&q->refused[r], memory_order_relaxed) != 0)
@@ -137,11 +141,10 @@ static void writer_late_gap(struct audit_log *l)
 {
     if (!atomic_load_explicit(&l->available, memory_order_relaxed))
         return;
-    int64_t from = l->hung_from != 0 ? l->hung_from : clock_wall_ms();
-    l->hung_from = 0;
+    int64_t from = atomic_exchange(&l->hung_from, 0);
     if (!gap_open(l))
         return;
-    l->gap_from = from;
+    l->gap_from = from != 0 ? from : clock_wall_ms();
     l->gap_due = true;
     enum err e = commit_round(l, GATHER_ALL);
     l->gap_due = false;
@@ -149,17 +152,20 @@ static void writer_late_gap(struct audit_log *l)
         log_down(l, e);
 }
 
-static void writer_tick(struct audit_log *l)
+static bool checkpoint_wanted(const struct audit_log *l)
+{
+    return l->next != atomic_load_explicit(&l->checkpoint_size, memory_order_relaxed);
+}
+
+static void writer_tick(struct audit_log *l, int64_t now)
 {
     bool up = atomic_load_explicit(&l->available, memory_order_relaxed);
-    int64_t now = clock_mono_ms();
     if (!up && now >= l->restore_due)
         writer_restore(l);
-    if (!l->dirty || now < l->checkpoint_due)
+    if (now < l->checkpoint_due || !checkpoint_wanted(l))
         return;
     writer_late_gap(l);
-    /* A failure leaves it due; a notary that is late is not waited for again, records are. */
-    (void)!checkpoint_make(l, l->asked.size == 0 ? LOG_SIGN_MS : 0);
+    after_checkpoint(l);
     l->checkpoint_due = now + LOG_TICK_MS;
 }
 
@@ -167,7 +173,7 @@ static void writer_tick(struct audit_log *l)
 static bool writer_wanted(struct audit_log *l, bool all)
 {
     bool wanted = false;
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < atomic_load(&l->n_queues); i++) {
         struct audit_queue *q = atomic_load(&l->queues[i]);
         if (q == NULL)
             continue;
@@ -181,58 +187,61 @@ static bool writer_wanted(struct audit_log *l, bool all)
 }
 
 /* A turn writes and syncs a few times at most: one that does not end waits for the disk. */
-static void turn_begin(struct audit_log *l)
+static int64_t turn_begin(struct audit_log *l)
 {
     int64_t now = clock_mono_ms(), before = atomic_load_explicit(&l->busy_since, memory_order_relaxed);
-    if (before != 0 && now - before >= LOG_HUNG_MS && l->hung_from == 0)
-        l->hung_from = clock_wall_ms() - (now - before);
+    if (before != 0 && now - before >= LOG_HUNG_MS)
+        log_hung_note(l, before);
     atomic_store_explicit(&l->busy_since, now, memory_order_relaxed);
+    return now;
 }
 
-static void writer_sleep(struct audit_log *l)
+static void writer_sleep(struct audit_log *l, int64_t now)
 {
-    int64_t now = clock_mono_ms(), wait = -1;
-    if (l->dirty)
-        wait = l->checkpoint_due - now;
-    if (!atomic_load_explicit(&l->available, memory_order_relaxed) && (wait < 0 || l->restore_due - now < wait))
+    bool due = checkpoint_wanted(l), down = !atomic_load_explicit(&l->available, memory_order_relaxed);
+    int64_t wait = due ? l->checkpoint_due - now : -1;
+    if (down && (!due || l->restore_due - now < wait))
         wait = l->restore_due - now;
-    if (wait == 0 || ((l->dirty || !atomic_load(&l->available)) && wait < 0))
+    if ((due || down) && wait <= 0)
         return;
     atomic_store(&l->asleep, 1);
     if (!writer_wanted(l, false) && !atomic_load(&l->stop)) {
-        turn_begin(l); /* ends the one before */
         atomic_store_explicit(&l->busy_since, 0, memory_order_relaxed);
-        futex_wait(&l->asleep, 1, wait);
+        log_futex_wait(&l->asleep, 1, wait);
     }
     atomic_store(&l->asleep, 0);
 }
 
 int64_t log_hung_ms(const struct audit_log *l)
 {
-    int64_t since = atomic_load_explicit(&l->busy_since, memory_order_relaxed);
+    int64_t turn = atomic_load_explicit(&l->busy_since, memory_order_relaxed);
+    int64_t after = atomic_load_explicit(&l->after_since, memory_order_relaxed);
+    int64_t since = turn == 0 || (after != 0 && after < turn) ? after : turn;
     int64_t ms = since == 0 ? 0 : clock_mono_ms() - since;
     return ms < LOG_HUNG_MS ? 0 : ms;
+}
+
+void log_hung_note(struct audit_log *l, int64_t since_ms)
+{
+    int64_t ms = clock_mono_ms() - since_ms, none = 0;
+    if (ms >= LOG_HUNG_MS)
+        atomic_compare_exchange_strong(&l->hung_from, &none, clock_wall_ms() - ms);
 }
 
 void *writer_main(void *log)
 {
     struct audit_log *l = log;
     for (;;) {
-        turn_begin(l);
-        bool stop = atomic_load(&l->stop), wanted = writer_wanted(l, stop);
-        if (wanted)
+        int64_t now = turn_begin(l);
+        writer_tick(l, now);
+        bool stop = atomic_load(&l->stop);
+        if (writer_wanted(l, stop))
             writer_round(l);
-        if (stop && !wanted)
+        else if (stop)
             break;
-        writer_tick(l);
-        if (!wanted)
-            writer_sleep(l);
+        else
+            writer_sleep(l, now);
     }
-    /* Twice when a late one has to come first. */
-    for (int64_t until = clock_mono_ms() + LOG_END_MS, left = LOG_END_MS; l->dirty && left > 0;) {
-        if (checkpoint_make(l, left) != ERR_OK)
-            break;
-        left = until - clock_mono_ms();
-    }
+    after_end(l);
     return NULL;
 }

@@ -10,7 +10,7 @@
  * again. While it does not answer (a disk that stands still under its state) the gate is closed after ten seconds, and
  * open again when it does.
  *
- * Thread rule: keeper_notary's function belongs to the log's writer thread, keeper_cosign to the cosigner's, all else
+ * Thread rule: keeper_notary's function belongs to the log's second thread, keeper_cosign to the cosigner's, all else
  * to the control (main) thread. */
 #include "audit/audit.h"
 #include "certs/certs.h"

@@ -1,6 +1,6 @@
 """The file layer under a node's daemon (tests/system/disk/): its faults, and power cuts.
 
-A power cut is a SIGKILL and then the folder as the disk would have it: what no finished fsync or fdatasync covers is there or not, sector by
+A power cut is a SIGKILL and then the folder as the disk would have it: what no finished fsync, fdatasync or RWF_DSYNC write covers is there or not, sector by
 sector and name by name, as a generator decides. SQLite's shared memory (-shm) becomes rubbish."""
 import errno
 import mmap
@@ -94,19 +94,26 @@ class File:
             old = before[low - image_at:high - image_at]
             self.sectors.setdefault(sector, []).append([place, low, old + bytes(high - low - len(old)), False])
 
-    def synced(self, mark):
-        """What came before the mark is on the disk, but for what a failed sync dropped and nothing wrote again."""
+    @staticmethod
+    def covers(at, n, sector):
+        return n == 0 or at // SECTOR <= sector < (at + n + SECTOR - 1) // SECTOR
+
+    def synced(self, mark, at, n):
+        """What came before the mark, of n bytes at `at` or (0) of all, is on the disk, but for what a failed sync dropped and nothing wrote again."""
         for sector, versions in list(self.sectors.items()):
+            if not self.covers(at, n, sector):
+                continue
             reach = max((i for i, v in enumerate(versions) if v[0] < mark and not v[3]), default=-1)
             del versions[:reach + 1]
             if not versions:
                 del self.sectors[sector]
-        self.sizes = [s for s in self.sizes if s[0] >= mark]
+        reach = max((i for i, (place, size) in enumerate(self.sizes) if place < mark and (n == 0 or size < at + n)), default=-1)
+        del self.sizes[:reach + 1]
 
-    def failed(self, mark):
-        for versions in self.sectors.values():
+    def failed(self, mark, at, n):
+        for sector, versions in self.sectors.items():
             for v in versions:
-                v[3] = v[3] or v[0] < mark
+                v[3] = v[3] or (v[0] < mark and self.covers(at, n, sector))
 
     def undo(self, path, keep, rng):
         with open(path, "rb") as f:
@@ -156,9 +163,9 @@ class Cut:
         if kind in (WRITE, SIZE):
             self.files.setdefault(file, File()).change(place, kind, at, n, old_size, before)
         elif kind == SYNC and file in self.files:
-            self.files[file].synced(mark)
+            self.files[file].synced(mark, at, n)
         elif kind == FAILED and file in self.files:
-            self.files[file].failed(mark)
+            self.files[file].failed(mark, at, n)
         elif kind == SYNCDIR:
             self.names = [e for e in self.names if e[0] >= mark or os.path.dirname(e[3][-1]) != paths[0]]
         elif kind in (CREATE, UNLINK, RENAME, LINK, MKDIR):

@@ -270,13 +270,10 @@ static void sync_waits(struct control *c)
     __atomic_fetch_sub(&c->halts, 1, __ATOMIC_SEQ_CST);
 }
 
-static int sync_any(int fd, long call)
+/* Of n bytes at `at`; 0: of all the file. */
+static int sync_watched(int fd, unsigned char where, uint64_t at, uint64_t n)
 {
     struct control *c = disk.control;
-    unsigned char where = disk_watch_fd(fd);
-
-    if (where == 0)
-        return (int)syscall(call, fd);
     uint64_t mark = 0;
     pthread_mutex_lock(&disk.lock);
     if (disk.journal >= 0)
@@ -289,9 +286,15 @@ static int sync_any(int fd, long call)
     bool fails = here && c->sync_errno != 0 && (c->sync_every <= 1 || count % c->sync_every == 0);
     pthread_mutex_lock(&disk.lock);
     if (disk.journal >= 0 && !(here && c->sync_noop))
-        disk_put_sync(fails ? FAILED : SYNC, fd, mark);
+        disk_put_sync(fails ? FAILED : SYNC, fd, mark, at, n);
     pthread_mutex_unlock(&disk.lock);
     return fails ? fail(c->sync_errno) : 0;
+}
+
+static int sync_any(int fd, long call)
+{
+    unsigned char where = disk_watch_fd(fd);
+    return where == 0 ? (int)syscall(call, fd) : sync_watched(fd, where, 0, 0);
 }
 
 int fsync(int fd)
@@ -302,6 +305,23 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return sync_any(fd, SYS_fdatasync);
+}
+
+/* Of flags only RWF_DSYNC: of a watched file its bytes are as durable as fdatasync would make them, and no others. */
+ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
+{
+    unsigned char where = disk_watch_fd(fd);
+    if (where == 0)
+        return syscall(SYS_pwritev2, fd, v, n, at, 0, flags);
+    ssize_t r = pwritev_any(fd, v, n, at);
+    if (r > 0 && (flags & RWF_DSYNC) && sync_watched(fd, where, (uint64_t)at, (uint64_t)r) != 0)
+        return -1;
+    return r;
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off64_t at, int flags)
+{
+    return pwritev2(fd, v, n, at, flags);
 }
 
 /* It promises nothing about durability, so it changes nothing here. */

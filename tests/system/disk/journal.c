@@ -168,20 +168,20 @@ uint64_t disk_stash(const char *path, uint64_t *file)
     return number;
 }
 
-void disk_put_sync(enum entry_type type, int fd, uint64_t mark)
+void disk_put_sync(enum entry_type type, int fd, uint64_t mark, uint64_t at, uint64_t n)
 {
     struct stat st;
     char link[64], path[PATH_MAX];
-    ssize_t n = 0;
+    ssize_t len = 0;
 
     if (fstat(fd, &st) != 0)
         return;
-    struct entry e = { .type = type, .file = st.st_ino, .mark = mark };
+    struct entry e = { .type = type, .file = st.st_ino, .at = at, .n = n, .mark = mark };
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     if (S_ISDIR(st.st_mode) && type == SYNC) {
         e.type = SYNCDIR;
-        n = readlink(link, path, sizeof path - 1);
-        path[n < 0 ? 0 : n] = '\0';
+        len = readlink(link, path, sizeof path - 1);
+        path[len < 0 ? 0 : len] = '\0';
     }
     put(&e, NULL, e.type == SYNCDIR ? path : NULL, NULL);
 }

@@ -240,6 +240,22 @@ static void full_at_each_byte(void **state)
     finish();
 }
 
+/* Space ahead that cannot be made costs time and nothing else: no record, no new segment. */
+static void no_space_ahead(void **state)
+{
+    (void)state;
+    static const int errors[] = { ENOSPC, EIO };
+    for (unsigned i = 0; i < 2; i++) {
+        world_close(&w);
+        faults_set(&f, FAULT_FILL, errors[i], 0, -1);
+        assert_int_equal(world_open(&w), ERR_OK);
+        world_fill(&w, 1000 + 1000 * i, 200);
+    }
+    assert_int_equal(segments(), 1);
+    assert_int_equal(downs, 0);
+    finish();
+}
+
 /* A failure while the log rolls: the new segment cannot be made. */
 static void roll_fails(void **state)
 {
@@ -257,8 +273,8 @@ int main(void)
 {
 #define TEST(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_failure),    TEST(fails_again),  TEST(broken_disk),       TEST(full_disk),
-        TEST(no_room_at_all), TEST(short_writes), TEST(full_at_each_byte), TEST(roll_fails),
+        TEST(one_failure),  TEST(fails_again),       TEST(broken_disk),    TEST(full_disk),  TEST(no_room_at_all),
+        TEST(short_writes), TEST(full_at_each_byte), TEST(no_space_ahead), TEST(roll_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,6 +338,40 @@ static void a_state_that_is_older(void **state)
     buf_done(&before);
 }
 
+static _Atomic int signing, release_sign;
+
+static enum err seal_sign_when_told(void *self, const struct audit_continuation *c, struct audit_signatures *sig)
+{
+    signing++;
+    while (signing > 1 && release_sign == 0)
+        usleep(1000);
+    return seal_sign(self, c, sig);
+}
+
+/* A signature under way keeps no record waiting, nor does the next one ask before it is there. */
+static void records_do_not_wait_for_a_signature(void **state)
+{
+    (void)state;
+    struct audit_status s;
+    signing = release_sign = 0;
+    w.c.notary.sign = seal_sign_when_told;
+    assert_int_equal(world_open(&w), ERR_OK); /* the first signature */
+    world_fill(&w, 0, 10);
+    for (int i = 0; i < 2000 && signing < 2; i++)
+        usleep(10000);
+    assert_int_equal(signing, 2);
+    audit_status(w.log, &s);
+    assert_true(s.checkpoint_size < 21);
+    world_fill(&w, 100, 400); /* more than the second thread is woken for */
+    audit_status(w.log, &s);
+    assert_int_equal(s.size, 1 + 2 * 410);
+    assert_true(s.checkpoint_size < 21);
+    assert_int_equal(signing, 2);
+    release_sign = 1;
+    world_close(&w);
+    world_good(&w, 1 + 2 * 410);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_state_that_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_grows, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_notary, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_do_not_wait_for_a_signature, setup, teardown),
         cmocka_unit_test_setup_teardown(an_sm2_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_was_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_is_older, setup, teardown),

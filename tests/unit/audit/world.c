@@ -236,6 +236,27 @@ static ssize_t f_write(void *self, int fd, const void *p, size_t n, off_t at)
     return done;
 }
 
+static ssize_t f_write_durable(void *self, int fd, const void *p, size_t n, off_t at)
+{
+    ssize_t done = f_write(self, fd, p, n, at);
+    return done >= 0 && faulty(self, FAULT_SYNC) ? -1 : done;
+}
+
+static int f_fill(void *self, int fd, off_t at, uint64_t n)
+{
+    struct faults *f = self;
+    off_t size = lseek(fd, 0, SEEK_END), more = at + (off_t)n > size ? at + (off_t)n - size : 0;
+    if (faulty(f, FAULT_FILL))
+        return -1;
+    if (f->room >= 0 && more > f->room) {
+        errno = ENOSPC;
+        return -1;
+    }
+    if (f->room >= 0)
+        f->room -= more;
+    return audit_io_system.fill(NULL, fd, at, n);
+}
+
 static int f_sync(void *self, int fd)
 {
     return faulty(self, FAULT_SYNC) ? -1 : audit_io_system.sync(NULL, fd);
@@ -295,6 +316,8 @@ void faults_init(struct faults *f)
                                .create = f_create,
                                .open = f_open,
                                .write = f_write,
+                               .write_durable = f_write_durable,
+                               .fill = f_fill,
                                .sync = f_sync,
                                .sync_dir = f_sync_dir,
                                .truncate = f_truncate,

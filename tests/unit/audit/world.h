@@ -47,7 +47,7 @@ void world_copy(const struct world *w, const char *to);
 void world_done_fn(void *waiter, enum err e, uint64_t index);
 
 /* Fails calls when told to: errno for the next `n` calls of a kind, after `skip` good ones. */
-enum fault_kind { FAULT_CREATE, FAULT_WRITE, FAULT_SYNC, FAULT_RESERVE, FAULT_KINDS };
+enum fault_kind { FAULT_CREATE, FAULT_WRITE, FAULT_SYNC, FAULT_FILL, FAULT_RESERVE, FAULT_KINDS };
 struct faults {
     struct audit_io io;
     _Atomic int sys[FAULT_KINDS], n[FAULT_KINDS], skip[FAULT_KINDS];
