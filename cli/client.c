@@ -6,7 +6,15 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { REPLY_MAX = 256 << 20, REFUSAL_MAX = 4 << 20, CONNECT_S = 10, WHOLE_S = 120, SILENCE_S = 120, URL_MAX = 65536 };
+enum {
+    REPLY_MAX = 256 << 20,
+    REFUSAL_MAX = 4 << 20,
+    CONNECT_S = 10,
+    CONNECT_TRIES = 4,
+    WHOLE_S = 120,
+    SILENCE_S = 120,
+    URL_MAX = 65536
+};
 
 struct transfer {
     struct cli *cli;
@@ -260,7 +268,8 @@ int client_call(struct cli *c, const struct endpoint *e, const struct call *call
     curl_easy_setopt(t.curl, CURLOPT_ERRORBUFFER, why);
     set_transport(t.curl, e, call);
     set_request(&t, headers);
-    done = curl_easy_perform(t.curl);
+    for (unsigned n = 1; (done = curl_easy_perform(t.curl)) == CURLE_SSL_CONNECT_ERROR && n < CONNECT_TRIES; n++)
+        continue; /* a listener under attack may close it within its handshake: nothing was sent */
     reply_read(&t);
     if (done != CURLE_OK)
         code = transfer_failed(c, &t, done, why);

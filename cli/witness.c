@@ -14,7 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 64, LOGS_MAX = AUDIT_ORIGINS_MAX, CLIENTS_MAX = 64, HOST_MAX = 64, TEXT_MAX = 4096 };
+enum {
+    CONNECTIONS_MAX = 64,
+    STRANGERS_MAX = 256,
+    LOGS_MAX = AUDIT_ORIGINS_MAX,
+    CLIENTS_MAX = 64,
+    HOST_MAX = 64,
+    TEXT_MAX = 4096
+};
 
 struct witness {
     struct cli *cli;
@@ -24,6 +31,7 @@ struct witness {
     struct audit_observer *observer; /* own */
     struct loop *loop;
     struct tls_context *tls;
+    struct door door;            /* of `tls` */
     struct certs_trust *clients; /* ref; NULL: anybody may ask */
     struct http_small *service;  /* own */
     struct watch *signals;
@@ -185,7 +193,9 @@ static enum err listen_open(struct witness *w, const char **scheme)
     struct cli *c = w->cli;
     const char *address = cli_value(c, "listen"), *cert = cli_value(c, "cert"), *key = cli_value(c, "key");
     const char *clients[CLIENTS_MAX + 1] = { NULL };
-    struct tls_server server = { .cert_file = cert, .key_file = key, .ca_files = clients, .verify = peer_of, .arg = w };
+    struct tls_server server = {
+        .cert_file = cert, .key_file = key, .ca_files = clients, .verify = peer_of, .arg = w, .door = &w->door
+    };
     char host[HOST_MAX];
     unsigned port;
     enum err e = ERR_OK;
@@ -236,6 +246,7 @@ static enum err start(struct witness *w)
     w->loop = loop_new();
     if (w->signal_fd < 0 || w->loop == NULL)
         return ERR_NOMEM;
+    door_init_yielding(&w->door, w->loop, STRANGERS_MAX);
     w->signals = watch_new(w->loop, w->signal_fd, on_signal, w);
     return w->signals ? ERR_OK : ERR_NOMEM;
 }
@@ -244,8 +255,10 @@ static void stop(struct witness *w)
 {
     w->service = http_small_free(w->service);
     w->signals = watch_free(w->signals);
-    if (w->loop)
+    if (w->loop) {
+        door_done(&w->door);
         loop_free(w->loop);
+    }
     if (w->fd >= 0)
         close(w->fd);
     if (w->signal_fd >= 0)
@@ -268,6 +281,7 @@ int run_witness(struct cli *c)
 
     if (e == ERR_OK)
         e = listen_open(&w, &scheme);
+    service.door = w.tls != NULL ? &w.door : NULL;
     if (e == ERR_OK && (w.service = http_small_new(w.loop, w.fd, w.tls, &service)) == NULL)
         e = ERR_NOMEM;
     if (e == ERR_OK) {

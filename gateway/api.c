@@ -317,7 +317,8 @@ static void run(struct api_request *q, const struct api_route *r)
         api_error(q, ERR_FULL);
 }
 
-void api_run(struct api_request *q)
+/* NULL: it was answered. */
+static const struct api_route *judge(struct api_request *q)
 {
     bool known;
     const struct api_route *r;
@@ -325,11 +326,28 @@ void api_run(struct api_request *q)
 
     if (who != REASON_GRANTED) {
         api_problem(q, who, NULL, NULL);
-        return;
+        return NULL;
+    }
+    if (!api_admit(q)) {
+        api_problem(q, REASON_OVERLOADED, "your other connections, or those of others, take all places of the listener",
+                    "监听端口的位置已被您或他人的其他连接占满");
+        return NULL;
     }
     r = api_route_find(q, &known);
     if (r == NULL)
         api_problem(q, known ? REASON_METHOD_NOT_ALLOWED : REASON_NOT_FOUND, NULL, NULL);
-    else if (admitted(q, r))
+    return r && admitted(q, r) ? r : NULL;
+}
+
+bool api_judge(struct api_request *q)
+{
+    return judge(q) != NULL;
+}
+
+void api_run(struct api_request *q)
+{
+    const struct api_route *r = judge(q);
+
+    if (r)
         run(q, r);
 }

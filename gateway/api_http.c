@@ -1,24 +1,38 @@
 /* The administration API on HTTP/1: bodies are gathered whole, answers leave as the connection has room. A call lives
- * until its answer was sent; when the peer goes while a handler's act is still under way, until that is over. */
+ * until its answer was sent; when the peer goes while a handler's act is still under way, until that is over.
+ *
+ * Whoever comes stands in the door (base/net/door.h) until its certificate holds; those who have one take places of
+ * their own, so many each. A request is judged at its head: who may not make it is answered then, and its body is not
+ * gathered. So strangers hold a bounded number of connections that give way, and no memory beyond a head each. Bodies
+ * of the others are bounded in all, and take from the room of the process as those of exchanges do. */
 #include "gateway/control_internal.h"
 
-enum { ARENA_CAP = 96 << 20, CONNECTIONS_MAX = 256, PIECE = 16 * 1024 };
+enum {
+    ARENA_CAP = 96 << 20,
+    PIECE = 16 * 1024,
+    BODY_FREE = 64 * 1024, /* of each body, whatever memory there is: acts that narrow have no more */
+    TREE_TIMES = 6         /* so many times its size a body takes as a tree */
+};
 
 struct api_conn {
     struct control *control;
     struct api_conn *next, **pprev;
     struct http_conn *http;
     const struct certs_peer *peer; /* bor: until the connection ends */
+    struct api_call *call;         /* bor: the one that is open; NULL: idle */
     char address[46];
+    bool known; /* left the door, and counts as control_each says in this slot: */
+    uint32_t slot;
 };
 struct api_call {
     struct api_request q;   /* first */
     struct http_call *http; /* NULL: the peer has gone */
     struct api_conn *conn;
     struct buf in;
+    size_t counted, promised; /* of the bodies that are held; of that, what is still to come */
     size_t sent;
-    bool running; /* a handler has it, or an act of it is under way */
-    bool pumping, over;
+    bool running;              /* a handler has it, or an act of it is under way */
+    bool pumping, over, whole; /* whole: the request has ended */
 };
 
 /* ---- life ---- */
@@ -26,6 +40,10 @@ void api_free(struct api_request *q)
 {
     struct api_call *call = (struct api_call *)(void *)q;
 
+    q->control->body_bytes -= call->counted;
+    pressure_promise(&q->control->pressure, -(int64_t)call->promised);
+    if (call->conn)
+        call->conn->call = NULL;
     buf_done(&call->in);
     buf_done(&q->out);
     arena_done(&q->arena);
@@ -81,7 +99,7 @@ static void on_answered(struct api_request *q)
         api_free(q);
         return;
     }
-    r.close = q->control->draining || q->status == 413;
+    r.close = q->control->draining || !call->whole || (call->conn && !call->conn->known);
     call->pumping = true;
     http_reply_head(call->http, &r);
     call->pumping = false;
@@ -97,6 +115,7 @@ static struct api_call *call_new(struct api_conn *conn, struct http_call *http)
         return NULL;
     call->http = http;
     call->conn = conn;
+    conn->call = call;
     buf_init(&call->in, CONTROL_BODY_CAP);
     q->control = conn->control;
     arena_init(&q->arena, ARENA_CAP);
@@ -112,10 +131,62 @@ static struct api_call *call_new(struct api_conn *conn, struct http_call *http)
 }
 
 /* ---- connections ---- */
+static void on_close(void *conn_state)
+{
+    struct api_conn *conn = conn_state;
+
+    *conn->pprev = conn->next;
+    if (conn->next)
+        conn->next->pprev = conn->pprev;
+    conn->control->n_connections--;
+    if (conn->known) {
+        conn->control->n_known--;
+        tally_leave(&conn->control->control_each, conn->slot);
+    }
+    mem_free(conn);
+}
+
+/* The longest idle one gives its place up: nobody waits for it. */
+static bool make_room(struct control *c)
+{
+    struct api_conn *idle = NULL;
+
+    for (struct api_conn *conn = c->connections; conn; conn = conn->next)
+        if (conn->known && conn->call == NULL)
+            idle = conn; /* the newest come first */
+    if (idle)
+        http_conn_abort(idle->http);
+    return idle != NULL;
+}
+
+/* Its certificate holds. False: those who have one take all places. */
+static bool admit(struct api_conn *conn)
+{
+    struct control *c = conn->control;
+
+    if (!tally_enter(&c->control_each, slice_of(conn->peer->object), &conn->slot))
+        return false;
+    if (c->n_known >= c->settings->limits.control_connections && !make_room(c)) {
+        tally_leave(&c->control_each, conn->slot);
+        return false;
+    }
+    conn->known = true;
+    c->n_known++;
+    http_conn_admit(conn->http);
+    return true;
+}
+
+bool api_admit(struct api_request *q)
+{
+    struct api_conn *conn = ((struct api_call *)(void *)q)->conn;
+
+    return conn == NULL || conn->known || admit(conn);
+}
+
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct control *c = arg;
-    struct api_conn *conn = c->n_connections < CONNECTIONS_MAX ? mem_zalloc(sizeof *conn) : NULL;
+    struct api_conn *conn = mem_zalloc(sizeof *conn);
 
     if (conn == NULL)
         return NULL;
@@ -129,18 +200,9 @@ static void *on_open(void *arg, struct http_conn *http)
         conn->next->pprev = &conn->next;
     c->connections = conn;
     c->n_connections++;
+    if (conn->peer && conn->peer->verdict == REASON_GRANTED)
+        (void)!admit(conn); /* else its first request is told why not */
     return conn;
-}
-
-static void on_close(void *conn_state)
-{
-    struct api_conn *conn = conn_state;
-
-    *conn->pprev = conn->next;
-    if (conn->next)
-        conn->next->pprev = conn->pprev;
-    conn->control->n_connections--;
-    mem_free(conn);
 }
 
 void api_connections_drain(struct control *c)
@@ -196,6 +258,22 @@ static void split_path(struct api_request *q, struct slice path)
         q->n_path = 0; /* longer than any route */
 }
 
+/* Room for n bytes more. */
+static bool body_room(struct api_call *call, size_t n)
+{
+    struct control *c = call->q.control;
+    size_t small = call->counted < BODY_FREE ? BODY_FREE - call->counted : 0;
+
+    if (c->body_bytes + n > c->settings->limits.control_bodies ||
+        (n > small && !pressure_take(&c->pressure, n - small)))
+        return false;
+    c->body_bytes += n;
+    call->counted += n;
+    call->promised += n;
+    pressure_promise(&c->pressure, (int64_t)n);
+    return true;
+}
+
 static void on_head(void *conn_state, struct http_call *http, const struct http_head *h)
 {
     struct api_call *call = call_new(conn_state, http);
@@ -208,16 +286,31 @@ static void on_head(void *conn_state, struct http_call *http, const struct http_
     call->q.method = arena_dup(&call->q.arena, h->method);
     call->q.query = arena_dup(&call->q.arena, h->query);
     split_path(&call->q, h->path);
+    if (!h->chunked && h->length == 0)
+        return; /* it is over in this very turn, and judged then */
+    call->running = true;
+    if (!api_judge(&call->q))
+        return;
+    call->running = false;
     if (h->length > CONTROL_BODY_CAP)
         refuse(call, REASON_REQUEST_TOO_LARGE, "a body has at most 16 MiB", "正文至多 16 MiB");
+    else if (h->has_length &&
+             (!body_room(call, (size_t)h->length) || buf_reserve(&call->in, (size_t)h->length) == NULL))
+        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
 }
 
 static void on_body(void *call_state, struct slice bytes)
 {
     struct api_call *call = call_state;
 
-    if (call->running || call->over)
+    if (call->running || call->q.status != 0)
         return;
+    if (bytes.n > call->promised && !body_room(call, bytes.n - call->promised)) {
+        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
+        return;
+    }
+    call->promised -= bytes.n;
+    pressure_promise(&call->q.control->pressure, -(int64_t)bytes.n);
     buf_put(&call->in, bytes);
     if (call->in.failed != ERR_OK)
         refuse(call, REASON_REQUEST_TOO_LARGE, "a body has at most 16 MiB", "正文至多 16 MiB");
@@ -227,11 +320,15 @@ static void on_end(void *call_state)
 {
     struct api_call *call = call_state;
 
-    if (call->running || call->over || call->q.status != 0)
+    call->whole = true;
+    if (call->running || call->q.status != 0)
         return;
     call->running = true;
     call->q.body = buf_slice(&call->in);
-    api_run(&call->q);
+    if (call->in.n > BODY_FREE && !pressure_take(&call->q.control->pressure, TREE_TIMES * call->in.n))
+        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
+    else
+        api_run(&call->q);
 }
 
 static void on_room(void *call_state)
@@ -248,6 +345,7 @@ static void on_gone(void *call_state, enum reason why)
 
     (void)why;
     call->http = NULL;
+    call->conn->call = NULL;
     call->conn = NULL;
     if (!call->running && !call->pumping)
         api_free(&call->q);

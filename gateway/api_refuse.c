@@ -110,6 +110,7 @@ void api_init(struct control *c)
 
     flood_init(&c->flood, l->strangers_source, l->strangers_all, l->refusals, 1);
     flood_day(&c->flood, c->settings->evidence.strangers_bytes, (unsigned)c->settings->workers + 1);
+    tally_init(&c->control_each, c->flood.seed, l->control_each, 1);
     c->counter.done = on_counted;
     alarm_init(&c->counted, on_second);
 }

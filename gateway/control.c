@@ -210,6 +210,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     set_world(c);
     note_expiry(c);
     c->loop = loop_new();
+    door_init_yielding(&c->control_door, c->loop, (unsigned)cfg->settings->limits.control_strangers);
     c->snapshot = snapshot_new();
     e = c->loop && c->snapshot ? open_parts(c, d) : ERR_NOMEM;
     if (e != ERR_OK) {
@@ -251,6 +252,7 @@ struct http_limits control_limits(const struct control *c)
                                  .body = s->limits.body_ms,
                                  .idle = s->limits.idle_ms,
                                  .write = s->limits.write_ms,
+                                 .rate = (uint32_t)s->limits.rate,
                                  .head_bytes = (uint32_t)s->limits.head_bytes,
                                  .head_fields = (uint32_t)s->limits.head_fields };
 }
@@ -281,7 +283,8 @@ enum err control_tls_load(struct control *c, struct diags *d)
                             .key_file = t->key.p,
                             .ca_files = t->authorities,
                             .verify = trust_verify,
-                            .arg = &c->trust };
+                            .arg = &c->trust,
+                            .door = &c->control_door };
     struct tls_context *next = NULL;
     enum err e = tls_server_new(&s, &next, d);
 
@@ -305,7 +308,10 @@ enum err control_listen(struct control *c, struct diags *d)
     if (e != ERR_OK)
         return e;
     c->control_acceptor = acceptor_new(c->loop, c->control_fd, on_control, c);
-    return c->control_acceptor ? ops_start(c) : ERR_NOMEM;
+    if (c->control_acceptor == NULL)
+        return ERR_NOMEM;
+    acceptor_yields(c->control_acceptor, &c->control_door);
+    return ops_start(c);
 }
 
 unsigned control_port(const struct control *c)
@@ -337,8 +343,10 @@ struct control *control_free(struct control *c)
     c->signal_watch = watch_free(c->signal_watch);
     c->stop_watch = watch_free(c->stop_watch);
     close_fd(&c->signal_fd);
-    if (c->loop)
+    if (c->loop) {
+        door_done(&c->control_door);
         api_connections_abort(c);
+    }
     if (c->sql)
         act_flush_done(c);
     act_free_all(c);

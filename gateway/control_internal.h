@@ -5,6 +5,7 @@
 #include "gateway/pressure.h"
 #include "gateway/keeper.h"
 #include "gateway/guard.h"
+#include "gateway/tally.h"
 #include "gateway/problem.h"
 #include "gateway/trust.h"
 #include "gateway/cosigner.h"
@@ -54,6 +55,10 @@ struct control {
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
     char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
     struct acceptor *control_acceptor;
+    struct door control_door;
+    struct tally control_each; /* connections in use by who administers; of all together: */
+    unsigned n_known;
+    size_t body_bytes;                           /* of bodies that are held; api_http.c */
     struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
     struct tls_sessions *sessions;               /* ref: of the workers, for /metrics */
     unsigned n_workers;
@@ -124,6 +129,10 @@ bool reserve_free(struct control *c); /* false: there is none */
 /* api.c */
 extern const struct http_service api_service;
 void api_run(struct api_request *q); /* authenticate, route, run; the request is complete */
+/* May whoever asks send a body for this? False: it was answered. api_run judges again. */
+bool api_judge(struct api_request *q) MUST_CHECK;
+/* api_http.c: does its connection have a place? False: others take all. */
+bool api_admit(struct api_request *q) MUST_CHECK;
 void api_free(struct api_request *q);
 void api_init(struct control *c);
 const struct api_route *api_route_find(const struct api_request *q, bool *path_known);

@@ -28,6 +28,7 @@ struct cosigner {
     char dir[4200]; /* of what was seen, for conflicts */
     struct trust_holder trust;
     struct tls_context *tls;
+    struct door door;
     struct loop *loop;
     struct http_small *service;
     struct audit_queue *queue;
@@ -191,13 +192,17 @@ static void cosign(struct cosigner *c, struct http_small_ask *a)
     buf_done(&out);
 }
 
+/* Whoever is not known is read too, for its record, and refused when it is whole; until then it stays in the door. */
 static int on_head(void *owner, const struct http_conn *http, const struct http_head *h, const char **text)
 {
-    (void)owner, (void)http;
+    const struct cosigner *c = owner;
+
     *text = "POST /add-checkpoint\n";
     if (!slice_ends(h->path, SLICE("/add-checkpoint")))
         return 404;
-    return slice_is(h->method, "POST") ? 0 : 405;
+    if (!slice_is(h->method, "POST"))
+        return 405;
+    return certs_gateway_judge(c->trust.trust, http_conn_peer(http), clock_wall_ms()) == REASON_GRANTED ? 0 : -1;
 }
 
 static void on_ask(void *owner, struct http_small_ask *a)
@@ -266,7 +271,8 @@ static enum err tls_load(struct cosigner *c, struct tls_context **ret, struct di
                               .key_file = s->tls.key.p,
                               .ca_files = files,
                               .verify = trust_verify,
-                              .arg = &c->trust };
+                              .arg = &c->trust,
+                              .door = &c->door };
 
     for (size_t i = 0; i < s->evidence.n_observed; i++)
         files[i] = s->evidence.observed[i].ca.p;
@@ -305,9 +311,12 @@ static enum err listen_open(struct cosigner *c, struct diags *d)
 
 static enum err open_all(struct cosigner *c, struct diags *d)
 {
-    struct http_small_config service = {
-        .body_max = AUDIT_ADD_MAX, .connections = CONNECTIONS, .head = on_head, .ask = on_ask, .owner = c
-    };
+    struct http_small_config service = { .body_max = AUDIT_ADD_MAX,
+                                         .connections = CONNECTIONS,
+                                         .door = &c->door,
+                                         .head = on_head,
+                                         .ask = on_ask,
+                                         .owner = c };
     const struct limit_settings *l = &c->settings->limits;
     enum err e = listen_open(c, d);
 
@@ -318,6 +327,7 @@ static enum err open_all(struct cosigner *c, struct diags *d)
     alarm_init(&c->look, on_look);
     if (e == ERR_OK && (c->loop = loop_new()) == NULL)
         e = ERR_NOMEM;
+    door_init_yielding(&c->door, c->loop, (unsigned)l->control_strangers);
     if (e == ERR_OK)
         e = audit_queue_new(c->log, QUEUE_BYTES, on_durable, &c->queue);
     if (e == ERR_OK && ((c->queue_watch = watch_new(c->loop, audit_queue_fd(c->queue), on_queue, c)) == NULL ||
@@ -359,6 +369,7 @@ static void on_stop(void *arg)
 
     c->stopping = true;
     c->service = http_small_free(c->service);
+    door_done(&c->door);
     end_if_done(c);
 }
 

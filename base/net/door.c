@@ -1,5 +1,6 @@
 /* The door before handshakes. Invariants: `now` passes are on the list, oldest first; the acceptor is held exactly
- * while `now` has reached `most`, and then the alarm is set. */
+ * while `now` has reached `most`, and then the alarm is set. One that yields holds nothing and sets no alarm, and `now`
+ * never exceeds `most`. */
 #include "base/net/door.h"
 #include "base/net/internal.h"
 
@@ -29,6 +30,12 @@ void door_init(struct door *g, struct loop *l, unsigned most)
     alarm_init(&g->hurry, on_hurry);
 }
 
+void door_init_yielding(struct door *g, struct loop *l, unsigned most)
+{
+    door_init(g, l, most);
+    g->yields = true;
+}
+
 void door_done(struct door *g)
 {
     g->acceptor = NULL;
@@ -37,15 +44,38 @@ void door_done(struct door *g)
     alarm_clear(&g->hurry);
 }
 
-void door_enter(struct door *g, struct door_pass *p)
+/* How readily a pass goes: those of greater number first. */
+static unsigned goes(const struct door *g, const struct door_pass *p)
 {
+    static const uint8_t by_stage[] = { [DOOR_CAME] = 1, [DOOR_SHAKES] = 0, [DOOR_OPEN] = 2 };
+
+    return g->of[p->source] * 4 + by_stage[p->stage];
+}
+
+static void yield(struct door *g)
+{
+    struct door_pass *one = g->first;
+
+    for (struct door_pass *p = g->first; p; p = p->next)
+        if (goes(g, p) > goes(g, one))
+            one = p;
+    stream_hurry(one); /* leaves the door */
+}
+
+void door_enter(struct door *g, struct door_pass *p, uint8_t source)
+{
+    if (g->yields && g->now >= g->most)
+        yield(g);
     p->door = g;
+    p->source = source;
+    p->stage = DOOR_CAME;
+    g->of[source]++;
     p->since = loop_now(g->loop);
     p->next = NULL;
     p->pprev = g->last;
     *g->last = p;
     g->last = &p->next;
-    if (++g->now < g->most)
+    if (++g->now < g->most || g->yields)
         return;
     hold(g, true);
     alarm_set(g->loop, &g->hurry, LOOK_MS);
@@ -63,7 +93,8 @@ void door_leave(struct door_pass *p)
         p->next->pprev = p->pprev;
     else
         g->last = p->pprev;
-    if (g->now-- == g->most) {
+    g->of[p->source]--;
+    if (g->now-- == g->most && !g->yields) {
         alarm_clear(&g->hurry);
         hold(g, false);
     }

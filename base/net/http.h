@@ -101,6 +101,7 @@ enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struc
                     const struct http_service *s, void *arg) MUST_CHECK;
 struct tls_peer *http_conn_peer(const struct http_conn *c); /* stream_peer */
 void http_conn_address(const struct http_conn *c, char *out, size_t n);
+void http_conn_admit(struct http_conn *c); /* its peer is known: a door that yields lets it in (door.h) */
 /* Ask a connection to end: after the answer under way, or at once when idle. */
 void http_conn_drain(struct http_conn *c);
 void http_conn_abort(struct http_conn *c); /* at once; the call gets gone(REASON_CERTIFICATE_REVOKED) or the like */

@@ -387,6 +387,11 @@ void http_conn_address(const struct http_conn *c, char *out, size_t n)
     stream_address(c->stream, out, n);
 }
 
+void http_conn_admit(struct http_conn *c)
+{
+    stream_admit(c->stream);
+}
+
 void http_conn_drain(struct http_conn *c)
 {
     c->draining = true;

@@ -6,6 +6,7 @@ struct small_conn {
     struct http_small *of;
     struct http_conn *http;
     struct small_conn *next, **pprev;
+    bool counted, busy; /* busy: a request was shown, or will be, and is not answered */
 };
 struct http_small {
     struct http_small_config c;
@@ -13,7 +14,7 @@ struct http_small {
     struct tls_context *tls;   /* bor */
     struct acceptor *acceptor; /* own */
     struct small_conn *open;
-    unsigned n;
+    unsigned n; /* that count */
 };
 
 static void reply(struct http_call *call, int status, const char *type, struct slice body, bool close)
@@ -58,18 +59,47 @@ void http_small_drop(struct http_small_ask *a)
 }
 
 /* ---- the service ---- */
+static bool make_room(struct http_small *s)
+{
+    struct small_conn *idle = NULL;
+
+    for (struct small_conn *k = s->open; k != NULL; k = k->next)
+        if (k->counted && !k->busy)
+            idle = k; /* the newest come first */
+    if (idle != NULL)
+        http_conn_abort(idle->http);
+    return idle != NULL;
+}
+
+static bool admit(struct small_conn *k)
+{
+    struct http_small *s = k->of;
+
+    if (k->counted)
+        return true;
+    if (s->n >= s->c.connections && !make_room(s))
+        return false;
+    k->counted = true;
+    s->n++;
+    http_conn_admit(k->http);
+    return true;
+}
+
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct http_small *s = arg;
-    struct small_conn *k = s->n < s->c.connections ? mem_zalloc(sizeof *k) : NULL;
+    struct small_conn *k = mem_zalloc(sizeof *k);
 
     if (k == NULL)
         return NULL;
-    *k = (struct small_conn){ .of = s, .http = http, .next = s->open, .pprev = &s->open };
+    *k = (struct small_conn){ .of = s, .http = http };
+    if (s->c.door == NULL && !admit(k))
+        return mem_free(k);
+    k->next = s->open;
+    k->pprev = &s->open;
     if (s->open != NULL)
         s->open->pprev = &k->next;
     s->open = k;
-    s->n++;
     return k;
 }
 
@@ -80,7 +110,7 @@ static void on_close(void *conn_state)
     *k->pprev = k->next;
     if (k->next != NULL)
         k->next->pprev = k->pprev;
-    k->of->n--;
+    k->of->n -= k->counted;
     mem_free(k);
 }
 
@@ -89,13 +119,16 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
     struct small_conn *k = conn_state;
     const char *text = "";
     int status = k->of->c.head(k->of->c.owner, k->http, h, &text);
-    struct http_small_ask *a = status == 0 ? mem_zalloc(sizeof *a) : NULL;
+    struct http_small_ask *a = status < 0 || (status == 0 && admit(k)) ? mem_zalloc(sizeof *a) : NULL;
 
     if (a == NULL) {
-        reply(call, status != 0 ? status : 503, "text/plain", slice_of(status != 0 ? text : "out of memory\n"), true);
+        reply(call, status > 0 ? status : 503, "text/plain", slice_of(status > 0 ? text : "no room now\n"), true);
         return;
     }
-    *a = (struct http_small_ask){ .of = k->of, .http = k->http, .body = BUF_INIT(k->of->c.body_max), .call = call };
+    *a = (struct http_small_ask){
+        .of = k->of, .http = k->http, .conn = k, .body = BUF_INIT(k->of->c.body_max), .call = call
+    };
+    k->busy = true;
     http_conn_address(k->http, a->address, sizeof a->address);
     http_call_set(call, a);
 }
@@ -123,6 +156,8 @@ static void on_gone(void *call_state, enum reason why)
     struct http_small_ask *a = call_state;
 
     (void)why;
+    if (a != NULL)
+        a->conn->busy = false;
     if (a != NULL && a->of != NULL && a->user != NULL) /* its owner has still to answer */
         a->call = NULL;
     else
@@ -131,7 +166,11 @@ static void on_gone(void *call_state, enum reason why)
 
 static void on_sent(void *call_state)
 {
-    ask_free(call_state);
+    struct http_small_ask *a = call_state;
+
+    if (a != NULL)
+        a->conn->busy = false;
+    ask_free(a);
 }
 
 static void on_malformed(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw)
@@ -171,7 +210,11 @@ struct http_small *http_small_new(struct loop *l, int fd, struct tls_context *tl
         return NULL;
     *s = (struct http_small){ .c = *c, .loop = l, .tls = tls };
     s->acceptor = acceptor_new(l, fd, on_accept, s);
-    return s->acceptor != NULL ? s : http_small_free(s);
+    if (s->acceptor == NULL)
+        return http_small_free(s);
+    if (c->door != NULL)
+        acceptor_yields(s->acceptor, c->door);
+    return s;
 }
 
 void http_small_tls(struct http_small *s, struct tls_context *tls)

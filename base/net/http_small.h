@@ -5,18 +5,22 @@
 
 enum { SMALL_ADDRESS = 64 };
 struct http_small;
+struct small_conn;
 struct http_small_ask {
     struct http_small *of;        /* bor */
     const struct http_conn *http; /* bor: until the owner's function returns; for http_conn_peer */
     struct buf body;
     char address[SMALL_ADDRESS];
-    void *user;             /* the owner's: set before `ask` returns by who answers later */
-    struct http_call *call; /* private; NULL: the peer has left */
+    void *user;              /* the owner's: set before `ask` returns by who answers later */
+    struct http_call *call;  /* private; NULL: the peer has left */
+    struct small_conn *conn; /* private; bor: while `call` is there */
 };
 struct http_small_config {
     size_t body_max;      /* more is answered 413 */
-    unsigned connections; /* at once */
-    /* At a request's head: 0 lets it be read; else its status, with *text. Judge the peer here. */
+    unsigned connections; /* at once; when all are taken the longest idle one gives way */
+    struct door *door;    /* bor: of the TLS context, if it has one that yields: those who stand in it do not count */
+    /* At a request's head: 0 lets it be read; else its status, with *text. Judge the peer here. Below 0 it is read from
+     * a peer that is not known: its connection stays in the door. */
     int (*head)(void *owner, const struct http_conn *http, const struct http_head *h, const char **text);
     /* A whole request: answer it once with http_small_answer, now or later, whether or not the peer is still there. */
     void (*ask)(void *owner, struct http_small_ask *a);

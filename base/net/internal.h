@@ -42,9 +42,9 @@ void tls_shown(struct ssl_st *ssl, struct tls_peer *peer); /* takes the referenc
 struct tls_peer *tls_take_peer(struct ssl_st *ssl);
 void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
 struct door_pass;
-void door_enter(struct door *g, struct door_pass *p);
+void door_enter(struct door *g, struct door_pass *p, uint8_t source);
 void door_leave(struct door_pass *p);   /* what has no door leaves none */
-void stream_hurry(struct door_pass *p); /* end the handshake of the stream that has this pass */
+void stream_hurry(struct door_pass *p); /* break the stream that has this pass */
 struct door *tls_door(const struct tls_context *t);
 /* The quick reader: fills method, target, status, minor, n, at and absent of a plain head at the start of `bytes`;
  * returns its length. 0: not plain, or not whole; *ret is spoilt then. */

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,6 +76,7 @@ struct acceptor {
     void (*fn)(void *arg, int fd);
     void *arg;
     int fd;
+    unsigned a_turn;
     bool held;
     struct grave grave;
 };
@@ -83,7 +85,7 @@ static void accept_ready(void *arg)
 {
     struct acceptor *a = arg;
 
-    for (unsigned i = 0; i < ACCEPT_A_TURN && a->watch != NULL; i++) {
+    for (unsigned i = 0; i < a->a_turn && a->watch != NULL; i++) {
         int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             a->fn(a->arg, fd);
@@ -115,6 +117,7 @@ struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int 
         return NULL;
     a->loop = l;
     a->fd = fd;
+    a->a_turn = ACCEPT_A_TURN;
     a->fn = fn;
     a->arg = arg;
     alarm_init(&a->pause, resume);
@@ -122,6 +125,14 @@ struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int 
     if (a->watch == NULL)
         return mem_free(a);
     return a;
+}
+
+void acceptor_yields(struct acceptor *a, const struct door *g)
+{
+    int seconds = 1;
+
+    a->a_turn = g->most / 2 < ACCEPT_A_TURN ? g->most / 2 + 1 : ACCEPT_A_TURN;
+    setsockopt(a->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 void acceptor_hold(struct acceptor *a, bool on)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum state { CONNECTING, SHAKING, OPEN, CLOSED };
+enum { FLIGHT_LEAST = 512 /* bytes of a server's flight that a signature is in; a retry request is smaller */ };
 
 struct stream_ops {
     enum io (*read)(struct stream *s, void *to, size_t n, size_t *got);
@@ -34,7 +35,7 @@ struct stream {
     SSL *ssl;                /* own */
     struct tls_peer *peer;   /* ref */
     struct tls_shake shake;
-    struct door_pass pass; /* while a server shakes hands */
+    struct door_pass pass; /* of a server: while it shakes hands, or until the peer is known (door.h) */
     struct event on_read, on_write;
     struct grave grave;
     struct soon again; /* bytes inside the TLS layer are to be read in the next turn */
@@ -191,7 +192,9 @@ static void read_again(struct soon *node)
  * readiness will announce them. */
 static void opened(struct stream *s)
 {
-    door_leave(&s->pass);
+    s->pass.stage = DOOR_OPEN;
+    if (s->pass.door && !s->pass.door->yields)
+        door_leave(&s->pass);
     if (s->ssl && tls_is_server(s->tls) && !tls_settle(s->ssl, &s->peer)) {
         s->fault = STREAM_TLS;
         broke(s);
@@ -221,6 +224,8 @@ static void shake(struct stream *s)
         broke(s);
         return;
     }
+    if (s->pass.door && BIO_number_written(SSL_get_wbio(s->ssl)) >= FLIGHT_LEAST)
+        s->pass.stage = DOOR_SHAKES;
     set_reading(s, needs_read);
     if (needs_write)
         want_write(s);
@@ -315,6 +320,27 @@ static struct stream *stream_make(struct loop *l, int fd, struct tls_context *tl
     return s;
 }
 
+void stream_admit(struct stream *s)
+{
+    door_leave(&s->pass);
+}
+
+/* A slot of the peer's address. */
+static uint8_t source_of(const struct stream *s)
+{
+    struct sockaddr_storage a = { 0 };
+    const char *v4 = (const char *)&((struct sockaddr_in *)&a)->sin_addr;
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&a)->sin6_addr;
+    struct slice bytes = { v4, 4 };
+    socklen_t n = sizeof a;
+
+    if (getpeername(s->fd, (struct sockaddr *)&a, &n) != 0)
+        return 0;
+    if (a.ss_family == AF_INET6)
+        bytes = IN6_IS_ADDR_V4MAPPED(v6) ? slice_make((const char *)v6 + 12, 4) : slice_make((const char *)v6, 8);
+    return (uint8_t)(slice_hash(bytes, 0) % DOOR_SOURCES);
+}
+
 struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, const struct stream_events *e, void *user)
 {
     struct stream *s = stream_make(l, fd, tls, e, user);
@@ -325,8 +351,12 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, co
     if (s->ssl) {
         SSL_set_accept_state(s->ssl);
         set_reading(s, true);
-        if (tls_door(tls))
-            door_enter(tls_door(tls), &s->pass);
+        if (tls_door(tls) && tls_door(tls)->yields) {
+            door_enter(tls_door(tls), &s->pass, source_of(s));
+            event_active(&s->on_read, EV_READ, 1); /* what it has sent is heard in this very turn */
+        } else if (tls_door(tls)) {
+            door_enter(tls_door(tls), &s->pass, 0);
+        }
     } else {
         event_active(&s->on_write, EV_WRITE, 1);
         s->state = CONNECTING; /* opens in the next turn, like the others: never from inside this call */

@@ -48,6 +48,7 @@ bool stream_pending(const struct stream *s);
 /* What tls_server.verify returned; NULL when plain. bor: until the stream is freed */
 struct tls_peer *stream_peer(const struct stream *s);
 bool stream_http2(const struct stream *s); /* ALPN chose h2 */
+void stream_admit(struct stream *s);       /* the peer is known: it takes no place in the door any more */
 enum stream_fault stream_fault(const struct stream *s);
 /* Text of the peer's address without port. */
 void stream_address(const struct stream *s, char *out, size_t n);
@@ -62,6 +63,9 @@ struct acceptor;
 struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int fd), void *arg);
 struct acceptor *acceptor_free(struct acceptor *a);
 void acceptor_hold(struct acceptor *a, bool on); /* accept nothing for now; go on. May be called by fn */
+/* Of a listener whose door yields: so few a turn that each is heard before it could have to give way, and only those
+ * that have sent something, or were silent for a second. */
+void acceptor_yields(struct acceptor *a, const struct door *g);
 /* "host:port", "[::1]:port" or "host" with a default port, resolved (blocking: start-up and control thread only). */
 enum err net_resolve(struct slice host_port, unsigned default_port, struct sockaddr_storage *ret,
                      struct diags *d) MUST_CHECK;

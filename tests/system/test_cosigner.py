@@ -3,6 +3,7 @@ known gateways are answered; refusals are on record, cosignatures are not; and a
 import base64
 import os
 import re
+import socket
 import ssl
 import subprocess
 import time
@@ -142,6 +143,16 @@ def test_02_who_may_ask_and_what_is_refused():
         status, size = ask_tls(b.port, b, body, gateway[0])
         assert status == 409 and int(size) > 0, "a log that only asks where it stands"
         assert ask_tls(b.port, b, "x" * 20000, gateway[0])[0] == 413
+        # strangers who only stand there do not keep a gateway out, silent, shaken hands, or within a request
+        crowd = [socket.create_connection(("127.0.0.1", b.port), timeout=10) for _ in range(300)]
+        context = b.tls(None)
+        crowd += [context.wrap_socket(socket.create_connection(("127.0.0.1", b.port), timeout=10)) for _ in range(100)]
+        for s in crowd[-60:]:
+            s.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nold")
+        wait_for(lambda: len(os.listdir(f"/proc/{b.pid}/fd")) > 256, 10)
+        assert ask_tls(b.port, b, body, gateway[0])[0] == 409
+        for s in crowd:
+            s.close()
         shown = subprocess.run([city.SLUICED, "-c", f"{b.dir}/sluice.yaml", "--check", "-v"], capture_output=True, text=True, env=b.env, timeout=60)
         assert f"listen.witness: 127.0.0.1:{b.port}" in shown.stdout and "evidence.witness_for: 1" in shown.stdout, shown
         a.stop()

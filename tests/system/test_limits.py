@@ -1,9 +1,11 @@
-"""What one peer can take from the others is bounded: connections of an identity, exchanges of a department, descriptors, memory."""
+"""What one peer can take from the others is bounded: connections of an identity, exchanges of a department, descriptors, memory, the control
+listener."""
 import http.client
 import json
 import os
 import socket
 import ssl
+import threading
 import time
 
 import city
@@ -143,6 +145,114 @@ def rss_of_a_run(node):
     with open(os.path.join(node.dir, "sluice.yaml"), "w", encoding="utf-8") as f:
         f.write(text)
     return used
+
+
+def api(node, who, method="GET", path="/v1/me", body=None, length=None):
+    """A connection to the control listener with one request on it, and its socket."""
+    c = http.client.HTTPSConnection("127.0.0.1", node.control_port, timeout=20, context=node.tls(who))
+    c.putrequest(method, path)
+    if body is not None:
+        c.putheader("Content-Type", "application/json")
+        c.putheader("Content-Length", str(length or len(body)))
+    c.endheaders(body)
+    return c
+
+
+def status(connection):
+    r = connection.getresponse()
+    text = r.read()
+    return r.status, json.loads(text).get("code") if r.status != 200 else None
+
+
+def descriptors(node):
+    return len(os.listdir(f"/proc/{node.pid}/fd"))
+
+
+def strangers(node, how, stop):
+    """One who opens connections as fast as it can and keeps them all."""
+    kept = []
+    context = node.tls(None)
+    while not stop.is_set():
+        try:
+            s = socket.create_connection(("127.0.0.1", node.control_port), timeout=5)
+            kept.append(s)
+            if how == "silent":
+                time.sleep(0.002)
+                continue
+            time.sleep(0.005)
+            s = context.wrap_socket(s)
+            kept.append(s)
+            if how == "head":
+                s.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+            elif how == "body":
+                s.sendall(b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n" + b" " * 100000)
+        except OSError:
+            pass
+        if len(kept) > 5000:
+            kept.pop(0).close()
+    for s in kept:
+        s.close()
+
+
+def test_05_strangers_do_not_keep_administrators_out():
+    """Connections, handshakes, heads and bodies of strangers, all at once and of the very same address: whoever may revoke, revokes."""
+    with Node(workers=1, settings="limits: {control_strangers: 100, head: 60s, idle: 60s, handshake: 60s, body_time: 60s}\n") as node:
+        node.city()
+        provider = Provider()
+        node.publish(json_resource(provider.port), "provider/people")
+        grant = node.grant("provider/people", "name")
+        before = descriptors(node)
+        stop = threading.Event()
+        crowd = [threading.Thread(target=strangers, args=(node, how, stop), daemon=True) for how in ("silent", "idle", "head", "body", "silent")]
+        for t in crowd:
+            t.start()
+        try:
+            city.wait_for(lambda: descriptors(node) >= before + 100)
+            for verb in ("suspend", "resume") * 3 + ("revoke",):
+                began = time.monotonic()
+                node.sluice("bureau/ann", "grant", verb, grant, "--note", "strangers")
+                took = time.monotonic() - began
+                assert took < 10, f"{verb} took {took:.1f} s"
+                assert node.ask("provider/people", {"id_no": PERSON})[0] == (200 if verb == "resume" else 403)
+            held_now = descriptors(node) - before
+        finally:
+            stop.set()
+            for t in crowd:
+                t.join()
+        assert 100 <= held_now < 100 + 20, held_now
+        # who may not is told so at the head: nobody waits for its body
+        for who, code in ((None, "certificate-missing"), ("consumer/app", "role-missing"), ("bureau/audrey", "role-missing")):
+            c = api(node, who, "POST", "/v1/grants/g1/revoke", b"{", 16000000)
+            assert status(c)[1] == code, who
+            c.close()
+
+
+def test_06_places_and_bodies_of_those_who_administer():
+    with Node(workers=1, settings="limits: {control_connections: 8, control_each: 5, control_bodies: 16m}\n") as node:
+        node.city()
+        mine = [api(node, "provider/pat") for _ in range(6)]
+        assert [status(c)[0] for c in mine] == [200] * 6  # its share is rounded up
+        assert status(api(node, "provider/pat")) == (503, "overloaded")
+        more = [api(node, "consumer/chen") for _ in range(4)]
+        assert [status(c)[0] for c in more] == [200] * 4, "the longest idle give way"
+        assert mine[0].sock.recv(1) == b"" and mine[1].sock.recv(1) == b"", "they are closed"
+        mine[2].request("GET", "/v1/me")
+        assert status(mine[2])[0] == 200
+        # bodies: of all together no more than there is room for; what is small finds room
+        held = api(node, "provider/pat", "POST", "/v1/apply", b"[", 16000000)
+        time.sleep(0.3)
+        c = api(node, "provider/pat", "POST", "/v1/apply", b"[", 15000000)
+        assert status(c) == (503, "overloaded")
+        assert node.sluice("bureau/ann", "grant", "suspend", "g1", "--note", "x", check=False).returncode == 3, "not found: but asked"
+        held.close()
+        city.wait_for(lambda: status(api(node, "provider/pat", "POST", "/v1/apply", b" " * 15000000)) == (400, "invalid"), 20)
+
+
+def test_07_memory_is_short_for_bodies_of_administrators_too():
+    with Node(workers=1, settings="limits: {memory: 1m}\n") as node:
+        node.city()  # small bodies all of them
+        assert status(api(node, "bureau/system", "POST", "/v1/apply", b" " * 200000)) == (503, "overloaded")
+        assert status(api(node, "bureau/system", "POST", "/v1/apply", b" " * 20000)) == (400, "invalid")
 
 
 if __name__ == "__main__":

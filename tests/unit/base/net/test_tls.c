@@ -97,6 +97,8 @@ static void *on_open(void *arg, struct http_conn *c)
     struct judged *j = (struct judged *)http_conn_peer(c);
 
     *(int *)arg = j->had_certificate ? 2 : 1;
+    if (j->had_certificate)
+        http_conn_admit(c);
     return arg;
 }
 
@@ -140,6 +142,8 @@ static const struct http_service service = { .open = on_open,
 struct world {
     struct loop *loop;
     struct tls_context *server;
+    struct door door; /* yields; none when `most` is 0 */
+    unsigned most;
     int listener, seen; /* seen: 1 a client without certificate, 2 with */
     struct acceptor *acceptor;
     struct sockaddr_storage to;
@@ -157,8 +161,12 @@ static void world_begin(struct world *w)
     struct tls_server s = { .cert_file = cert_file, .key_file = key_file, .verify = judge };
     char text[32];
 
+    unsigned most = w->most;
+
     memset(w, 0, sizeof *w);
     w->loop = loop_new();
+    door_init_yielding(&w->door, w->loop, most);
+    s.door = most ? &w->door : NULL;
     assert_int_equal(tls_server_new(&s, &w->server, NULL), ERR_OK);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &w->listener, NULL), ERR_OK);
     snprintf(text, sizeof text, "127.0.0.1:%u", net_port(w->listener));
@@ -182,7 +190,7 @@ static void request_comes_with_the_handshake(void **state)
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
     SSL *ssl = SSL_new(ctx);
-    struct world w;
+    struct world w = { 0 };
     char block[16384];
     int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0, got = 0;
 
@@ -225,7 +233,7 @@ static void renegotiation_is_closed(void **state)
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
     SSL *ssl;
-    struct world w;
+    struct world w = { 0 };
     char block[16384];
     int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0;
     bool closed = false;
@@ -323,7 +331,7 @@ static void trust_by_table(void **state)
         struct tls_context *tls;
         struct http_client *c;
         struct told t = { 0 };
-        struct world w;
+        struct world w = { 0 };
 
         world_begin(&w);
         t.loop = w.loop;
@@ -340,10 +348,81 @@ static void trust_by_table(void **state)
     }
 }
 
+/* A connection that says nothing. */
+static int silent(struct world *w)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    (void)connect(fd, (struct sockaddr *)&w->to, sizeof(struct sockaddr_in));
+    turns(w->loop, 4);
+    return fd;
+}
+
+static bool is_closed(int fd)
+{
+    char c;
+
+    return recv(fd, &c, 1, MSG_DONTWAIT) == 0 || errno != EAGAIN;
+}
+
+static struct http_client *client(struct world *w, struct told *t, enum tls_mode mode)
+{
+    struct tls_client how = { mode, cert_file, cert_file, key_file };
+    struct tls_context *tls;
+    struct http_client *c;
+
+    *t = (struct told){ .loop = w->loop };
+    assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
+    c = http_client_new(w->loop, &w->to, tls, SLICE("provider.example"), &events, t, 2000);
+    assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
+    tls_unref(tls);
+    loop_run(w->loop);
+    assert_true(t->ended);
+    return c;
+}
+
+/* However many stand in it, the next is heard; who is known has left it, and strangers go before those who may be known
+ * yet. */
+static void door_yields(void **state)
+{
+    struct world w = { .most = 4 };
+    struct told t, t2;
+    struct http_client *stranger, *known;
+    int fd[7];
+
+    (void)state;
+    world_begin(&w);
+    for (unsigned i = 0; i < 6; i++)
+        fd[i] = silent(&w);
+    assert_int_equal(w.door.now, 4);
+    assert_true(is_closed(fd[0]) && is_closed(fd[1]) && !is_closed(fd[2]));
+    known = client(&w, &t, TLS_MUTUAL);
+    assert_int_equal(w.door.now, 3); /* one went for it, and it has left */
+    assert_true(is_closed(fd[2]) && !is_closed(fd[3]));
+    stranger = client(&w, &t2, TLS_SERVER);
+    assert_int_equal(w.door.now, 4);
+    fd[6] = silent(&w);
+    assert_int_equal(w.door.now, 4);
+    assert_true(!is_closed(fd[3]) && !is_closed(fd[6])); /* the stranger was it */
+    assert_int_equal(http_client_send(known, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
+    t.ended = false;
+    loop_run(w.loop);
+    assert_true(t.ended);
+    http_client_free(stranger);
+    http_client_free(known);
+    door_done(&w.door);
+    assert_int_equal(w.door.now, 0);
+    for (unsigned i = 0; i < COUNT(fd); i++)
+        close(fd[i]);
+    turns(w.loop, 3);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
-                                        cmocka_unit_test(renegotiation_is_closed), cmocka_unit_test(trust_by_table) };
+                                        cmocka_unit_test(renegotiation_is_closed), cmocka_unit_test(trust_by_table),
+                                        cmocka_unit_test(door_yields) };
 
     return cmocka_run_group_tests(tests, make_files, drop_files);
 }
