@@ -1,5 +1,5 @@
 /* What leaves: heads, problems, ends. Every answer carries its exchange and its receipt. */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 
 enum { HEADERS_MAX = 10, RECEIPT_MAX = 256 };
 

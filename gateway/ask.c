@@ -1,7 +1,7 @@
 /* Reading a consumer's head: the path, the Sluice headers, what it accepts. All that is kept is copied into the
  * exchange's arena. Faults are noted here and refused by the read-head stage, so that they pass a record like
  * everything else. */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 
 enum { FIELD_MAX = 64 };
 

@@ -1,5 +1,5 @@
 /* The stage table of an exchange, the one function that moves it, and its life. */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 
 #include <assert.h>
 
@@ -180,9 +180,10 @@ enum step exchange_fail(struct exchange *x, enum reason r, const char *en, const
     return STEP_NEXT;
 }
 
+/* Its outcome says that a whole answer was handed out. */
 static bool promised(const struct exchange *x)
 {
-    return x->state == EX_OUTCOME && x->reason == REASON_GRANTED;
+    return x->state == EX_OUTCOME && x->intended && x->reason == REASON_GRANTED;
 }
 
 void exchange_owe_cut(struct exchange *x, enum reason r)

@@ -94,7 +94,7 @@ struct exchange {
     struct connector_call *provider;       /* own, OPEN; NULL when over */
     struct translate_run *run;             /* own, RELAY; NULL when the answer passes unread */
     struct slice passed;                   /* RELAY: it does, and this is its Content-Type; the plan's */
-    struct digest *digest_in, *digest_out; /* borrowed from the worker's pool; what passes unread has no digest_in */
+    struct digest *digest_in, *digest_out; /* borrowed from the worker's pool; no digest_in of what passes unread */
     struct buf out; /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
     int64_t asked_at, answered_at; /* ms: provider */
     uint64_t bytes_in, bytes_out, progress_bytes;
@@ -112,7 +112,7 @@ struct exchange {
     bool intended; /* there was an intent when it concluded: an outcome is owed */
     bool owes_outcome, owes_cut;
     bool withheld;          /* what the outcome said was handed out was not, for want of evidence */
-    bool summed;            /* digests are final */
+    bool hashing, summed;   /* digests have begun; are final */
     enum reason cut_reason; /* of the cut that is owed */
     int64_t retry_at;       /* mono ms: not before, when something owed could not be queued */
     struct sha256 sum_in, sum_out;
@@ -169,14 +169,6 @@ enum step stage_outcome(struct exchange *x);
 void ask_read(struct exchange *x, const struct http_head *h);
 /* ask_memo.c: the same, and for a head that came before without reading it. Within the call's head(). */
 void ask_remember(struct exchange *x, struct http_call *call, const struct http_head *h);
-/* stage_log.c: `path` is behind "/log/" and in the arena. False: it is no such path. */
-bool log_ask_read(struct exchange *x, struct slice path, struct slice query);
-bool log_ask_is_proof(const struct exchange *x);
-struct slice log_ask_resource(const struct exchange *x); /* "/log/proof" and the like: as it is recorded */
-struct uuid log_ask_exchange(const struct exchange *x);  /* that a proof is asked for */
-const char *log_ask_type(const struct exchange *x);      /* Content-Type */
-void log_ask_alarm(struct exchange *x);
-void log_ask_drop(struct exchange *x); /* what nobody waits for any more */
 /* trace.c: the consumer's trace context; the traceparent for the provider. */
 enum { TRACE_TEXT = 56 };
 void trace_read(struct exchange *x, const struct http_head *h);
@@ -192,6 +184,8 @@ enum err record_outcome(struct exchange *x);
 enum err record_refused(struct exchange *x);
 enum err record_progress(struct exchange *x);
 enum err record_cut(struct exchange *x);
+/* Begin a digest that the outcome tells: under the exchange's salt for 'i' or 'o'. */
+void record_digest(struct exchange *x, struct digest *d, char direction);
 /* answer.c: what leaves. */
 void answer_problem(struct exchange *x, enum reason r);
 void answer_head(struct exchange *x, int64_t length); /* -1: not known, ends with a trailer */

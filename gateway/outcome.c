@@ -1,7 +1,7 @@
 /* The only way out. The outcome (or refusal) is queued, its durability awaited, and only then the answer is completed.
  * An exchange that had an intent does not end before its outcome is durable, nor one that was cut before its cut is: a
  * full queue or a lost log delays them, and only the end of the process gives up (its next start writes them). */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 
 enum { FULL_MS = 50 };
 
@@ -26,7 +26,8 @@ static void take_held_in(struct exchange *x)
 {
     if (x->reason != REASON_GRANTED)
         return;
-    digest_add(x->digest_out, buf_slice(&x->out));
+    if (x->digest_out)
+        digest_add(x->digest_out, buf_slice(&x->out));
     x->bytes_out += x->out.n;
 }
 
@@ -77,7 +78,7 @@ static void conclude(struct exchange *x)
     take_held_in(x);
     if (x->intended)
         return;
-    if (x->reason == REASON_GRANTED) { /* hashes of the log: counted, exactly */
+    if (x->reason == REASON_GRANTED && log_ask_is_hashes(x)) { /* counted, exactly */
         flood_count(&x->w->flood, REASON_LOG_READ, x->began_wall);
         worker_second_later(x->w);
         return;
@@ -101,8 +102,10 @@ static void pay(struct exchange *x)
 {
     struct worker *w = x->w;
 
-    if (x->intent.failed) /* never an intent: the log counts the attempt */
+    if (x->intent.failed) { /* never an intent: the log counts the attempt, and what never was is not cut */
         x->owes_outcome = false;
+        x->owes_cut = x->owes_cut && x->outcome.durable;
+    }
     if (!owes(x))
         return;
     if (w->stopping && (x->outcome.failed || x->cut.failed)) {

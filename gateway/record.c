@@ -1,6 +1,6 @@
 /* The exchange's columns as evidence. An intent says who, what, why and on whose authority; an outcome what came and
  * went; a refusal all of what is known of an attempt that never became an intent. */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 
 enum { PROVIDER_CODE_MOST = 6 };
 
@@ -87,8 +87,10 @@ static enum err put(struct exchange *x, const struct audit_record *r, unsigned f
 {
     enum err e = audit_put(x->w->queue, r, flags, ev);
 
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        x->gapped = x->gapped || (e == ERR_FULL && ev == &x->intent);
         return e;
+    }
     ev->pending = true;
     ev->durable = ev->failed = false;
     x->outstanding++;
@@ -198,11 +200,20 @@ enum err record_refused(struct exchange *x)
     return put(x, &r, 0, &x->outcome);
 }
 
+void record_digest(struct exchange *x, struct digest *d, char direction)
+{
+    struct sha256 salt = audit_salt(x->w->cfg.log, x->id, direction);
+
+    digest_begin(d);
+    digest_add(d, slice_make(salt.b, sizeof salt.b));
+    x->hashing = true;
+}
+
 /* What passed unread was hashed once. All of it: the two digests are the same, under the same salt. A part: only what
  * was handed out has one. */
 static void fill_digests(struct exchange *x, struct audit_record *r)
 {
-    if (x->answered_at && !x->summed) {
+    if (x->hashing && !x->summed) {
         if (x->digest_in)
             x->sum_in = digest_end(x->digest_in);
         x->sum_out = digest_end(x->digest_out);

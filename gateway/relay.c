@@ -139,21 +139,6 @@ static void fail_translate(struct exchange *x)
     exchange_fail(x, r, place, place);
 }
 
-static void begin_digest(struct exchange *x, struct digest *d, char direction)
-{
-    struct sha256 salt = audit_salt(x->w->cfg.log, x->id, direction);
-
-    digest_begin(d);
-    digest_add(d, slice_make(salt.b, sizeof salt.b));
-}
-
-static void begin_digests(struct exchange *x)
-{
-    begin_digest(x, x->digest_out, 'o');
-    if (x->digest_in)
-        begin_digest(x, x->digest_in, 'i');
-}
-
 /* The plan has one item, and admit has seen that the verdict gives it. */
 static void pass_head(struct exchange *x, const struct connector_head *h)
 {
@@ -177,7 +162,9 @@ static void on_head(void *user, const struct connector_head *h)
     x->reached = REACHED_YES;
     memcpy(want.items, x->verdict.items.bit, sizeof want.items);
     memcpy(want.clear, x->verdict.clear.bit, sizeof want.clear);
-    begin_digests(x);
+    record_digest(x, x->digest_out, 'o');
+    if (x->digest_in)
+        record_digest(x, x->digest_in, 'i');
     if (translate_whole(x->service->plan)) {
         pass_head(x, h);
         return;

@@ -4,7 +4,7 @@
  * hold hashes only and are counted, exactly, under `log-read`: a record for each would make the log grow by being
  * watched. What is read comes from the reading thread; the exchange waits for its job also when nobody is left to
  * answer. */
-#include "gateway/exchange.h"
+#include "gateway/stage_log.h"
 #include "gateway/log_reader.h"
 
 enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10 };
@@ -12,6 +12,7 @@ enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10 };
 struct log_ask {
     struct log_job job;
     struct exchange *x;
+    bool begun;           /* judged, and on record where it must be */
     bool out, came, wait; /* with the reader; back from it; until the alarm */
 };
 
@@ -54,6 +55,11 @@ struct slice log_ask_resource(const struct exchange *x)
 bool log_ask_is_proof(const struct exchange *x)
 {
     return x->log != NULL && x->log->job.proof;
+}
+
+bool log_ask_is_hashes(const struct exchange *x)
+{
+    return x->log != NULL && !x->log->job.proof;
 }
 
 struct uuid log_ask_exchange(const struct exchange *x)
@@ -154,6 +160,17 @@ void log_ask_drop(struct exchange *x)
         x->log->came = false;
 }
 
+static enum step begin_proof(struct exchange *x)
+{
+    x->digest_out = worker_digest(x->w);
+    if (x->digest_out == NULL)
+        return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    if (record_intent(x) != ERR_OK)
+        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
+    record_digest(x, x->digest_out, 'o');
+    return send(x);
+}
+
 static enum step begin(struct exchange *x)
 {
     const struct principal *app = snapshot_app(x->w->snapshot, slice_of(x->who));
@@ -167,10 +184,8 @@ static enum step begin(struct exchange *x)
     if (!flood_may_read(&x->w->flood, slice_of(x->uri), loop_now(x->w->loop)))
         return exchange_fail(x, REASON_RATE_LIMITED, "limits.log_reads is reached", "已达 limits.log_reads 上限");
     x->generation = x->w->snapshot->generation;
-    if (x->log->job.proof && record_intent(x) != ERR_OK)
-        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
-    x->digest_out = worker_digest(x->w);
-    return x->digest_out != NULL ? send(x) : exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    x->log->begun = true;
+    return x->log->job.proof ? begin_proof(x) : send(x);
 }
 
 enum step stage_log(struct exchange *x)
@@ -179,11 +194,11 @@ enum step stage_log(struct exchange *x)
 
     if (a == NULL)
         return STEP_NEXT;
+    if (x->intent.failed)
+        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     if (a->came)
         return came(x);
     if (a->out || a->wait)
         return STEP_WAIT;
-    if (x->digest_out == NULL)
-        return begin(x);
-    return send(x);
+    return a->begun ? send(x) : begin(x);
 }

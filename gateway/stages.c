@@ -256,7 +256,6 @@ enum step stage_intent(struct exchange *x)
 
     if (!x->intent.pending && !x->intent.durable && !x->intent.failed)
         e = record_intent(x);
-    x->gapped = e == ERR_FULL;
     if (x->intent.failed || e != ERR_OK)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     if (x->intent.pending && !translate_safe(x->service->plan))

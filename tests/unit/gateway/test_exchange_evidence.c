@@ -106,6 +106,24 @@ static void outcome_fails(void **state)
     world_end();
 }
 
+/* The log is lost with all that was under way: what never had an intent has no cut. */
+static void no_cut_without_an_intent(void **state)
+{
+    size_t n;
+
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    provider_says(GOOD, true);
+    exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
+    assert_non_null(last(AUDIT_CUT));
+    n = n_logged;
+    tell_all(ERR_FULL);
+    let_pass(1500);
+    assert_int_equal(n_logged, n);
+    world_end();
+}
+
 static void cut_waits_for_room(void **state)
 {
     (void)state;
@@ -168,10 +186,15 @@ static void status_as_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_answer),      cmocka_unit_test(outcome_without_intent),
-        cmocka_unit_test(counted_once),        cmocka_unit_test(outcome_waits_for_room),
-        cmocka_unit_test(outcome_fails),       cmocka_unit_test(cut_waits_for_room),
-        cmocka_unit_test(counts_are_not_lost), cmocka_unit_test(status_as_given),
+        cmocka_unit_test(a_whole_answer),
+        cmocka_unit_test(outcome_without_intent),
+        cmocka_unit_test(counted_once),
+        cmocka_unit_test(outcome_waits_for_room),
+        cmocka_unit_test(outcome_fails),
+        cmocka_unit_test(cut_waits_for_room),
+        cmocka_unit_test(no_cut_without_an_intent),
+        cmocka_unit_test(counts_are_not_lost),
+        cmocka_unit_test(status_as_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,30 @@ static void hashes_are_counted_and_not_recorded(void **state)
     }
 }
 
+/* Who resets what he reads makes the log no longer: no record says that it was handed out, so none says that it was
+ * cut.
+ */
+static void a_reset_read_leaves_no_record(void **state)
+{
+    (void)state;
+    begin_world();
+    consumer.room = 3;
+    read_log_at("tile/0/000");
+    brings(ERR_OK, "hashes");
+    assert_int_equal(consumer.heads, 1);
+    exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
+    assert_int_equal(n_logged, 0);
+    world_end();
+    begin_world(); /* a proof is on record, and so is its cut */
+    consumer.room = 3;
+    read_log_at("proof/" ID);
+    brings(ERR_OK, "{\"v\":1}");
+    tell_all(ERR_OK);
+    exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
+    assert_non_null(last(AUDIT_CUT));
+    world_end();
+}
+
 static void types_and_names(void **state)
 {
     static const struct {
@@ -171,6 +195,8 @@ static void what_is_no_such_path_never_reaches_the_reader(void **state)
 
 static void a_proof_is_asked_for_on_record(void **state)
 {
+    struct sha256 salt, want;
+
     (void)state;
     begin_world();
     read_log_at("proof/" ID "?intent=7&outcome=9");
@@ -189,6 +215,10 @@ static void a_proof_is_asked_for_on_record(void **state)
     tell(last(AUDIT_OUTCOME), ERR_OK);
     assert_int_equal(consumer.status, 200);
     assert_true(slice_is(buf_slice(&consumer.body), "{}"));
+    salt = world_salt(NULL, last(AUDIT_OUTCOME)->r.exchange, 'o');
+    want = sha256_of2(slice_make(salt.b, sizeof salt.b), SLICE("{}"));
+    assert_true(last(AUDIT_OUTCOME)->has_out);
+    assert_memory_equal(&world.x->sum_out, &want, sizeof want);
     assert_int_equal(world.w->flood.counts[REASON_LOG_READ], 0);
     over();
 }
@@ -200,17 +230,25 @@ static void a_proof_that_cannot_be_recorded_is_not_given(void **state)
     put_fails[AUDIT_INTENT] = ERR_FULL;
     read_log_at("proof/" ID);
     assert_null(given);
-    tell_all(ERR_OK);
+    assert_int_equal(n_logged, 0); /* the log has counted it already */
     assert_int_equal(consumer.status, 503);
     over();
-    begin_world();
-    read_log_at("proof/" ID);
-    brings(ERR_OK, "{\"secret\":1}");
-    tell(last(AUDIT_INTENT), ERR_FULL);
-    tell_all(ERR_OK);
-    assert_int_equal(consumer.status, 503);
-    assert_null(memmem(consumer.body.p, consumer.body.n, "secret", 6));
-    over();
+    for (unsigned early = 0; early < 2; early++) { /* its intent is lost before the proof comes, or after */
+        begin_world();
+        read_log_at("proof/" ID);
+        if (early)
+            tell(last(AUDIT_INTENT), ERR_FULL);
+        brings(ERR_OK, "{\"secret\":1}");
+        if (!early)
+            tell(last(AUDIT_INTENT), ERR_FULL);
+        tell_all(ERR_OK);
+        assert_int_equal(consumer.status, 503);
+        assert_null(memmem(consumer.body.p, consumer.body.n, "secret", 6));
+        assert_int_equal(world.w->flood.total, 0);
+        assert_int_equal(world.w->counters.exchanges[REASON_EVIDENCE_UNAVAILABLE], 1);
+        assert_int_equal(world.w->counters.bytes_out, 0);
+        over();
+    }
 }
 
 static void a_pending_proof_is_asked_for_again(void **state)
@@ -348,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_else_passes),
         cmocka_unit_test(hashes_are_counted_and_not_recorded),
+        cmocka_unit_test(a_reset_read_leaves_no_record),
         cmocka_unit_test(types_and_names),
         cmocka_unit_test(refusals),
         cmocka_unit_test(what_is_no_such_path_never_reaches_the_reader),
