@@ -78,7 +78,7 @@ static void exchange_release(struct exchange *x)
 static int64_t validity_left(const struct exchange *x)
 {
     int64_t by_wall = x->verdict.valid_until - loop_wall(x->w->loop);
-    int64_t passed = x->verdict.valid_until - x->began_wall - (loop_now(x->w->loop) - x->began);
+    int64_t passed = x->verdict.valid_until - x->decided_wall - (loop_now(x->w->loop) - x->decided);
 
     return by_wall < passed ? by_wall : passed;
 }

@@ -75,11 +75,12 @@ struct exchange {
     struct uuid id;
     char id_text[UUID_TEXT];
     int64_t began, began_wall;
-    struct buf body;      /* own: the request's body */
-    size_t body_counted;  /* of it, in the worker's sum: its whole length, where that was told */
-    size_t body_promised; /* of that, not come yet */
-    uint64_t body_told;   /* its length, as the head tells it; 0: not told */
-    char who[160];        /* subject's "department/id"; stays when the connection goes */
+    int64_t decided, decided_wall; /* DECIDE; a body may come long after its head */
+    struct buf body;               /* own: the request's body */
+    size_t body_counted;           /* of it, in the worker's sum: its whole length, where that was told */
+    size_t body_promised;          /* of that, not come yet */
+    uint64_t body_told;            /* its length, as the head tells it; 0: not told */
+    char who[160];                 /* subject's "department/id"; stays when the connection goes */
     char uri[256], digest[65], address[46];
 
     struct ex_ask ask;              /* READ_HEAD */

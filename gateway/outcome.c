@@ -48,7 +48,7 @@ static enum err queue_refusal(struct exchange *x)
 
     if (x->gapped || x->intent.failed) /* one attempt, one count */
         return ERR_FULL;
-    if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), x->began_wall)) {
+    if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), loop_wall(x->w->loop))) {
         x->counted = true;
         worker_second_later(x->w);
         COUNT(x->w, counted, 1);
@@ -79,13 +79,13 @@ static void conclude(struct exchange *x)
     if (x->intended)
         return;
     if (x->reason == REASON_GRANTED && log_ask_is_hashes(x)) { /* counted, exactly */
-        flood_count(&x->w->flood, REASON_LOG_READ, x->began_wall);
+        flood_count(&x->w->flood, REASON_LOG_READ, loop_wall(x->w->loop));
         worker_second_later(x->w);
         return;
     }
     e = queue_refusal(x);
     if (e == ERR_AGAIN) {
-        flood_count(&x->w->flood, x->reason, x->began_wall);
+        flood_count(&x->w->flood, x->reason, loop_wall(x->w->loop));
         worker_second_later(x->w);
     }
     if (e != ERR_OK)

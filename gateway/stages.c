@@ -31,16 +31,16 @@ static enum reason judge(struct exchange *x, const struct certs_peer *peer)
 {
     struct connection *c = x->conn;
     struct worker *w = x->w;
-    int64_t now = loop_now(w->loop);
+    int64_t now = loop_now(w->loop), wall = loop_wall(w->loop);
     enum reason r;
 
     if (peer->verdict != REASON_GRANTED)
         return peer->verdict;
-    if (x->began_wall >= peer->not_after)
+    if (wall >= peer->not_after)
         return REASON_CERTIFICATE_EXPIRED;
     if (c->trust_generation == w->snapshot->trust_generation && now - c->checked < RECHECK_MS)
         return REASON_GRANTED;
-    r = certs_peer_recheck(w->trust.trust, peer, x->began_wall);
+    r = certs_peer_recheck(w->trust.trust, peer, wall);
     if (r == REASON_GRANTED) {
         c->trust_generation = w->snapshot->trust_generation;
         c->checked = now;
@@ -67,8 +67,9 @@ enum step stage_identify(struct exchange *x)
 
 static bool is_live(const struct exchange *x, const struct policy_grant *g)
 {
-    return g->state == POLICY_ACTIVE && (g->expires == 0 || x->began_wall < g->expires) &&
-           clock_day_of(x->began_wall) <= g->day_to;
+    int64_t now = loop_wall(x->w->loop);
+
+    return g->state == POLICY_ACTIVE && (g->expires == 0 || now < g->expires) && clock_day_of(now) <= g->day_to;
 }
 
 /* The version that the call is for: the named grant's, else the newest that a live grant of this application is for,
@@ -175,9 +176,9 @@ static void fill_facts(struct exchange *x, const struct found *found, struct pol
     f->grant = x->ask.grant;
     f->items_named = x->asked_items;
     name_items(x, &f->items);
-    f->now = x->began_wall;
-    f->day = clock_day_of(x->began_wall);
-    f->minute = (int16_t)clock_minute_of(x->began_wall);
+    f->now = x->decided_wall;
+    f->day = clock_day_of(x->decided_wall);
+    f->minute = (int16_t)clock_minute_of(x->decided_wall);
     f->weekday = (uint8_t)clock_weekday(f->day);
     f->grants = grant_set_all(&found->set);
     f->n_grants = found->set.n;
@@ -188,6 +189,13 @@ enum step stage_decide(struct exchange *x)
 {
     struct policy_facts f = { 0 };
 
+    x->decided = loop_now(x->w->loop);
+    x->decided_wall = loop_wall(x->w->loop);
+    if (x->decided != x->began) { /* the body was waited for: what the head was judged by may have ended */
+        enum reason r = judge(x, x->conn->peer);
+        if (r != REASON_GRANTED)
+            return exchange_fail(x, r, NULL, NULL);
+    }
     fill_facts(x, find(x), &f);
     x->generation = x->w->snapshot->generation;
     x->verdict = policy_decide(&f);
@@ -275,7 +283,7 @@ static enum err render(struct exchange *x, struct translate_request *out, struct
 
     if (now == NULL)
         return ERR_NOMEM;
-    clock_text(x->began_wall, now);
+    clock_text(loop_wall(x->w->loop), now);
     c.now = slice_of(now);
     c.department = department_of(c.app);
     return translate_render(x->service->plan, &x->params, &c, &x->arena, out, why);

@@ -125,6 +125,43 @@ static void retired_meanwhile(void **state)
     world_end();
 }
 
+/* A body that comes late is decided on by what holds then: its grant, the day's window, the certificate. */
+static void ended_meanwhile(void **state)
+{
+    static const enum reason rows[] = { REASON_EXPIRED, REASON_OUTSIDE_WINDOW, REASON_CERTIFICATE_EXPIRED };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct policy_grant *g;
+        world_begin(true);
+        g = (struct policy_grant *)(uintptr_t)snapshot_grant(world.w->snapshot, SLICE("g1"));
+        ask("POST " PATH " HTTP/1.1\r\nContent-Length: 2\r\n");
+        assert_int_equal(world.x->state, EX_RESOLVE);
+        if (rows[i] == REASON_EXPIRED)
+            g->expires = clock_wall_ms() + 100;
+        else if (rows[i] == REASON_CERTIFICATE_EXPIRED)
+            world.peer.not_after = clock_wall_ms() + 100;
+        else
+            g->day_from = clock_day_of(world.x->began_wall += 86400000); /* as after the clock went back a day */
+        let_pass(200);
+        whole_request();
+        assert_int_equal(provider_asked, 0);
+        assert_null(last(AUDIT_INTENT));
+        assert_int_equal(last(AUDIT_REFUSED)->r.reason, rows[i]);
+        tell_all(ERR_OK);
+        exchange_consumer_sent(world.x);
+        world_end();
+    }
+    world_begin(true); /* and what lasts is counted from then */
+    ask("POST " PATH " HTTP/1.1\r\nContent-Length: 2\r\n");
+    world.x->began -= 3600 * 1000; /* as after an hour in which the clock went back that long */
+    whole_request();
+    assert_int_equal(provider_asked, 1);
+    world.x->verdict.valid_until = loop_wall(world.w->loop) + 1000;
+    assert_in_range(exchange_expires_in(world.x), 900, 1000);
+    world_end();
+}
+
 /* A revocation reaches what is still being given after its outcome. */
 static void revoked_while_given(void **state)
 {
@@ -156,8 +193,8 @@ static void clock_set_back(void **state)
     (void)state;
     world_begin(true);
     ask_plain();
-    world.x->began_wall += 3600 * 1000; /* as it looks after the clock went back an hour */
-    world.x->verdict.valid_until = world.x->began_wall + 100;
+    world.x->decided_wall += 3600 * 1000; /* as it looks after the clock went back an hour */
+    world.x->verdict.valid_until = world.x->decided_wall + 100;
     exchange_watch(world.x);
     let_pass(400);
     assert_int_equal(world.x->reason, REASON_EXPIRED);
@@ -191,7 +228,8 @@ int main(void)
         cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
         cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
         cmocka_unit_test(retired_meanwhile), cmocka_unit_test(revoked_while_given),
-        cmocka_unit_test(clock_set_back),    cmocka_unit_test(ends_in_time),
+        cmocka_unit_test(ended_meanwhile),   cmocka_unit_test(clock_set_back),
+        cmocka_unit_test(ends_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
