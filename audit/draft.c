@@ -4,7 +4,13 @@
 #include "audit/part.h"
 #include "audit/pruned.h"
 
-enum { KNOWN_FIRST = 1 << 17, POSTS_FIRST = 1 << 18, MARKS_MAX = PART_RECORDS / PART_MARK };
+enum {
+    KNOWN_FIRST = 1 << 17,
+    POSTS_FIRST = 1 << 18,
+    GROUPS_FIRST = 1 << 10,
+    GROUP_TERMS_FIRST = 1 << 13,
+    MARKS_MAX = PART_RECORDS / PART_MARK
+};
 
 void draft_done(struct draft *d)
 {
@@ -13,6 +19,8 @@ void draft_done(struct draft *d)
     mem_free(d->known);
     mem_free(d->slots);
     mem_free(d->posts);
+    mem_free(d->groups);
+    mem_free(d->group_terms);
     mem_free(d->joins);
     mem_free(d->join_terms);
     mem_free(d->terms.memo);
@@ -28,11 +36,15 @@ enum err draft_init(struct draft *d)
                          .slots = mem_array(2 * KNOWN_FIRST, sizeof *d->slots),
                          .posts = mem_array(POSTS_FIRST, sizeof *d->posts),
                          .posts_room = POSTS_FIRST,
+                         .groups = mem_array(GROUPS_FIRST, sizeof *d->groups),
+                         .groups_room = GROUPS_FIRST,
+                         .group_terms = mem_array(GROUP_TERMS_FIRST, sizeof *d->group_terms),
+                         .group_terms_room = GROUP_TERMS_FIRST,
                          .joins = mem_array(DRAFT_JOINS, sizeof *d->joins),
                          .join_terms = mem_array(DRAFT_JOINS, sizeof *d->join_terms),
                          .terms.memo = mem_zalloc(sizeof *d->terms.memo) };
     if (d->terms.memo != NULL && d->rows != NULL && d->marks != NULL && d->known != NULL && d->slots != NULL &&
-        d->posts != NULL && d->joins != NULL && d->join_terms != NULL)
+        d->posts != NULL && d->groups != NULL && d->group_terms != NULL && d->joins != NULL && d->join_terms != NULL)
         return ERR_OK;
     draft_done(d);
     return ERR_NOMEM;
@@ -50,7 +62,8 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
                                .at_before = at_before };
     memcpy(d->h.magic, PART_MAGIC, sizeof d->h.magic);
     d->known_n = 1;
-    d->posts_n = 0;
+    d->posts_n = d->groups_n = d->group_terms_n = 0;
+    d->begun++;
     terms_begin(&d->terms, seed);
     if (d->joins_n > 0)
         memset(d->joins, 0, DRAFT_JOINS * sizeof *d->joins);
@@ -88,25 +101,39 @@ static enum err known_grow(struct draft *d)
     return ERR_OK;
 }
 
-static enum err terms_grow(struct draft *d, size_t n)
+static enum err list_grow(void **list, size_t need, size_t *room, size_t size)
 {
-    while (d->known_n + n > d->known_room) {
-        enum err e = known_grow(d);
-        if (e != ERR_OK)
-            return e;
-    }
-    while (d->posts_n + n > d->posts_room) {
-        struct draft_post *p = mem_grow(d->posts, 2 * d->posts_room * sizeof *p);
-        if (p == NULL)
-            return ERR_NOMEM;
-        d->posts = p;
-        d->posts_room *= 2;
-    }
+    size_t more = *room;
+    while (more < need)
+        more *= 2;
+    void *p = mem_grow(*list, more * size);
+    if (p == NULL)
+        return ERR_NOMEM;
+    *list = p;
+    *room = more;
     return ERR_OK;
 }
 
-/* The row has these terms; it may have had some of them before. */
-static enum err terms_add_all(struct draft *d, const uint64_t *hash, size_t n, uint16_t row)
+static enum err posts_grow(struct draft *d, size_t n)
+{
+    void *list = d->posts;
+    enum err e = list_grow(&list, d->posts_n + n, &d->posts_room, sizeof *d->posts);
+    d->posts = list;
+    return e;
+}
+
+/* Room for n terms more, new ones or not. */
+static enum err terms_grow(struct draft *d, size_t n)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && d->known_n + n > d->known_room)
+        e = known_grow(d);
+    return e == ERR_OK ? posts_grow(d, n) : e;
+}
+
+/* The row has these terms; it may have had some of them before. `mixed`: DRAFT_MIXED for a row that is not the newest,
+ * else 0. */
+static enum err terms_add_all(struct draft *d, const uint64_t *hash, size_t n, uint16_t row, uint32_t mixed)
 {
     if (d->known_n + n > d->known_room || d->posts_n + n > d->posts_room) {
         enum err e = terms_grow(d, n);
@@ -123,11 +150,9 @@ static enum err terms_add_all(struct draft *d, const uint64_t *hash, size_t n, u
             known[d->known_n++] = (struct draft_term){ .hash = hash[i], .n = 1, .first = row, .last = row };
             continue;
         }
-        if (t->last == row)
+        if (t->last == row && t->n != DRAFT_BORN)
             continue;
-        t->n++;
-        if (row < t->last)
-            t->n |= DRAFT_MIXED;
+        t->n = (t->n + 1) | mixed;
         t->last = row;
         *post++ = (struct draft_post){ term, row };
     }
@@ -135,9 +160,67 @@ static enum err terms_add_all(struct draft *d, const uint64_t *hash, size_t n, u
     return ERR_OK;
 }
 
-enum err draft_term_add(struct draft *d, uint64_t hash, uint16_t row)
+/* ---- groups ---- */
+static enum err groups_room(struct draft *d, size_t terms)
 {
-    return terms_add_all(d, &hash, 1, row);
+    void *groups = d->groups, *list = d->group_terms;
+    enum err e = ERR_OK;
+    if (d->groups_n == d->groups_room)
+        e = list_grow(&groups, d->groups_n + 1, &d->groups_room, sizeof *d->groups);
+    d->groups = groups;
+    if (e == ERR_OK && d->group_terms_n + terms > d->group_terms_room)
+        e = list_grow(&list, d->group_terms_n + terms, &d->group_terms_room, sizeof *d->group_terms);
+    d->group_terms = list;
+    if (e == ERR_OK && d->known_n + terms > d->known_room)
+        e = terms_grow(d, terms);
+    return e;
+}
+
+enum err draft_group_new(struct draft *d, const uint64_t *hash, size_t n, uint32_t *ret)
+{
+    enum err e = groups_room(d, n);
+    if (e != ERR_OK)
+        return e;
+    struct draft_group *g = &d->groups[d->groups_n];
+    *g = (struct draft_group){ .at = (uint32_t)d->group_terms_n };
+    uint32_t *terms = d->group_terms + g->at;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *slot = slot_of(d, hash[i]), k = 0;
+        if (*slot == 0) {
+            *slot = (uint32_t)d->known_n;
+            d->known[d->known_n++] = (struct draft_term){ .hash = hash[i], .n = DRAFT_BORN };
+        }
+        while (k < g->n && terms[k] != *slot)
+            k++;
+        if (k == g->n) /* a run may have a term twice */
+            terms[g->n++] = *slot;
+    }
+    d->group_terms_n += g->n;
+    *ret = (uint32_t)d->groups_n++;
+    return ERR_OK;
+}
+
+enum err draft_group_post(struct draft *d, uint32_t group, uint32_t row)
+{
+    if (d->posts_n == d->posts_room) {
+        enum err e = posts_grow(d, 1);
+        if (e != ERR_OK)
+            return e;
+    }
+    d->posts[d->posts_n++] = (struct draft_post){ DRAFT_GROUP | group, row };
+    d->groups[group].rows++;
+    return ERR_OK;
+}
+
+static enum err run_add(struct draft *d, struct term_memo_run *r, uint32_t row)
+{
+    if (r->owner != d->begun) {
+        enum err e = draft_group_new(d, r->hash, r->n, &r->group);
+        if (e != ERR_OK)
+            return e;
+        r->owner = d->begun;
+    }
+    return draft_group_post(d, r->group, row);
 }
 
 /* ---- joins ---- */
@@ -181,7 +264,9 @@ static bool join_find(const struct draft *d, const struct term_facts *f, uint32_
 enum err draft_own(struct draft *d, const struct term_facts *f)
 {
     uint32_t row = (uint32_t)d->h.rows;
-    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row);
+    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row, 0);
+    for (unsigned i = 0; e == ERR_OK && i < d->terms.runs_n; i++)
+        e = run_add(d, d->terms.run[i], row);
     if (e != ERR_OK)
         return e;
     d->rows[row] = (struct part_row){ .at = f->at,
@@ -204,7 +289,9 @@ static enum err draft_join(struct draft *d, uint32_t row, const struct term_fact
     struct part_late l = { .cut = f->kind == AUDIT_CUT,
                            .result = (uint8_t)f->result,
                            .index = d->h.first + d->h.n - 1 };
-    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row);
+    terms_flat(&d->terms); /* groups are for rows in their order */
+    uint32_t mixed = row + 1 == d->h.rows ? 0 : DRAFT_MIXED;
+    enum err e = terms_add_all(d, d->terms.hash, d->terms.n, (uint16_t)row, mixed);
     if (e == ERR_OK)
         part_late_apply(&d->rows[row], d->h.first, &l);
     return e;
@@ -252,14 +339,22 @@ static void mark(uint8_t bits[PART_BITS], uint32_t row)
     bits[row / 8] |= (uint8_t)(1u << (row % 8));
 }
 
-void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS])
+void draft_mark(struct draft *d, uint64_t hash, uint8_t bits[PART_BITS])
 {
     uint32_t term = *slot_of(d, hash);
     if (term == 0)
         return;
-    mark(bits, d->known[term].first);
+    if (!(d->known[term].n & DRAFT_BORN))
+        mark(bits, d->known[term].first);
+    for (size_t i = 0; i < d->groups_n; i++) {
+        struct draft_group *g = &d->groups[i];
+        g->asked = false;
+        for (uint32_t k = 0; k < g->n; k++)
+            g->asked = g->asked || d->group_terms[g->at + k] == term;
+    }
     for (size_t i = 0; i < d->posts_n; i++) {
-        if (d->posts[i].term == term)
-            mark(bits, d->posts[i].row);
+        const struct draft_post *p = &d->posts[i];
+        if (p->term & DRAFT_GROUP ? d->groups[p->term & ~DRAFT_GROUP].asked : p->term == term)
+            mark(bits, p->row);
     }
 }

@@ -201,7 +201,7 @@ static bool part_agrees(const struct audit_index *x, const struct part *p)
     uint64_t index, offset;
     if (segment_path(x->dir, p->h.segment, path, sizeof path) != ERR_OK || logscan_open(&s, path, p->h.from) != ERR_OK)
         return false;
-    uint32_t sums = 0;
+    uint64_t sums = 0;
     bool ok = true;
     for (uint64_t i = 0; ok && i < p->h.n; i++) {
         ok = logscan_next(&s, &line, &offset) == LOGSCAN_LINE && logline_check(line, &index) &&

@@ -62,15 +62,37 @@ static bool prefix_holds(struct slice line)
            memcmp(line.p + crc_end, blank + crc_end, LOGLINE_KIND - crc_end) == 0 && line.p[line.n - 1] == '}';
 }
 
+/* Blanks and behind them at least one digit, eight columns in all, at once: the first column is the lowest byte. */
+static inline bool eight_read(uint64_t columns, uint64_t *ret)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t v = columns ^ ones * '0', digits = v ^ ones * (' ' ^ '0'); /* v: 0 to 9; digits: 0 where a blank is */
+    if (digits == 0)
+        return false;
+    v = v >> __builtin_ctzll(digits) / 8 * 8 << __builtin_ctzll(digits) / 8 * 8;
+    if (((v + ones * (0x7F - 9)) | v) & ones * 0x80)
+        return false;
+    v = v * 10 + (v >> 8); /* pairs of digits, then fours, then all */
+    *ret = ((v & 0x000000FF000000FFu) * (100 + (1000000ull << 32)) +
+            (v >> 16 & 0x000000FF000000FFu) * (1 + (10000ull << 32))) >>
+           32;
+    return true;
+}
+
 /* Blanks, then digits, LOGLINE_INDEX_N columns in all. */
 static bool index_read(const char *p, uint64_t *ret)
 {
-    size_t at = LOGLINE_INDEX_N;
-    uint64_t v = 0, unit = 1;
-    for (; at > 0 && (uint8_t)(p[at - 1] - '0') <= 9; at--, unit *= 10)
-        v += (uint64_t)(uint8_t)(p[at - 1] - '0') * unit;
+    uint64_t half[2], v = 0;
+    size_t at = 0;
+    memcpy(half, p, sizeof half);
+    if (half[0] == 0x2020202020202020u && eight_read(le64toh(half[1]), ret))
+        return true;
+    while (at < LOGLINE_INDEX_N && p[at] == ' ')
+        at++;
+    if (!slice_u64(slice_make(p + at, LOGLINE_INDEX_N - at), 0, (1ull << 53) - 1, &v))
+        return false;
     *ret = v;
-    return at < LOGLINE_INDEX_N && memcmp(p, logline_blank + LOGLINE_INDEX, at) == 0 && v < 1ull << 53;
+    return true;
 }
 
 bool logline_check(struct slice line, uint64_t *ret_index)

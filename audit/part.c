@@ -90,11 +90,6 @@ static bool part_lay(struct part *p)
     return at == (const char *)p->map + p->map_n;
 }
 
-uint32_t part_sums_add(uint32_t sums, struct slice line)
-{
-    return crc32c(sums, slice_make(line.p + LOGLINE_CRC, LOGLINE_CRC_N));
-}
-
 static bool sum_check(const struct part *p)
 {
     struct part_head h = p->h;

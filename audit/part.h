@@ -44,10 +44,10 @@ struct part_head {
     int64_t row_from, row_to;                  /* least and greatest time of a row */
     int64_t exchange_at, other_at;             /* newest record of an exchange, and of any other kind; 0: none */
     char last_sum[8];                          /* checksum of its last record */
-    uint32_t sums; /* CRC-32C of the records' checksums in order, each of which covers its line */
-    uint32_t sum;  /* CRC-32C of the whole file, with this as zeros */
+    uint64_t sums;                             /* over the records' checksums in order, each of which covers its line */
+    uint64_t sum;                              /* CRC-32C of the whole file, with this as zeros */
 };
-enum { PART_VERSION = 3, PART_ENDIAN = 0x01020304 };
+enum { PART_VERSION = 4, PART_ENDIAN = 0x01020304 };
 #define PART_MAGIC "sluiceix"
 
 struct part {
@@ -62,8 +62,15 @@ struct part {
     _Atomic unsigned refs;
 };
 struct part *part_ref(struct part *p);
-void part_unref(struct part *p);                          /* NULL is ok */
-uint32_t part_sums_add(uint32_t sums, struct slice line); /* the next record of the part; begins with 0 */
+void part_unref(struct part *p); /* NULL is ok */
+/* The next record of the part; begins with 0. One that differs is always seen. */
+static inline uint64_t part_sums_add(uint64_t sums, struct slice line)
+{
+    uint64_t digits;
+    memcpy(&digits, line.p + LOGLINE_CRC, sizeof digits);
+    sums = (sums ^ digits) * 0x9e3779b97f4a7c15u;
+    return sums ^ sums >> 29;
+}
 void part_name(uint64_t first, char out[PART_NAME]);
 /* Maps and checks a file: shape, sum, bounds. ERR_CORRUPT: not one of ours, or damaged. */
 enum err part_open(const char *path, struct part **ret) MUST_CHECK;
@@ -93,14 +100,21 @@ struct part_late {
 };
 void part_late_apply(struct part_row *r, uint64_t first, const struct part_late *l);
 
-/* Each term of the draft once. Most have one row only; the others are in `posts`. */
+/* Each term of the draft once. Most have one row only; other rows are in `posts`, by the term or by a group of terms
+ * that rows often have together. */
 struct draft_term {
     uint64_t hash;
-    uint32_t n; /* rows, or with DRAFT_MIXED more than there are: not in order, some twice */
+    uint32_t n; /* rows by the term itself, and DRAFT_MIXED, DRAFT_BORN */
     uint16_t first, last;
 };
+struct draft_group {
+    uint32_t at, n; /* its terms, in `group_terms` */
+    uint32_t rows;
+    bool asked; /* for draft_mark */
+};
 struct draft_post {
-    uint32_t term, row;
+    uint32_t term; /* place in `known`; with DRAFT_GROUP in `groups` */
+    uint32_t row;
 };
 struct draft {
     struct part_head h;
@@ -108,16 +122,22 @@ struct draft {
     uint64_t *marks;          /* own */
     struct draft_term *known; /* own; [1, known_n) */
     size_t known_n, known_room;
-    uint32_t *slots;          /* own: place in `known` by hash, open addressing; 2 * known_room, a power of two */
-    struct draft_post *posts; /* own: each term's rows but the first, in the order they came */
-    size_t posts_n, posts_room;
+    uint32_t *slots;            /* own: place in `known` by hash, open addressing; 2 * known_room, a power of two */
+    struct draft_post *posts;   /* own: in the order they came, without the first row of each term */
+    struct draft_group *groups; /* own */
+    uint32_t *group_terms;      /* own: places in `known` */
+    size_t posts_n, posts_room, groups_n, groups_room, group_terms_n, group_terms_room;
     uint32_t *joins;      /* own: row + 1 by exchange and part, open addressing: intents whose exchange was known */
     uint64_t *join_terms; /* own: and the exchange's term */
     size_t joins_n;
+    uint64_t begun; /* how many parts: the owner of a run's group */
     struct terms terms;
 };
 enum { DRAFT_JOINS = 2 * PART_RECORDS };
-#define DRAFT_MIXED 0x80000000u
+#define DRAFT_MIXED 0x80000000u /* its rows may not be in order, some twice */
+#define DRAFT_BORN  0x40000000u /* in a group: `first` is no row, that is in `posts` too */
+#define DRAFT_ROWS  0x3fffffffu
+#define DRAFT_GROUP 0x80000000u
 enum err draft_init(struct draft *d) MUST_CHECK; /* allocates; then draft_begin for each part */
 void draft_done(struct draft *d);
 void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t offset, uint64_t seed, int64_t at_before);
@@ -125,10 +145,12 @@ void draft_begin(struct draft *d, uint64_t segment, uint64_t first, uint64_t off
  * d->terms): the caller looks elsewhere, then calls draft_late or draft_own. */
 enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct term_facts *f) MUST_CHECK;
 enum err draft_own(struct draft *d, const struct term_facts *f) MUST_CHECK; /* a row of its own for the last record */
-enum err draft_term_add(struct draft *d, uint64_t hash, uint16_t row) MUST_CHECK;
+/* Terms that rows have together: the number of a new group, and its next row, ascending. */
+enum err draft_group_new(struct draft *d, const uint64_t *hash, size_t n, uint32_t *ret) MUST_CHECK;
+enum err draft_group_post(struct draft *d, uint32_t group, uint32_t row) MUST_CHECK;
 /* Writes <dir>/index/<first>.part, not synced: a torn one is found by its sum and built anew. */
 enum err draft_seal(struct draft *d, const char *dir) MUST_CHECK;
 /* The part again, with what came late. */
 enum err part_rewrite(const struct part *p, const char *dir, const struct part_late *late, size_t n) MUST_CHECK;
-bool draft_may_have(const struct draft *d, uint64_t hash);                      /* false: certainly not; cheap */
-void draft_mark(const struct draft *d, uint64_t hash, uint8_t bits[PART_BITS]); /* the rows of one term */
+bool draft_may_have(const struct draft *d, uint64_t hash);                /* false: certainly not; cheap */
+void draft_mark(struct draft *d, uint64_t hash, uint8_t bits[PART_BITS]); /* the rows of one term */

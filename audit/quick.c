@@ -2,7 +2,6 @@
  * Reads hostile files like everything here: each step looks where the line ends. Invariant: what is accepted gives the
  * terms and facts that terms.c finds in the same line, in the same order; a text it cannot end, a column out of order,
  * any doubt is left to terms.c. */
-#include "audit/crc32c.h"
 #include "audit/terms.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -81,14 +80,21 @@ static inline bool skip_text(struct quick *q)
 }
 
 /* ---- what was seen before ---- */
-/* The two slots where a run may be: the first of them. Its last bytes tell it from others: grant, resource, purpose. */
-static struct term_memo_run *run_slots(struct term_memo *m, struct slice text)
+/* The last bytes of a text, with what stands before it when it is short; line.p + LOGLINE_KIND always does. */
+static inline uint64_t last_word(struct slice text)
 {
-    size_t look = text.n < MEMO_LOOK ? text.n & ~(size_t)7 : MEMO_LOOK;
-    return &m->run[crc32c(0, slice_make(text.p + text.n - look, look)) % (MEMO_RUNS / 2) * 2];
+    uint64_t word;
+    memcpy(&word, text.p + text.n - sizeof word, sizeof word);
+    return word;
 }
 
-static bool run_again(struct terms *t, const struct term_memo_run *s, struct slice text)
+/* The two slots where a run may be, by a few of its words: the first of them. */
+static inline struct term_memo_run *run_slots(struct term_memo *m, uint64_t words)
+{
+    return &m->run[(words ^ words >> 32) * 0x9e3779b97f4a7c15u >> 32 & (MEMO_RUNS - 2)];
+}
+
+static bool run_again(struct terms *t, struct term_memo_run *s, struct slice text)
 {
     if (text.n == 0)
         return false;
@@ -96,23 +102,25 @@ static bool run_again(struct terms *t, const struct term_memo_run *s, struct sli
         s++;
     if (s->text_n != text.n || memcmp(s->text, text.p, text.n) != 0)
         return false;
-    for (unsigned i = 0; i < s->n; i++)
-        t->hash[t->n + i] = s->hash[i];
-    t->n += s->n;
+    t->run[t->runs_n++] = s;
     return true;
 }
 
-/* In the place of each of the two in turn. */
+/* In the place of each of the two in turn, but not of one that this line has just found. */
 static void run_keep(struct term_memo *m, struct term_memo_run *s, struct slice text, const struct terms *t,
                      unsigned before)
 {
     if (text.n == 0 || text.n > MEMO_TEXT || t->n - before > MEMO_TERMS)
         return;
-    s += s[0].text_n != 0 && (s[1].text_n == 0 || m->turn++ % 2 != 0);
+    bool second = s[0].text_n != 0 && (s[1].text_n == 0 || m->turn++ % 2 != 0);
+    if (t->runs_n > 0 && t->run[0] == &s[second])
+        second = !second;
+    s += second;
     s->text_n = (uint16_t)text.n;
     s->n = (uint16_t)(t->n - before);
     memcpy(s->text, text.p, text.n);
     memcpy(s->hash, t->hash + before, s->n * sizeof s->hash[0]);
+    s->owner = 0;
 }
 
 static inline bool short_is(const struct term_memo_short *s, struct slice raw)
@@ -166,18 +174,19 @@ static bool take_exchange(struct quick *q)
     enum { RAW = UUID_TEXT + 1 };
     struct slice raw;
     uint64_t word;
-    uint32_t part;
     if (!text(q, &raw) || raw.n != RAW)
         return false;
     memcpy(&word, raw.p + RAW - 1 - sizeof word, sizeof word);
     struct term_memo_short *s = &q->memo->exchange[word * 0x9e3779b97f4a7c15u >> 32 & (MEMO_EXCHANGES - 1)];
-    if (!short_is(s, raw))
+    if (s->text_n == 0 || memcmp(s->text, raw.p, RAW) != 0)
         short_keep(s, raw, term_of(q->t, TERM_EXCHANGE, raw));
     q->facts->exchange = q->t->hash[q->t->n++] = s->hash;
-    if (!STEP(q, ",\"part\":") || !number(q, &part))
-        return false;
-    q->facts->part = part;
     return true;
+}
+
+static bool take_part(struct quick *q)
+{
+    return STEP(q, ",\"part\":") && number(q, &q->facts->part);
 }
 
 /* Who asked for what by which right: a run that is often the same. */
@@ -192,7 +201,11 @@ static bool take_run(struct quick *q)
         (STEP(q, ",\"grant_version\":") && !number(q, NULL)) || (STEP(q, ",\"purpose\":\"") && !text(q, &purpose)))
         return false;
     struct slice run = slice_make(start, (size_t)(q->p - start));
-    struct term_memo_run *s = run_slots(q->memo, run);
+    uint64_t words = last_word(run);
+    words = words * 0xff51afd7ed558ccdu ^ (grant.n > 0 ? last_word(grant) : 0);
+    words = words * 0xff51afd7ed558ccdu ^ (resource.n > 0 ? last_word(resource) : 0);
+    words = words * 0xff51afd7ed558ccdu ^ (subject.n > 0 ? last_word(subject) : 0);
+    struct term_memo_run *s = run_slots(q->memo, words);
     if (run_again(q->t, s, run))
         return true;
     if (subject.n > 0)
@@ -229,7 +242,10 @@ static bool take_items(struct quick *q, struct slice line)
 {
     struct slice to_end = slice_make(q->p - 1, (size_t)(q->end - q->p)), key, value;
     const unsigned before = q->t->n;
-    struct term_memo_run *s = run_slots(q->memo, to_end);
+    uint64_t words = last_word(to_end) * 0xff51afd7ed558ccdu ^ to_end.n;
+    if (to_end.n > 2 * sizeof words)
+        words = words * 0xff51afd7ed558ccdu ^ last_word(slice_make(to_end.p, to_end.n / 2));
+    struct term_memo_run *s = run_slots(q->memo, words);
     if (run_again(q->t, s, to_end)) {
         q->p = q->end - 1;
         return true;
@@ -316,11 +332,38 @@ static bool take_end(struct quick *q)
     return true;
 }
 
+static bool take_outcome(struct quick *q)
+{
+    struct term_memo *m = q->memo;
+    const char *start = q->p;
+    unsigned before = q->t->n;
+    if (m->ending.text_n != 0 && (size_t)(q->end - start) >= m->ending.text_n &&
+        memcmp(start, m->ending.text, m->ending.text_n) == 0) {
+        q->facts->result = (enum audit_result)m->ending.result;
+        q->t->hash[q->t->n++] = m->ending.hash;
+        return true;
+    }
+    if (!take_part(q) || !take_end(q))
+        return false;
+    size_t n = (size_t)(q->p - start) + 1;
+    if (q->facts->part == 0 && q->t->n == before + 1 && q->p < q->end && *q->p == ',' && n <= MEMO_ENDING) {
+        m->ending.text_n = (uint8_t)n;
+        m->ending.result = (uint8_t)q->facts->result;
+        m->ending.hash = q->t->hash[before];
+        memcpy(m->ending.text, start, n);
+    }
+    return true;
+}
+
 static bool take_line(struct quick *q, struct slice line)
 {
     if (!take_kind(q) || !take_at(q) || !STEP(q, ",\"exchange\":\"") || !take_exchange(q))
         return false;
-    if (q->facts->kind == AUDIT_OUTCOME || q->facts->kind == AUDIT_CUT)
+    if (q->facts->kind == AUDIT_OUTCOME)
+        return take_outcome(q);
+    if (!take_part(q))
+        return false;
+    if (q->facts->kind == AUDIT_CUT)
         return take_end(q);
     if (!take_run(q) || (STEP(q, ",\"operator\":\"") && !take_text(q, TERM_OPERATOR)) ||
         (STEP(q, ",\"case\":\"") && !take_text(q, TERM_CASE)) || (STEP(q, ",\"trace\":\"") && !skip_text(q)) ||
@@ -347,6 +390,6 @@ bool terms_quick(struct terms *t, struct slice line, struct term_facts *ret)
     if (q.memo->seed != t->seed || q.memo->kind[0] == 0)
         memo_begin(q.memo, t);
     *ret = (struct term_facts){ 0 };
-    t->n = 0;
+    t->n = t->runs_n = 0;
     return take_line(&q, line);
 }

@@ -2,6 +2,7 @@
  * renamed. Nothing is synced: the index must not make the log's commits wait, and its files can be built again. */
 #include "audit/crc32c.h"
 #include "audit/part.h"
+#include <endian.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,36 +22,69 @@ struct sealing {
 
 static enum err results_add(struct draft *d)
 {
-    uint64_t hash[AUDIT_RESULTS_];
+    uint32_t group[AUDIT_RESULTS_];
+    bool there[AUDIT_RESULTS_] = { [AUDIT_NO_RESULT] = true };
     enum err e = ERR_OK;
-    for (unsigned r = AUDIT_GRANTED; r < AUDIT_RESULTS_; r++)
-        hash[r] = term_result(&d->terms, (enum audit_result)r);
     for (uint32_t row = 0; e == ERR_OK && row < d->h.rows; row++) {
-        if (d->rows[row].result != AUDIT_NO_RESULT)
-            e = draft_term_add(d, hash[d->rows[row].result], (uint16_t)row);
+        const enum audit_result r = (enum audit_result)d->rows[row].result;
+        if (!there[r]) {
+            uint64_t hash = term_result(&d->terms, r);
+            e = draft_group_new(d, &hash, 1, &group[r]);
+            there[r] = e == ERR_OK;
+        }
+        if (e == ERR_OK && r != AUDIT_NO_RESULT)
+            e = draft_group_post(d, group[r], row);
     }
     return e;
 }
 
-static uint32_t rows_of(const struct draft_term *t)
+/* known[].n becomes the number of all its rows, those of its groups too; end[] where its rows begin, if they are more
+ * than `first`. */
+static void rows_count(struct sealing *s)
 {
-    return t->n & ~DRAFT_MIXED;
+    struct draft *d = s->d;
+    uint32_t at = 0;
+    for (size_t i = 0; i < d->groups_n; i++) {
+        const struct draft_group *g = &d->groups[i];
+        for (uint32_t k = 0; k < g->n; k++)
+            s->end[d->group_terms[g->at + k]] += g->rows;
+    }
+    for (size_t i = 1; i < d->known_n; i++) {
+        struct draft_term *t = &d->known[i];
+        uint32_t grouped = s->end[i], own = t->n & DRAFT_ROWS;
+        t->n = (t->n & (DRAFT_MIXED | DRAFT_BORN)) | (own + grouped);
+        s->end[i] = at;
+        if (t->n == 1)
+            continue;
+        if (own > 0 && !(t->n & DRAFT_BORN))
+            s->rows[s->end[i]++] = t->first;
+        at += own + grouped;
+    }
 }
 
 /* Each term's rows together, in the order they came. */
 static void rows_gather(struct sealing *s)
 {
     const struct draft *d = s->d;
-    uint32_t at = 0;
-    for (size_t i = 1; i < d->known_n; i++) {
-        s->end[i] = at;
-        if (d->known[i].n == 1)
+    for (size_t i = 0; i < d->posts_n; i++) {
+        const struct draft_post p = d->posts[i];
+        if (!(p.term & DRAFT_GROUP)) {
+            s->rows[s->end[p.term]++] = (uint16_t)p.row;
             continue;
-        s->rows[s->end[i]++] = d->known[i].first;
-        at += rows_of(&d->known[i]);
+        }
+        const struct draft_group *g = &d->groups[p.term & ~DRAFT_GROUP];
+        const uint32_t *term = d->group_terms + g->at;
+        for (uint32_t k = 0; k < g->n; k++)
+            s->rows[s->end[term[k]]++] = (uint16_t)p.row;
     }
-    for (size_t i = 0; i < d->posts_n; i++)
-        s->rows[s->end[d->posts[i].term]++] = (uint16_t)d->posts[i].row;
+}
+
+static size_t rows_all(const struct draft *d)
+{
+    size_t n = d->known_n + d->posts_n;
+    for (size_t i = 0; i < d->groups_n; i++)
+        n += (size_t)d->groups[i].rows * d->groups[i].n;
+    return n;
 }
 
 /* Hashes are spread evenly: a pass by their first bits leaves each near its place. */
@@ -86,23 +120,13 @@ static enum err terms_sort(struct sealing *s)
     return ERR_OK;
 }
 
-/* Few rows in order, each once; how many there are. */
-static uint32_t few_order(uint16_t *rows, uint32_t n)
+static bool in_order(const uint16_t *rows, uint32_t n)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint16_t row = rows[i];
-        uint32_t k = kept, moved = kept;
-        while (k > 0 && rows[k - 1] > row)
-            k--;
-        if (k > 0 && rows[k - 1] == row)
-            continue;
-        for (; moved > k; moved--)
-            rows[moved] = rows[moved - 1];
-        rows[k] = row;
-        kept++;
+    for (uint32_t i = 1; i < n; i++) {
+        if (rows[i - 1] >= rows[i])
+            return false;
     }
-    return kept;
+    return true;
 }
 
 static void bits_set(struct sealing *s, const uint16_t *rows, uint32_t n)
@@ -112,14 +136,28 @@ static void bits_set(struct sealing *s, const uint16_t *rows, uint32_t n)
         s->bits[rows[i] / 8] |= (uint8_t)(1u << (rows[i] % 8));
 }
 
-/* The same for many, by way of a bitmap. */
-static uint32_t many_order(struct sealing *s, uint16_t *rows, uint32_t n)
+/* Rows in order, each once; how many there are. Few by moving them, many by way of a bitmap. */
+static uint32_t rows_order(struct sealing *s, uint16_t *rows, uint32_t n)
 {
     uint32_t kept = 0;
-    bits_set(s, rows, n);
-    for (uint32_t row = 0; row < s->d->h.rows; row++) {
-        if (s->bits[row / 8] >> (row % 8) & 1)
-            rows[kept++] = (uint16_t)row;
+    if (n > FEW_ROWS)
+        bits_set(s, rows, n);
+    for (uint32_t at = 0; n > FEW_ROWS && at < PART_BITS; at += 8) {
+        uint64_t word;
+        memcpy(&word, s->bits + at, sizeof word);
+        for (word = le64toh(word); word != 0; word &= word - 1)
+            rows[kept++] = (uint16_t)(at * 8 + (uint32_t)__builtin_ctzll(word));
+    }
+    for (uint32_t i = 0; n <= FEW_ROWS && i < n; i++) {
+        const uint16_t row = rows[i];
+        uint32_t k = kept;
+        while (k > 0 && rows[k - 1] > row)
+            k--;
+        if (k > 0 && rows[k - 1] == row)
+            continue;
+        memmove(rows + k + 1, rows + k, (kept - k) * sizeof *rows);
+        rows[k] = row;
+        kept++;
     }
     return kept;
 }
@@ -127,11 +165,11 @@ static uint32_t many_order(struct sealing *s, uint16_t *rows, uint32_t n)
 /* The list of a term that has more than one row. */
 static void put_list(struct sealing *s, struct part_term *t)
 {
-    uint32_t n = t->n & ~DRAFT_MIXED;
+    uint32_t n = t->n & DRAFT_ROWS;
     uint16_t *rows = s->rows + s->end[t->at] - n;
     const uint64_t all = s->d->h.rows;
-    if (t->n != n)
-        n = n <= FEW_ROWS ? few_order(rows, n) : many_order(s, rows, n);
+    if (t->n & DRAFT_MIXED && !in_order(rows, n))
+        n = rows_order(s, rows, n);
     *t = (struct part_term){ .hash = t->hash, .n = n, .at = n == 1 ? rows[0] : (uint32_t)s->lists.n };
     if (n > 1 && n > all / 16) {
         bits_set(s, rows, n);
@@ -144,13 +182,16 @@ static void put_list(struct sealing *s, struct part_term *t)
 static enum err terms_seal(struct sealing *s)
 {
     struct draft *d = s->d;
-    s->rows = mem_alloc((d->known_n + d->posts_n) * sizeof *s->rows);
-    s->end = mem_alloc(d->known_n * sizeof *s->end);
+    s->rows = mem_alloc(rows_all(d) * sizeof *s->rows);
+    s->end = mem_array(d->known_n, sizeof *s->end);
     s->term = mem_alloc(d->known_n * sizeof *s->term);
-    enum err e = s->rows == NULL || s->end == NULL || s->term == NULL ? ERR_NOMEM : terms_sort(s);
+    if (s->rows == NULL || s->end == NULL || s->term == NULL)
+        return ERR_NOMEM;
+    rows_count(s);
+    rows_gather(s);
+    enum err e = terms_sort(s);
     if (e != ERR_OK)
         return e;
-    rows_gather(s);
     for (size_t i = 0; i + 1 < d->known_n; i++) {
         if (s->term[i].n != 1)
             put_list(s, &s->term[i]);
@@ -181,10 +222,12 @@ static enum err part_write(struct part_head *h, struct slice *piece, unsigned n,
     int len = snprintf(path, sizeof path, "%s/index/%s", dir, name);
     if (len <= 0 || len >= PATH_MAX)
         return ERR_TOO_LARGE;
+    uint32_t sum = 0;
     h->sum = 0;
     piece[0] = slice_make(h, sizeof *h);
     for (unsigned i = 0; i < n; i++)
-        h->sum = crc32c(h->sum, piece[i]);
+        sum = crc32c(sum, piece[i]);
+    h->sum = sum;
     snprintf(beside, sizeof beside, "%s.new", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)

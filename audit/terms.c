@@ -28,7 +28,7 @@ bool audit_result_find(struct slice name, enum audit_result *ret)
 void terms_begin(struct terms *t, uint64_t seed)
 {
     t->seed = seed;
-    t->n = 0;
+    t->n = t->runs_n = 0;
     for (uint64_t i = 0; i < TERM_WORDS + 2; i++) {
         t->low[i] = slice_hash(slice_make(&i, sizeof i), seed);
         t->high[i] = slice_hash(slice_make(&i, sizeof i), seed ^ 0x9e3779b97f4a7c15u);
@@ -302,7 +302,7 @@ static bool any_line(struct terms *t, struct slice line, struct term_facts *ret)
     struct logline_iter it = { .object = line };
     struct taking k = { .t = t, .facts = ret };
     *ret = (struct term_facts){ 0 };
-    t->n = 0;
+    t->n = t->runs_n = 0;
     if (!logline_kind(line, &ret->kind))
         return false;
     terms_add(t, TERM_KIND, slice_of(audit_kind_name(ret->kind)));
@@ -370,6 +370,15 @@ enum err terms_of_question(struct terms *t, const struct audit_question *q)
             e = add_rendered(t, all[i].field, all[i].column, all[i].text);
     }
     return e;
+}
+
+void terms_flat(struct terms *t)
+{
+    for (; t->runs_n > 0 && t->n + MEMO_TERMS <= TERMS_MAX; t->runs_n--) {
+        const struct term_memo_run *r = t->run[t->runs_n - 1];
+        memcpy(t->hash + t->n, r->hash, r->n * sizeof r->hash[0]);
+        t->n += r->n;
+    }
 }
 
 bool terms_hold(const struct terms *t, uint64_t hash)

@@ -39,7 +39,7 @@ enum {
     MEMO_EXCHANGES = 1024,
     MEMO_REASONS = 64,
     MEMO_SHORT = 40,
-    MEMO_LOOK = 128
+    MEMO_ENDING = 80
 };
 struct term_memo {
     uint64_t seed;
@@ -48,6 +48,8 @@ struct term_memo {
         uint16_t n, text_n; /* text_n 0: empty */
         char text[MEMO_TEXT];
         uint64_t hash[MEMO_TERMS];
+        uint64_t owner; /* who gave it a group, and which; 0: nobody */
+        uint32_t group;
     } run[MEMO_RUNS]; /* in pairs */
     unsigned turn;
     struct term_memo_short {
@@ -55,6 +57,11 @@ struct term_memo {
         char text[MEMO_SHORT];
         uint64_t hash;
     } exchange[MEMO_EXCHANGES], reason[MEMO_REASONS];
+    struct { /* from part to status as the last outcome had it, and what ends the status: most have the same */
+        uint8_t text_n, result;
+        char text[MEMO_ENDING];
+        uint64_t hash; /* of the reason */
+    } ending;
     char second[32]; /* a time of day without its milliseconds, and what it is */
     size_t second_n;
     int64_t second_ms;
@@ -64,6 +71,8 @@ struct terms {
     uint64_t low[TERM_WORDS + 2], high[TERM_WORDS + 2]; /* the key that the seed stands for: 128 bits a word */
     unsigned n;
     uint64_t hash[TERMS_MAX];
+    unsigned runs_n; /* terms that are not in hash[]: runs that were known */
+    struct term_memo_run *run[2];
     struct term_memo *memo; /* bor; NULL: none, and no line is read the quick way. For one thread */
 };
 struct term_facts {
@@ -76,6 +85,7 @@ struct term_facts {
 void terms_begin(struct terms *t, uint64_t seed); /* before anything else */
 /* False: not a record of ours. What was in *t is dropped. */
 bool terms_of_line(struct terms *t, struct slice line, struct term_facts *ret);
+void terms_flat(struct terms *t); /* all of them into hash[] */
 /* quick.c. The same of a record of an exchange as the renderer writes most of them; needs t->memo. False: not one of
  * these, and what is in *t and *ret is of no use; terms_of_line asks it first and knows every line. */
 bool terms_quick(struct terms *t, struct slice line, struct term_facts *ret);

@@ -2,8 +2,8 @@
 #include "tests/unit/audit/world.h"
 #include "audit/crc32c.h"
 #include "tests/unit/audit/judge.h"
-
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Renders, stamps and judges; the line without LF. */
 static struct slice line_json(const struct audit_record *r, struct buf *line)
@@ -54,11 +54,11 @@ static void offsets(void **state)
 static void crc_known(void **state)
 {
     (void)state;
-    char zeros[32] = { 0 }, mixed[301];
+    char zeros[32] = { 0 }, mixed[3301];
     assert_int_equal(crc32c(0, SLICE("123456789")), 0xE3069283u);
     assert_int_equal(crc32c(0, slice_make(zeros, 32)), 0x8A9136AAu); /* RFC 3720 B.4 */
     for (size_t i = 0; i < sizeof mixed; i++)
-        mixed[i] = (char)(i * 7);
+        mixed[i] = (char)(i * 7 + i / 256);
     for (size_t n = 0; n < sizeof mixed; n++) {
         assert_int_equal(crc32c(0, slice_make(mixed, n)), crc32c_plain(0, slice_make(mixed, n)));
         assert_int_equal(crc32c(crc32c(0, slice_make(mixed, n)), slice_make(mixed + n, sizeof mixed - n)),
@@ -365,13 +365,50 @@ static void bad_lines(void **state)
     buf_done(&line);
 }
 
+/* A line whose index has these columns, whatever they are, under a right checksum. */
+static bool columns_hold(const char *columns, uint64_t *index)
+{
+    char line[256], sum[9];
+    assert_int_equal(strlen(columns), LOGLINE_INDEX_N);
+    int n =
+        snprintf(line, sizeof line, "{\"v\":1,\"index\":%s,\"crc\":\"00000000\",\"kind\":\"gap\",\"at\":1}", columns);
+    snprintf(sum, sizeof sum, "%08x", crc32c(0, slice_make(line, (size_t)n)));
+    memcpy(line + LOGLINE_CRC, sum, LOGLINE_CRC_N);
+    return logline_check(slice_make(line, (size_t)n), index);
+}
+
+static void index_columns(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = { "                ",   "              1 ", "1               ",
+                                         "          12 345",   "              -1", "            0x10",
+                                         "               :",   "               /", "        1       ",
+                                         "       1       1",   "       1:       ", "              1\x80",
+                                         "9007199254740992",   "9999999999999999", "\t              1",
+                                         "      \x90        1" };
+    static const char *const right[] = { "0000000000000007", "        00000007", "               0",
+                                         "       012345678" };
+    char columns[LOGLINE_INDEX_N + 1];
+    uint64_t index;
+    for (uint64_t v = 0, step = 1; v < 1ull << 53; v += step, step += step / 3 + 1) {
+        snprintf(columns, sizeof columns, "%16llu", (unsigned long long)v);
+        assert_true(columns_hold(columns, &index));
+        assert_int_equal(index, v);
+    }
+    assert_true(columns_hold("9007199254740991", &index) && index == 9007199254740991u);
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        assert_true(columns_hold(right[i], &index) && index == strtoull(right[i], NULL, 10));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(columns_hold(wrong[i], &index));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offsets),         cmocka_unit_test(crc_known),     cmocka_unit_test(intent_line),
         cmocka_unit_test(canonical_order), cmocka_unit_test(known_columns), cmocka_unit_test(numbers),
         cmocka_unit_test(hostile_texts),   cmocka_unit_test(worst_records), cmocka_unit_test(act_content),
-        cmocka_unit_test(count_line),      cmocka_unit_test(bad_lines),
+        cmocka_unit_test(count_line),      cmocka_unit_test(bad_lines),     cmocka_unit_test(index_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
