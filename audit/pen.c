@@ -17,20 +17,6 @@ void pen_raw(struct pen *w, struct slice s)
     w->p += s.n;
 }
 
-/* Two digits a division. */
-static size_t digits_back(char *end, uint64_t v)
-{
-    char *at = end;
-    for (; v >= 100; v /= 100) {
-        *--at = (char)('0' + v % 10);
-        *--at = (char)('0' + v / 10 % 10);
-    }
-    if (v >= 10)
-        *--at = (char)('0' + v % 10);
-    *--at = (char)('0' + (v >= 10 ? v / 10 : v));
-    return (size_t)(end - at);
-}
-
 void pen_u64(struct pen *w, uint64_t v)
 {
     enum { DIGITS = 20 };
@@ -40,7 +26,7 @@ void pen_u64(struct pen *w, uint64_t v)
         *w->p++ = (char)('0' + v);
         return;
     }
-    size_t n = digits_back(text + DIGITS, v > max ? max : v);
+    size_t n = u64_digits(text + DIGITS, v > max ? max : v);
     pen_raw(w, slice_make(text + DIGITS - n, n));
 }
 

@@ -7,7 +7,7 @@ if(SLUICE_SANITIZE)
   add_link_options(-fsanitize=${SLUICE_SANITIZE})
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fno-plt) # all is bound at the start: no stub in between
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -O3 -fno-plt) # all is bound at the start: no stub in between
   add_link_options(-Wl,-z,relro,-z,now)
 endif()
 

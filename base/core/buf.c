@@ -2,6 +2,7 @@
  * writable, so that printf may end in NUL; once `failed` is set nothing changes until buf_clear or buf_done. */
 #include "base/core/buf.h"
 #include "base/core/mem.h"
+#include "base/core/text.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -83,16 +84,9 @@ void buf_puts(struct buf *b, const char *cstr)
 void buf_put_u64(struct buf *b, uint64_t v)
 {
     char text[20];
-    size_t at = sizeof text;
+    size_t n = u64_digits(text + sizeof text, v);
 
-    for (; v >= 100; v /= 100) { /* two digits a division */
-        text[--at] = (char)('0' + v % 10);
-        text[--at] = (char)('0' + v / 10 % 10);
-    }
-    if (v >= 10)
-        text[--at] = (char)('0' + v % 10);
-    text[--at] = (char)('0' + (v >= 10 ? v / 10 : v));
-    buf_put(b, (struct slice){ text + at, sizeof text - at });
+    buf_put(b, (struct slice){ text + sizeof text - n, n });
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -14,6 +14,29 @@ const char hex_pairs[256][2] = { HEX_ROW('0'), HEX_ROW('1'), HEX_ROW('2'), HEX_R
                                  HEX_ROW('c'), HEX_ROW('d'), HEX_ROW('e'), HEX_ROW('f') };
 #undef HEX_ROW
 
+#define DECIMAL_ROW(t)                                                                                                 \
+    { t, '0' }, { t, '1' }, { t, '2' }, { t, '3' }, { t, '4' }, { t, '5' }, { t, '6' }, { t, '7' }, { t, '8' },        \
+    {                                                                                                                  \
+        t, '9'                                                                                                         \
+    }
+static const char decimal_pairs[100][2] = { DECIMAL_ROW('0'), DECIMAL_ROW('1'), DECIMAL_ROW('2'), DECIMAL_ROW('3'),
+                                            DECIMAL_ROW('4'), DECIMAL_ROW('5'), DECIMAL_ROW('6'), DECIMAL_ROW('7'),
+                                            DECIMAL_ROW('8'), DECIMAL_ROW('9') };
+#undef DECIMAL_ROW
+
+size_t u64_digits(char *end, uint64_t v)
+{
+    char *at = end;
+
+    for (; v >= 100; v /= 100)
+        memcpy(at -= 2, decimal_pairs[v % 100], 2);
+    if (v >= 10)
+        memcpy(at -= 2, decimal_pairs[v], 2);
+    else
+        *--at = (char)('0' + v);
+    return (size_t)(end - at);
+}
+
 /* 0..15, or -1. */
 static int hex_value(char c)
 {

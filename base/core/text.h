@@ -11,6 +11,9 @@ void utf8_put(struct buf *b, uint32_t code_point);
 /* Display width in terminal columns: East Asian wide and fullwidth are 2. */
 size_t utf8_width(struct slice s);
 
+/* The decimal digits of v, ending before `end`; how many they are, 20 at most. */
+size_t u64_digits(char *end, uint64_t v);
+
 extern const char hex_pairs[256][2];                          /* the two digits of each byte, lower case, no NUL */
 void hex_put(struct buf *b, struct slice bytes);              /* lower case */
 bool hex_read(struct slice text, uint8_t *out, size_t out_n); /* exactly out_n bytes */

@@ -20,7 +20,7 @@ struct digest {
 /* What does not fill a block is only copied: most of what is added are prefixes, salts and digests. */
 static void add(SHA256_CTX *c, struct slice s)
 {
-    if (s.n >= SHA256_CBLOCK - c->num) {
+    if (s.n + c->num >= SHA256_CBLOCK) {
         SHA256_Update(c, s.p, s.n);
         return;
     }

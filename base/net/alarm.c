@@ -1,9 +1,9 @@
 /* A timing wheel of 64 ms slots. Setting an alarm later than its slot only stores the new time: when the slot comes up,
- * an alarm that is not due yet moves on. The tick comes when the first filled slot is due and not before, so that a
- * process with nothing to do does not wake.
- * Invariants: a linked alarm stands in a slot that comes up no later than `when` rounded up to a slot, or one wheel
- * turn from now; the bit of its slot is set (a bit may also be left of alarms that were cleared); the tick is set for
- * the first slot whose bit is set, or a sooner one. */
+ * an alarm that is not due yet moves on, and one that rests leaves the wheel. The tick comes when the first filled slot
+ * is due and not before, so that a process with nothing to do does not wake. Invariants: a linked alarm stands in a
+ * slot that comes up no later than `when` rounded up to a slot, or one wheel turn from now; the bit of its slot is set
+ * (a bit may also be left of alarms that were cleared); the tick is set for the first slot whose bit is set, or a
+ * sooner one. */
 #include "base/net/internal.h"
 
 #include <event2/event.h>
@@ -49,6 +49,7 @@ static void link_alarm(struct alarm_wheel *w, struct alarm *a)
     if (number >= w->at + SLOTS)
         number = w->at + SLOTS - 1;
     at = number % SLOTS;
+    a->slot = number * SLOT_MS;
     w->filled[at / 64] |= UINT64_C(1) << (at % 64);
     head = &w->slot[at];
     a->next = *head;
@@ -73,6 +74,8 @@ static void run_slot(struct alarm_wheel *w, int64_t number, int64_t now)
     while (list != NULL) {
         struct alarm *a = list;
         unlink_alarm(a);
+        if (a->when == NEVER)
+            continue;
         if (a->when > now)
             link_alarm(w, a);
         else
@@ -158,7 +161,7 @@ void alarm_set(struct loop *l, struct alarm *a, int64_t ms)
     int64_t when;
 
     when = loop_now(l) + ms;
-    if (a->pprev != NULL && when >= a->when) {
+    if (a->pprev != NULL && when > a->slot - SLOT_MS) {
         a->when = when; /* found early by its slot, and moved on then */
         return;
     }
@@ -171,6 +174,11 @@ void alarm_set(struct loop *l, struct alarm *a, int64_t ms)
 void alarm_clear(struct alarm *a)
 {
     unlink_alarm(a);
+}
+
+void alarm_rest(struct alarm *a)
+{
+    a->when = NEVER;
 }
 
 /* ---- exact ones ---- */

@@ -79,7 +79,7 @@ static void answer_done(struct http_client *c)
 {
     bool reusable = c->reusable && c->body.done && c->in.n == 0 && c->sent == c->out.n;
 
-    alarm_clear(&c->alarm);
+    alarm_rest(&c->alarm);
     c->state = IDLE;
     c->asked = false;
     buf_clear(&c->out);

@@ -80,7 +80,7 @@ static void arm(struct http_conn *c)
     else if (c->state == CONN_CLOSING)
         alarm_set(c->loop, &c->alarm, CONN_LINGER_MS);
     else
-        alarm_clear(&c->alarm); /* the exchange has its own deadlines */
+        alarm_rest(&c->alarm); /* the exchange has its own deadlines */
 }
 
 /* Output comes first, and progress does not move its alarm: a byte now and then would keep the connection for ever. */

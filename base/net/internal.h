@@ -40,7 +40,8 @@ int64_t tls_good_until(const struct tls_context *t, const struct tls_peer *p);
 void tls_resume_setup(struct ssl_ctx_st *ctx);
 void tls_shown(struct ssl_st *ssl, struct tls_peer *peer); /* takes the reference */
 struct tls_peer *tls_take_peer(struct ssl_st *ssl);
-void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
+void tls_failed(struct ssl_st *ssl);         /* by a fault of its protocol */
+bool tls_socket(struct ssl_st *ssl, int fd); /* tls_socket.c: reads and writes there; false: no memory */
 struct door_pass;
 void door_enter(struct door *g, struct door_pass *p, uint8_t source);
 void door_leave(struct door_pass *p);   /* what has no door leaves none */

@@ -139,7 +139,8 @@ static struct event_base *base_new(void)
     return base;
 }
 
-/* OpenSSL writes with write(2): a peer that left would end the process. Whoever handles the signal keeps it. */
+/* Who reads what this process writes, a log or a pipe, may leave: that must not end it. Whoever handles the signal keeps
+ * it. */
 static void ignore_pipe(void)
 {
     struct sigaction now;

@@ -52,12 +52,15 @@ struct watch *watch_free(struct watch *w);
 enum { ALARM_SLOT_MS = 64 };
 struct alarm {
     struct alarm *next, **pprev;
-    int64_t when;
+    int64_t when, slot; /* ms: due; its slot comes up */
     void (*fn)(struct alarm *);
 };
 void alarm_init(struct alarm *a, void (*fn)(struct alarm *));
 void alarm_set(struct loop *l, struct alarm *a, int64_t ms); /* from now; replaces what was set */
 void alarm_clear(struct alarm *a);
+/* Does not fire until it is set again. Cheaper than alarm_clear when that is soon; but it stays in the wheel: only
+ * alarm_clear lets its memory go. */
+void alarm_rest(struct alarm *a);
 
 /* An exact alarm, for the few things that a slot's delay would matter to: a timer of its own, to the millisecond. */
 struct moment;

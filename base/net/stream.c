@@ -46,6 +46,7 @@ struct stream {
     bool write_needs_read;   /* TLS: a write waits for bytes */
     bool write_blocked;      /* the user waits for writable */
     bool held;               /* TCP_CORK */
+    bool full;               /* something may be inside the TLS layer: it was called and not looked into since */
 };
 
 static void set_reading(struct stream *s, bool on)
@@ -138,6 +139,7 @@ static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
     int r;
 
     forget_errors();
+    s->full = true;
     r = SSL_read_ex(s->ssl, to, n, got);
     s->read_needs_write = false;
     if (s->shake.asks_anew) {
@@ -159,6 +161,7 @@ static enum io tls_write(struct stream *s, const void *from, size_t n, size_t *p
     s->write_needs_read = false;
     if (r > 0)
         return IO_DONE;
+    s->full = true;
     return tls_error(s, r, &s->write_needs_read, &needs_write);
 }
 
@@ -213,6 +216,7 @@ static void shake(struct stream *s)
     int r;
 
     forget_errors();
+    s->full = true;
     r = SSL_do_handshake(s->ssl);
     if (r == 1) {
         opened(s);
@@ -313,7 +317,7 @@ static struct stream *stream_make(struct loop *l, int fd, struct tls_context *tl
     if (tls) {
         s->tls = tls_ref(tls);
         s->ssl = SSL_new(tls_ssl_ctx(tls));
-        if (s->ssl == NULL || SSL_set_fd(s->ssl, fd) != 1)
+        if (s->ssl == NULL || !tls_socket(s->ssl, fd))
             return stream_close(s);
         SSL_set_app_data(s->ssl, &s->shake);
     }
@@ -519,9 +523,12 @@ bool stream_is_open(const struct stream *s)
     return s != NULL && s->state == OPEN;
 }
 
-bool stream_pending(const struct stream *s)
+/* Only calls of the TLS layer change the answer, and it is asked more often. */
+bool stream_pending(struct stream *s)
 {
-    return s->ssl != NULL && SSL_has_pending(s->ssl) == 1;
+    if (s->full)
+        s->full = s->ssl != NULL && SSL_has_pending(s->ssl) == 1;
+    return s->full;
 }
 
 struct tls_peer *stream_peer(const struct stream *s)

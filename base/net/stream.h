@@ -44,7 +44,7 @@ void stream_hold(struct stream *s, bool on);
 void stream_want_read(struct stream *s, bool on);
 bool stream_is_open(const struct stream *s);
 /* TLS: bytes are left in the TLS layer that no readiness will announce; read on or come back. */
-bool stream_pending(const struct stream *s);
+bool stream_pending(struct stream *s);
 /* What tls_server.verify returned; NULL when plain. bor: until the stream is freed */
 struct tls_peer *stream_peer(const struct stream *s);
 bool stream_http2(const struct stream *s); /* ALPN chose h2 */
