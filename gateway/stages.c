@@ -274,18 +274,20 @@ enum step stage_intent(struct exchange *x)
 /* ---- open ---- */
 static enum err render(struct exchange *x, struct translate_request *out, struct translate_refusal *why)
 {
-    char *now = arena_alloc(&x->arena, CLOCK_TEXT);
+    char now[CLOCK_TEXT];
     struct translate_context c = { .operator_ = x->ask.operator_,
                                    .case_ = x->ask.case_,
                                    .app = slice_of(x->who),
                                    .purpose = x->verdict.purpose,
                                    .exchange = slice_of(x->id_text) };
 
-    if (now == NULL)
-        return ERR_NOMEM;
-    clock_text(loop_wall(x->w->loop), now);
-    c.now = slice_of(now);
     c.department = department_of(c.app);
+    if (translate_asks_now(x->service->plan)) {
+        clock_text(loop_wall(x->w->loop), now);
+        c.now = arena_dup(&x->arena, slice_of(now)); /* a header may borrow it */
+        if (c.now.p == NULL)
+            return ERR_NOMEM;
+    }
     return translate_render(x->service->plan, &x->params, &c, &x->arena, out, why);
 }
 

@@ -11,6 +11,14 @@ bool translate_safe(const struct translate_plan *p)
     return p->request->safe;
 }
 
+bool translate_asks_now(const struct translate_plan *p)
+{
+    for (size_t i = 0; i < p->request->n_rows; i++)
+        if (p->request->rows[i].source == SOURCE_NOW)
+            return true;
+    return false;
+}
+
 bool translate_param_at(const struct translate_plan *p, size_t i, struct slice *name, bool *required, uint8_t *level)
 {
     const struct plan_param *m;

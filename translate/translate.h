@@ -83,6 +83,7 @@ struct translate_request {
     struct translate_header headers[16]; /* values without CR, LF, NUL; else REASON_PARAMETER_INVALID */
     size_t n_headers;
 };
+bool translate_asks_now(const struct translate_plan *p); /* context.now is used */
 enum err translate_render(const struct translate_plan *p, const struct translate_params *params,
                           const struct translate_context *c, struct arena *a, struct translate_request *ret,
                           struct translate_refusal *why) MUST_CHECK;

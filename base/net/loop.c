@@ -139,8 +139,8 @@ static struct event_base *base_new(void)
     return base;
 }
 
-/* Who reads what this process writes, a log or a pipe, may leave: that must not end it. Whoever handles the signal keeps
- * it. */
+/* Who reads what this process writes, a log or a pipe, may leave: that must not end it. Whoever handles the signal
+ * keeps it. */
 static void ignore_pipe(void)
 {
     struct sigaction now;

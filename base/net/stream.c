@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/tcp.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -151,17 +152,19 @@ static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
     return tls_error(s, r, &needs_read, &s->read_needs_write);
 }
 
+/* Whether a write waits only is asked before SSL_get_error is, which would believe what others left in the queue of
+ * errors; so that need not be looked at before each write. What else went wrong is a failure, whatever it is called. */
 static enum io tls_write(struct stream *s, const void *from, size_t n, size_t *put)
 {
     bool needs_write = false;
-    int r;
+    int r = SSL_write_ex(s->ssl, from, n, put);
 
-    forget_errors();
-    r = SSL_write_ex(s->ssl, from, n, put);
     s->write_needs_read = false;
     if (r > 0)
         return IO_DONE;
     s->full = true;
+    if (SSL_want_write(s->ssl) && BIO_should_write(SSL_get_wbio(s->ssl)))
+        return IO_AGAIN;
     return tls_error(s, r, &s->write_needs_read, &needs_write);
 }
 

@@ -105,6 +105,20 @@ def test_06_what_is_remembered_ends_with_the_grant():
     expect(items=["age"], grant_version=1)
 
 
+def test_07_the_moment_goes_to_who_asks_for_it():
+    bodies = []
+    provider = Provider(lambda head, body, s: (bodies.append(json.loads(body)), Provider.one_person(head, body, s))[1])
+    text = json_resource(provider.port, "moment").replace("to: json:/id}", "to: json:/id}\n    - {from: now, to: json:/at}")
+    NODE.publish(text, "provider/moment")
+    NODE.grant("provider/moment", "age")
+    for _ in range(3):
+        status, head, _ = NODE.ask("provider/moment", {"id_no": PERSON})
+        assert status == 200
+    intent = [r for r in NODE.records() if r.get("exchange") == head["Sluice-Exchange"]][0]
+    assert bodies[-1]["at"][:19] <= intent["at"][:19] and len(bodies[-1]["at"]) == len(intent["at"]), (bodies, intent)
+    provider.close()
+
+
 def test_98_the_log_verifies():
     code, output = NODE.verify()
     assert code == 0, output
