@@ -145,10 +145,12 @@ struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 
 /* ---- queues ---- */
 struct audit_queue;
+enum { AUDIT_QUEUES = 320 }; /* of one log, at most */
 /* done() is called by audit_poll in the order of audit_put, with the record's index, or with the reason why it never
  * will be durable. */
 typedef void audit_done(void *waiter, enum err e, uint64_t index);
-/* `bytes`: capacity of the ring, at least 64 KiB. audit_queue_fd is readable when audit_poll has something. */
+/* `bytes`: capacity of the ring, at least 64 KiB. ERR_TOO_LARGE: there are AUDIT_QUEUES already. audit_queue_fd is
+ * readable when audit_poll has something. */
 enum err audit_queue_new(struct audit_log *l, size_t bytes, audit_done *done, struct audit_queue **ret) MUST_CHECK;
 struct audit_queue *audit_queue_free(struct audit_queue *q); /* nothing may be outstanding */
 int audit_queue_fd(const struct audit_queue *q);

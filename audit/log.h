@@ -15,7 +15,6 @@
 #include <pthread.h>
 
 enum {
-    LOG_QUEUES = 64,
     BATCH_ITEMS = 8192,
     BATCH_BYTES = 2 << 20,
     BATCH_CAP = 256 << 20,
@@ -100,7 +99,7 @@ struct audit_log {
     uint64_t torn_bytes; /* cut by audit_open */
 
     /* any thread */
-    _Atomic(struct audit_queue *) queues[LOG_QUEUES];
+    _Atomic(struct audit_queue *) queues[AUDIT_QUEUES];
     _Atomic unsigned n_queues; /* none stands behind these */
     _Atomic uint32_t asleep;
     _Atomic uint32_t given, taken; /* batches, see after.c */

@@ -28,7 +28,7 @@ void log_wake(struct audit_log *l)
 
 enum err log_queue_add(struct audit_log *l, struct audit_queue *q)
 {
-    for (unsigned i = 0; i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; i < AUDIT_QUEUES; i++) {
         struct audit_queue *none = NULL;
         if (!atomic_compare_exchange_strong(&l->queues[i], &none, q))
             continue;
@@ -52,7 +52,7 @@ static void queue_drop(struct audit_log *l, unsigned i, struct audit_queue *q)
 
 void log_queue_remove(struct audit_log *l, struct audit_queue *q)
 {
-    for (unsigned i = 0; !l->running && i < LOG_QUEUES; i++) {
+    for (unsigned i = 0; !l->running && i < AUDIT_QUEUES; i++) {
         if (atomic_load(&l->queues[i]) == q)
             queue_drop(l, i, q);
     }

@@ -238,7 +238,7 @@ void control_quiet(struct control *c)
 void control_workers(struct control *c, struct worker *const *workers, unsigned n, struct tls_sessions *sessions)
 {
     c->sessions = sessions ? tls_sessions_ref(sessions) : NULL;
-    c->n_workers = n < CONTROL_WORKERS_MAX ? n : CONTROL_WORKERS_MAX;
+    c->n_workers = n < SETTINGS_WORKERS ? n : SETTINGS_WORKERS;
     memcpy(c->workers, workers, c->n_workers * sizeof *workers);
 }
 

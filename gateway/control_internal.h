@@ -12,7 +12,7 @@
 #include "gateway/witnesses.h"
 #include "gateway/worker.h"
 
-enum { CONTROL_BODY_CAP = 16 << 20, CONTROL_ANSWER_CAP = 64 << 20, CONTROL_WORKERS_MAX = 256, DONE_BATCH = 256 };
+enum { CONTROL_BODY_CAP = 16 << 20, CONTROL_ANSWER_CAP = 64 << 20, DONE_BATCH = 256 };
 
 struct act_done { /* an act whose record is in the log, not yet noted in the outbox */
     uint64_t act, index;
@@ -58,9 +58,9 @@ struct control {
     struct door control_door;
     struct tally control_each; /* connections in use by who administers; of all together: */
     unsigned n_known;
-    size_t body_bytes;                           /* of bodies that are held; api_http.c */
-    struct worker *workers[CONTROL_WORKERS_MAX]; /* bor */
-    struct tls_sessions *sessions;               /* ref: of the workers, for /metrics */
+    size_t body_bytes;                        /* of bodies that are held; api_http.c */
+    struct worker *workers[SETTINGS_WORKERS]; /* bor */
+    struct tls_sessions *sessions;            /* ref: of the workers, for /metrics */
     unsigned n_workers;
     /* acts under way, in the order of their numbers; act.c */
     struct act_job *jobs, **jobs_tail;
@@ -71,7 +71,7 @@ struct control {
     struct flood flood;            /* refusals of the control listener */
     struct control_waiter counter; /* of their count record; */
     unsigned counts_out;           /* it is on its way */
-    struct control_note reload_notes[CONTROL_WORKERS_MAX], drain_notes[CONTROL_WORKERS_MAX];
+    struct control_note reload_notes[SETTINGS_WORKERS], drain_notes[SETTINGS_WORKERS];
     unsigned reloads_out, drains_out;
     int64_t drain_until; /* mono ms */
     struct pressure pressure;

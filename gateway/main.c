@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 256 };
-
 struct options {
     const char *settings, *ready_file;
     bool check, verbose;
@@ -121,8 +119,8 @@ struct daemon {
     struct cosigner *cosigner;
     struct control *control;
     struct tls_sessions *sessions;
-    struct worker *workers[WORKERS_MAX];
-    int fds[WORKERS_MAX];
+    struct worker *workers[SETTINGS_WORKERS];
+    int fds[SETTINGS_WORKERS];
     unsigned n, listening;
 };
 
@@ -176,9 +174,9 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
         e = control_new(&c, &m->control, d);
     if (e != ERR_OK)
         return e;
-    for (unsigned i = 0; i < WORKERS_MAX; i++)
+    for (unsigned i = 0; i < SETTINGS_WORKERS; i++)
         m->fds[i] = -1;
-    m->listening = m->settings->workers < WORKERS_MAX ? (unsigned)m->settings->workers : WORKERS_MAX;
+    m->listening = m->settings->workers < SETTINGS_WORKERS ? (unsigned)m->settings->workers : SETTINGS_WORKERS;
     e = start_listen(m->settings, m->fds, m->listening, d);
     if (e == ERR_OK)
         e = start_workers(m, d);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum { SETTING_PATH = 256 }; /* row flag: relative to the file's folder */
-enum { FILE_CAP = 1 << 20, ARENA_CAP = 8 << 20, WORKERS_MAX = 256 };
+enum { FILE_CAP = 1 << 20, ARENA_CAP = 8 << 20 };
 
 #define AT(field) offsetof(struct settings, field)
 #define PATH      (DOC_STATIC | SETTING_PATH)
@@ -24,7 +24,7 @@ static const struct doc_key top_keys[] = {
       .help = { "of messages where nobody said otherwise: en, zh", "未指定语言时所用语言：en、zh" } },
     { "time_zone", DOC_K_STR, AT(time_zone), 1, 6, .flags = DOC_STATIC, .otherwise = "+08:00",
       .help = { "fixed offset in which days and hours of grants count", "授权日期与时段所依据的固定时区" } },
-    { "workers", DOC_K_U64, AT(workers), 0, WORKERS_MAX, .flags = DOC_STATIC, .otherwise = "0",
+    { "workers", DOC_K_U64, AT(workers), 0, SETTINGS_WORKERS, .flags = DOC_STATIC, .otherwise = "0",
       .help = { "threads that exchange data; 0: one a processor", "数据交换线程数；0 表示每个处理器一个" } },
     { .name = NULL },
 };
@@ -195,6 +195,8 @@ static const struct section {
 };
 enum { SECTIONS = sizeof sections / sizeof sections[0], EVIDENCE_SECTION = 4 };
 _Static_assert((int)SECTIONS == (int)SETTINGS_SECTIONS, "each section has its place");
+_Static_assert((int)SETTINGS_WORKERS + 2 <= (int)AUDIT_QUEUES,
+               "each worker, the control thread and the cosigner have a queue");
 
 /* ---- reading ---- */
 bool settings_address(struct slice address, char host[SETTINGS_HOST], unsigned *port)
@@ -358,7 +360,7 @@ static enum err check_all(struct settings *s, struct diags *d)
                      "“trust_domain”只能含小写字母、数字、点与连字符");
     if (s->workers == 0) {
         long n = sysconf(_SC_NPROCESSORS_ONLN);
-        s->workers = n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (uint64_t)n;
+        s->workers = n < 1 ? 1 : n > SETTINGS_WORKERS ? SETTINGS_WORKERS : (uint64_t)n;
     }
     return e;
 }

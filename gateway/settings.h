@@ -18,7 +18,7 @@ struct settings_witness {
     struct slice ca;   /* file of the authority of its certificate */
     bool tls;
 };
-enum { SETTINGS_ANCHORS = 64, SETTINGS_WITNESSES = 16, WITNESS_WARN = 0, WITNESS_STOP = 1 };
+enum { SETTINGS_WORKERS = 256, SETTINGS_ANCHORS = 64, SETTINGS_WITNESSES = 16, WITNESS_WARN = 0, WITNESS_STOP = 1 };
 enum { SETTINGS_SECTIONS = 6 };
 struct settings {
     struct arena arena;                           /* own: all text */

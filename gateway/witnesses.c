@@ -1,7 +1,8 @@
 /* Rounds: the newest checkpoint is sent to every witness that has not signed it; their lines are gathered on it, and
  * with the quorum it becomes the one that proofs are shown by. The next round begins when all have answered or failed.
  * What a witness has seen is known from its last answer; if it is another size, its 409 tells, and it is asked once
- * more. Answers are hostile until the witness's own signature holds; everything is bounded in bytes and time. */
+ * more. Answers are hostile until the witness's own signature holds; everything is bounded in bytes, and each call in
+ * time as a whole, however busily it trickles. */
 #include "gateway/witnesses.h"
 #include "base/net/net.h"
 
@@ -30,7 +31,8 @@ struct one {
     uint64_t signed_size; /* of the checkpoint of this process that it has signed last */
     int64_t retry_at;     /* mono ms */
     unsigned failures;
-    bool busy, asked_again, told;
+    int64_t asked_at; /* mono ms */
+    bool busy, asked_again;
     int status;
     struct buf reply;
     enum witness_state state; /* this and the next under the lock */
@@ -151,9 +153,18 @@ static void on_head(void *user, const struct http_head *h)
     buf_clear(&o->reply);
 }
 
+static enum witness_state what_of(const struct one *o)
+{
+    return o->status >= 500 ? WITNESS_UNREACHABLE : WITNESS_REFUSES;
+}
+
 static void on_body(void *user, struct slice bytes)
 {
-    buf_put(&((struct one *)user)->reply, bytes);
+    struct one *o = user;
+
+    buf_put(&o->reply, bytes);
+    if (o->reply.failed != ERR_OK)
+        failed(o, what_of(o)); /* nobody waits for the end of what is too long */
 }
 
 static void on_end(void *user, bool reusable)
@@ -167,7 +178,7 @@ static void on_end(void *user, bool reusable)
         return;
     }
     if (o->status != 200 || o->reply.failed != ERR_OK || !lines_take(o)) {
-        failed(o, o->status >= 500 ? WITNESS_UNREACHABLE : WITNESS_REFUSES);
+        failed(o, what_of(o));
         return;
     }
     o->busy = false;
@@ -255,17 +266,30 @@ static enum err send_to(struct one *o)
 static void ask(struct one *o)
 {
     o->busy = true;
+    o->asked_at = clock_mono_ms();
     if (send_to(o) != ERR_OK)
         failed(o, WITNESS_UNREACHABLE);
 }
 
 /* ---- rounds ---- */
-static bool any_busy(const struct witnesses *w)
+/* All that a call may take, for the others wait for the round's end: half the bound of lateness at most. */
+static bool takes_too_long(const struct one *o, int64_t now)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (w->at[i].busy)
-            return true;
-    return false;
+    int64_t half = o->all->settings->evidence.witness_bound_ms / 2;
+
+    return o->busy && now - o->asked_at > (half < CALL_MS ? half : CALL_MS);
+}
+
+static bool any_busy(struct witnesses *w, int64_t now)
+{
+    bool busy = false;
+
+    for (size_t i = 0; i < w->n; i++) {
+        if (takes_too_long(&w->at[i], now))
+            failed(&w->at[i], WITNESS_UNREACHABLE);
+        busy = busy || w->at[i].busy;
+    }
+    return busy;
 }
 
 /* The newest checkpoint; lines gathered on the same one stay. */
@@ -313,7 +337,7 @@ static void on_tick(struct alarm *a)
     struct witnesses *w = (struct witnesses *)((char *)a - offsetof(struct witnesses, tick));
     int64_t now = clock_mono_ms();
 
-    if (!any_busy(w) && round_begin(w, now))
+    if (!any_busy(w, now) && round_begin(w, now))
         for (size_t i = 0; i < w->n; i++)
             if (w->at[i].signed_size != w->size && now >= w->at[i].retry_at) {
                 w->at[i].asked_again = false;

@@ -833,6 +833,12 @@ def test_45_a_taken_port_is_named():
 
 
 # ---- sluice init ----
+def test_46_as_many_workers_as_a_large_machine_has():
+    with city.Node(workers=70) as node:
+        node.city()
+        assert node.json("bureau/ann", "me")["id"] == "bureau/ann"
+
+
 def test_50_a_new_node():
     top = tempfile.mkdtemp(prefix="sluice-test-", dir=NODE.top)
     where = os.path.join(top, "node")

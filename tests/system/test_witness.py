@@ -351,5 +351,47 @@ def test_05_a_server_that_lies_is_no_witness():
                 liar.close()
 
 
+
+def test_07_one_that_trickles_holds_nobody_up():
+    """A byte now and then, of an answer without end: the others sign on, and exchanges that would stop without them go on."""
+
+    def trickle(head, body, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            s.sendall(b"x")
+            time.sleep(0.3)
+
+    def flood(head, body, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            s.sendall(b"x" * 10000)
+            time.sleep(0.1)
+
+    liars = [Provider(trickle), Provider(flood)]
+    node, witnesses = with_witnesses(3, "  quorum: 1\n  witness_late: stop\n  witness_bound: 6s\n")
+    try:
+        city_of(node)
+        for w, liar in zip(witnesses[1:], liars):
+            w.stop()
+            w.port = liar.port
+        node.stop()
+        with open(f"{node.dir}/sluice.yaml", encoding="utf-8") as f:
+            text = f.read()
+        with open(f"{node.dir}/sluice.yaml", "w", encoding="utf-8") as f:
+            f.write(text[:text.index("evidence:\n  witnesses:")] + settings(witnesses, "  quorum: 1\n  witness_late: stop\n  witness_bound: 6s\n"))
+        node.start()
+        wait_for(lambda: all(liar.seen for liar in liars), 20)
+        end_at = time.monotonic() + 15
+        while time.monotonic() < end_at:
+            assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+            time.sleep(0.2)
+        text = operations(node, "/readyz?verbose")[1]
+        assert "w1.example: signs" in text and "w2.example: unreachable" in text and "w3.example: refuses" in text, text
+    finally:
+        end(node, witnesses[:1])
+        for liar in liars:
+            liar.close()
+
+
 if __name__ == "__main__":
     city.main(globals())
