@@ -6,8 +6,10 @@
  *   - a stream's call is told exactly one of sent and gone, and nothing after it;
  *   - sent is told when the frame that ends the answer is in the kernel's hands, not before;
  *   - an answer that is cut ends with RST_STREAM or with the connection, never with END_STREAM;
- *   - nghttp2 has at most H2_MEMORY for a connection, a stream holds at most H2_HELD bytes of output but for one piece,
- *     and input that the owner does not want yet is at most the connection's window;
+ *   - nghttp2 has at most H2_MEMORY for a connection, a stream holds at most H2_HELD bytes of output but for one piece;
+ *   - input that its owner does not want yet is at most a stream's window; up to H2_PARKED bytes of it do not use up
+ * the connection's window, so that a few streams that wait do not stop the others, and what is held for a connection is
+ *     at most both together;
  *   - answering (http_reply_*) never calls back. */
 #include "base/net/http_server.h"
 
@@ -18,8 +20,10 @@ enum {
     H2_MEMORY = 1 << 20,
     H2_WINDOW = 64 * 1024,       /* input of a stream that may be under way */
     H2_CONN_WINDOW = 256 * 1024, /* and of all streams together */
-    H2_CONTINUATIONS = 7,        /* nghttp2 has a limit of its own: 8 */
-    H2_FIELDS_EXCESS = 4         /* a header list may be so many times too large before the connection ends */
+    H2_PARKED = 1 << 20,
+    H2_PIECE = 8 * 1024,  /* of parked input, to its owner at once */
+    H2_CONTINUATIONS = 7, /* nghttp2 has a limit of its own: 8 */
+    H2_FIELDS_EXCESS = 4  /* a header list may be so many times too large before the connection ends */
 };
 
 /* A budget of frames of one kind: full at the start, refilled within H2_INTERVAL_MS. */
@@ -60,12 +64,14 @@ struct h2_stream {
     int32_t id;
     uint32_t moved;   /* bytes since the alarm was set */
     int64_t left;     /* of the length that the answer's head promised; -1: none was */
+    size_t parked;    /* of `in`: does not use up the connection's window any more */
     uint64_t ends_at; /* the connection's output up to the end of this answer */
     uint8_t wait;     /* enum h2_wait */
     uint8_t doom;     /* enum reason, or REASON_INTERNAL (0): why its owner loses it at the end of the turn */
     bool mute;        /* an attempt that cannot be answered */
     bool headed;      /* its header block is whole */
     bool refused;     /* malformed: the owner is not shown its body */
+    bool expects;     /* the peer waits to be told that its body is wanted */
     bool request_done, paused, replied, head_only;
     bool answer_ended; /* by the owner */
     bool packed;       /* its end is in a frame; before answer_ended where the head is all of it */
@@ -77,8 +83,8 @@ struct h2 {
     struct http_conn *conn; /* the connection that owns it */
     nghttp2_session *session;
     struct h2_stream *streams, *ready;
-    struct h2_block *blocks; /* own: the session's memory */
-    size_t n_streams, memory;
+    struct h2_block *blocks;          /* own: the session's memory */
+    size_t n_streams, memory, parked; /* parked: of all streams */
     struct h2_fields fields;
     struct h2_budget resets, frames;
     struct h2_frame {
@@ -119,6 +125,7 @@ void h2_stream_end(struct h2_stream *s); /* the request is whole */
 void h2_stream_closed(struct h2_stream *s, enum reason why);
 void h2_stream_gone(struct h2_stream *s, enum reason why); /* tells the owner, if it still listens */
 void h2_stream_ready(struct h2_stream *s);                 /* look at it when the turn ends */
+void h2_stream_wanted(struct h2_stream *s);                /* its body is, by its owner */
 void h2_stream_arm(struct h2_stream *s);
 void h2_streams_settle(struct h2 *h);                  /* those that are ready */
 struct h2_stream *h2_stream_free(struct h2_stream *s); /* with the connection */

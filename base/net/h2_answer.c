@@ -197,7 +197,7 @@ static void read_request(struct http_call *call, bool on)
     s->paused = !on;
     h2_stream_arm(s);
     if (on)
-        h2_stream_ready(s);
+        h2_stream_wanted(s);
 }
 
 const struct http_answers h2_answers = { reply_head, reply_body, reply_end, reply_abort, reply_room, read_request };

@@ -39,6 +39,12 @@ static void stop_sending(struct h2_stream *s)
     conn_wake(s->call.conn);
 }
 
+/* It cannot send: what others sent, and their owners do not want yet, has used up the connection's window. */
+static bool held_up(const struct h2_stream *s)
+{
+    return s->wait == H2_BODY && nghttp2_session_get_local_window_size(h2_of(s)->session) < H2_PIECE;
+}
+
 /* A slow reader or writer loses its stream; a head that does not end holds up everybody on the connection. */
 static void on_alarm(struct alarm *a)
 {
@@ -49,7 +55,7 @@ static void on_alarm(struct alarm *a)
         h2_violate(h2_of(s), NGHTTP2_ENHANCE_YOUR_CALM, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
     } else if (s->wait == H2_REST) {
         stop_sending(s);
-    } else if (s->moved >= (uint64_t)limit_of(s) * c->limits.rate / 1000) {
+    } else if (s->moved >= (uint64_t)limit_of(s) * c->limits.rate / 1000 || held_up(s)) {
         s->moved = 0;
         alarm_set(c->loop, a, limit_of(s));
     } else {
@@ -229,13 +235,22 @@ static void refuse(struct h2_stream *s, enum reason why, const char *what)
     c->service->malformed(c->owner, &s->call, why, what, buf_slice(&c->h2->fields.text));
 }
 
-static void expect(struct h2_stream *s, const struct http_head *head, bool ends)
+static void invite(struct h2_stream *s)
 {
     static uint8_t name[] = ":status", value[] = "100";
     const nghttp2_nv nv = { name, value, 7, 3, NGHTTP2_NV_FLAG_NONE };
 
-    if (head->expect_continue && !ends && listens(s) && !s->replied && !s->paused)
+    if (!s->expects || s->paused)
+        return;
+    s->expects = false;
+    if (listens(s) && !s->replied)
         nghttp2_submit_headers(h2_of(s)->session, NGHTTP2_FLAG_NONE, s->id, NULL, &nv, 1, NULL);
+}
+
+void h2_stream_wanted(struct h2_stream *s)
+{
+    invite(s);
+    h2_stream_ready(s);
 }
 
 void h2_stream_request(struct h2_stream *s, bool ends)
@@ -263,8 +278,9 @@ void h2_stream_request(struct h2_stream *s, bool ends)
         s->head_only = slice_is(head.method, "HEAD");
         h2_earn(&h->frames, c->limits.frames, HEAD_PAYS);
         c->service->head(c->owner, &s->call, &head);
+        s->expects = head.expect_continue && !ends;
         if (c->state != CONN_DEAD)
-            expect(s, &head, ends);
+            invite(s);
     }
     if (c->state != CONN_DEAD)
         h2_fields_begin(&h->fields, &c->limits);
@@ -278,16 +294,47 @@ static void consume(struct h2_stream *s, size_t n)
         conn_doom(s->call.conn, REASON_OVERLOADED);
 }
 
+/* What its owner does not want yet. Beyond its window nghttp2 resets the stream: what it shows before is dropped. */
+static void park(struct h2_stream *s, struct slice bytes)
+{
+    struct h2 *h = h2_of(s);
+
+    s->expects = false;
+    buf_reserve(&s->in, H2_WINDOW - s->in.n); /* pages that nothing came for take none; growing leaves copies behind */
+    buf_put(&s->in, bytes);
+    if (s->in.failed == ERR_NOMEM)
+        conn_doom(s->call.conn, REASON_OVERLOADED);
+    if (s->in.failed != ERR_OK || h->parked + bytes.n > H2_PARKED)
+        return;
+    s->parked += bytes.n;
+    h->parked += bytes.n;
+    if (nghttp2_session_consume_connection(h->session, bytes.n) == NGHTTP2_ERR_NOMEM)
+        conn_doom(s->call.conn, REASON_OVERLOADED);
+}
+
+/* The first n bytes of it are gone: the peer may send as many. */
+static void unpark(struct h2_stream *s, size_t n)
+{
+    struct h2 *h = h2_of(s);
+    size_t known = n < s->parked ? n : s->parked; /* to the connection's window */
+
+    buf_drop(&s->in, n);
+    s->parked -= known;
+    h->parked -= known;
+    if (nghttp2_session_consume_connection(h->session, n - known) == NGHTTP2_ERR_NOMEM ||
+        (!s->closed && nghttp2_session_consume_stream(h->session, s->id, n) == NGHTTP2_ERR_NOMEM))
+        conn_doom(s->call.conn, REASON_OVERLOADED);
+    conn_wake(s->call.conn); /* windows may have to be opened */
+}
+
 void h2_stream_body(struct h2_stream *s, struct slice bytes)
 {
     s->moved += s->wait == H2_BODY || s->wait == H2_REST ? (uint32_t)bytes.n : 0;
     if (s->wait == H2_REST && s->moved > REST_MAX)
         stop_sending(s);
-    if (listens(s) && s->paused) {
-        buf_put(&s->in, bytes);
-        if (s->in.failed == ERR_NOMEM)
-            conn_doom(s->call.conn, REASON_OVERLOADED);
-        return; /* beyond its window nghttp2 resets the stream: what it shows before is dropped */
+    if (listens(s) && (s->paused || s->in.n > 0)) {
+        park(s, bytes);
+        return;
     }
     if (listens(s) && bytes.n > 0)
         s->call.conn->service->body(s->call.state, bytes);
@@ -303,27 +350,30 @@ void h2_stream_end(struct h2_stream *s)
         s->call.conn->service->end(s->call.state);
 }
 
-/* What came while the owner did not want it. */
+/* What came while the owner did not want it, as long as it does now. */
 static void deliver(struct h2_stream *s)
 {
     struct http_conn *c = s->call.conn;
-    struct buf in = s->in;
 
-    buf_init(&s->in, H2_WINDOW);
-    c->service->body(s->call.state, buf_slice(&in));
-    if (c->state != CONN_DEAD) {
-        consume(s, in.n);
-        h2_stream_arm(s);
+    while (listens(s) && !s->paused && s->in.n > 0) {
+        struct slice piece = slice_sub(buf_slice(&s->in), 0, H2_PIECE);
+        c->service->body(s->call.state, piece);
+        if (c->state == CONN_DEAD)
+            return;
+        unpark(s, piece.n);
     }
-    buf_done(&in);
-    if (s->request_done && s->in.n == 0 && listens(s))
+    if (s->in.n > 0)
+        return;
+    buf_done(&s->in);
+    h2_stream_arm(s);
+    if (s->request_done && listens(s))
         c->service->end(s->call.state);
 }
 
 /* What came, and nobody will want any more: it held some of the connection's window. */
 static void drop(struct h2_stream *s)
 {
-    consume(s, s->in.n);
+    unpark(s, s->in.n);
     buf_done(&s->in);
 }
 

@@ -142,6 +142,7 @@ struct http_client_events {
     void (*fail)(void *user, enum reason why, bool sent); /* sent: some of the request may have reached the provider */
     void (*idle_closed)(void *user);                      /* the peer closed while nothing was under way */
     void (*opened)(void *user);                           /* connected, TLS done; may be NULL */
+    void (*room)(void *user);                             /* of a body that streams more is wanted; NULL: none does */
 };
 struct http_client *http_client_new(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
                                     struct slice name, const struct http_client_events *e, void *user,
@@ -151,6 +152,17 @@ void http_client_user(struct http_client *c, void *user);
 /* One request: the whole text of head and body (copied). Answer within `ms` until its head, connecting included, and
  * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
+/* A request whose body streams: its head now (http_request_head_put), its body by http_client_put, as told by `length`
+ * (0: in chunks). While the provider takes what there is, only the owner is waited for; else each pause may be `ms`. */
+enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms) MUST_CHECK;
+bool http_client_room(const struct http_client *c); /* more is wanted now */
+/* All of it is taken. ERR_AGAIN: put no more before room() is called; any other error: free the client. Never calls
+ * back. Small pieces are gathered until the end of the turn. */
+enum err http_client_put(struct http_client *c, struct slice bytes) MUST_CHECK;
+enum err http_client_put_end(struct http_client *c) MUST_CHECK; /* that was the whole body */
+/* The whole request is in the kernel's hands, and of one whose body streams, in the peer's kernel's. An answer that
+ * begins before is no answer to all of it: what tells of it would have told of that too. */
+bool http_client_sent(const struct http_client *c);
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
 /* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most; at first it
  * is 8 KiB. */
@@ -163,3 +175,6 @@ enum err http_request_put(struct buf *out, struct slice method, struct slice tar
 enum err http_request_put_lines(struct buf *out, struct slice method, struct slice target, struct slice lines,
                                 const struct http_header *headers, size_t n, struct slice body) MUST_CHECK;
 enum err http_lines_put(struct buf *out, const struct http_header *headers, size_t n) MUST_CHECK;
+/* The head of one whose body streams: with Content-Length, or, when `length` is 0, Transfer-Encoding: chunked. */
+enum err http_request_head_put(struct buf *out, struct slice method, struct slice target, struct slice host,
+                               const struct http_header *headers, size_t n, uint64_t length) MUST_CHECK;

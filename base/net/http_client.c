@@ -1,8 +1,11 @@
 /* One connection to a provider: a request, its answer, and again. States: CONNECTING -> IDLE -> WAITING (for a head) ->
  * BODY -> IDLE …
  * -> BROKEN (failed; the owner frees it) -> DEAD. Invariants: at most one answer is awaited; every request ends in
- * exactly one of end and fail; an answer cut by the peer is never taken for whole. */
+ * exactly one of end and fail; an answer cut by the peer is never taken for whole; of a body that streams no more is
+ * held than PIECE_MOST and what was put before the owner heard that there is no room. */
 #include "base/net/internal.h"
+
+#include <stdio.h>
 
 enum state { CONNECTING, IDLE, WAITING, BODY, BROKEN, DEAD };
 enum {
@@ -10,8 +13,10 @@ enum {
     READ_FIRST = 8 * 1024,
     READ_LEAST = 4 * 1024,
     READS_A_TURN = 4,
-    HEAD_ROOM = 500,
-    ANSWER_HEAD_MAX = 16 * 1024
+    ANSWER_HEAD_MAX = 16 * 1024,
+    PIECE_MOST = 8 * 1024, /* of a request's body, gathered before it goes */
+    CHUNK_HEAD = 8,        /* six hex digits and a line end: of what is gathered, before its length is known */
+    CHUNK_MOST = 0xffffff
 };
 
 struct http_client {
@@ -30,6 +35,13 @@ struct http_client {
     uint16_t most; /* to be read at once */
     bool head_method, reusable, asked, reading;
     bool reached; /* some of the request is in the kernel's hands */
+    /* a request whose body streams */
+    bool streams, more;                                /* more: of its body, to be put */
+    bool chunking, in_chunk, blocked, deaf, flush_set; /* deaf: writing has failed */
+    uint64_t left;                                     /* of the length that its head told */
+    size_t chunk;                                      /* out: where the chunk under way begins, at its head */
+    size_t unsent;                                     /* in the kernel, when the alarm was set */
+    struct later flush;
 };
 
 static void client_bury(struct grave *g)
@@ -59,7 +71,7 @@ static void fail(struct http_client *c, enum reason why)
     bool waiting = c->asked;
 
     alarm_clear(&c->alarm);
-    c->asked = false;
+    c->asked = c->more = false;
     c->state = BROKEN;
     stream_want_read(c->stream, false);
     if (waiting)
@@ -68,20 +80,31 @@ static void fail(struct http_client *c, enum reason why)
         c->events->idle_closed(c->user);
 }
 
+/* The alarm of a request whose body streams: the kernel takes megabytes at once, and sends them at the peer's pace. */
+static void wait_on(struct http_client *c)
+{
+    c->unsent = stream_unsent(c->stream);
+    alarm_set(c->loop, &c->alarm, c->patience);
+}
+
 static void on_alarm(struct alarm *a)
 {
     struct http_client *c = (struct http_client *)((char *)a - offsetof(struct http_client, alarm));
 
+    if (c->streams && c->state == WAITING && stream_unsent(c->stream) < c->unsent) {
+        wait_on(c);
+        return;
+    }
     fail(c, c->state == CONNECTING ? REASON_PROVIDER_UNREACHABLE : REASON_PROVIDER_TIMEOUT);
 }
 
 static void answer_done(struct http_client *c)
 {
-    bool reusable = c->reusable && c->body.done && c->in.n == 0 && c->sent == c->out.n;
+    bool reusable = c->reusable && c->body.done && c->in.n == 0 && http_client_sent(c);
 
     alarm_rest(&c->alarm);
     c->state = IDLE;
-    c->asked = false;
+    c->asked = c->more = false;
     buf_clear(&c->out);
     c->sent = 0;
     stream_want_read(c->stream, true);
@@ -242,23 +265,146 @@ static void push(struct http_client *c)
         enum io io = stream_write(c->stream, c->out.p + c->sent, c->out.n - c->sent, &put);
         c->sent += put;
         c->reached = c->reached || put > 0;
+        c->blocked = io == IO_AGAIN;
         if (io == IO_AGAIN)
             return;
         if (io != IO_DONE) {
             /* The answer may be there already (a refusal while we send): let reading find it or the end. */
             c->sent = c->out.n;
-            c->reusable = false;
+            c->deaf = true;
             return;
         }
     }
+}
+
+/* ---- a body that streams ---- */
+
+/* Of a request that is being sent: the provider is waited for while it has something to take, or to say; else the owner
+ * is, who has deadlines of its own. */
+static void watch(struct http_client *c)
+{
+    if (c->state != WAITING)
+        return;
+    if (c->more && !c->deaf && c->sent == c->out.n)
+        alarm_clear(&c->alarm);
+    else
+        wait_on(c);
+}
+
+static void chunk_end(struct http_client *c)
+{
+    char head[CHUNK_HEAD + 1];
+
+    if (!c->in_chunk)
+        return;
+    snprintf(head, sizeof head, "%06x\r\n", (unsigned)(c->out.n - c->chunk - CHUNK_HEAD) & CHUNK_MOST);
+    memcpy(c->out.p + c->chunk, head, CHUNK_HEAD);
+    buf_put(&c->out, SLICE("\r\n"));
+    c->in_chunk = false;
+}
+
+/* Out with what is gathered. Memory for it only while some of it has not left; its head holds credentials. */
+static void pump(struct http_client *c)
+{
+    chunk_end(c);
+    if (c->state == WAITING && !c->deaf && c->out.failed == ERR_OK)
+        push(c);
+    if (c->state == WAITING && c->sent == c->out.n && c->out.p != NULL) {
+        mem_wipe(c->out.p, c->out.n);
+        buf_done(&c->out);
+        c->sent = 0;
+    }
+    watch(c);
+}
+
+static void on_turn_end(struct later *node)
+{
+    struct http_client *c = (struct http_client *)((char *)node - offsetof(struct http_client, flush));
+
+    c->flush_set = false;
+    if (c->state == WAITING && c->asked)
+        pump(c);
+}
+
+/* Small pieces go together, at the end of the turn: each would be a packet, and a record of TLS. */
+static void pump_later(struct http_client *c)
+{
+    if (c->flush_set)
+        return;
+    c->flush_set = true;
+    loop_later(c->loop, &c->flush, on_turn_end);
+}
+
+static void tell_room(struct http_client *c)
+{
+    if (http_client_room(c) && c->events->room)
+        c->events->room(c->user);
+}
+
+bool http_client_room(const struct http_client *c)
+{
+    return c->more && c->state == WAITING && !c->blocked && !c->deaf;
+}
+
+bool http_client_sent(const struct http_client *c)
+{
+    return c->sent == c->out.n && !c->deaf && (!c->more || (!c->chunking && c->left == 0)) &&
+           (!c->streams || stream_unsent(c->stream) == 0);
+}
+
+enum err http_client_put(struct http_client *c, struct slice bytes)
+{
+    if (!c->more || bytes.n > CHUNK_MOST / 2 || (!c->chunking && bytes.n > c->left))
+        return ERR_BUSY;
+    if (c->state == BODY)
+        return ERR_AGAIN; /* answered already: nobody listens any more */
+    if (c->chunking && !c->in_chunk) {
+        buf_reserve(&c->out, bytes.n + CHUNK_HEAD + 2);
+        c->in_chunk = true;
+        c->chunk = c->out.n;
+        buf_put(&c->out, SLICE("????????")); /* until its length is known */
+    }
+    buf_put(&c->out, bytes);
+    c->left -= c->chunking ? 0 : bytes.n;
+    if (c->out.failed != ERR_OK)
+        return c->out.failed;
+    if (!c->blocked && c->out.n - c->sent >= PIECE_MOST)
+        pump(c);
+    else if (!c->blocked)
+        pump_later(c);
+    return http_client_room(c) ? ERR_OK : ERR_AGAIN;
+}
+
+enum err http_client_put_end(struct http_client *c)
+{
+    if (!c->more)
+        return ERR_OK;
+    if (c->left > 0)
+        return ERR_BUSY;
+    c->more = false;
+    if (c->state == BODY)
+        return ERR_OK;
+    chunk_end(c);
+    if (c->chunking)
+        buf_put(&c->out, SLICE("0\r\n\r\n"));
+    if (!c->blocked)
+        pump(c);
+    return c->out.failed;
 }
 
 static void on_writable(void *user)
 {
     struct http_client *c = user;
 
-    if (c->asked)
+    if (!c->asked)
+        return;
+    c->blocked = false;
+    if (!c->streams) {
         push(c);
+        return;
+    }
+    pump(c);
+    tell_room(c);
 }
 
 static void on_open(void *user)
@@ -271,7 +417,11 @@ static void on_open(void *user)
         c->events->opened(c->user);
     if (c->asked && c->state == WAITING) {
         alarm_set(c->loop, &c->alarm, c->due - loop_now(c->loop));
-        push(c);
+        if (!c->streams)
+            push(c);
+        else
+            pump(c);
+        tell_room(c);
     }
 }
 
@@ -307,7 +457,7 @@ void http_client_user(struct http_client *c, void *user)
     c->user = user;
 }
 
-enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms)
+static enum err ask(struct http_client *c, struct slice text, bool head_method, int64_t ms)
 {
     if (c->asked || (c->state != IDLE && c->state != CONNECTING))
         return ERR_BUSY;
@@ -317,7 +467,7 @@ enum err http_client_send(struct http_client *c, struct slice text, bool head_me
     if (c->out.failed != ERR_OK)
         return c->out.failed;
     c->sent = 0;
-    c->reached = false;
+    c->reached = c->blocked = c->deaf = c->in_chunk = false;
     c->asked = c->reading = true;
     c->most = READ_FIRST;
     c->head_method = head_method;
@@ -328,6 +478,29 @@ enum err http_client_send(struct http_client *c, struct slice text, bool head_me
         alarm_set(c->loop, &c->alarm, ms);
         push(c);
     }
+    return ERR_OK;
+}
+
+enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms)
+{
+    enum err e = ask(c, text, head_method, ms);
+
+    if (e == ERR_OK)
+        c->streams = c->more = false;
+    return e;
+}
+
+enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms)
+{
+    enum err e = ask(c, head, false, ms);
+
+    if (e != ERR_OK)
+        return e;
+    c->streams = c->more = true;
+    c->chunking = length == 0;
+    c->left = length;
+    if (c->state == WAITING)
+        watch(c);
     return ERR_OK;
 }
 
@@ -348,83 +521,4 @@ void http_client_read(struct http_client *c, bool on)
 void http_client_most(struct http_client *c, size_t n)
 {
     c->most = (uint16_t)(n < READ_LEAST ? READ_LEAST : n < READ_MOST ? n : READ_MOST);
-}
-
-/* No control character but HTAB. */
-static bool header_safe(struct slice s)
-{
-    const char *at = s.p, *end = s.p + s.n;
-
-    while (at < end) {
-        at += http_text_run(at, end);
-        if (at < end && *at++ != '\t')
-            return false;
-    }
-    return true;
-}
-
-enum err http_lines_put(struct buf *out, const struct http_header *headers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!header_safe(headers[i].name) || !header_safe(headers[i].value))
-            return ERR_INVALID;
-        http_header_put(out, headers[i].name, headers[i].value);
-    }
-    return out->failed;
-}
-
-static enum err put_request_line(struct buf *out, struct slice method, struct slice target)
-{
-    if (!header_safe(target) || slice_find(target, ' ') < target.n)
-        return ERR_INVALID;
-    buf_put(out, method);
-    buf_putc(out, ' ');
-    buf_put(out, target);
-    buf_put(out, SLICE(" HTTP/1.1\r\n"));
-    return ERR_OK;
-}
-
-static void put_rest(struct buf *out, struct slice method, struct slice body)
-{
-    if (body.n > 0 || !(slice_is(method, "GET") || slice_is(method, "HEAD") || slice_is(method, "DELETE"))) {
-        buf_put(out, SLICE("Content-Length: "));
-        buf_put_u64(out, body.n);
-        buf_put(out, SLICE("\r\n"));
-    }
-    buf_put(out, SLICE("\r\n"));
-    buf_put(out, body);
-}
-
-enum err http_request_put_lines(struct buf *out, struct slice method, struct slice target, struct slice lines,
-                                const struct http_header *headers, size_t n, struct slice body)
-{
-    enum err e;
-
-    buf_reserve(out, HEAD_ROOM + lines.n + target.n + body.n);
-    e = put_request_line(out, method, target);
-    if (e != ERR_OK)
-        return e;
-    buf_put(out, lines);
-    e = http_lines_put(out, headers, n);
-    if (e != ERR_OK)
-        return e;
-    put_rest(out, method, body);
-    return out->failed;
-}
-
-enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,
-                          const struct http_header *headers, size_t n, struct slice body)
-{
-    const struct http_header name = { SLICE("Host"), host };
-    enum err e;
-
-    buf_reserve(out, HEAD_ROOM + target.n + body.n);
-    e = put_request_line(out, method, target);
-    if (e == ERR_OK)
-        e = http_lines_put(out, &name, 1);
-    if (e == ERR_OK)
-        e = http_lines_put(out, headers, n);
-    if (e == ERR_OK)
-        put_rest(out, method, body);
-    return e == ERR_OK ? out->failed : e;
 }

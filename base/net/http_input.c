@@ -83,6 +83,18 @@ static void conn_head(struct http_conn *c, const struct http_head *head)
     c->service->head(c->owner, &c->call, head);
 }
 
+/* Whoever sends it already need not be told. */
+void conn_invite(struct http_conn *c, size_t more)
+{
+    if (c->paused)
+        return;
+    c->expect = false;
+    if (!c->call.open || c->replied || c->answer_ended || more > 0)
+        return;
+    buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    conn_wake(c);
+}
+
 /* After its head: `more` bytes stand behind it. */
 static void conn_after_head(struct http_conn *c, size_t more)
 {
@@ -90,10 +102,8 @@ static void conn_after_head(struct http_conn *c, size_t more)
         request_complete(c);
         return;
     }
-    if (c->expect && c->call.open && !c->replied && !c->answer_ended && !c->paused && more == 0) {
-        buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-        conn_wake(c);
-    }
+    if (c->expect)
+        conn_invite(c, more);
     conn_arm(c);
     stream_want_read(c->stream, !c->paused);
 }

@@ -44,8 +44,11 @@ static void read_body(struct http_call *call, bool on)
         return;
     c->paused = !on;
     stream_want_read(c->stream, on);
-    if (on)
-        conn_wake(c);
+    if (!on)
+        return;
+    if (c->expect)
+        conn_invite(c, c->in.n);
+    conn_wake(c);
 }
 
 struct slice http_date(int64_t wall_ms)

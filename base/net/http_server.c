@@ -100,6 +100,8 @@ static void late(struct http_conn *c)
 {
     if (c->state == CONN_HEAD)
         conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
+    else if (c->state == CONN_BODY && c->paused && stream_hung_up(c->stream))
+        conn_die(c, REASON_CONSUMER_GONE, true);
     else if (c->state == CONN_BODY && (c->paused || c->got >= (uint64_t)c->limits.body * c->limits.rate / 1000))
         conn_arm(c); /* it is the owner who waits, or the peer keeps up */
     else if (c->state == CONN_BODY || c->state == CONN_BAD)

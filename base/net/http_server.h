@@ -58,6 +58,9 @@ struct http_conn {
     bool request_done, replied, answer_ended, closing, draining, head_only, expect, chunking, flush_set;
     bool writing; /* the alarm is for output that the peer does not take */
 };
+/* The owner wants the body: its client, that waits to be told so (RFC 9110 section 10.1.1), is told; `more` bytes of it
+ * are there already. */
+void conn_invite(struct http_conn *c, size_t more);
 /* http_input.c: read and understand; input that waited for the last answer to end, or for the owner to read on. */
 void conn_readable(struct http_conn *c);
 void conn_go_on(struct http_conn *c);

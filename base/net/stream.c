@@ -16,7 +16,10 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <linux/sockios.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum state { CONNECTING, SHAKING, OPEN, CLOSED };
@@ -498,6 +501,20 @@ enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put)
             want_write(s);
     }
     return io;
+}
+
+bool stream_hung_up(const struct stream *s)
+{
+    struct pollfd look = { .fd = s->fd };
+
+    return poll(&look, 1, 0) == 1 && (look.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+size_t stream_unsent(const struct stream *s)
+{
+    int n = 0;
+
+    return s->fd >= 0 && ioctl(s->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 void stream_hold(struct stream *s, bool on)

@@ -39,6 +39,11 @@ struct stream *stream_abort(struct stream *s);
 
 enum io stream_read(struct stream *s, void *to, size_t n, size_t *got);
 enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put); /* IO_AGAIN arms writable */
+/* The connection is no more, though nobody reads it; a peer that closed behind bytes it had sent is not known to have.
+ */
+bool stream_hung_up(const struct stream *s);
+/* Bytes that were written and that the peer's kernel has not acknowledged yet. */
+size_t stream_unsent(const struct stream *s);
 /* What is written while held goes out in full packets, its rest when it is held no longer: by the turn's end. */
 void stream_hold(struct stream *s, bool on);
 void stream_want_read(struct stream *s, bool on);

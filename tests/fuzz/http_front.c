@@ -102,11 +102,19 @@ static void front_head(void *state, struct http_call *call, const struct http_he
         http_call_read(call, false);
 }
 
+/* Kind 13 takes what it is given and wants more only when it is asked again, like who hands it on. */
+static bool front_dawdles(const struct front_one *o)
+{
+    return o->kind % 16 == 13;
+}
+
 static void front_body(void *state, struct slice bytes)
 {
     struct front_one *o = state;
 
     must(o->open && !o->ended && bytes.n > 0);
+    if (front_dawdles(o))
+        http_call_read(o->call, false);
 }
 
 static void front_end(void *state)
@@ -168,6 +176,13 @@ static void front_turns(struct front *f, unsigned n)
     }
 }
 
+static void front_wake(struct front *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (f->one[i].open && front_dawdles(&f->one[i]))
+            http_call_read(f->one[i].call, true);
+}
+
 static void front_hear(struct front *f, int fd)
 {
     ssize_t n;
@@ -197,6 +212,7 @@ void front_run(struct front *f, struct slice data, size_t step, bool http2)
             break; /* it listens no more */
         data = slice_sub(data, (size_t)n, data.n);
         front_turns(f, 1);
+        front_wake(f);
         front_hear(f, fd[0]);
     }
     for (size_t i = 0; i < f->n; i++)
@@ -204,6 +220,7 @@ void front_run(struct front *f, struct slice data, size_t step, bool http2)
             http_call_read(f->one[i].call, true);
     for (size_t heard = f->output + 1; heard != f->output;) {
         heard = f->output;
+        front_wake(f);
         front_turns(f, 2);
         front_hear(f, fd[0]);
     }

@@ -229,6 +229,60 @@ static void dropped_bodies_give_their_window_back(void **state)
     h2_end_bench(&h);
 }
 
+/* What waits for its owner holds up nobody else, until there is much of it. */
+static void waiting_bodies_leave_room(void **state)
+{
+    static char block[16384];
+    struct h2_bench h = { .b.limits = { .body = 100 } };
+    struct one *o;
+
+    (void)state;
+    h2_begin_bench(&h);
+    for (uint32_t id = 1; id < 17; id += 2) {
+        put_request(&h.say, id, "POST", "/pause", 0, "");
+        for (int i = 0; i < 4; i++)
+            put_frame(&h.say, F_DATA, 0, id, slice_make(block, sizeof block));
+        exchange(&h);
+        assert_non_null(h2_one(&h, id / 2 + 1)->call); /* 64 KiB each: twice the connection's window in all */
+    }
+    put_request(&h.say, 17, "POST", "/echo", 0, "");
+    put_frame(&h.say, F_DATA, END_STREAM, 17, SLICE("other"));
+    exchange(&h);
+    ENDS(&h.words, "DATA/17:5 END/17");
+    o = h2_one(&h, 1);
+    http_call_read(o->call, true);
+    http_call_read(o->call, false); /* thought better of it */
+    exchange(&h);
+    assert_int_equal(o->body.n, 0);
+    http_call_read(o->call, true);
+    put_frame(&h.say, F_DATA, END_STREAM, 3, SLICE("")); /* another one ends, unheard */
+    exchange(&h);
+    assert_int_equal(o->body.n, 4 * sizeof block);
+    HAS(&h.words, "WINDOW/1");
+    http_reply_abort(h2_one(&h, 2)->call); /* what it held is forgotten */
+    exchange(&h);
+    HAS(&h.words, "RST/3");
+    h2_end_bench(&h);
+}
+
+static void continue_when_it_is_wanted(void **state)
+{
+    struct h2_bench h = { 0 };
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_request(&h.say, 1, "POST", "/pause", 0, "expect: 100-continue");
+    exchange(&h);
+    IS(&h.words, "");
+    http_call_read(h2_one(&h, 1)->call, true);
+    exchange(&h);
+    IS(&h.words, "HEADERS/1");
+    put_frame(&h.say, F_DATA, END_STREAM, 1, SLICE("hello"));
+    exchange(&h);
+    ENDS(&h.b.log, "end#1 sent#1");
+    h2_end_bench(&h);
+}
+
 /* More than the peer's window is the peer's fault. */
 static void body_beyond_its_window(void **state)
 {
@@ -493,6 +547,8 @@ int main(void)
         cmocka_unit_test(window_comes_back),
         cmocka_unit_test(dropped_bodies_give_their_window_back),
         cmocka_unit_test(body_beyond_its_window),
+        cmocka_unit_test(waiting_bodies_leave_room),
+        cmocka_unit_test(continue_when_it_is_wanted),
         cmocka_unit_test(ends_and_cuts),
         cmocka_unit_test(whole_answers_wait_for_the_socket),
         cmocka_unit_test(rest_of_a_request),

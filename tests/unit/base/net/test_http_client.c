@@ -6,6 +6,7 @@
 struct told {
     struct loop *loop;
     struct buf log, body;
+    unsigned rooms;
     bool ended, reusable, failed, idle_closed, sent;
     enum reason why;
 };
@@ -42,7 +43,12 @@ static void on_idle_closed(void *user)
     ((struct told *)user)->idle_closed = true;
 }
 
-static const struct http_client_events events = { on_head, on_body, on_end, on_fail, on_idle_closed, NULL };
+static void on_room(void *user)
+{
+    ((struct told *)user)->rooms++;
+}
+
+static const struct http_client_events events = { on_head, on_body, on_end, on_fail, on_idle_closed, NULL, on_room };
 
 struct pair {
     struct told told;
@@ -50,7 +56,7 @@ struct pair {
     int listener, fd; /* the provider's end */
 };
 
-static void pair_begin(struct pair *p, bool head_method, int64_t ms)
+static void pair_open(struct pair *p)
 {
     struct sockaddr_storage to;
     char text[32];
@@ -62,12 +68,24 @@ static void pair_begin(struct pair *p, bool head_method, int64_t ms)
     assert_int_equal(net_resolve(slice_of(text), 1, &to, NULL), ERR_OK);
     p->client = http_client_new(p->told.loop, &to, NULL, SLICE(""), &events, &p->told, 1000);
     assert_non_null(p->client);
-    assert_int_equal(http_client_send(p->client, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), head_method, ms), ERR_OK);
-    assert_int_equal(http_client_send(p->client, SLICE("x"), false, 1), ERR_BUSY);
+}
+
+static void pair_accept(struct pair *p)
+{
     for (unsigned i = 0; (p->fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK)) < 0 && i < 1000; i++)
         turns(p->told.loop, 1);
     assert_true(p->fd >= 0);
     turns(p->told.loop, 3);
+}
+
+static void pair_begin(struct pair *p, bool head_method, int64_t ms)
+{
+    char text[32];
+
+    pair_open(p);
+    assert_int_equal(http_client_send(p->client, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), head_method, ms), ERR_OK);
+    assert_int_equal(http_client_send(p->client, SLICE("x"), false, 1), ERR_BUSY);
+    pair_accept(p);
     assert_true(recv(p->fd, text, sizeof text, 0) > 0); /* unread, it would turn closing into a reset */
 }
 
@@ -201,10 +219,144 @@ static void deadlines(void **state)
     pair_end(&p);
 }
 
+/* ---- bodies that stream ---- */
+#define HEAD "POST / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static void stream_begin(struct pair *p, uint64_t length, int64_t ms)
+{
+    pair_open(p);
+    assert_int_equal(http_client_begin(p->client, SLICE(HEAD), length, ms), ERR_OK);
+    assert_false(http_client_room(p->client)); /* not connected yet */
+    pair_accept(p);
+    assert_int_equal(p->told.rooms, 1);
+    assert_true(http_client_room(p->client));
+}
+
+static void heard(struct pair *p, const char *want)
+{
+    char text[512];
+    ssize_t n;
+
+    turns(p->told.loop, 3);
+    n = recv(p->fd, text, sizeof text, 0);
+    if (n != (ssize_t)strlen(want) || memcmp(text, want, (size_t)n) != 0)
+        fail_msg("'%.*s', want '%s'", (int)n, text, want);
+}
+
+static void bodies_stream(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    stream_begin(&p, 0, 1000);
+    heard(&p, HEAD);
+    assert_int_equal(http_client_put(p.client, SLICE("hello")), ERR_OK);
+    assert_int_equal(http_client_put(p.client, SLICE(" world")), ERR_OK);
+    heard(&p, "00000b\r\nhello world\r\n"); /* small pieces go together */
+    assert_false(http_client_sent(p.client));
+    assert_int_equal(http_client_put(p.client, SLICE("x")), ERR_OK);
+    assert_int_equal(http_client_put_end(p.client), ERR_OK);
+    heard(&p, "000001\r\nx\r\n0\r\n\r\n");
+    assert_true(http_client_sent(p.client));
+    assert_int_equal(http_client_put(p.client, SLICE("y")), ERR_BUSY);
+    say(&p, OK_ "Content-Length: 2\r\n\r\nhi", 40);
+    assert_true(p.told.ended && p.told.reusable);
+    /* and again on the same connection, by length */
+    assert_int_equal(http_client_begin(p.client, SLICE(HEAD), 10, 1000), ERR_OK);
+    heard(&p, HEAD);
+    assert_int_equal(http_client_put(p.client, SLICE("12345")), ERR_OK);
+    assert_int_equal(http_client_put(p.client, SLICE("123456")), ERR_BUSY); /* more than was told */
+    assert_int_equal(http_client_put_end(p.client), ERR_BUSY);              /* and less */
+    assert_int_equal(http_client_put(p.client, SLICE("67890")), ERR_OK);
+    heard(&p, "1234567890");
+    assert_true(http_client_sent(p.client)); /* its end goes without saying */
+    assert_int_equal(http_client_put_end(p.client), ERR_OK);
+    pair_end(&p);
+}
+
+/* The provider takes nothing: so much is held, and no more; then it does. */
+static void a_full_socket_holds_the_owner_back(void **state)
+{
+    static char block[16384], sink[65536];
+    size_t put = 0, got = 0;
+    struct pair p;
+    ssize_t n;
+
+    (void)state;
+    stream_begin(&p, 64 << 20, 5000);
+    while (http_client_room(p.client) && put < 64 << 20) {
+        enum err e = http_client_put(p.client, slice_make(block, sizeof block));
+        assert_true(e == ERR_OK || e == ERR_AGAIN);
+        put += sizeof block;
+    }
+    assert_true(put < 64 << 20);
+    assert_int_equal(p.told.rooms, 1);
+    for (unsigned i = 0; i < 3000 && got < put; i++) {
+        turns(p.told.loop, 1);
+        got += (n = recv(p.fd, sink, sizeof sink, 0)) > 0 ? (size_t)n : 0;
+    }
+    assert_int_equal(got, put + sizeof HEAD - 1);
+    assert_int_equal(p.told.rooms, 2);
+    pair_end(&p);
+}
+
+/* Who is waited for: the owner, for ever; a provider that takes nothing, or does not answer, so long. */
+static void who_is_waited_for(void **state)
+{
+    static char block[16384];
+    struct pair p;
+
+    (void)state;
+    stream_begin(&p, 64 << 20, 200);
+    run_for(p.told.loop, 400);
+    assert_false(p.told.failed);
+    while (http_client_room(p.client))
+        (void)!http_client_put(p.client, slice_make(block, sizeof block));
+    for (unsigned i = 0; i < 30 && !p.told.failed; i++)
+        run_for(p.told.loop, 100); /* the kernels may still move something */
+    assert_true(p.told.failed && p.told.sent);
+    assert_int_equal(p.told.why, REASON_PROVIDER_TIMEOUT);
+    pair_end(&p);
+    stream_begin(&p, 1, 200);
+    assert_int_equal(http_client_put(p.client, SLICE("x")), ERR_OK);
+    assert_int_equal(http_client_put_end(p.client), ERR_OK);
+    run_for(p.told.loop, 400);
+    assert_true(p.told.failed);
+    pair_end(&p);
+}
+
+static void answers_that_come_too_soon(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    stream_begin(&p, 0, 1000);
+    heard(&p, HEAD);
+    assert_int_equal(http_client_put(p.client, SLICE("half")), ERR_OK);
+    say(&p, OK_ "Content-Length: 2\r\n\r\nh", 39);
+    assert_true(slice_is(buf_slice(&p.told.log), "200 "));
+    assert_false(http_client_sent(p.client) || http_client_room(p.client));
+    assert_int_equal(http_client_put(p.client, SLICE("x")), ERR_AGAIN); /* nobody listens */
+    say(&p, "i", 1);
+    assert_true(p.told.ended && !p.told.reusable);
+    pair_end(&p);
+    stream_begin(&p, 0, 1000);
+    heard(&p, HEAD);
+    hang_up(&p);
+    assert_true(p.told.failed && p.told.sent);
+    assert_int_equal(http_client_put(p.client, SLICE("x")), ERR_BUSY);
+    pair_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
-                                        cmocka_unit_test(more_than_asked_is_not_reused), cmocka_unit_test(deadlines) };
+                                        cmocka_unit_test(more_than_asked_is_not_reused),
+                                        cmocka_unit_test(deadlines),
+                                        cmocka_unit_test(bodies_stream),
+                                        cmocka_unit_test(a_full_socket_holds_the_owner_back),
+                                        cmocka_unit_test(who_is_waited_for),
+                                        cmocka_unit_test(answers_that_come_too_soon) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

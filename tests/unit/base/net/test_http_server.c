@@ -337,6 +337,59 @@ static void body_is_paused(void **state)
     bench_end(&b);
 }
 
+static void continue_when_it_is_wanted(void **state)
+{
+    static const char head[] = "POST /pause HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    struct bench b = { 0 };
+    struct buf got = BUF_INIT(4096);
+    char text[256];
+
+    (void)state;
+    bench_begin(&b);
+    bench_say(&b, slice_of(head));
+    bench_hear(&b, &got);
+    assert_int_equal(got.n, 0); /* its owner has not said yet that it wants it */
+    http_call_read(b.call, true);
+    turns(b.loop, 2);
+    bench_hear(&b, &got);
+    assert_true(slice_is(buf_slice(&got), "HTTP/1.1 100 Continue\r\n\r\n"));
+    buf_clear(&got);
+    http_call_read(b.call, false);
+    http_call_read(b.call, true); /* and is not told twice */
+    bench_say(&b, SLICE("hello"));
+    bench_hear(&b, &got);
+    assert_true(slice_starts(buf_slice(&got), SLICE("HTTP/1.1 200 ")));
+    buf_clear(&got);
+    snprintf(text, sizeof text, "%shel", head);
+    bench_say(&b, slice_of(text));
+    http_call_read(b.call, true);
+    turns(b.loop, 2);
+    bench_say(&b, SLICE("lo"));
+    bench_hear(&b, &got); /* who did not wait is not told */
+    assert_true(slice_starts(buf_slice(&got), SLICE("HTTP/1.1 200 ")));
+    buf_done(&got);
+    bench_end(&b);
+}
+
+/* Who is gone is noticed though nobody reads, as far as the kernel knows it. */
+static void gone_while_paused(void **state)
+{
+    static const struct linger now = { 1, 0 };
+    struct bench b = { .limits = { .body = 100 } };
+
+    (void)state;
+    bench_begin(&b);
+    bench_say(&b, SLICE("POST /pause HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhe"));
+    run_for(b.loop, 300);
+    LOG(&b, "open /pause");
+    setsockopt(b.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(b.fd);
+    b.fd = -1;
+    run_for(b.loop, 300);
+    LOG(&b, "open /pause gone:consumer-gone close");
+    bench_end(&b);
+}
+
 static void times_out(void **state)
 {
     static const struct {
@@ -423,6 +476,8 @@ int main(void)
         cmocka_unit_test(byte_by_byte),
         cmocka_unit_test(pipelined_in_order),
         cmocka_unit_test(continue_when_expected),
+        cmocka_unit_test(continue_when_it_is_wanted),
+        cmocka_unit_test(gone_while_paused),
         cmocka_unit_test(head_has_no_body),
         cmocka_unit_test(closes),
         cmocka_unit_test(malformed_with_a_tail),

@@ -305,7 +305,7 @@ static void told_fail(void *user, enum reason why, bool sent)
     loop_stop(t->loop);
 }
 
-static const struct http_client_events events = { told_head, body_nothing, told_end, told_fail, nothing, NULL };
+static const struct http_client_events events = { told_head, body_nothing, told_end, told_fail, nothing, NULL, NULL };
 
 static const struct {
     const char *name;
