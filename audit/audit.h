@@ -71,8 +71,9 @@ struct audit_record {
     bool has_reason;
     int status;                 /* HTTP status given or to be given */
     struct slice provider_code; /* the provider's own result code */
-    uint64_t rows, findings, bytes_in, bytes_out;
+    uint64_t rows, findings, bytes_in, bytes_out, bytes_upload;
     const struct sha256 *digest_in, *digest_out; /* salted: what the provider sent, what was handed to release */
+    const struct sha256 *digest_upload;          /* salted: what of a consumer's file was handed to the provider */
     uint64_t duration_ms, provider_ms;
     uint64_t raw_length;             /* what could not be understood: never raw, */
     const struct sha256 *raw_digest; /* a keyed digest */

@@ -127,6 +127,17 @@ static enum err put_record(struct making *m, unsigned i, struct json *j)
     return e;
 }
 
+/* The consumer sent a file: it knows it, and the provider does. */
+static bool has_upload(const struct trace *t)
+{
+    struct slice v;
+    for (unsigned i = 0; i < t->n; i++) {
+        if (logline_field(trace_line(t, i), "digest_upload", &v))
+            return true;
+    }
+    return false;
+}
+
 static enum err put_all(struct making *m, struct buf *out)
 {
     struct json j;
@@ -143,6 +154,8 @@ static enum err put_all(struct making *m, struct buf *out)
     if (m->theirs_to_give)
         put_salt(&j, m, "in", 'i');
     put_salt(&j, m, "out", 'o');
+    if (has_upload(&m->trace))
+        put_salt(&j, m, "upload", 'u');
     json_close(&j, '}');
     json_key(&j, "records");
     json_open(&j, '[');

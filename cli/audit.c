@@ -19,6 +19,7 @@ static const struct column row_columns[] = {
     { "case", { "CASE", "办件号" }, COLUMN_WIDE },
     { "items", { "ITEMS", "数据项" }, COLUMN_WIDE },
     { "bytes", { "BYTES", "字节数" }, COLUMN_WIDE },
+    { "sent", { "SENT", "上送字节数" }, COLUMN_WIDE },
     { "status", { "STATUS", "状态码" }, COLUMN_WIDE },
     { "grant_record", { "GRANT RECORD", "授权记录序号" }, COLUMN_WIDE },
     { "outcome", { "OUTCOME RECORD", "结果记录序号" }, COLUMN_WIDE },
@@ -181,6 +182,7 @@ static void row_put(struct cli *c, struct json *j, const struct doc *reply, cons
     member(j, "case", record, "case");
     member(j, "items", record, "items");
     member(j, "bytes", cut ? cut : outcome, "bytes_out");
+    member(j, "sent", outcome, "bytes_upload");
     member(j, "status", told, "status");
     member(j, "grant_record", grant, "record");
     member(j, "outcome", outcome, "index");

@@ -96,6 +96,7 @@ static const struct fault {
     { "order", { "these are not the records of one exchange", "这些记录不构成一次交换" } },
     { "answer", { "this file is not what was handed out", "所给文件不是交付的内容" } },
     { "sent", { "this file is not what the provider sent", "所给文件不是提供方发出的内容" } },
+    { "upload", { "this file is not what the consumer sent to the provider", "所给文件不是使用方发给提供方的内容" } },
 };
 
 static int disproved(struct cli *c, uint64_t index, const char *bad)
@@ -129,6 +130,12 @@ static void words_of(struct cli *c, struct proved *p, const struct doc *r, uint6
     else if (slice_is(kind, "refused"))
         buf_printf(w, zh ? "%s 请求 %s 被拒：%s\n" : "%s asked %s and was refused: %s\n", shown(c, r, "subject"),
                    shown(c, r, "resource"), shown(c, r, "reason"));
+    else if (slice_is(kind, "outcome") && doc_get(r, "bytes_upload") != NULL)
+        buf_printf(w,
+                   zh ? "结果 %s，转交使用方文件 %s 字节，交付 %s 行、%s 字节\n"
+                      : "outcome %s, %s bytes of the consumer's file handed to the provider, %s rows and %s bytes "
+                        "handed out\n",
+                   shown(c, r, "reason"), shown(c, r, "bytes_upload"), shown(c, r, "rows"), shown(c, r, "bytes_out"));
     else if (slice_is(kind, "outcome"))
         buf_printf(w, zh ? "结果 %s，交付 %s 行、%s 字节\n" : "outcome %s, %s rows and %s bytes handed out\n",
                    shown(c, r, "reason"), shown(c, r, "rows"), shown(c, r, "bytes_out"));
@@ -218,8 +225,11 @@ static int digest_check(struct cli *c, const struct proved *p, const char *optio
         return CLI_OK;
     code = cli_error(c, file_read(file, &body, &c->diags));
     if (code == CLI_OK && !hex_read(doc_text(doc_get(p->whole, "salts"), salt), s.b, sizeof s.b))
-        code = cli_fail(c, CLI_USAGE, "this proof has no salt for --%s: only the provider or an auditor is given it",
-                        "该证明不含 --%s 所需的盐值：仅提供方或审计员可取得", option);
+        code =
+            cli_fail(c, CLI_USAGE,
+                     "this proof has no salt for --%s: there was no such body, or only the provider or an auditor is "
+                     "given it",
+                     "该证明不含 --%s 所需的盐值：没有此项内容，或仅提供方或审计员可取得", option);
     if (code == CLI_OK) {
         got = sha256_of2(slice_make(s.b, sizeof s.b), buf_slice(&body));
         if (!hex_read(doc_text(p->outcome, digest), want.b, sizeof want.b) || memcmp(&got, &want, sizeof got) != 0)
@@ -272,6 +282,10 @@ static void say_all(struct cli *c, const struct proved *p)
     if (cli_has(c, "sent"))
         fputs(zh ? "  所给文件正是提供方发出的内容\n" : "  the file given is, byte for byte, what the provider sent\n",
               c->out);
+    if (cli_has(c, "upload"))
+        fputs(zh ? "  所给文件正是转交提供方的内容\n"
+                 : "  the file given is, byte for byte, what was handed to the provider\n",
+              c->out);
     for (size_t i = 0; i < sizeof proves / sizeof *proves; i++)
         fprintf(c->out, "%s\n", cli_text(c, proves[i].text));
 }
@@ -287,12 +301,14 @@ static int check_and_say(struct cli *c, struct slice text)
         code = quorum_read(c, &p.quorum);
     if (code == CLI_OK)
         code = proof_check(c, &p, text);
-    if (code == CLI_OK && p.outcome == NULL && (cli_has(c, "answer") || cli_has(c, "sent")))
+    if (code == CLI_OK && p.outcome == NULL && (cli_has(c, "answer") || cli_has(c, "sent") || cli_has(c, "upload")))
         code = disproved(c, 0, "order");
     if (code == CLI_OK)
         code = digest_check(c, &p, "answer", "out", "digest_out");
     if (code == CLI_OK)
         code = digest_check(c, &p, "sent", salt_of_sent(&p), "digest_in");
+    if (code == CLI_OK)
+        code = digest_check(c, &p, "upload", "upload", "digest_upload");
     if (code == CLI_OK)
         say_all(c, &p);
     if (code == CLI_OK && p.quorum.n > 0)

@@ -2,7 +2,7 @@
 """A second verifier of Sluice's evidence log, written from docs/EVIDENCE.md and the texts that tlog.py names.
 
     verify.py log DIR [--vkey KEY|FILE] [--checkpoint FILE]     verdict as JSON; exit code 7 when the log does not hold
-    verify.py proof FILE --vkey KEY|FILE [--answer FILE]
+    verify.py proof FILE --vkey KEY|FILE [--answer FILE] [--upload FILE]
         both: --sm2-vkey KEY|FILE, and it must be signed by that too
               --witness KEY|FILE ... [--quorum N], and so many of these (all) must have co-signed it: else it is pending, exit code 7
 
@@ -230,7 +230,7 @@ class Log:
         return v
 
 
-def verify_proof(text, key, answer=None, sm2=None):
+def verify_proof(text, key, answer=None, sm2=None, upload=None):
     """None, or (fault, index) of the first record whose proof does not hold."""
     try:
         proof = json.loads(text)
@@ -261,10 +261,10 @@ def verify_proof(text, key, answer=None, sm2=None):
     kinds = [r["kind"] for r in parsed]
     if kinds not in (["refused"], ["intent", "outcome"], ["intent", "outcome", "cut"]):
         return "order", above
-    if answer is not None:
-        want = next((r.get("digest_out") for r in parsed if r["kind"] == "outcome"), None)
-        if hashlib.sha256(bytes.fromhex(proof["salts"]["out"]) + answer).hexdigest() != want:
-            return "answer", above
+    for body, name, salt in ((answer, "answer", "out"), (upload, "upload", "upload")):
+        want = next((r.get("digest_" + salt) for r in parsed if r["kind"] == "outcome"), None)
+        if body is not None and (want is None or hashlib.sha256(bytes.fromhex(proof["salts"][salt]) + body).hexdigest() != want):
+            return name, above
     return None
 
 
@@ -295,6 +295,7 @@ def main():
     p.add_argument("--sm2-vkey")
     p.add_argument("--checkpoint")
     p.add_argument("--answer")
+    p.add_argument("--upload")
     p.add_argument("--witness", action="append", default=[])
     p.add_argument("--quorum", type=int)
     o = p.parse_args()
@@ -316,7 +317,8 @@ def main():
     if o.what == "log":
         kept = tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else witnessed(o.path, witnesses, need) if witnesses else None
         return told(Log(o.path, key_of(o.vkey), kept, sm2).judge(), tlog.cosigned(kept, witnesses) if kept else 0)
-    fault = verify_proof(content(o.path), key_of(o.vkey), content(o.answer) if o.answer else None, sm2)
+    answer, upload = (content(f) if f else None for f in (o.answer, o.upload))
+    fault = verify_proof(content(o.path), key_of(o.vkey), answer, sm2, upload)
     notes = [] if fault else [r["proof"].encode().split(b"\n\n", 1)[1] for r in json.loads(content(o.path))["records"]]
     return told({"verified": fault is None, "fault": fault}, min((tlog.cosigned(tlog.Checkpoint(n), witnesses) for n in notes), default=0))
 
