@@ -42,6 +42,7 @@ static const struct line {
     { "connections", "10000", { "open at once", "同时打开的连接总数" } },
     { "exchanges", "4096", { "running at once", "同时进行的交换总数" } },
     { "body", "1m", { "a consumer's request body", "使用方请求正文上限" } },
+    { "upload", "4g", { "a file that a consumer sends", "使用方发送的单个文件上限" } },
     { "handshake", "10s", { "time for a TLS handshake", "TLS 握手时限" } },
     { "head", "10s", { "time for a request head", "请求头时限" } },
     { "idle", "75s", { "a connection without a request", "空闲连接时限" } },

@@ -40,6 +40,7 @@ static const struct label {
     { "expires", { "Expires", "到期" } },
     { "max_rows", { "Maximum rows", "最大行数" } },
     { "clear", { "Unmasked", "不脱敏" } },
+    { "sends", { "Sent by the application", "由应用发送" } },
     { "approvals", { "Approvals", "审批" } },
     { "approvers", { "Approvers", "审批人" } },
     { "grants", { "Grants", "授权" } },

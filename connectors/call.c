@@ -35,12 +35,15 @@ static enum err put_request(const struct connector_target *t, const struct conne
     struct http_header h[HEADERS_MAX];
     size_t n;
 
-    if (q->accept.n == 0 && t->lines.n > 0)
+    if (q->accept.n == 0 && t->lines.n > 0 && !q->streams)
         return http_request_put_lines(text, q->method, target, t->lines, h, put_headers(t, q, h, 0), q->body);
     n = target_headers(t, h);
     if (q->accept.n > 0)
         h[0].value = q->accept;
-    return http_request_put(text, q->method, target, t->host, h, put_headers(t, q, h, n), q->body);
+    n = put_headers(t, q, h, n);
+    if (q->streams)
+        return http_request_head_put(text, q->method, target, t->host, h, n, q->length);
+    return http_request_put(text, q->method, target, t->host, h, n, q->body);
 }
 
 /* The endpoint's path, then what the mapping appends: "", "/a/b" or "?x=1". */
@@ -78,6 +81,8 @@ static enum err call_new(struct entry *e, const struct connector_request *q, str
         c->n = text->n;
         c->entry = e;
         c->safe = q->safe;
+        c->streams = q->streams;
+        c->length = q->length;
         c->head_method = slice_is(q->method, "HEAD");
         *ret = c;
     } else if (err == ERR_OK) {
@@ -123,7 +128,9 @@ static void call_fail(struct connector_call *c, enum reason why, enum reached re
 static enum err send_on(struct connector_call *c, struct conn *k)
 {
     int64_t ms = c->due - loop_now(c->entry->pool->loop);
-    enum err e = http_client_send(k->http, (struct slice){ c->text, c->n }, c->head_method, ms > 1 ? ms : 1);
+    struct slice text = { c->text, c->n };
+    enum err e = c->streams ? http_client_begin(k->http, text, c->length, c->entry->target->timeout)
+                            : http_client_send(k->http, text, c->head_method, ms > 1 ? ms : 1);
 
     if (e == ERR_OK) {
         k->call = c;
@@ -149,11 +156,12 @@ static enum err send_fresh(struct connector_call *c)
     return e;
 }
 
+/* A kept connection may turn out stale, and a body that streams cannot be sent again: it has a fresh one. */
 static enum err send_any(struct connector_call *c)
 {
     struct conn *k;
 
-    while ((k = pool_take(c->entry)) != NULL) {
+    while (!c->streams && (k = pool_take(c->entry)) != NULL) {
         k->call = c;
         if (send_on(c, k) == ERR_OK)
             return ERR_OK;
@@ -177,7 +185,7 @@ static enum err launch(struct connector_call *c)
     if (e == ERR_OK) {
         share_enter(t, c->slot);
         c->state = CALL_RUNNING;
-        c->launched = loop_now_ns(c->entry->pool->loop);
+        c->launched = c->streams ? 0 : loop_now_ns(c->entry->pool->loop); /* a body takes its consumer's time */
         return ERR_OK;
     }
     c->due = before;
@@ -310,6 +318,7 @@ static void on_head(void *user, const struct http_head *h)
     struct connector_head told = { .status = h->status, .content_type = http_get(h, "Content-Type", &types) };
 
     c->answered = true;
+    told.early = c->streams && !http_client_sent(k->http);
     if (readable_coding(h)) {
         told.exact = (h->has_length || h->chunked) && types <= 1;
         c->events->head(c->user, &told);
@@ -382,11 +391,40 @@ static void on_idle_closed(void *user)
     pool_close(user);
 }
 
-const struct http_client_events call_events = {
-    .head = on_head, .body = on_body, .end = on_end, .fail = on_fail, .idle_closed = on_idle_closed, .opened = on_opened
-};
+static void on_room(void *user)
+{
+    struct connector_call *c = ((struct conn *)user)->call;
+
+    if (c->events->room)
+        c->events->room(c->user);
+}
+
+const struct http_client_events call_events = { .head = on_head,
+                                                .body = on_body,
+                                                .end = on_end,
+                                                .fail = on_fail,
+                                                .idle_closed = on_idle_closed,
+                                                .opened = on_opened,
+                                                .room = on_room };
 
 /* ---- what the owner says ---- */
+bool connector_room(const struct connector_call *c)
+{
+    return c->state == CALL_RUNNING && http_client_room(c->conn->http);
+}
+
+enum err connector_put(struct connector_call *c, struct slice bytes)
+{
+    enum err e = c->state == CALL_RUNNING ? http_client_put(c->conn->http, bytes) : ERR_BUSY;
+
+    return e == ERR_AGAIN ? ERR_OK : e;
+}
+
+enum err connector_put_end(struct connector_call *c)
+{
+    return c->state == CALL_RUNNING ? http_client_put_end(c->conn->http) : ERR_OK;
+}
+
 void connector_read(struct connector_call *c, bool on)
 {
     if (c->state != CALL_RUNNING)

@@ -42,23 +42,32 @@ struct connector_request { /* borrowed for the call */
     size_t n_headers;
     struct slice party; /* for whom: at a busy provider the parties take turns */
     bool safe;          /* may be sent again once when a kept connection turns out stale before any byte of an answer */
+    bool streams;    /* its body comes by connector_put, with its own content_type: sent once, on a fresh connection */
+    uint64_t length; /* of that; 0: not known */
 };
 struct connector_head { /* of an answer; borrowed for the call */
     int status;
     struct slice content_type;
     bool exact; /* the end of its body can be told from a cut, and it has one Content-Type at most */
+    bool early; /* it came before all of a body that streams was sent: it is no answer to all of it */
 };
 struct connector_events { /* each call ends with exactly one of end and fail, unless connector_abort comes first */
     void (*head)(void *user, const struct connector_head *h);
     void (*body)(void *user, struct slice bytes);
     void (*end)(void *user);
     void (*fail)(void *user, enum reason why, enum reached reached);
+    void (*room)(void *user); /* of a body that streams more is wanted; may be NULL */
 };
 struct connector_call;
 /* Never calls back before it has returned. ERR_BUSY: over the target's limit and its queue (REASON_PROVIDER_BUSY);
  * ERR_AGAIN: its circuit is open. */
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
+/* A body that streams. Neither calls back. */
+bool connector_room(const struct connector_call *c); /* more is wanted now; else wait for room() */
+/* All is taken of what is put before room() has been waited for; any error: the call is to be aborted. */
+enum err connector_put(struct connector_call *c, struct slice bytes) MUST_CHECK;
+enum err connector_put_end(struct connector_call *c) MUST_CHECK;
 void connector_read(struct connector_call *c, bool on);           /* back-pressure */
 void connector_most(struct connector_call *c, size_t n);          /* read about so much at once */
 struct connector_call *connector_abort(struct connector_call *c); /* no callback any more; the connection is closed */

@@ -187,7 +187,8 @@ struct connector_call {
     int64_t due;         /* WAITING: when it gives up; RUNNING: when the head must be there */
     int64_t launched;    /* ns; 0: its time says nothing of the provider's */
     uint8_t state, slot; /* slot: its party's, of share.c */
-    bool safe, head_method, retried, answered;
+    bool safe, head_method, retried, answered, streams;
+    uint64_t length; /* of a body that streams; 0: not known */
     size_t n;
     char text[]; /* the request; wiped, for it holds credentials */
 };

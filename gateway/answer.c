@@ -119,7 +119,7 @@ void answer_problem(struct exchange *x, enum reason r)
     add(&h, SLICE("Content-Language"), x->ask.lang == LANG_ZH ? SLICE("zh") : SLICE("en"));
     add_common(x, &h, false);
     if (info->status == 405)
-        add(&h, SLICE("Allow"), x->log ? SLICE("GET") : SLICE("GET, POST"));
+        add(&h, SLICE("Allow"), x->log ? SLICE("GET") : x->up ? SLICE("POST") : SLICE("GET, POST"));
     if (info->status == 503 || info->status == 429)
         add(&h, SLICE("Retry-After"), SLICE("2"));
     reply.headers = h.at;

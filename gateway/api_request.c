@@ -177,7 +177,18 @@ static enum err read_request(struct api_request *q, const struct request_body *b
 }
 
 /* ---- writing ---- */
-static void put_request_members(struct json *j, const struct policy_request *r, bool texts)
+/* Whoever decides is told which of the items the application would send, not get. */
+static void put_sent(struct json *j, const struct api_request *q, const struct policy_wish *wish)
+{
+    const struct resource_head *h = snapshot_resource(control_snapshot(q->control), wish->resource);
+    const struct service *s = h ? resource_version(h, wish->resource_version) : NULL;
+
+    if (s != NULL && s->plan != NULL && translate_upload(s->plan))
+        json_pair(j, "sends", s->resource->items[translate_upload_item(s->plan)].name);
+}
+
+/* q: for whom it is shown; NULL: it is recorded, as it was asked for. */
+static void put_request_members(struct json *j, const struct policy_request *r, bool texts, const struct api_request *q)
 {
     struct api_window w = { r->day_from, r->day_to, r->minute_from, r->minute_to, r->weekdays };
 
@@ -198,12 +209,14 @@ static void put_request_members(struct json *j, const struct policy_request *r, 
         json_pair_u64(j, "version", wish->resource_version);
         api_put_names(j, "items", wish->items);
         api_put_names(j, "clear", wish->clear);
+        if (q != NULL)
+            put_sent(j, q, wish);
         json_close(j, '}');
     }
     json_close(j, ']');
 }
 
-static void put_request_head(struct json *j, const struct policy_request *r)
+static void put_request_head(struct json *j, const struct policy_request *r, const struct api_request *q)
 {
     json_pair(j, "id", r->id);
     json_pair(j, "state", r->state);
@@ -211,14 +224,14 @@ static void put_request_head(struct json *j, const struct policy_request *r)
     json_pair(j, "author", r->author);
     api_put_time(j, "created", r->created);
     json_pair(j, "scenario", r->scenario);
-    put_request_members(j, r, true);
+    put_request_members(j, r, true, q);
 }
 
 /* ---- create ---- */
 static void put_content(void *arg, struct json *j, bool texts)
 {
     json_open(j, '{');
-    put_request_members(j, arg, texts);
+    put_request_members(j, arg, texts, NULL);
     json_close(j, '}');
 }
 
@@ -276,7 +289,7 @@ static enum err list_one(void *arg, const struct policy_request *r)
 
     if (e == ERR_OK) {
         json_open(l->j, '{');
-        put_request_head(l->j, r);
+        put_request_head(l->j, r, l->q);
         json_close(l->j, '}');
     }
     return api_list_skip(e);
@@ -333,7 +346,7 @@ static enum err put_whole(struct api_request *q, struct sql_tx *tx, const struct
     enum err e;
 
     json_open(j, '{');
-    put_request_head(j, r);
+    put_request_head(j, r, q);
     json_key(j, "approvals");
     json_open(j, '[');
     e = policy_approval_each(tx, r->id, &q->arena, put_approval, j);
@@ -383,7 +396,7 @@ static void withdraw(struct api_request *q)
         return;
     }
     json_open(&q->json, '{');
-    put_request_head(&q->json, &r);
+    put_request_head(&q->json, &r, q);
     json_close(&q->json, '}');
     act_commit(q, &a);
 }

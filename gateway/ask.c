@@ -138,14 +138,19 @@ static void read_sluice_headers(struct exchange *x, const struct http_head *h)
 
 static void read_content_type(struct exchange *x, const struct http_head *h)
 {
-    struct slice type = http_get(h, "Content-Type", NULL), kind = slice_trim(slice_sub(type, 0, slice_find(type, ';')));
+    size_t n;
+    struct slice type = http_get(h, "Content-Type", &n), kind = slice_trim(slice_sub(type, 0, slice_find(type, ';')));
 
     if (x->ask.get && (h->chunked || h->length > 0))
         fault(x, REASON_REQUEST_MALFORMED, "a GET has no body", "GET 请求不得带正文");
-    if (!x->ask.get && type.n > 0 && !slice_eq_nocase(kind, SLICE("application/json")))
-        fault(x, REASON_UNSUPPORTED_TYPE, "send application/json", "请发送 application/json");
+    x->ask.chunked = h->chunked;
+    x->ask.types = n > 1 ? 2 : (uint8_t)n;
     if (h->length > x->w->cfg.settings->limits.body)
-        fault(x, REASON_REQUEST_TOO_LARGE, "the body exceeds limits.body", "正文超过 limits.body");
+        x->ask.late = REASON_REQUEST_TOO_LARGE;
+    if (!x->ask.get && type.n > 0 && !slice_eq_nocase(kind, SLICE("application/json"))) {
+        x->ask.late = REASON_UNSUPPORTED_TYPE;
+        x->ask.type = keep(x, type);
+    }
 }
 
 void ask_read(struct exchange *x, const struct http_head *h)

@@ -50,8 +50,8 @@ static bool may_keep(struct exchange *x)
             return false;
         n += part[i]->n;
     }
-    return n <= ASK_TEXT && x->reason == REASON_INTERNAL && x->log == NULL && x->ask.query.n == 0 &&
-           x->ask.operator_.n == 0 && x->ask.case_.n == 0 && x->ask.trace.n == 0;
+    return n <= ASK_TEXT && x->reason == REASON_INTERNAL && x->ask.late == REASON_INTERNAL && x->log == NULL &&
+           x->ask.query.n == 0 && x->ask.operator_.n == 0 && x->ask.case_.n == 0 && x->ask.trace.n == 0;
 }
 
 static void make(struct ask_memo *m, struct exchange *x, uint64_t number)

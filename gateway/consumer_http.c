@@ -1,6 +1,6 @@
 /* The consumer endpoint over HTTP/1 and HTTP/2, whose calls base/net shows as one: joins them with exchanges. Its table
  * of functions is what an exchange answers through. */
-#include "gateway/exchange.h"
+#include "gateway/upload.h"
 
 enum { BEGUN = 2 }; /* so many times limits.exchanges may have begun */
 
@@ -30,7 +30,12 @@ static size_t http_room(void *call)
     return http_reply_room(call);
 }
 
-static const struct consumer_ops http_ops = { http_head, http_body, http_end, http_abort, http_room };
+static void http_read(void *call, bool on)
+{
+    http_call_read(call, on);
+}
+
+static const struct consumer_ops http_ops = { http_head, http_body, http_end, http_abort, http_room, http_read };
 
 /* ---- connections ---- */
 
@@ -155,6 +160,10 @@ static void on_body(void *call_state, struct slice bytes)
 
     if (x->state >= EX_OUTCOME || bytes.n == 0)
         return; /* decided already: nobody's body is kept for nothing */
+    if (x->up != NULL) {
+        upload_body(x, bytes);
+        return;
+    }
     if (body_put(x, bytes))
         return;
     if (x->body.failed == ERR_NOMEM)
@@ -169,6 +178,8 @@ static void on_end(void *call_state)
     struct exchange *x = call_state;
 
     x->body_done = true;
+    if (x->up != NULL)
+        upload_end(x);
     exchange_resume(x);
 }
 

@@ -1,5 +1,6 @@
 /* The stage table of an exchange, the one function that moves it, and its life. */
 #include "gateway/stage_log.h"
+#include "gateway/upload.h"
 
 #include <assert.h>
 
@@ -66,6 +67,8 @@ static void exchange_release(struct exchange *x)
     counted_unref(x->grant);
     worker_digest_back(w, x->digest_in);
     worker_digest_back(w, x->digest_out);
+    if (x->up != NULL)
+        worker_digest_back(w, x->up->digest);
     *x->pprev = x->next;
     if (x->next)
         x->next->pprev = x->pprev;

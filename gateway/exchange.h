@@ -6,7 +6,7 @@
  * way out that does not pass a record. Invariants: no byte of an answer leaves before its record is durable; a whole
  * answer leaves only after its outcome is durable; memory is bounded by the arena's cap, the translate buffer and the
  * consumer's window; the struct lives until its last record has been answered for. */
-#include "gateway/problem.h"
+#include "gateway/ask.h"
 #include "gateway/worker_internal.h"
 
 enum ex_state {
@@ -40,28 +40,9 @@ struct consumer_ops {
     void (*end)(void *call, const struct http_header *trailers, size_t n);
     void (*abort)(void *call);
     size_t (*room)(void *call);
+    void (*read)(void *call, bool on); /* of the request's body */
 };
 
-struct ex_ask {                        /* READ_HEAD: what was said; slices in the arena */
-    bool get;                          /* GET; else POST */
-    struct slice department, resource; /* of the path; resource is "department/resource" */
-    struct slice query, purpose, grant, operator_, case_;
-    struct slice accept;
-    struct slice trace; /* the consumer's trace id; empty: the trace begins here */
-    bool sampled;
-    enum translate_form form;
-    bool no_form; /* accept names none that an answer can have */
-    enum problem_form problem;
-    enum lang lang;
-};
-enum { ASK_TEXT = 500 };
-struct ask_memo {      /* what a kept head asks for */
-    uint64_t number;   /* of the head; 0: none */
-    struct ex_ask ask; /* its parts lie in `text`; empty ones anywhere */
-    size_t n;
-    uint8_t length[4];
-    char text[ASK_TEXT];
-};
 struct exchange {
     struct worker *w;
     struct exchange *next, **pprev; /* the worker's list of running ones */
@@ -86,6 +67,7 @@ struct exchange {
     struct ex_ask ask;              /* READ_HEAD */
     struct log_ask *log;            /* READ_HEAD: evidence is asked for, not data; in the arena */
     struct service *service;        /* ref, RESOLVE */
+    struct upload *up;              /* RESOLVE: the body passes unread; in the arena. NULL: it holds parameters */
     struct translate_params params; /* RESOLVE */
     struct slice items_named;       /* RESOLVE */
     struct policy_grant *grant;     /* ref, DECIDE: the one that permits, or came nearest */
@@ -166,10 +148,6 @@ enum step stage_open(struct exchange *x);
 enum step stage_relay(struct exchange *x);
 enum step stage_outcome(struct exchange *x);
 
-/* ask.c: the head's parts, copied and checked, into x->ask. A fault is kept in x->reason for the read-head stage. */
-void ask_read(struct exchange *x, const struct http_head *h);
-/* ask_memo.c: the same, and for a head that came before without reading it. Within the call's head(). */
-void ask_remember(struct exchange *x, struct http_call *call, const struct http_head *h);
 /* trace.c: the consumer's trace context; the traceparent for the provider. */
 enum { TRACE_TEXT = 56 };
 void trace_read(struct exchange *x, const struct http_head *h);

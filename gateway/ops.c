@@ -79,6 +79,8 @@ static const struct summed {
       offsetof(struct worker_counters, bytes_in) },
     { "sluice_consumer_bytes_total", "counter", "Bytes of answers handed to consumers.",
       offsetof(struct worker_counters, bytes_out) },
+    { "sluice_upload_bytes_total", "counter", "Bytes of consumers' files handed to providers.",
+      offsetof(struct worker_counters, bytes_upload) },
     { "sluice_rows_total", "counter", "Records handed to consumers.", offsetof(struct worker_counters, rows) },
     { "sluice_connections_opened_total", "counter", "Connections of consumers accepted.",
       offsetof(struct worker_counters, connections_opened) },

@@ -2,6 +2,7 @@
  * An exchange that had an intent does not end before its outcome is durable, nor one that was cut before its cut is: a
  * full queue or a lost log delays them, and only the end of the process gives up (its next start writes them). */
 #include "gateway/stage_log.h"
+#include "gateway/upload.h"
 
 enum { FULL_MS = 50 };
 
@@ -18,6 +19,8 @@ static void count(struct exchange *x)
     COUNT(w, duration_sum_ms, ms);
     COUNT(w, bytes_in, x->bytes_in);
     COUNT(w, bytes_out, x->bytes_out);
+    if (x->up != NULL)
+        COUNT(w, bytes_upload, x->up->bytes);
     COUNT(w, rows, relay_rows(x));
 }
 

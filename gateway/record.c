@@ -1,6 +1,7 @@
 /* The exchange's columns as evidence. An intent says who, what, why and on whose authority; an outcome what came and
  * went; a refusal all of what is known of an attempt that never became an intent. */
 #include "gateway/stage_log.h"
+#include "gateway/upload.h"
 
 enum { PROVIDER_CODE_MOST = 6 };
 
@@ -255,6 +256,8 @@ enum err record_outcome(struct exchange *x)
             r.provider_code = slice_of(o->code);
     }
     fill_digests(x, &r);
+    if (x->up != NULL)
+        upload_record(x, &r);
     return put(x, &r, AUDIT_ESSENTIAL, &x->outcome);
 }
 
@@ -265,6 +268,8 @@ enum err record_progress(struct exchange *x)
     fill_common(x, &r, AUDIT_PROGRESS);
     r.bytes_in = x->bytes_in;
     r.bytes_out = x->bytes_out;
+    if (x->up != NULL)
+        upload_record(x, &r);
     return put(x, &r, 0, &x->progress);
 }
 

@@ -3,7 +3,7 @@
  *   - the last EX_HELD bytes wait for the outcome, so that a whole answer implies whole evidence;
  *   - what the provider sent is hashed as it comes, what is released as it goes; what passes unread, once, as it goes.
  */
-#include "gateway/exchange.h"
+#include "gateway/upload.h"
 
 /* Of what waits for the consumer: the provider is not read above PAUSE_AT, and of a long answer no more at once than
  * the consumer has room for, but 4 KiB; so what waits is hardly ever more than WAITING. */
@@ -83,10 +83,14 @@ static void hurry(struct exchange *x)
     audit_nudge(x->w->queue);
 }
 
+static uint64_t moved(const struct exchange *x)
+{
+    return x->bytes_in + (x->up ? x->up->bytes : 0);
+}
+
 static bool progress_due(const struct exchange *x)
 {
-    return x->bytes_in - x->progress_bytes >= EX_PROGRESS_BYTES ||
-           loop_now(x->w->loop) - x->progress_at >= EX_PROGRESS_MS;
+    return moved(x) - x->progress_bytes >= EX_PROGRESS_BYTES || loop_now(x->w->loop) - x->progress_at >= EX_PROGRESS_MS;
 }
 
 static enum step note_progress(struct exchange *x)
@@ -100,7 +104,7 @@ static enum step note_progress(struct exchange *x)
     e = record_progress(x);
     if (e == ERR_AGAIN)
         return STEP_NEXT; /* the queue is full: it stays due */
-    x->progress_bytes = x->bytes_in;
+    x->progress_bytes = moved(x);
     x->progress_at = loop_now(x->w->loop);
     if (e != ERR_OK)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
@@ -125,6 +129,8 @@ enum step stage_relay(struct exchange *x)
     else
         hurry(x);
     steer(x);
+    if (x->up != NULL)
+        upload_steer(x);
     return x->state == EX_RELAY ? STEP_WAIT : STEP_NEXT;
 }
 
@@ -149,32 +155,38 @@ static void pass_head(struct exchange *x, const struct connector_head *h)
     else if (r != REASON_GRANTED)
         exchange_fail(x, r, "the provider's answer has none of the declared types, or no certain end",
                       "提供方响应不属于所声明的类型，或其结尾无法确定");
-    if (r != REASON_GRANTED)
-        exchange_resume(x);
+}
+
+static void map_head(struct exchange *x, const struct connector_head *h)
+{
+    struct translate_want want = { .form = x->ask.form, .max_rows = x->verdict.max_rows };
+
+    memcpy(want.items, x->verdict.items.bit, sizeof want.items);
+    memcpy(want.clear, x->verdict.clear.bit, sizeof want.clear);
+    if (translate_open(x->service->plan, &want, h->status, h->content_type, &x->out, &x->run) != ERR_OK)
+        exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
+    else if (translate_outcome(x->run)->reason != REASON_GRANTED)
+        fail_translate(x);
 }
 
 static void on_head(void *user, const struct connector_head *h)
 {
     struct exchange *x = user;
-    struct translate_want want = { .form = x->ask.form, .max_rows = x->verdict.max_rows };
 
     x->answered_at = loop_now(x->w->loop);
     x->reached = REACHED_YES;
-    memcpy(want.items, x->verdict.items.bit, sizeof want.items);
-    memcpy(want.clear, x->verdict.clear.bit, sizeof want.clear);
     record_digest(x, x->digest_out, 'o');
     if (x->digest_in)
         record_digest(x, x->digest_in, 'i');
-    if (translate_whole(x->service->plan)) {
+    if (translate_whole(x->service->plan))
         pass_head(x, h);
-        return;
-    }
-    if (translate_open(x->service->plan, &want, h->status, h->content_type, &x->out, &x->run) != ERR_OK)
-        exchange_cut(x, REASON_OVERLOADED);
-    else if (translate_outcome(x->run)->reason != REASON_GRANTED) {
-        fail_translate(x);
+    else
+        map_head(x, h);
+    if (h->early && x->state < EX_OUTCOME) /* an error is one; that all is well cannot be known yet */
+        exchange_fail(x, h->status >= 400 ? REASON_PROVIDER_REFUSED : REASON_PROVIDER_MALFORMED,
+                      "the provider answered before it had the whole file", "提供方在收到完整文件之前即作出响应");
+    if (x->state >= EX_OUTCOME)
         exchange_resume(x);
-    }
 }
 
 /* Of a long answer no more at once than what it becomes has place for, which is made at once: a buffer that grows
@@ -231,7 +243,12 @@ static void on_fail(void *user, enum reason why, enum reached reached)
     exchange_cut(x, why);
 }
 
-const struct connector_events relay_events = { on_head, on_body, on_end, on_fail };
+static void on_room(void *user)
+{
+    exchange_resume(user);
+}
+
+const struct connector_events relay_events = { on_head, on_body, on_end, on_fail, on_room };
 
 uint64_t relay_rows(const struct exchange *x)
 {

@@ -62,7 +62,7 @@ struct settings {
         int64_t witness_bound_ms;
     } evidence;
     struct limit_settings {
-        uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, strangers_source,
+        uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, upload, strangers_source,
             strangers_all, refusals, sessions, handshakes, control_connections, control_each, control_strangers,
             control_bodies;
         uint64_t head_bytes, head_fields, bodies, rate, http2_streams, http2_resets, http2_frames, log_reads;

@@ -1,6 +1,6 @@
 /* The stages from the head to the provider: who asks, for what, may they, is there room, the intent, the call. Each
  * either moves on, waits for an event, or fails with a reason. */
-#include "gateway/exchange.h"
+#include "gateway/upload.h"
 
 enum { RECHECK_MS = 60000 };
 
@@ -141,6 +141,8 @@ enum step stage_resolve(struct exchange *x)
         return exchange_fail(x, REASON_NOT_PUBLISHED, NULL, NULL);
     if (found->set.n == 0 || x->service->plan == NULL)
         return STEP_NEXT; /* the decision refuses; the body need not be looked at */
+    if (x->ask.late != REASON_INTERNAL || translate_upload(x->service->plan))
+        return upload_resolve(x);
     if (!x->body_done)
         return STEP_WAIT;
     read_params(x);
@@ -235,10 +237,12 @@ enum step stage_admit(struct exchange *x)
 
     if (!is_acceptable(x))
         return exchange_fail(x, REASON_NOT_ACCEPTABLE, NULL, NULL);
-    if (translate_whole(x->service->plan) && (x->verdict.items.bit[0] & 1) == 0)
-        return exchange_fail(x, REASON_ITEM_NOT_GRANTED, "the file is the resource's only item",
-                             "文件是该资源唯一的数据项");
-
+    if (translate_whole(x->service->plan) &&
+        (x->verdict.items.bit[0] >> translate_whole_item(x->service->plan) & 1) == 0)
+        return exchange_fail(x, REASON_ITEM_NOT_GRANTED, "the file is the answer's only item",
+                             "文件是响应唯一的数据项");
+    if (x->up != NULL && !upload_granted(x))
+        return STEP_NEXT;
     if (x->param_fault.reason != REASON_INTERNAL)
         return exchange_fail(x, x->param_fault.reason, x->param_fault.detail[LANG_EN], x->param_fault.detail[LANG_ZH]);
     if (w->draining)
@@ -247,7 +251,7 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
     if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    if (!pressure_take(w->cfg.pressure, PRESSURE_EXCHANGE))
+    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE))
         return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
     x->tallied = tally_enter(&w->exchanges_each, department_of(slice_of(x->who)), &x->slot);
     if (!x->tallied)
@@ -306,6 +310,8 @@ static enum err start(struct exchange *x, const struct translate_request *r)
 
     if (translate_whole(x->service->plan))
         q.accept = translate_whole_types(x->service->plan);
+    if (x->up != NULL && !upload_open(x, &q))
+        return ERR_NOMEM;
     for (size_t i = 0; i < r->n_headers; i++)
         headers[i] = (struct http_header){ r->headers[i].name, r->headers[i].value };
     headers[q.n_headers++] = (struct http_header){ SLICE("traceparent"), trace_parent(x, trace) };

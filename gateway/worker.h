@@ -45,7 +45,7 @@ struct worker *worker_stop(struct worker *w);
 /* Counters of all workers, for /metrics: read without locks, written by their worker only. */
 struct worker_counters {
     _Atomic uint64_t exchanges[REASON_COUNT_]; /* ended, by reason (REASON_GRANTED: answered) */
-    _Atomic uint64_t bytes_in, bytes_out, rows;
+    _Atomic uint64_t bytes_in, bytes_out, bytes_upload, rows;
     _Atomic uint64_t connections_opened, connections_closed, running,
         counted;                          /* counted: attempts in `count` records only */
     _Atomic uint64_t duration_bucket[12]; /* upper bounds worker_duration_bounds_ms[], last: +Inf */

@@ -88,6 +88,7 @@ enum { WHOLE_TYPES_MAX = 8 };
 struct plan_whole {                           /* whole.c */
     struct slice types[WHOLE_TYPES_MAX], all; /* Content-Types that may pass; the same in one header's value */
     size_t n;
+    size_t item; /* its index */
 };
 
 struct translate_plan {
@@ -102,6 +103,11 @@ struct translate_plan {
     const struct plan_response *response; /* compiled by plan_response.c */
 };
 
+/* Compile `request.whole` and `request.types`. */
+enum err whole_upload_compile(const struct doc *manifest, const struct doc *types, const struct translate_item *items,
+                              size_t n, struct arena *a, struct diags *d, const struct plan_whole **ret) MUST_CHECK;
+/* Index of the item that `request.whole` names: the consumer sends it, and no answer holds it. n: there is none. */
+size_t whole_uploaded(const struct doc *manifest, const struct translate_item *items, size_t n);
 /* Compile `response.whole` and `response.types`. */
 enum err whole_compile(const struct doc *manifest, const struct doc *types, const struct translate_item *items,
                        size_t n, struct arena *a, struct diags *d, const struct plan_whole **ret) MUST_CHECK;

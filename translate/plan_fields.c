@@ -170,7 +170,16 @@ static enum err build_field(struct plan_build *b, struct map_field *f, const str
     return e != ERR_OK ? e : bound;
 }
 
-/* Every entry of the map names an item, every item has an entry. */
+/* The item that the consumer sends is one of these. */
+static bool has_sent(const struct plan_build *b, const struct translate_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (&items[i] == b->sent)
+            return true;
+    return false;
+}
+
+/* Every entry of the map names an item that an answer may hold, every such item has an entry. */
 static enum err check_names(struct plan_build *b, const struct translate_item *items, size_t n, const struct doc *map)
 {
     enum err e = ERR_OK;
@@ -179,14 +188,18 @@ static enum err check_names(struct plan_build *b, const struct translate_item *i
     {
         bool found = false;
         for (size_t i = 0; i < n && !found; i++)
-            found = slice_eq(items[i].name, entry->key);
-        if (!found)
+            found = &items[i] != b->sent && slice_eq(items[i].name, entry->key);
+        if (has_sent(b, items, n) && slice_eq(b->sent->name, entry->key))
+            e = diag_add(b->trie.diags, ERR_INVALID, entry->key_line, entry->key_col,
+                         "\"%.*s\" is what the consumer sends (request.whole): no answer holds it; remove it here",
+                         "\"%.*s\" 由使用方发送（request.whole），不在响应中：请在此处删除", SLICE_ARG(entry->key));
+        else if (!found)
             e = diag_add(b->trie.diags, ERR_INVALID, entry->key_line, entry->key_col,
                          "\"%.*s\" is not an item; declare it under items, or remove it here",
                          "\"%.*s\" 不是数据项；请在 items 中声明，或在此处删除", SLICE_ARG(entry->key));
     }
     for (size_t i = 0; i < n; i++)
-        if (doc_get_slice(map, items[i].name) == NULL)
+        if (&items[i] != b->sent && doc_get_slice(map, items[i].name) == NULL)
             e = diag_add(b->trie.diags, ERR_INVALID, map->line, map->col,
                          "item \"%.*s\" has no path; add \"%.*s: path\" to the map",
                          "数据项 \"%.*s\" 没有路径；请在映射中添加 \"%.*s: 路径\"", SLICE_ARG(items[i].name),
@@ -217,17 +230,19 @@ uint16_t plan_group(struct plan_build *b, const struct translate_item *items, si
 
     if (fields == NULL)
         return MAP_NO_GROUP;
-    *g = (struct map_group){ .fields = fields, .n = (uint16_t)n, .slot0 = b->r->n_slots, .id = id, .top = top };
-    b->r->n_slots = (uint16_t)(b->r->n_slots + n);
+    *g = (struct map_group){ .fields = fields, .slot0 = b->r->n_slots, .id = id, .top = top };
+    b->r->n_slots = (uint16_t)(b->r->n_slots + n - has_sent(b, items, n));
     base->group = id;
     for (uint16_t i = 0; i < n; i++) {
-        struct map_field *f = &fields[i];
+        struct map_field *f = &fields[g->n];
         const struct doc *entry = doc_get_slice(map, items[i].name);
+        if (&items[i] == b->sent)
+            continue;
         *f = (struct map_field){ .item = &items[i],
                                  .easy = easiness(&items[i]),
                                  .limit = items[i].type == 'C' && items[i].length > 0 ? items[i].length : UINT32_MAX,
                                  .top = top == MAP_NO_GROUP ? i : top,
-                                 .slot = (uint16_t)(g->slot0 + i),
+                                 .slot = (uint16_t)(g->slot0 + g->n++),
                                  .group = MAP_NO_GROUP };
         b->slots[f->slot] = f;
         g->lists |= items[i].type == 'A';

@@ -7,6 +7,7 @@ struct plan_build {
     struct path_scope scope;
     struct plan_response *r;
     const struct map_field **slots;
+    const struct translate_item *sent; /* by the consumer: no answer holds it; NULL: none is */
 };
 /* Compile `items` by `map` into a new group whose element is `base`; returns its number, or MAP_NO_GROUP (reported or
  * no memory). `top`: the top-level item that all of it belongs to, or MAP_NO_GROUP for the record itself. */

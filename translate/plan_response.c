@@ -363,12 +363,14 @@ enum err response_compile(const struct doc *manifest, const struct translate_ite
     if (find_format(manifest, &k, d, soap, &json) != ERR_OK)
         return ERR_INVALID;
     struct plan_response *r = arena_zalloc(a, sizeof *r);
+    size_t sent = whole_uploaded(manifest, items, n);
     if (r == NULL)
         return ERR_NOMEM;
     struct plan_build b = { .trie = { .arena = a, .diags = d },
                             .scope = { .json = json, .namespaces = k.namespaces, .arena = a, .diags = d },
                             .r = r,
-                            .slots = arena_array(a, MAP_SLOTS_MAX, sizeof *b.slots) };
+                            .slots = arena_array(a, MAP_SLOTS_MAX, sizeof *b.slots),
+                            .sent = sent < n ? &items[sent] : NULL };
     r->format = json ? PLAN_JSON : PLAN_XML;
     r->empty_ok = k.empty == 1;
     e = build(&b, &k, items, n, soap);

@@ -1,11 +1,12 @@
 /* Compiling the `request:` part of a manifest: bind the keys, read each row of `params`, then settle method, content
  * type and what only the whole can tell. Everything wrong is reported; nothing is guessed. */
 #include "translate/event.h"
+#include "translate/plan.h"
 #include "translate/request_compile.h"
 
 struct raw_request {
-    const struct doc *namespaces, *params;
-    struct slice method;
+    const struct doc *namespaces, *params, *types;
+    struct slice method, whole;
     int encoding;
     bool safe;
 };
@@ -55,6 +56,16 @@ static const struct doc_key request_keys[] = {
       .kind = DOC_K_LIST,
       .offset = AT(raw_request, params),
       .help = { "where each value comes from and where it goes", "各值的来源与去向" } },
+    { .name = "whole",
+      .kind = DOC_K_STR,
+      .offset = AT(raw_request, whole),
+      .max = 64,
+      .help = { "the item that is the consumer's whole body, passed on unread: a file",
+                "使用方的整个请求正文即该数据项，原样转交提供方：文件" } },
+    { .name = "types",
+      .kind = DOC_K_LIST,
+      .offset = AT(raw_request, types),
+      .help = { "with whole: the Content-Types that may pass", "与 whole 同用：允许转交的 Content-Type" } },
     { 0 },
 };
 static const struct doc_key row_keys[] = {
@@ -327,7 +338,7 @@ static void check_method(struct request_compile *c, const struct doc *at, struct
     static const struct slice known[] = { { "GET", 3 }, { "POST", 4 }, { "PUT", 3 }, { "PATCH", 5 }, { "DELETE", 6 } };
     struct plan_request *r = c->r;
 
-    r->method = r->body != BODY_NONE ? SLICE("POST") : SLICE("GET");
+    r->method = r->body != BODY_NONE || c->whole ? SLICE("POST") : SLICE("GET");
     if (at == NULL)
         return;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -336,6 +347,8 @@ static void check_method(struct request_compile *c, const struct doc *at, struct
     if (!slice_eq(r->method, method))
         REQUEST_BAD(c, at, "method is one of GET, POST, PUT, PATCH, DELETE",
                     "method 须为 GET、POST、PUT、PATCH、DELETE 之一");
+    if (c->whole && (slice_is(method, "GET") || slice_is(method, "DELETE")))
+        REQUEST_BAD(c, at, "a file is sent by POST, PUT or PATCH", "文件须以 POST、PUT 或 PATCH 发送");
     if (r->body != BODY_NONE && slice_is(method, "GET"))
         REQUEST_BAD(c, at, "a GET has no body: use POST, or query: and path: targets",
                     "GET 不带正文：请改用 POST，或使用 query:、path: 目标");
@@ -360,6 +373,37 @@ static void check_body(struct request_compile *c, const struct doc *request)
             REQUEST_BAD(c, c->path, "{%.*s} is filled by no row: add {param: …, to: 'path:%.*s'}",
                         "{%.*s} 没有对应的行：请添加 {param: …, to: 'path:%.*s'}", SLICE_ARG(r->path[i].row->name),
                         SLICE_ARG(r->path[i].row->name));
+}
+
+/* The consumer's body is the item, so it holds nothing else; and what has passed cannot be asked again. */
+static void compile_whole(struct request_compile *c, const struct doc *manifest, const struct doc *request,
+                          const struct raw_request *raw)
+{
+    const struct doc *at = doc_get(request, "whole");
+    enum err e;
+
+    if (!c->whole) {
+        if (raw->types != NULL)
+            REQUEST_BAD(c, raw->types, "types belongs to whole: leave it out", "types 仅与 whole 同用：请删去");
+        return;
+    }
+    if (c->r->soap != SOAP_NONE)
+        REQUEST_BAD(c, at, "a SOAP request is an envelope, never a file: use connector.kind http",
+                    "SOAP 请求是信封，不是文件：请使用 connector.kind http");
+    else if (c->r->body != BODY_NONE)
+        REQUEST_BAD(c, at, "the body is the file: rows of params go to query:, path: or header: only",
+                    "正文即文件：params 各行只能填入 query:、path: 或 header:");
+    if (c->r->n_params > 0)
+        REQUEST_BAD(c, at,
+                    "the body is the file, and a URL holds no parameters: rows of params are const, or from: operator, "
+                    "case, exchange and the like",
+                    "正文即文件，网址中不得含参数：params 各行只能用 const，或 from: operator、case、exchange 等");
+    if (raw->safe)
+        REQUEST_BAD(c, doc_get(request, "safe"), "a file that has passed cannot be asked again: leave safe out",
+                    "已转交的文件无法再次发送：请删去 safe");
+    e = whole_upload_compile(manifest, raw->types, c->items, c->n_items, c->a, c->d, &c->r->whole);
+    c->bad = c->bad || e != ERR_OK;
+    c->nomem = c->nomem || e == ERR_NOMEM;
 }
 
 static void compile_operation(struct request_compile *c, const struct doc *connector)
@@ -439,11 +483,13 @@ static void compile_request(struct request_compile *c, const struct doc *manifes
     else
         c->namespaces = doc_get(doc_get(manifest, "response"), "namespaces");
     c->r->safe = raw.safe;
+    c->whole = raw.whole.n > 0;
     c->r->encoding = raw.encoding < 2 ? ENCODING_UTF8 : ENCODING_GB18030;
     if (!c->nomem)
         compile_rows(c, raw.params);
     add_operation_element(c);
     check_method(c, doc_get(request, "method"), raw.method);
+    compile_whole(c, manifest, request, &raw);
     check_body(c, request != NULL ? request : connector);
     c->r->content_type = content_type(c->r, c->a);
 }

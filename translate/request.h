@@ -58,6 +58,7 @@ struct plan_ns {
     const struct plan_ns *next;
 };
 
+struct plan_whole;
 enum plan_body { BODY_NONE, BODY_XML, BODY_JSON };
 enum plan_soap { SOAP_NONE, SOAP_1_1, SOAP_1_2 };
 enum plan_encoding { ENCODING_UTF8, ENCODING_GB18030 };
@@ -83,8 +84,9 @@ struct plan_request {
     size_t n_rows;
     const struct plan_piece *path; /* connector.path */
     size_t n_path;
-    struct plan_node *root;   /* nameless; its children are the roots of the body */
-    const struct plan_ns *ns; /* XML: the namespaces in use; declared on each root of the body */
+    const struct plan_whole *whole; /* the consumer's body passes unread; NULL: it holds parameters */
+    struct plan_node *root;         /* nameless; its children are the roots of the body */
+    const struct plan_ns *ns;       /* XML: the namespaces in use; declared on each root of the body */
 };
 
 /* Compile `request`, with connector.kind, connector.path and connector.operation. *ret is set on ERR_OK only;

@@ -10,6 +10,7 @@ struct request_compile {
     const struct doc *path;       /* connector.path; NULL: none */
     struct arena *a;
     struct diags *d;
+    bool whole; /* the body passes unread */
     bool bad;   /* something was reported */
     bool nomem; /* the arena is full */
     int headers;

@@ -112,10 +112,11 @@ enum err translate_feed(struct translate_run *r, struct slice bytes) MUST_CHECK;
 enum err translate_finish(struct translate_run *r) MUST_CHECK;
 struct translate_run *translate_close(struct translate_run *r);
 
-/* ---- an answer that passes unread ----
+/* ---- a body that passes unread ----
  * A resource whose `response.whole` names its one item gives out the provider's body as it came: a file, an image.
  * There is no run: nothing in the body is looked at, so all that may be known of it must be known from its head. */
 bool translate_whole(const struct translate_plan *p);
+size_t translate_whole_item(const struct translate_plan *p);        /* its index */
 struct slice translate_whole_types(const struct translate_plan *p); /* "application/pdf, image/png": for Accept */
 /* Whether one of its types satisfies a consumer's Accept header. */
 bool translate_whole_wanted(const struct translate_plan *p, struct slice accept);
@@ -123,6 +124,13 @@ bool translate_whole_wanted(const struct translate_plan *p, struct slice accept)
  * of its body can be told from a cut, and it has one Content-Type at most. */
 enum reason translate_whole_head(const struct translate_plan *p, int status, struct slice content_type, bool exact,
                                  struct slice *ret_type);
+/* The other way: one whose `request.whole` names an item takes the consumer's body as it comes, and has no parameters.
+ */
+bool translate_upload(const struct translate_plan *p);
+size_t translate_upload_item(const struct translate_plan *p);
+struct slice translate_upload_types(const struct translate_plan *p);
+/* A consumer's Content-Type, in the plan's words; false: it is none of the declared ones. */
+bool translate_upload_type(const struct translate_plan *p, struct slice content_type, struct slice *ret_type);
 
 struct translate_outcome {
     enum reason reason;      /* REASON_GRANTED while all is well; else why feed or finish failed */

@@ -69,7 +69,7 @@ static void on_fail(void *user, enum reason why, enum reached reached)
     over(h);
 }
 
-static const struct connector_events events = { on_head, on_body, on_end, on_fail };
+static const struct connector_events events = { .head = on_head, .body = on_body, .end = on_end, .fail = on_fail };
 
 static void scene_begin(struct scene *s, const char *more)
 {

@@ -1,21 +1,9 @@
 #pragma once
 /* Second half of exchange_world.h: the node's catalog and grant, and how a test lets time and bytes pass. */
+#include "tests/unit/gateway/exchange_manifest.h"
 #include "tests/unit/gateway/exchange_world.h"
 
 #define ROW "{\"id\":\"990101199001010019\",\"name\":\"n\",\"age\":3}"
-static const char manifest_format[] =
-    "{\"kind\":\"Resource\",\"id\":\"provider/people\",\"code\":\"101001/1\",\"title\":{\"zh\":\"测\",\"en\":\"T\"},"
-    "\"abstract\":\"a\",\"class\":\"base/population\",\"format\":{\"class\":\"interface\",\"type\":\"json\"},"
-    "\"share\":{\"type\":\"conditional\",\"condition\":\"t\",\"mode\":\"interface\"},\"open\":\"none\",\"update\":"
-    "\"daily\",\"contact\":{\"person\":\"provider/pat\",\"phone\":\"0543-0000000\"},\"items\":["
-    "{\"name\":\"id_no\",\"title\":\"i\",\"type\":\"C\",\"length\":18,\"level\":4,\"key\":true},"
-    "{\"name\":\"name\",\"title\":\"n\",\"type\":\"C\",\"length\":50,\"level\":3},"
-    "{\"name\":\"age\",\"title\":\"a\",\"type\":\"I\"}],"
-    "\"connector\":{\"kind\":\"http\",\"endpoint\":\"http://127.0.0.1:9/p\",\"tls\":{\"mode\":\"none\",\"reason\":"
-    "\"a test\"},\"timeout\":\"5s\"},\"request\":{\"safe\":%s,\"params\":[{\"param\":\"age\",\"required\":false,"
-    "\"to\":\"json:/age\"}]},"
-    "\"response\":{\"success\":{\"at\":\"/code\",\"ok\":[\"0\"],\"not_found\":[\"1\"]},\"records\":\"/rows\","
-    "\"map\":{\"id_no\":\"id\",\"name\":\"name\",\"age\":\"age\"}}}";
 
 static void plain_done(struct counted *c)
 {
@@ -51,7 +39,7 @@ static struct service *make_service(bool safe, uint64_t version)
     struct buf text = BUF_INIT(1 << 16);
     struct service *s;
 
-    buf_printf(&text, manifest_format, safe ? "true" : "false");
+    buf_printf(&text, WORLD_MANIFEST, safe ? "true" : "false");
     s = service_of(buf_slice(&text), version);
     buf_done(&text);
     return s;
@@ -113,10 +101,15 @@ static void world_begin(bool safe)
     memset(&world, 0, sizeof world);
     memset(&consumer, 0, sizeof consumer);
     memset(put_fails, 0, sizeof put_fails);
-    n_logged = provider_asked = provider_dropped = 0;
+    n_logged = provider_asked = provider_dropped = provider_ended = 0;
+    provider_full = false;
+    provider_put = ERR_OK;
+    provider_got = BUF_INIT(256 << 20);
     consumer.room = 1 << 20;
+    consumer.reading = true;
     consumer.body = BUF_INIT(8 << 20);
     world.settings.limits.body = 1 << 16;
+    world.settings.limits.upload = 1 << 20;
     world.settings.limits.exchanges = 1000;
     assert_non_null(world.w = mem_zalloc(sizeof *world.w));
     world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings, .gate = &world.gate };
@@ -155,6 +148,7 @@ static void world_end(void)
         world.w->spare = x->next;
     mem_free(world.w->intents), mem_free(world.w);
     buf_done(&consumer.body);
+    buf_done(&provider_got);
 }
 /* A head, without the Host line. */
 static struct exchange *ask_with(const char *text, size_t arena_left)
@@ -169,6 +163,7 @@ static struct exchange *ask_with(const char *text, size_t arena_left)
     if (arena_left < SIZE_MAX)
         world.x->arena.cap = world.x->arena.used + arena_left;
     ask_read(world.x, &h);
+    world.x->body_told = h.has_length ? h.length : 0;
     buf_done(&all);
     exchange_resume(world.x);
     return world.x;

@@ -2,7 +2,7 @@
 /* An exchange between a consumer, a provider and a log that do what the test says. The gateway's files are included, so
  * that the three ends can be replaced by name; everything between them is the real thing. One test program each. Who
  * defines WORLD_HAS_PROVIDER brings a provider on a socket, and the connector is the real one. */
-#include "gateway/exchange.h"
+#include "tests/unit/gateway/exchange_provider.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,44 +49,6 @@ static struct logged *last(enum audit_kind k)
             return &logged[i - 1];
     return NULL;
 }
-/* ---- the provider ---- */
-static unsigned provider_asked, provider_dropped;
-#ifndef WORLD_HAS_PROVIDER
-static const struct connector_events *provider_events;
-static void *provider_user;
-static enum err world_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
-                            const struct connector_events *e, void *user, struct connector_call **ret)
-{
-    (void)p, (void)t, (void)q;
-    provider_events = e;
-    provider_user = user;
-    provider_asked++;
-    *ret = (struct connector_call *)&provider_asked;
-    return ERR_OK;
-}
-static void world_read(struct connector_call *c, bool on)
-{
-    (void)c, (void)on;
-}
-static struct connector_call *world_abort(struct connector_call *c)
-{
-    (void)c;
-    provider_dropped++;
-    return NULL;
-}
-static void provider_says(const char *body, bool whole)
-{
-    provider_events->head(provider_user, &(struct connector_head){ 200, SLICE("application/json"), true });
-    provider_events->body(provider_user, slice_of(body));
-    if (whole)
-        provider_events->end(provider_user);
-}
-#define connector_start        world_start
-#define connector_read         world_read
-#define connector_most(c, n)   ((void)(c), (void)(n))
-#define connector_abort        world_abort
-#define connector_pool_trim(p) ((void)(p), false)
-#endif
 static struct slice world_origin(const struct audit_log *l)
 {
     (void)l;
@@ -123,6 +85,7 @@ static struct sha256 world_keyed(const struct audit_log *l, struct slice raw)
 #include "gateway/record.c"
 #include "gateway/relay.c"
 #include "gateway/stages.c"
+#include "gateway/upload.c"
 #include "gateway/worker.c"
 
 /* ---- the consumer ---- */
@@ -131,6 +94,7 @@ static struct consumer {
     unsigned heads, ends, aborts;
     struct buf body;
     size_t room;
+    bool reading;
 } consumer;
 
 static void consumer_head(void *call, const struct http_reply *r)
@@ -161,8 +125,13 @@ static size_t consumer_room(void *call)
     (void)call;
     return consumer.room;
 }
-static const struct consumer_ops consumer_table = { consumer_head, consumer_body, consumer_end, consumer_abort,
-                                                    consumer_room };
+static void consumer_read(void *call, bool on)
+{
+    (void)call;
+    consumer.reading = on;
+}
+static const struct consumer_ops consumer_table = { consumer_head,  consumer_body, consumer_end,
+                                                    consumer_abort, consumer_room, consumer_read };
 
 /* ---- a node: one application, one resource, one grant; exchange_world.c.h says which ---- */
 struct world {
