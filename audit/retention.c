@@ -1,13 +1,10 @@
-/* See retention.h. Invariants: only whole segments go, oldest first, so that a crash in between leaves a prefix cut off
- * and nothing else; what stays begins with a segment's head, which has the tree's right edge; the two newest segments
- * always stay, and the log that stays begins on a tile. */
+/* What may go: see retention.h. Invariants: only whole segments, oldest first; what stays begins with a segment's head,
+ * which has the tree's right edge, and on a tile; the two newest segments always stay. */
 #include "audit/retention.h"
 #include "audit/index.h"
 #include "audit/pruned.h"
 #include "audit/tile.h"
-#include <errno.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { KEEP_SEGMENTS = 2 };
 
@@ -91,6 +88,10 @@ static void plan_add(const struct audit_index *x, const struct segment_age *a, s
     p->segments++;
     if (newest > p->newest_at)
         p->newest_at = newest;
+    if (a->exchange_at > p->exchange_at)
+        p->exchange_at = a->exchange_at;
+    if (a->other_at > p->other_at)
+        p->other_at = a->other_at;
     if (segment_path(x->dir, a->first, path, sizeof path) == ERR_OK && stat(path, &st) == 0)
         p->bytes += (uint64_t)st.st_size;
 }
@@ -121,47 +122,4 @@ void audit_retention_plan(struct audit_index *x, const struct audit_retention *r
     pthread_mutex_unlock(&x->lock);
     mem_free(s);
     *ret = good;
-}
-
-static void parts_remove(struct audit_index *x, uint64_t before)
-{
-    char path[PATH_MAX];
-    size_t n = 0;
-    pthread_mutex_lock(&x->lock);
-    while (n < x->n_parts && x->parts[n]->h.first < before) {
-        struct part *p = x->parts[n++];
-        if (index_part_path(x, p->h.first, path) == ERR_OK)
-            unlink(path);
-        x->bytes -= p->map_n;
-        part_unref(p);
-    }
-    memmove(x->parts, x->parts + n, (x->n_parts - n) * sizeof(struct part *));
-    x->n_parts -= n;
-    x->first = before > x->first ? before : x->first;
-    pthread_mutex_unlock(&x->lock);
-}
-
-enum err audit_prune(struct audit_index *x, uint64_t before, struct diags *d)
-{
-    struct segment_list l;
-    char path[PATH_MAX];
-    enum err e = segment_list_read(x->dir, &l, d);
-    if (e != ERR_OK)
-        return e;
-    bool boundary = false;
-    for (size_t i = 0; i < l.n; i++)
-        boundary = boundary || l.first[i] == before;
-    if (!boundary) {
-        segment_list_done(&l);
-        return diag_add(d, ERR_INVALID, 0, 0, "no segment begins at record %llu", "没有以第 %llu 条记录开始的日志段",
-                        (unsigned long long)before);
-    }
-    parts_remove(x, before); /* first, so that no question is led to what is gone */
-    for (size_t i = 0; e == ERR_OK && i < l.n && l.first[i] < before; i++) {
-        e = segment_path(x->dir, l.first[i], path, sizeof path);
-        if (e == ERR_OK && unlink(path) != 0)
-            e = diag_sys(d, errno, "cannot remove %s", "无法删除 %s", path);
-    }
-    segment_list_done(&l);
-    return e;
 }

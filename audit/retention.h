@@ -29,15 +29,23 @@ enum audit_kept_by {
 struct audit_prunable {
     uint64_t first, before; /* records [first, before) may go; equal: none */
     uint64_t segments, bytes;
-    int64_t newest_at;          /* of what may go */
-    enum audit_kept_by kept_by; /* why no more: it is not old enough; the clock says so but the log does not; a hold;
-                                   the newest segments always stay; the index is being thrown away; something alive
-                                   rests on it */
+    int64_t newest_at;             /* of what may go; */
+    int64_t exchange_at, other_at; /* its newest by class. 0: none */
+    enum audit_kept_by kept_by;    /* why no more: it is not old enough; the clock says so but the log does not; a hold;
+                                      the newest segments always stay; the index is being thrown away; something alive
+                                      rests on it */
 };
 void audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
                           struct audit_prunable *ret);
+/* Reads what may go once more from the segments, before an act says so and nothing is left to ask: its tree must be the
+ * one that the next segment's head has (ERR_CORRUPT), its newest records must not be newer than the index says
+ * (ERR_CONFLICT: build it anew), and all hash tiles of it are stored and durable, for they cannot be derived later.
+ * Reads and hashes all of it: a thread of its own. ERR_AGAIN: *stop was set. */
+enum err audit_prune_ready(const struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
+                           struct diags *d) MUST_CHECK;
 /* Remove the segments that end at or before `before`, and their parts of the index. Their hash tiles stay, so that what
- * remains can be proved as before. The caller made sure that the act of this is durable in the log. */
+ * remains can be proved as before. The caller made sure that it was ready, and that the act of this is durable in the
+ * log. */
 enum err audit_prune(struct audit_index *x, uint64_t before, struct diags *d) MUST_CHECK;
 
 /* ---- in the state: holds, and what was decided to be removed ---- */

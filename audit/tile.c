@@ -1,8 +1,9 @@
-/* Writing, reading and deriving hash tiles. Invariant: in each level that is not lost, hash[0..n) are what the tile
- * `tile` holds so far, and the first `stored` of them are in the level's file. Failures are counted and forgotten:
+/* Writing, reading and deriving hash tiles. Invariant: in each level hash[stored..n) are what the tile `tile` holds
+ * behind what is in the level's file. Failures are counted and forgotten:
  * tiles are a convenience, segments are the evidence. */
 #include "audit/tile.h"
 #include "audit/entries.h"
+#include "audit/io.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -197,7 +198,7 @@ static void level_store(struct tiles *t, unsigned level)
     unsigned n = v->n - v->stored;
     uint64_t at = v->tile * TILE_HASHES + v->stored;
     const struct sha256 *from = v->hash + v->stored;
-    if (v->lost || n == 0)
+    if (n == 0)
         return;
     bool ok = level_open(t, level);
     if (ok && !(t->check && hashes_read(v->fd, at, n, old) && memcmp(old, from, n * sizeof *from) == 0))
@@ -251,8 +252,8 @@ void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, st
         v->tile = hashes / TILE_HASHES;
         v->n = hashes % TILE_HASHES;
         bool there = v->n == 0 || (tile_read(dir, l, v->tile, v->n, v->hash) && edge_agrees(tree, l, v, g));
-        v->stored = there ? v->n : 0;
-        v->lost = !there && !(tile_derive(dir, l, v->tile, v->n, g, v->hash) && edge_agrees(tree, l, v, g));
+        bool made = !there && tile_derive(dir, l, v->tile, v->n, g, v->hash) && edge_agrees(tree, l, v, g);
+        v->stored = made ? 0 : v->n;
     }
 }
 
@@ -263,7 +264,6 @@ static void level_push(struct tiles *t, unsigned level, const struct sha256 *has
     if (v->n < TILE_HASHES)
         return;
     level_store(t, level);
-    v->lost = false;
     v->tile++;
     v->n = v->stored = 0;
 }
@@ -278,4 +278,18 @@ void tiles_store(struct tiles *t)
 {
     for (unsigned l = 0; l < TILE_LEVELS; l++)
         level_store(t, l);
+}
+
+enum err tiles_sync(struct tiles *t)
+{
+    const struct audit_io *io = &audit_io_system;
+    char folder[PATH_MAX];
+    bool ok = snprintf(folder, sizeof folder, "%s/tile", t->dir) < PATH_MAX;
+    for (unsigned l = 0; ok && l < TILE_LEVELS; l++) {
+        const struct tile_level *v = &t->level[l];
+        if (v->tile > 0 || v->n > 0)
+            ok = level_open(t, l) && io->sync(io->self, v->fd) == 0;
+    }
+    ok = ok && io->sync_dir(io->self, folder) == 0 && io->sync_dir(io->self, t->dir) == 0;
+    return ok ? ERR_OK : ERR_SYS;
 }

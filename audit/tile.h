@@ -2,8 +2,8 @@
 /* Hash tiles (C2SP tlog-tiles), 256 hashes each: level 0 holds leaf hashes, each hash of a level above is the root of a
  * full tile below. A level is one file, <dir>/tile/<level>.hashes, its hashes in order, so that tile n begins at byte
  * 8192 n, full or not: a file for each tile would cost more to create than all its hashes to make. Derived from the
- * segments: they are written off the commit path, never synced, and can be derived again; a reader trusts them only
- * when they hash to a signed root. */
+ * segments: they are written off the commit path, synced only before the segments go, and can be derived again until
+ * then; a reader trusts them only when they hash to a signed root. */
 #include "audit/merkle.h"
 #include "audit/proof.h"
 
@@ -30,8 +30,7 @@ struct tile_level {
     int fd;          /* own; -1: not open yet */
     uint64_t tile;   /* the one being filled */
     unsigned n;      /* hashes in it */
-    unsigned stored; /* of these, from the first on, in the file */
-    bool lost;       /* its first hashes are not to be had: nothing is written before the next tile */
+    unsigned stored; /* of these, from the first on, in the file, or not to be had any more */
     struct sha256 hash[TILE_HASHES];
 };
 struct tiles {
@@ -49,6 +48,8 @@ void tiles_begin(struct tiles *t, const char *dir, const struct merkle *tree, st
 void tiles_push(struct tiles *t, const struct sha256 *done, unsigned n);
 /* All hashes of the present size into the files. */
 void tiles_store(struct tiles *t);
+/* What the files of these levels have on the disk, whoever wrote it. */
+enum err tiles_sync(struct tiles *t) MUST_CHECK;
 
 /* The first `width` hashes of a tile from the level's file. False: they are not all there. */
 bool tile_read(const char *dir, unsigned level, uint64_t tile, unsigned width, struct sha256 ret[TILE_HASHES]);

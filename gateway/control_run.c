@@ -153,7 +153,7 @@ static void on_drain_check(struct alarm *a)
     struct control *c = (struct control *)((char *)a - offsetof(struct control, drain));
     bool late = loop_now(c->loop) >= c->drain_until;
 
-    if (c->searches == 0 && c->log_reads == 0 && c->refusals_out == 0 &&
+    if (c->searches == 0 && !c->retention.reading && c->log_reads == 0 && c->refusals_out == 0 &&
         (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0 && c->flood.total == 0)))
         loop_stop(c->loop);
     else
@@ -167,6 +167,7 @@ static void drain(struct control *c)
         return;
     }
     c->draining = true;
+    atomic_store(&c->retention.stop, true);
     c->drain_until = loop_now(c->loop) + c->settings->limits.drain_ms;
     log_event(LOG_INFO, "draining", NULL);
     c->control_acceptor = acceptor_free(c->control_acceptor);

@@ -1,9 +1,11 @@
-/* See retention.h. Invariant: a segment is removed only when an act that the log holds, under a signed checkpoint, says
- * that everything before a record at or behind its end is removed. */
+/* See retention.h. Invariants: a segment is removed only when an act that the log holds, under a signed checkpoint,
+ * says that everything before a record at or behind its end is removed; it is said and done only when this process has
+ * read it once more. */
 #include "gateway/act_job.h"
 #include "gateway/api_list.h"
 #include "gateway/retention.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 enum { DAY_MS = 86400000, LOOKS_BETWEEN = 60 };
@@ -111,6 +113,80 @@ static void put_plan(struct json *j, struct control *c, const struct audit_pruna
     json_close(j, '}');
 }
 
+/* ---- reading it once more ---- */
+struct reading {
+    struct control *c;
+    struct audit_prunable plan;
+    enum err e;
+    struct arena arena;
+    struct diags diags;
+    struct loop_msg home;
+};
+
+static void not_pruned(const struct diags *d)
+{
+    log_event(LOG_ERROR, "log-not-pruned", "what", d->first ? d->first->what[LANG_EN] : "", NULL);
+}
+
+static void *reading_thread(void *arg)
+{
+    struct reading *r = arg;
+
+    r->e = audit_prune_ready(r->c->index, &r->plan, &r->c->retention.stop, &r->diags);
+    loop_post(r->c->loop, &r->home);
+    return NULL;
+}
+
+static void reading_home(void *arg)
+{
+    struct reading *r = arg;
+    struct control *c = r->c;
+
+    c->retention.reading = false;
+    c->retention.was_read = r->e == ERR_OK;
+    if (r->e == ERR_OK)
+        c->retention.ready = r->plan.before;
+    else if (r->e != ERR_AGAIN)
+        not_pruned(&r->diags);
+    if (r->e == ERR_CONFLICT)
+        audit_index_rebuild(c->index);
+    arena_done(&r->arena);
+    mem_free(r);
+}
+
+/* Without memory or a thread: at a later look. */
+static void reading_start(struct control *c, const struct audit_prunable *p)
+{
+    struct reading *r = mem_zalloc(sizeof *r);
+    pthread_attr_t detached;
+    pthread_t thread;
+
+    if (r == NULL)
+        return;
+    r->c = c;
+    r->plan = *p;
+    r->home = (struct loop_msg){ .fn = reading_home, .arg = r };
+    arena_init(&r->arena, 1 << 16);
+    diags_init(&r->diags, &r->arena);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    c->retention.reading = pthread_create(&thread, &detached, reading_thread, r) == 0;
+    pthread_attr_destroy(&detached);
+    c->retention.again = c->retention.looks + LOOKS_BETWEEN; /* what was not right is not read each minute */
+    if (!c->retention.reading)
+        mem_free(r);
+}
+
+/* May what is before this record be said to go, and go? If not yet, it is seen to. */
+static bool is_ready(struct control *c, uint64_t before, const struct audit_prunable *p)
+{
+    if (before <= c->retention.ready)
+        return true;
+    if (!c->retention.reading && !c->draining && c->retention.looks >= c->retention.again)
+        reading_start(c, p);
+    return false;
+}
+
 static void decide(struct control *c)
 {
     struct buf content = BUF_INIT(4096);
@@ -124,7 +200,8 @@ static void decide(struct control *c)
     if (!own_begin(c, &o))
         return;
     e = retention_plan(c, o.tx, &r, &p) ? audit_prune_noted(o.tx, INT64_MAX, &said) : ERR_AGAIN;
-    if (e != ERR_OK || p.before <= p.first || p.before <= said) { /* nothing may go, or an act says so already */
+    /* nothing may go, or an act says so already */
+    if (e != ERR_OK || p.before <= p.first || p.before <= said || !is_ready(c, p.before, &p)) {
         sql_rollback(o.tx);
         c->in_tx = false;
         job_free(o.job);
@@ -166,7 +243,8 @@ static uint64_t noted(struct control *c, uint64_t last_act)
 
     if (sql_begin(c->sql, false, &tx, NULL) != ERR_OK)
         return 0;
-    may = audit_prune_noted(tx, last_act, &before) == ERR_OK && retention_plan(c, tx, &r, &p) && before <= p.before;
+    may = audit_prune_noted(tx, last_act, &before) == ERR_OK && retention_plan(c, tx, &r, &p) && before <= p.before &&
+          before > p.first && is_ready(c, before, &p);
     sql_rollback(tx);
     return may ? before : 0;
 }
@@ -183,7 +261,7 @@ static void carry_out(struct control *c, uint64_t before)
     if (audit_prune(c->index, before, &d) == ERR_OK)
         log_event(LOG_INFO, "log-pruned", "before", text, NULL);
     else
-        log_event(LOG_ERROR, "log-not-pruned", "what", d.first ? d.first->what[LANG_EN] : "", NULL);
+        not_pruned(&d);
     arena_done(&a);
 }
 
@@ -203,9 +281,11 @@ void retention_look(struct control *c, bool now)
     mark_day(c, s.size);
     before = covered && c->retention.looks > 0 ? noted(c, c->retention.last_act) : 0;
     c->retention.last_act = s.last_act;
-    if (before > x.first)
+    if (before > x.first) {
         carry_out(c, before);
-    else if (now || c->retention.looks % LOOKS_BETWEEN == 0)
+    } else if (now || c->retention.was_read || c->retention.looks % LOOKS_BETWEEN == 0) {
+        c->retention.was_read = false;
         decide(c);
+    }
     c->retention.looks++;
 }

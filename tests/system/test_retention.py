@@ -101,7 +101,7 @@ def test_03_it_is_removed_on_record_and_what_remains_verifies():
     assert told["kept_by"] == "grant" and told["removable_segments"] == 0 and segments()[0] == 0, told  # a living grant rests on it
     NODE.sluice(BUREAU, "grant", "revoke", grant, "--note", "over")
     assert NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "again", check=False).returncode == 5
-    wait_for(lambda: (look(), segments()[0] > 0)[1], 30)
+    wait_for(lambda: (look(), segments()[0] > 0)[1], 60)
     first = segments()[0]
     said = acts("audit.prune")
     assert len(said) == 1 and said[0]["content"]["before"] == first and said[0]["author"].endswith("/gateway/n1"), (first, said)

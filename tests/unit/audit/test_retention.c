@@ -317,6 +317,59 @@ static void the_first_that_stays_is_old_too(void **state)
     world_done(&v);
 }
 
+static const _Atomic bool go_on;
+
+static void tile_spoil(char *bytes, size_t at, size_t n, struct buf *file)
+{
+    memcpy(file->p + at, bytes, n);
+    world_write(&w, "tile/0.hashes", buf_slice(file));
+}
+
+/* What could not be derived any more when it is gone is stored first; what is not as the log and the index say stays.
+ */
+static void it_is_read_once_more(void **state)
+{
+    (void)state;
+    struct audit_prunable p = plan(&policy, begin_at + DAYS * day_ms), other;
+    struct buf right = BUF_INIT(4 << 20), now = BUF_INIT(4 << 20), seg = BUF_INIT(1 << 20);
+    char wrong[3 * SHA256_LEN] = { 0 }, name[SEGMENT_NAME];
+    static const _Atomic bool stop = true;
+    world_read(&w, "tile/0.hashes", &right);
+    world_read(&w, "tile/0.hashes", &now);
+    tile_spoil(wrong, 0, sizeof wrong, &now); /* lost by a power cut */
+    memset(wrong, 7, sizeof wrong);
+    tile_spoil(wrong, (p.before - 3) * SHA256_LEN, sizeof wrong, &now);
+    assert_int_equal(audit_prune_ready(x, &p, &go_on, NULL), ERR_OK);
+    world_read(&w, "tile/0.hashes", &now);
+    assert_memory_equal(now.p, right.p, p.before * SHA256_LEN);
+    assert_int_equal(audit_prune_ready(x, &p, &stop, NULL), ERR_AGAIN);
+
+    other = p; /* the index's files say that all is older than it is */
+    other.exchange_at -= 1;
+    assert_int_equal(audit_prune_ready(x, &other, &go_on, NULL), ERR_CONFLICT);
+
+    segment_name(list.first[1], name);
+    world_read(&w, name, &seg);
+    char *year = memmem(seg.p + seg.n / 2, seg.n / 2, "\"at\":\"202", 9), *line = year;
+    while (line[-1] != '\n')
+        line--;
+    size_t n = (size_t)((char *)memchr(line, '\n', AUDIT_RECORD_MAX) - line);
+    uint64_t index = strtoull(line + LOGLINE_INDEX, NULL, 10);
+    const char was = year[9];
+    for (int round = 0; round < 2; round++) { /* a byte, with a sum that fits; and put right */
+        year[9] = round == 0 ? '0' : was;
+        memcpy(line + LOGLINE_CRC, "00000000", LOGLINE_CRC_N);
+        logline_stamp(line, n, index);
+        world_write(&w, name, buf_slice(&seg));
+        assert_int_equal(audit_prune_ready(x, &p, &go_on, NULL), round == 0 ? ERR_CORRUPT : ERR_OK);
+        world_read(&w, "tile/0.hashes", &now); /* it knows what was there */
+        assert_memory_equal(now.p, right.p, p.before * SHA256_LEN);
+    }
+    buf_done(&right);
+    buf_done(&now);
+    buf_done(&seg);
+}
+
 static void what_remains_is_proved(void **state)
 {
     (void)state;
@@ -458,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_clock_set_forward_prunes_nothing_more),
         cmocka_unit_test(clocks_that_are_wrong_make_nothing_old),
         cmocka_unit_test(the_first_that_stays_is_old_too),
+        cmocka_unit_test(it_is_read_once_more),
         cmocka_unit_test(what_remains_is_proved),
         cmocka_unit_test(it_goes_on_after_a_restart),
         cmocka_unit_test(holds_are_kept),
