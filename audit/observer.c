@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <limits.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPIES = 2 };
+enum { COPIES = 2, UNPROVED_S = 60 };
 struct observed {
     char origin[AUDIT_NAME_MAX + 1];
     uint8_t key[ED25519_PUB];
@@ -268,13 +269,6 @@ static bool proved(struct audit_observer *o, const struct observed *g, const str
                              slice_make(a->cp.root.b, SHA256_LEN), (struct merkle_proof){ hashes, a->n });
 }
 
-static int misbehaved(bool *bad, int status)
-{
-    if (bad != NULL)
-        *bad = true;
-    return status;
-}
-
 static int plain(struct buf *out, int status, const char *text)
 {
     buf_puts(out, text);
@@ -300,13 +294,12 @@ static int cosign(struct audit_observer *o, struct observed *g, const struct add
 }
 
 int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_s, struct buf *out, const char **type,
-                       bool *bad)
+                       enum audit_fault *fault)
 {
     struct adding a;
     buf_clear(out);
     *type = AUDIT_TYPE_TEXT;
-    if (bad != NULL)
-        *bad = false;
+    *fault = AUDIT_FAULT_NONE;
     if (body.n > AUDIT_ADD_MAX || !adding_read(body, &a))
         return plain(out, 400, "no add-checkpoint request of C2SP tlog-witness\n");
     struct observed *g = observed_find(o, a.cp.origin);
@@ -319,33 +312,61 @@ int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_
     if (a.old != g->size)
         return conflict(out, type, g->size);
     if (a.cp.size == g->size) {
-        if (memcmp(&a.cp.root, &g->root, sizeof g->root) != 0)
-            return misbehaved(bad, conflict(out, type, g->size));
+        if (memcmp(&a.cp.root, &g->root, sizeof g->root) != 0) {
+            *fault = AUDIT_FAULT_FORKED;
+            return conflict(out, type, g->size);
+        }
         if (a.n != 0)
             return plain(out, 422, "the same size needs no proof\n");
         return cosign(o, g, &a, now_s, out);
     }
     if (!proved(o, g, &a)) {
-        plain(out, 422, "the proof does not show that the checkpoint continues the last one\n");
-        return misbehaved(bad, 422);
+        *fault = AUDIT_FAULT_UNPROVED;
+        return plain(out, 422, "the proof does not show that the checkpoint continues the last one\n");
     }
     return cosign(o, g, &a, now_s, out);
 }
 
-bool audit_conflict_keep(const char *dir, struct slice vkey, struct slice body)
+/* ---- what is kept of a log that is at fault, or may be ---- */
+static void keep(const char *dir, struct slice origin, const char *ending, struct slice note)
+{
+    char path[PATH_MAX];
+    if (path_of(dir, origin, ending, path) == ERR_OK)
+        (void)!file_write(path, note, 0600, NULL); /* the refusal does not depend on it */
+}
+
+static bool is_recent(const char *dir, struct slice origin, const char *ending)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    return path_of(dir, origin, ending, path) == ERR_OK && stat(path, &st) == 0 &&
+           clock_wall_ms() / 1000 - st.st_mtim.tv_sec < UNPROVED_S && clock_wall_ms() / 1000 >= st.st_mtim.tv_sec;
+}
+
+static void keep_cosigned(const char *dir, struct slice origin)
+{
+    char path[PATH_MAX];
+    struct buf note = BUF_INIT(NOTE_MAX);
+    if (path_of(dir, origin, "checkpoint", path) == ERR_OK && file_read(path, &note, NULL) == ERR_OK)
+        keep(dir, origin, "cosigned", buf_slice(&note));
+    buf_done(&note);
+}
+
+bool audit_fault_keep(const char *dir, struct slice vkey, struct slice body, enum audit_fault fault)
 {
     struct observed g = { .fd = { -1, -1 } };
     struct adding a;
     struct slice name;
     struct buf note = BUF_INIT(NOTE_MAX);
-    char path[PATH_MAX];
+    bool forked = fault == AUDIT_FAULT_FORKED;
     if (note_vkey_read(vkey, NOTE_ED25519, &name, g.key) != ERR_OK || !adding_read(body, &a) ||
         !slice_eq(a.cp.origin, name))
         return false;
     memcpy(g.origin, name.p, name.n);
-    if (path_of(dir, name, "conflict", path) == ERR_OK && access(path, F_OK) != 0 &&
-        note_own(&g, &a.cp, &note) == ERR_OK)
-        (void)!file_write(path, buf_slice(&note), 0600, NULL); /* the refusal does not depend on it */
+    if ((forked || !is_recent(dir, name, "unproved")) && note_own(&g, &a.cp, &note) == ERR_OK)
+        keep(dir, name, forked ? "conflict" : "unproved", buf_slice(&note));
+    if (forked)
+        keep_cosigned(dir, name);
     buf_done(&note);
     return true;
 }

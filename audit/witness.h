@@ -35,14 +35,21 @@ enum err audit_observer_open(const char *dir, struct slice name, const struct si
                              size_t n, struct audit_observer **ret, struct diags *d) MUST_CHECK;
 struct audit_observer *audit_observer_close(struct audit_observer *o);
 /* One add-checkpoint request, at now_s (seconds since 1970): the HTTP status, and the answer's body in `out` (cleared
- * first). *type: its media type. Total: any bytes give a status. *bad (may be NULL): a checkpoint that the log signed
- * does not continue what was seen: the log has misbehaved, and audit_conflict_keep should have the body. */
+ * first). *type: its media type. Total: any bytes give a status. *fault: what a checkpoint that the log did sign says
+ * of it; audit_fault_keep should have the body then. */
+enum audit_fault {
+    AUDIT_FAULT_NONE,
+    AUDIT_FAULT_UNPROVED, /* what came with it does not show that it continues what was seen: its log did not prove it,
+                             or whoever brought it spoilt the proof. Nobody is convicted */
+    AUDIT_FAULT_FORKED    /* another root at the size that was cosigned: the log has misbehaved, and both are signed */
+};
 int audit_observer_add(struct audit_observer *o, struct slice body, int64_t now_s, struct buf *out, const char **type,
-                       bool *bad);
+                       enum audit_fault *fault);
 
-/* The checkpoint of such a request as proof of the fault: <dir>/<digest>.conflict, the first one only. False: it is of
- * another log than `vkey`, and nothing was done. */
-bool audit_conflict_keep(const char *dir, struct slice vkey, struct slice body);
+/* Keeps the checkpoint of such a request, called before the next one is judged. FORKED: <dir>/<digest>.conflict, and
+ * as .cosigned the one it contradicts: the two prove it by themselves, and replace whatever is there. UNPROVED:
+ * .unproved, the last one, once a minute at most. False: it is of another log than `vkey`, and nothing was done. */
+bool audit_fault_keep(const char *dir, struct slice vkey, struct slice body, enum audit_fault fault);
 
 /* ---- the log's side ---- */
 struct audit_log;

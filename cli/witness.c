@@ -60,15 +60,17 @@ static void on_ask(void *owner, struct http_small_ask *a)
     struct witness *w = owner;
     struct buf out = BUF_INIT(TEXT_MAX);
     const char *type = "text/plain";
-    bool bad = false;
-    int status = audit_observer_add(w->observer, buf_slice(&a->body), clock_wall_ms() / 1000, &out, &type, &bad);
+    enum audit_fault fault;
+    int status = audit_observer_add(w->observer, buf_slice(&a->body), clock_wall_ms() / 1000, &out, &type, &fault);
 
-    for (size_t i = 0; bad && i < w->n_logs; i++)
-        if (audit_conflict_keep(w->dir, w->logs[i], buf_slice(&a->body)))
-            log_event(
-                LOG_ERROR, "log-misbehaved", "what",
-                "a checkpoint that the log signed does not continue what this witness has seen; kept as .conflict",
-                NULL);
+    bool forked = fault == AUDIT_FAULT_FORKED;
+
+    for (size_t i = 0; fault != AUDIT_FAULT_NONE && i < w->n_logs; i++)
+        if (audit_fault_keep(w->dir, w->logs[i], buf_slice(&a->body), fault))
+            log_event(forked ? LOG_ERROR : LOG_WARN, forked ? "log-misbehaved" : "log-unproved", "what",
+                      forked ? "the log signed two histories; kept as .conflict and .cosigned"
+                             : "no proof came that what the log signed continues what was co-signed; kept as .unproved",
+                      NULL);
     http_small_answer(a, status, type, buf_slice(&out));
     buf_done(&out);
 }

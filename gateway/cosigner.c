@@ -21,6 +21,14 @@ enum {
     TEXT_MAX = 4096
 };
 
+/* What waits for a record to be durable: an answer, or with ask NULL the counts. */
+struct waiting {
+    struct cosigner *cosigner;
+    struct http_small_ask *ask;
+    int status;
+    const char *type; /* static */
+    struct buf text;
+};
 struct cosigner {
     const struct settings *settings;
     struct keeper *keeper;
@@ -37,24 +45,18 @@ struct cosigner {
     struct alarm second, look;
     int64_t cert_at; /* the certificate's file as it was loaded: when it was changed last, ns */
     bool counting, stopping;
-    unsigned outstanding; /* records on their way */
+    struct waiting counts; /* of flood's count record; */
+    bool counts_out;       /* it is on its way */
+    unsigned outstanding;  /* records on their way */
     int fd;
     pthread_t thread;
     bool running;
     struct loop_msg end;
-    _Atomic uint64_t cosigned, refused, misbehaved;
+    _Atomic uint64_t cosigned, refused, unproved, misbehaved;
     _Atomic int64_t cosigned_at;
 };
 
 /* ---- refusals ---- */
-/* An answer that waits for its record. */
-struct waiting {
-    struct http_small_ask *ask;
-    int status;
-    const char *type; /* static */
-    struct buf text;
-};
-
 static void end_if_done(struct cosigner *c)
 {
     if (c->stopping && c->outstanding == 0)
@@ -64,10 +66,16 @@ static void end_if_done(struct cosigner *c)
 static void on_durable(void *waiter, enum err e, uint64_t index)
 {
     struct waiting *x = waiter;
-    struct cosigner *c = x->ask->user;
+    struct cosigner *c = x->cosigner;
 
     (void)index;
     c->outstanding--;
+    if (x->ask == NULL) { /* what is not durable is not forgotten: it goes into the next record */
+        c->counts_out = false;
+        flood_written(&c->flood, e == ERR_OK);
+        end_if_done(c);
+        return;
+    }
     if (e == ERR_OK)
         http_small_answer(x->ask, x->status, x->type, buf_slice(&x->text));
     else
@@ -93,7 +101,7 @@ static enum err put_refusal(struct cosigner *c, const struct http_small_ask *a, 
         r.certificate = slice_of(p->digest);
     if (p != NULL && p->verdict == REASON_GRANTED)
         r.subject = slice_of(p->uri);
-    if (why == REASON_REQUEST_MALFORMED || why == REASON_LOG_FORKED) {
+    if (why == REASON_REQUEST_MALFORMED || why == REASON_LOG_UNPROVED || why == REASON_LOG_FORKED) {
         r.raw_length = a->body.n;
         r.raw_digest = &digest;
     }
@@ -106,9 +114,11 @@ static void on_second(struct alarm *al)
     struct audit_record r;
 
     audit_look(c->queue);
-    if (flood_record(&c->flood, &r, clock_wall_ms()) && audit_put(c->queue, &r, 0, NULL) == ERR_OK) {
+    if (!c->counts_out && flood_record(&c->flood, &r, clock_wall_ms()) &&
+        audit_put(c->queue, &r, 0, &c->counts) == ERR_OK) {
         flood_sent(&c->flood);
-        flood_written(&c->flood, true); /* nobody waits for it */
+        c->counts_out = true;
+        c->outstanding++;
         audit_kick(c->queue);
     }
     c->counting = c->flood.total > 0 || c->outstanding > 0;
@@ -140,9 +150,8 @@ static void refuse(struct cosigner *c, struct http_small_ask *a, enum reason why
         http_small_drop(a);
         return;
     }
-    *x = (struct waiting){ .ask = a, .status = status, .type = type, .text = BUF_INIT(TEXT_MAX) };
+    *x = (struct waiting){ .cosigner = c, .ask = a, .status = status, .type = type, .text = BUF_INIT(TEXT_MAX) };
     buf_put(&x->text, text);
-    a->user = c;
     if (x->text.failed != ERR_OK || put_refusal(c, a, why, origin, x) != ERR_OK) {
         buf_done(&x->text);
         mem_free(x);
@@ -154,16 +163,20 @@ static void refuse(struct cosigner *c, struct http_small_ask *a, enum reason why
 }
 
 /* ---- one request ---- */
-/* The log that a body which its keeper found at fault is of: its checkpoint is kept, and says who signed it. */
-static struct slice convict(struct cosigner *c, struct slice body)
+/* The log that a body which the keeper found fault with is of: its checkpoint is kept, and says who signed it. */
+static struct slice find_fault(struct cosigner *c, struct slice body, enum audit_fault fault)
 {
     const struct evidence_settings *e = &c->settings->evidence;
+    bool forked = fault == AUDIT_FAULT_FORKED;
 
-    atomic_fetch_add(&c->misbehaved, 1);
+    atomic_fetch_add(forked ? &c->misbehaved : &c->unproved, 1);
     for (size_t i = 0; i < e->n_observed; i++)
-        if (audit_conflict_keep(c->dir, e->observed[i].log, body)) {
-            log_event(LOG_ERROR, "log-misbehaved", "log", e->observed[i].origin.p, "what",
-                      "a checkpoint that it signed does not continue what was co-signed; kept as .conflict", NULL);
+        if (audit_fault_keep(c->dir, e->observed[i].log, body, fault)) {
+            log_event(forked ? LOG_ERROR : LOG_WARN, forked ? "log-misbehaved" : "log-unproved", "log",
+                      e->observed[i].origin.p, "what",
+                      forked ? "it signed two histories; kept as .conflict and .cosigned"
+                             : "no proof came that what it signed continues what was co-signed; kept as .unproved",
+                      NULL);
             return e->observed[i].origin;
         }
     return SLICE("");
@@ -177,8 +190,9 @@ static void cosign(struct cosigner *c, struct http_small_ask *a)
 
     if (e != ERR_OK) {
         http_small_answer(a, 503, AUDIT_TYPE_TEXT, SLICE("the keeper does not answer now\n"));
-    } else if (r.bad) {
-        refuse(c, a, REASON_LOG_FORKED, convict(c, buf_slice(&a->body)), r.status, r.type, buf_slice(&out));
+    } else if (r.fault != AUDIT_FAULT_NONE) {
+        refuse(c, a, r.fault == AUDIT_FAULT_FORKED ? REASON_LOG_FORKED : REASON_LOG_UNPROVED,
+               find_fault(c, buf_slice(&a->body), r.fault), r.status, r.type, buf_slice(&out));
     } else if (r.status == 200 || r.status == 409 || r.status >= 500) {
         if (r.status == 200) {
             atomic_fetch_add(&c->cosigned, 1);
@@ -351,6 +365,7 @@ enum err cosigner_start(const struct settings *s, struct keeper *k, struct audit
     if (c == NULL)
         return ERR_NOMEM;
     c->settings = s;
+    c->counts.cosigner = c;
     c->keeper = k;
     c->log = log;
     c->fd = -1;
@@ -407,6 +422,7 @@ void cosigner_status(const struct cosigner *c, struct cosigner_status *ret)
     *ret = (struct cosigner_status){ .logs = c->settings->evidence.n_observed,
                                      .cosigned = atomic_load(&c->cosigned),
                                      .refused = atomic_load(&c->refused),
+                                     .unproved = atomic_load(&c->unproved),
                                      .misbehaved = atomic_load(&c->misbehaved),
                                      .cosigned_at = atomic_load(&c->cosigned_at) };
 }

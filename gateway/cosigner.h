@@ -17,8 +17,8 @@ enum err cosigner_start(const struct settings *s, struct keeper *k, struct audit
 struct cosigner *cosigner_stop(struct cosigner *c); /* before the log is closed and the keeper ends */
 unsigned cosigner_port(const struct cosigner *c);
 struct cosigner_status {
-    uint64_t logs, cosigned, refused, misbehaved; /* since the start */
-    int64_t cosigned_at;                          /* wall ms; 0: not since the start */
+    uint64_t logs, cosigned, refused, unproved, misbehaved; /* since the start */
+    int64_t cosigned_at;                                    /* wall ms; 0: not since the start */
 };
 void cosigner_status(const struct cosigner *c, struct cosigner_status *ret);
 /* Whose gateways may ask. The caller owns *ret. */

@@ -144,14 +144,18 @@ static void check_cosigner(struct control *c, const struct control_picture *p, s
     if (c->cosigner == NULL)
         return;
     cosigner_status(c->cosigner, &s);
-    h->warn = s.misbehaved > 0;
+    h->warn = s.misbehaved + s.unproved > 0;
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN],
              "%llu logs of others; %llu checkpoints co-signed, %llu requests refused%s", (unsigned long long)s.logs,
              (unsigned long long)s.cosigned, (unsigned long long)s.refused,
-             s.misbehaved > 0 ? "; A LOG HAS MISBEHAVED, see the daemon's log" : "");
+             s.misbehaved > 0 ? "; A LOG HAS MISBEHAVED, see the daemon's log"
+             : s.unproved > 0 ? "; a checkpoint came without its proof, see the daemon's log"
+                              : "");
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "其他日志 %llu 个；已联署检查点 %llu 个，拒绝请求 %llu 次%s",
              (unsigned long long)s.logs, (unsigned long long)s.cosigned, (unsigned long long)s.refused,
-             s.misbehaved > 0 ? "；有日志自相矛盾，见守护进程日志" : "");
+             s.misbehaved > 0 ? "；有日志自相矛盾，见守护进程日志"
+             : s.unproved > 0 ? "；有检查点未附有效证明，见守护进程日志"
+                              : "");
 }
 
 static void check_disk(uint64_t free, struct health *h)

@@ -209,7 +209,9 @@ enum err keeper_cosign(struct keeper *k, struct slice body, int64_t wait_ms, str
         e = ERR_CRYPTO;
     if (e == ERR_OK) {
         ret->status = (int)keeper_get(all.p, 2);
-        ret->bad = all.p[2] != 0;
+        ret->fault = all.p[2] == AUDIT_FAULT_FORKED ? AUDIT_FAULT_FORKED
+                     : all.p[2] != 0                ? AUDIT_FAULT_UNPROVED
+                                                    : AUDIT_FAULT_NONE;
         ret->type = all.p[3] != 0 ? AUDIT_TYPE_SIZE : AUDIT_TYPE_TEXT;
         buf_put(out, slice_sub(buf_slice(&all), KEEPER_COSIGNED, all.n));
         e = out->failed;

@@ -43,8 +43,8 @@ const struct certs_hand *keeper_hand(struct keeper *k);  /* borrows k; NULL: the
  */
 struct keeper_cosigned {
     int status;
-    bool bad;         /* the log has misbehaved: audit_conflict_keep */
-    const char *type; /* static */
+    enum audit_fault fault; /* audit_fault_keep */
+    const char *type;       /* static */
 };
 enum err keeper_cosign(struct keeper *k, struct slice body, int64_t wait_ms, struct keeper_cosigned *ret,
                        struct buf *out) MUST_CHECK;

@@ -158,14 +158,14 @@ static enum err cosign(struct keeper_room *r, struct slice body, struct buf *out
 {
     struct buf text = BUF_INIT(TEXTS_MAX);
     const char *type = "";
-    bool bad = false;
+    enum audit_fault fault;
     int status;
 
     if (r->observer == NULL)
         return diag_add(d, ERR_UNSUPPORTED, 0, 0, "no other log is co-signed here", "本节点不为其他日志见证");
-    status = audit_observer_add(r->observer, body, clock_wall_ms() / 1000, &text, &type, &bad);
+    status = audit_observer_add(r->observer, body, clock_wall_ms() / 1000, &text, &type, &fault);
     keeper_put(out, (uint64_t)status, 2);
-    buf_putc(out, bad);
+    buf_putc(out, (char)fault);
     buf_putc(out, strcmp(type, AUDIT_TYPE_SIZE) == 0);
     buf_put(out, buf_slice(&text));
     buf_done(&text);

@@ -10,7 +10,7 @@
  *   CHECKPOINT  size 8 · root 32 · proof n × 32               → signature 64 · SM2's 64, where it is used   log side
  *   LEAF        days 4 · uri 2+n · common name 2+n · request  → from 8 · to 8 · serial 65 · digest 65 · PEM   control
  *   GATEWAY     days 4                                        → as LEAF                             control
- *   COSIGN      an add-checkpoint request                     → status 2 · misbehaved 1 · size only 1 · text   witness
+ *   COSIGN      an add-checkpoint request                     → status 2 · fault 1 · size only 1 · text   witness
  *   LIST        number 8 · hours 4 · (n 1 · serial 20 · revoked at 8) × n   → PEM                       control
  *
  * An unknown verb, one of the other side, a wrong size or state is refused with its reason; a length that no verb has

@@ -171,6 +171,8 @@ static void put_cosigner(struct buf *out, struct control *c)
     one(out, "sluice_cosignatures_total", "counter", "Checkpoints of theirs co-signed since the start.", s.cosigned);
     one(out, "sluice_cosignatures_refused_total", "counter", "Requests refused, those of forked logs included.",
         s.refused);
+    one(out, "sluice_witnessed_logs_unproved_total", "counter",
+        "Checkpoints without proof that they continue what was co-signed.", s.unproved);
     one(out, "sluice_witnessed_logs_misbehaved_total", "counter", "Checkpoints that contradict what was co-signed.",
         s.misbehaved);
 }

@@ -154,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static uint64_t size;
     struct slice in;
     const char *type = NULL;
-    bool bad = false;
+    enum audit_fault fault;
     int status;
 
     if (w.o == NULL)
@@ -169,9 +169,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     else if (w.tree.size == size && size < SIZE_MAX_TRIED)
         continue_it(in, &body);
     if (body.failed == ERR_OK) {
-        status = audit_observer_add(w.o, buf_slice(&body), NOW, &out, &type, &bad);
+        status = audit_observer_add(w.o, buf_slice(&body), NOW, &out, &type, &fault);
         must(status == 200 || status == 400 || status == 403 || status == 404 || status == 409 || status == 422);
-        must(type != NULL && out.failed == ERR_OK && out.n > 0 && (!bad || status == 409 || status == 422));
+        must(type != NULL && out.failed == ERR_OK && out.n > 0 &&
+             status == (fault == AUDIT_FAULT_UNPROVED ? 422
+                        : fault == AUDIT_FAULT_FORKED ? 409
+                                                      : status));
         if (status == 200) {
             before = seen();
             must(before.size > size ||

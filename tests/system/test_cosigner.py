@@ -166,15 +166,23 @@ def test_03_a_forked_log_is_caught():
         served(a)
         assert a.ask("provider/people", {"id_no": PERSON})[0] == 200
         size = three_that_never_were(a)
-        for _ in range(12):
+        for _ in range(3):
             assert a.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
+        assert len(a.records()) == size, "the same size, another root"
         wait_for(lambda: "witness/n1: refuses" in operations(a, "/readyz?verbose")[1])
         wait_for(lambda: metric(b, "sluice_witnessed_logs_misbehaved_total") > 0, 40)
+        for _ in range(12):
+            assert a.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
+        wait_for(lambda: metric(b, "sluice_witnessed_logs_unproved_total") > 0, 40)  # it cannot show that this goes on from what was seen
         assert metric(a, "sluice_evidence_witnessed_size") < size
         told = wait_for(lambda: [r for r in b.records() if r.get("reason") == "log-forked"])  # durable a moment after it is counted
         assert told[0]["object"] == "east.example/log/n1" and told[0]["subject"] == "spiffe://east.example/gateway/n1", told
         assert "A LOG HAS MISBEHAVED" in operations(b, "/readyz?verbose")[1] and '"log-misbehaved"' in read(b.log_path)
+        wait_for(lambda: [r for r in b.records() if r.get("reason") == "log-unproved"])
         kept = [f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".conflict")]
+        conflict, cosigned = (read(f"{b.dir}/witness/{kept[0][:16]}.{ending}").split("\n") for ending in ("conflict", "cosigned"))
+        assert conflict[:2] == cosigned[:2] and conflict[2] != cosigned[2], "two roots of one size, both signed by the log"
+        assert any(f.endswith(".unproved") for f in os.listdir(f"{b.dir}/witness"))
         seen = next(f for f in os.listdir(f"{b.dir}/witness") if f.endswith(".checkpoint"))
         assert kept and base64.b64decode(read(f"{b.dir}/witness/{kept[0]}").split("\n")[2])
         a.stop()

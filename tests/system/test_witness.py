@@ -203,13 +203,16 @@ def test_02_a_forked_log_is_caught():
         city_of(node)
         node.ask("provider/people", {"id_no": PERSON})
         size = three_that_never_were(node)
-        for _ in range(12):
+        for _ in range(3):
             assert node.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
         wait_for(lambda: "w1.example: refuses" in operations(node, "/readyz?verbose")[1])
         witnessed = metric(node, "sluice_evidence_witnessed_size")
         time.sleep(1.5)
         assert metric(node, "sluice_evidence_witnessed_size") == witnessed < size
-        wait_for(lambda: any(f.endswith(".conflict") for f in os.listdir(witnesses[0].dir)))
+        wait_for(lambda: {".conflict", ".cosigned"} <= {os.path.splitext(f)[1] for f in os.listdir(witnesses[0].dir)})
+        for _ in range(9):
+            assert node.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "another history"})[0] == 200
+        wait_for(lambda: any(f.endswith(".unproved") for f in os.listdir(witnesses[0].dir)))
         node.stop()
         assert node.verify()[0] == 0, "by itself the forked log verifies: only the witness tells"
         seen = next(f for f in os.listdir(witnesses[0].dir) if f.endswith(".checkpoint"))
