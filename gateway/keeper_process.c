@@ -1,5 +1,6 @@
 /* The keeper as a process: what it gives up before it answers anything, and its loop.
- * It keeps its two sockets, the file of what was signed last, and the standard streams. After the keys are open it can
+ * It keeps its three sockets, the file of what was signed last, those of what was co-signed of other logs, and the
+ * standard streams. After the keys are open it can
  * neither open nor run anything, nor reach another process: everything but what signing and answering take is refused
  * by a seccomp filter. It is not dumpable, so that nobody but root can look into it, and dies with the daemon. */
 #include "gateway/keeper_confine.h"
@@ -14,7 +15,7 @@
 enum { FIRST_FD = 3 };
 
 /* ---- giving up ---- */
-/* The two sockets at fixed places, everything else of the daemon's closed. */
+/* The three sockets at fixed places, everything else of the daemon's closed. */
 static bool sockets_take(const int from[KEEPER_SIDES], int to[KEEPER_SIDES])
 {
     int apart[KEEPER_SIDES];
