@@ -13,24 +13,24 @@ enum { DAY_MS = 86400000, LOOKS_BETWEEN = 60 };
 /* ---- what grants rest on ---- */
 struct resting {
     struct sql_tx *tx;
-    int64_t now;
+    int64_t now, keep; /* keep: ms that exchanges are kept; 0: for ever */
 };
 
 /* Unsure is yes. */
 static bool grants_rest(void *arg, int64_t newest_at, int64_t lived_ms)
 {
     const struct resting *r = arg;
-    bool alive = true;
+    bool needed = true;
 
-    return policy_grant_alive(r->tx, newest_at, r->now, lived_ms, &alive) != ERR_OK || alive;
+    return policy_grant_needed(r->tx, newest_at, r->now, lived_ms, r->keep, &needed) != ERR_OK || needed;
 }
 
 bool retention_plan(struct control *c, struct sql_tx *tx, struct audit_retention *r, struct audit_prunable *ret)
 {
     const struct evidence_settings *s = &c->settings->evidence;
-    struct resting resting = { tx, control_now(c) };
+    struct resting resting = { tx, control_now(c), (int64_t)s->retain_exchanges * DAY_MS };
 
-    *r = (struct audit_retention){ .exchange_ms = (int64_t)s->retain_exchanges * DAY_MS,
+    *r = (struct audit_retention){ .exchange_ms = resting.keep,
                                    .other_ms = (int64_t)s->retain_operations * DAY_MS,
                                    .rests = grants_rest,
                                    .arg = &resting };

@@ -181,17 +181,20 @@ static enum err one_seen(void *arg, const struct sql_row *row)
     return ERR_OK;
 }
 
-/* The last day counts in a zone that is within a day of UTC. */
-enum err policy_grant_alive(struct sql_tx *tx, int64_t made, int64_t now, int64_t lived, bool *ret)
+/* `over` is its last day in a zone that is within a day of UTC, or its expiry; an act may have ended it before: what
+ * ran then has ended two days later. */
+enum err policy_grant_needed(struct sql_tx *tx, int64_t made, int64_t now, int64_t lived, int64_t keep, bool *ret)
 {
     static const char sql[] =
-        "SELECT 1 FROM (SELECT q.created AS made, CASE WHEN g.expires > 0 AND g.expires < (g.day_to + 2) * 86400000"
-        " THEN g.expires ELSE (g.day_to + 2) * 86400000 END AS over FROM policy_grant g JOIN policy_request q"
-        " ON q.id = g.request WHERE g.state IN ('active', 'suspended') AND q.created <= $1) AS grants"
-        " WHERE over > $2 OR over - made > $3 LIMIT 1";
+        "SELECT 1 FROM (SELECT made, CASE WHEN ended AND changed + 172800000 < over THEN changed + 172800000 ELSE over"
+        " END + $4 AS until FROM (SELECT q.created AS made, g.changed, g.state NOT IN ('active', 'suspended') AS ended,"
+        " CASE WHEN g.expires > 0 AND g.expires < (g.day_to + 2) * 86400000 THEN g.expires"
+        " ELSE (g.day_to + 2) * 86400000 END AS over FROM policy_grant g JOIN policy_request q ON q.id = g.request"
+        " WHERE q.created <= $1) AS times) AS grants WHERE until > $2 OR until - made > $3 LIMIT 1";
 
     *ret = false;
-    return sql_each(tx, sql, SQL_ARGS(SQL_I(made), SQL_I(now), SQL_I(lived)), one_seen, ret);
+    return sql_each(tx, sql, SQL_ARGS(SQL_I(made), SQL_I(now), SQL_I(lived), SQL_I(keep > 0 ? keep : INT64_MAX / 4)),
+                    one_seen, ret);
 }
 
 enum err policy_grant_count(struct sql_tx *tx, uint64_t *ret)

@@ -155,9 +155,11 @@ enum err policy_grant_each(struct sql_tx *tx, const struct policy_grant_filter *
  * millions at start. The row's slices live until fn returns, and fn makes no SQL call. */
 enum err policy_grant_load(struct sql_tx *tx, enum err (*fn)(void *arg, const struct policy_grant_row *g),
                            void *arg) MUST_CHECK;
-/* Is a grant alive that came from a request made at `made` (wall ms) or before: no act has ended it, and its time is
- * not over, by the wall clock `now` or by `lived`, ms that have certainly passed since? Within a day or two: alive. */
-enum err policy_grant_alive(struct sql_tx *tx, int64_t made, int64_t now, int64_t lived, bool *ret) MUST_CHECK;
+/* Does anything rest on a request made at `made` (wall ms) or before: a grant that no act has ended and whose time is
+ * not over, or one that ended less than `keep` ms ago (0: for ever), for so long its exchanges are kept? By the wall
+ * clock `now` and by `lived`, ms that have certainly passed since. Within a day or two: yes. */
+enum err policy_grant_needed(struct sql_tx *tx, int64_t made, int64_t now, int64_t lived, int64_t keep,
+                             bool *ret) MUST_CHECK;
 /* How many grants were ever made; none is ever deleted. */
 enum err policy_grant_count(struct sql_tx *tx, uint64_t *ret) MUST_CHECK;
 /* Every version of one grant, oldest first; `a` as above. */

@@ -79,15 +79,19 @@ def verify(folder=None):
     return NODE.verified_by_both("log", folder or os.path.join(NODE.dir, "log"), "--vkey", os.path.join(NODE.dir, "log", "log.vkey"))
 
 
+def state(statement, days_ago):
+    NODE.stop()
+    with sqlite3.connect(os.path.join(NODE.dir, "state.db")) as db:
+        db.execute(statement, (int((time.time() - days_ago * 86400) * 1000),))
+    db.close()
+    NODE.start()
+
+
 def granted_long_ago():
     """A grant whose request was made when the log was young."""
     NODE.publish(json_resource(1), "provider/people")
     grant = NODE.grant("provider/people", "name")
-    NODE.stop()
-    with sqlite3.connect(os.path.join(NODE.dir, "state.db")) as db:
-        db.execute("UPDATE policy_request SET created = ?", (int((time.time() - (DAYS - 10) * 86400) * 1000),))
-    db.close()
-    NODE.start()
+    state("UPDATE policy_request SET created = ?", DAYS - 10)
     return grant
 
 
@@ -100,6 +104,10 @@ def test_03_it_is_removed_on_record_and_what_remains_verifies():
     told = NODE.json(AUDITOR, "audit", "retention")
     assert told["kept_by"] == "grant" and told["removable_segments"] == 0 and segments()[0] == 0, told  # a living grant rests on it
     NODE.sluice(BUREAU, "grant", "revoke", grant, "--note", "over")
+    look()
+    told = NODE.json(AUDITOR, "audit", "retention")
+    assert told["kept_by"] == "grant" and segments()[0] == 0, told  # its exchanges are kept for three years yet
+    state("UPDATE policy_grant SET changed = ?", 1350)
     assert NODE.sluice(BUREAU, "audit", "hold", "release", "h1", "--reason", "again", check=False).returncode == 5
     wait_for(lambda: (look(), segments()[0] > 0)[1], 60)
     first = segments()[0]

@@ -35,15 +35,21 @@ static struct slice grant_in(struct bench *b, unsigned s)
     return done.grants[0];
 }
 
-static bool alive(struct bench *b, int64_t made, int64_t now, int64_t lived)
+static bool needed(struct bench *b, int64_t made, int64_t now, int64_t lived, int64_t keep)
 {
     bool ret = false;
 
-    assert_int_equal(policy_grant_alive(b->tx, made, now, lived, &ret), ERR_OK);
+    assert_int_equal(policy_grant_needed(b->tx, made, now, lived, keep, &ret), ERR_OK);
     return ret;
 }
 
-/* Until an act ends it, or its time is over by both clocks. */
+/* With a moment's keeping: until an act ends it, or its time is over by both clocks. */
+static bool alive(struct bench *b, int64_t made, int64_t now, int64_t lived)
+{
+    return needed(b, made, now + 1, lived + 1, 1);
+}
+
+/* The request stays as long as exchanges that were made under its grant. */
 static void test_alive(void **state)
 {
     struct bench *b = *state;
@@ -65,12 +71,23 @@ static void test_alive(void **state)
     assert_true(alive(b, ages, over + ages, 0));        /* a clock set forward */
     assert_true(alive(b, ages, over + ages, over - q.created - 1));
     assert_false(alive(b, ages, over, over - q.created));
+    assert_true(needed(b, ages, over + 1096 * day - 1, ages, 1096 * day));
+    assert_true(needed(b, ages, ages, over + 1096 * day - q.created - 1, 1096 * day));
+    assert_false(needed(b, ages, over + 1096 * day, ages, 1096 * day));
+    assert_true(needed(b, ages, ages, ages, 0)); /* exchanges are kept for ever */
     assert_int_equal(policy_grant_change(b->tx, id, POLICY_SUSPEND, SLICE("n"), &zhang, 3, &b->a, &g, &why, &b->d),
                      ERR_OK);
     assert_true(alive(b, ages, 0, 0));
     assert_int_equal(policy_grant_change(b->tx, id, POLICY_REVOKE, SLICE("n"), &zhang, 4, &b->a, &g, &why, &b->d),
                      ERR_OK);
-    assert_false(alive(b, ages, 0, 0));
+    const int64_t ended = 4 + 2 * day; /* what ran then may have ended a little later */
+    assert_true(over > ended && g.changed == 4);
+    assert_true(alive(b, ages, ended - 1, ages));
+    assert_false(alive(b, ages, ended, ended - q.created));
+    assert_true(needed(b, ages, ended + 1096 * day - 1, ages, 1096 * day));
+    assert_true(needed(b, ages, ages, ended + 1096 * day - q.created - 1, 1096 * day));
+    assert_false(needed(b, ages, ended + 1096 * day, ages, 1096 * day));
+    assert_true(needed(b, ages, ages, ages, 0));
 }
 
 static void test_moves(void **state)
