@@ -490,7 +490,23 @@ def test_15_manifests_that_cannot_be_are_told_with_their_places():
         assert r.returncode != 0 and says in r.stdout + r.stderr and ":" in r.stderr + r.stdout, (change, r.stdout, r.stderr)
 
 
-def test_16_a_stop_cuts_what_does_not_end():
+def test_16_a_crash_leaves_it_on_record_as_interrupted():
+    seen, asked = len(P.cuts), len(P.heads)
+    s = begin(MIB)
+    s.sendall(b"x" * 10_000)
+    city.wait_for(lambda: len(P.heads) > asked, 5)
+    city.wait_for(lambda: [r["kind"] for r in NODE.records()][-1] == "intent", 5)
+    exchange = NODE.records()[-1]["exchange"]
+    NODE.kill()
+    city.wait_for(lambda: len(P.cuts) > seen, 5)
+    NODE.start()
+    last = [r for r in NODE.records() if r.get("exchange") == exchange][-1]
+    assert last["kind"] == "outcome" and last["reason"] == "interrupted", last
+    s.close()
+    assert send(b"%PDF")[0] == 200
+
+
+def test_17_a_stop_cuts_what_does_not_end():
     asked = len(P.heads)
     s = begin(MIB)
     s.sendall(b"x" * 10_000)
