@@ -142,6 +142,9 @@ struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction);
 /* Pseudonym of a value (HMAC under name_key) as 32 hex digits, and the keyed digest of raw bytes; any thread. */
 void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33]);
+/* What to search a person by: the pseudonym above, then those under which an older program, that did not fold, may have
+ * recorded the same value. Returns how many. */
+unsigned audit_pseudonyms(const struct audit_log *l, struct slice value, char out[1 + PERSON_SPELLINGS][33]);
 struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 
 /* ---- queues ---- */

@@ -21,6 +21,8 @@ struct finder {
     size_t n_late;
     uint64_t first, draft_first, end; /* end: records from here on are not part of the answer */
     struct terms want, have;
+    uint64_t older[PERSON_SPELLINGS]; /* terms that will do as well as the last of `want`, the person's */
+    unsigned n_older;
     uint8_t bits[PART_BITS], one[PART_BITS];
     struct part_row rows[PAGE_ROWS];
     uint64_t segment; /* of fd */
@@ -158,12 +160,34 @@ static void sealed_mark(struct finder *f, const struct part *p, uint64_t hash)
     }
 }
 
+/* How many terms will do in place of number i. */
+static unsigned instead_of(const struct finder *f, unsigned i)
+{
+    return i + 1 == f->want.n ? f->n_older : 0;
+}
+
+static bool draft_may(const struct finder *f, unsigned i)
+{
+    bool may = draft_may_have(&f->x->draft, f->want.hash[i]);
+    for (unsigned k = 0; k < instead_of(f, i) && !may; k++)
+        may = draft_may_have(&f->x->draft, f->older[k]);
+    return may;
+}
+
+static void term_mark(struct finder *f, const struct part *p, uint64_t hash)
+{
+    if (p != NULL)
+        sealed_mark(f, p, hash);
+    else
+        draft_mark(&f->x->draft, hash, f->one);
+}
+
 /* f->bits: the rows that may hold all that is asked. p NULL: of the draft, whose lock is held. */
 static bool part_intersect(struct finder *f, const struct part *p, uint64_t rows)
 {
     uint64_t any = 1;
     for (unsigned i = 0; p == NULL && i < f->want.n; i++) {
-        if (!draft_may_have(&f->x->draft, f->want.hash[i]))
+        if (!draft_may(f, i))
             return false;
     }
     memset(f->bits, 0xff, PART_BITS);
@@ -173,10 +197,9 @@ static bool part_intersect(struct finder *f, const struct part *p, uint64_t rows
             break; /* a draft has no list of results */
         uint64_t hash = result ? term_result(&f->want, f->q->result) : f->want.hash[i], word, other;
         memset(f->one, 0, PART_BITS);
-        if (p != NULL)
-            sealed_mark(f, p, hash);
-        else
-            draft_mark(&f->x->draft, hash, f->one);
+        term_mark(f, p, hash);
+        for (unsigned k = 0; !result && k < instead_of(f, i); k++)
+            term_mark(f, p, f->older[k]);
         any = 0;
         for (size_t k = 0; k < PART_BITS; k += sizeof word) {
             memcpy(&word, f->bits + k, sizeof word);
@@ -227,7 +250,10 @@ static bool has_all(const struct finder *f, uint64_t *missing)
 {
     uint64_t left = 0;
     for (unsigned i = 0; i < f->want.n; i++) {
-        if ((*missing >> i & 1) && !terms_hold(&f->have, f->want.hash[i]))
+        bool held = terms_hold(&f->have, f->want.hash[i]);
+        for (unsigned k = 0; k < instead_of(f, i) && !held; k++)
+            held = terms_hold(&f->have, f->older[k]);
+        if ((*missing >> i & 1) && !held)
             left |= 1ull << i;
     }
     *missing = left;
@@ -415,6 +441,8 @@ enum err audit_find(struct audit_index *x, const struct audit_question *q,
     f->arg = arg;
     f->ret = ret;
     enum err e = terms_of_question(&f->want, q);
+    for (; f->n_older < q->n_older; f->n_older++)
+        f->older[f->n_older] = term_of(&f->want, TERM_PERSON, q->older[f->n_older]);
     if (e == ERR_OK)
         e = finder_ask(f);
     finder_free(f);

@@ -273,15 +273,32 @@ struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char d
     return hmac_with(&l->salts, slice_make(exchange.b, sizeof exchange.b), slice_make(&direction, 1));
 }
 
-void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33])
+static void put_pseudonym(const struct audit_log *l, struct slice spelling, char out[33])
 {
     static const char digits[] = "0123456789abcdef";
-    struct sha256 h = hmac_with(&l->names, SLICE("pseudonym:"), value);
+    struct sha256 h = hmac_with(&l->names, SLICE("pseudonym:"), spelling);
     for (size_t i = 0; i < PSEUDONYM_BYTES; i++) {
         out[2 * i] = digits[h.b[i] >> 4];
         out[2 * i + 1] = digits[h.b[i] & 15];
     }
     out[2 * PSEUDONYM_BYTES] = '\0';
+}
+
+void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33])
+{
+    char mem[PERSON_ROOM];
+    put_pseudonym(l, person_fold(value, mem), out);
+}
+
+unsigned audit_pseudonyms(const struct audit_log *l, struct slice value, char out[1 + PERSON_SPELLINGS][33])
+{
+    struct slice older[PERSON_SPELLINGS];
+    char mem[PERSON_SPELLINGS][PERSON_ROOM];
+    unsigned n = person_spellings(value, older, mem);
+    audit_pseudonym(l, value, out[0]);
+    for (unsigned i = 0; i < n; i++)
+        put_pseudonym(l, older[i], out[1 + i]);
+    return 1 + n;
 }
 
 struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw)

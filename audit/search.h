@@ -45,10 +45,12 @@ struct audit_question {
     struct slice who;        /* the same as "department/name" */
     struct slice department; /* of who asked, or of the resource */
     struct slice resource, item, grant, purpose, operator_, case_, exchange, reason, kind;
-    struct slice verb, object; /* of an act, or of an attempt at one */
-    struct slice pseudonym;    /* as audit_pseudonym makes it */
-    enum audit_result result;  /* AUDIT_NO_RESULT: any */
-    int64_t from, to;          /* wall ms of the first record, [from, to); 0: open */
+    struct slice verb, object;            /* of an act, or of an attempt at one */
+    struct slice pseudonym;               /* as audit_pseudonym makes it */
+    struct slice older[PERSON_SPELLINGS]; /* others of the same person: any of them will do as well */
+    unsigned n_older;
+    enum audit_result result; /* AUDIT_NO_RESULT: any */
+    int64_t from, to;         /* wall ms of the first record, [from, to); 0: open */
     bool oldest_first;
     uint64_t after; /* the row's index to begin behind; UINT64_MAX: from the start */
     uint32_t limit; /* 1..1000 */

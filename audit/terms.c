@@ -359,7 +359,7 @@ enum err terms_of_question(struct terms *t, const struct audit_question *q)
         { TERM_KIND, NULL, q->kind },
         { TERM_VERB, "verb", q->verb },
         { TERM_OBJECT, "object", q->object },
-        { TERM_PERSON, NULL, q->pseudonym },
+        { TERM_PERSON, NULL, q->pseudonym }, /* the last: audit/find.c */
     };
     enum err e = ERR_OK;
     t->n = 0;

@@ -191,8 +191,10 @@ static enum err fill(struct study *s, const struct search_body *b)
                         "give an identity number as `person` only: there it becomes a pseudonym",
                         "公民身份号码只能填在 person 中，在那里转为假名");
     if (b->person.n > 0) {
-        audit_pseudonym(control_log(s->q->control), b->person, s->pseudonym);
-        f->pseudonym = slice_of(s->pseudonym);
+        unsigned n = audit_pseudonyms(control_log(s->q->control), b->person, s->pseudonyms);
+        f->pseudonym = slice_of(s->pseudonyms[0]);
+        for (; f->n_older + 1 < n; f->n_older++)
+            f->older[f->n_older] = slice_of(s->pseudonyms[1 + f->n_older]);
     }
     return ERR_OK;
 }

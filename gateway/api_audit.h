@@ -14,7 +14,7 @@ struct study {
     struct audit_question question;
     const struct audit_log *log;
     bool proofs; /* each record with its inclusion proof */
-    char pseudonym[33];
+    char pseudonyms[1 + PERSON_SPELLINGS][33];
 };
 /* api_audit_rows.c: the answer of a search, into q->out. */
 void study_search(struct study *s);

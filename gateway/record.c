@@ -185,11 +185,14 @@ enum err record_intent(struct exchange *x)
 enum err record_refused(struct exchange *x)
 {
     struct audit_record r;
+    struct intent_text text;
     struct sha256 raw;
 
     fill_common(x, &r, AUDIT_REFUSED);
     fill_who(x, &r);
     fill_said(x, &r);
+    r.params = text.params;
+    r.n_params = fill_params(x, &text);
     r.has_reason = true;
     r.reason = x->reason;
     r.status = reason_info(x->reason)->status;

@@ -26,18 +26,23 @@ static int number(const char *p, int digits)
     return v;
 }
 
+/* The check character behind 17 digits, by GB 11643-1999. */
+static char id_card_last(const char *p)
+{
+    static const unsigned char weights[17] = { 7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2 };
+    unsigned sum = 0;
+
+    for (int i = 0; i < 17; i++)
+        sum += (unsigned)(p[i] - '0') * weights[i];
+    return "10X98765432"[sum % 11];
+}
+
 /* GB 11643-1999 over 18 characters, x folded to X. */
 static bool id_card_18(const char *p)
 {
-    static const unsigned char weights[17] = { 7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2 };
     int32_t birth, least;
-    unsigned sum = 0;
 
-    if (!all_digits((struct slice){ p, 17 }))
-        return false;
-    for (int i = 0; i < 17; i++)
-        sum += (unsigned)(p[i] - '0') * weights[i];
-    if ((p[17] == 'x' ? 'X' : p[17]) != "10X98765432"[sum % 11])
+    if (!all_digits((struct slice){ p, 17 }) || (p[17] == 'x' ? 'X' : p[17]) != id_card_last(p))
         return false;
     return clock_days(1850, 1, 1, &least) &&
            clock_days(number(p + 6, 4), number(p + 10, 2), number(p + 12, 2), &birth) && birth >= least &&
@@ -61,6 +66,19 @@ static bool id_card_15(const char *p)
 bool check_id_card(struct slice value)
 {
     return value.n == 18 && id_card_18(value.p);
+}
+
+bool id_card_modern(struct slice value, char ret[18])
+{
+    const char *p = value.p;
+
+    if (value.n != 15 || !all_digits(value) || !id_card_15(p))
+        return false;
+    memcpy(ret, p, 6);
+    memcpy(ret + 6, number(p + 12, 3) >= 996 ? "18" : "19", 2);
+    memcpy(ret + 8, p + 6, 9);
+    ret[17] = id_card_last(ret);
+    return true;
 }
 
 /* Index in the alphabet of GB 32100, or -1. */
@@ -211,15 +229,15 @@ static bool check_plate(struct slice s)
 }
 
 static const struct check checks[] = {
-    { "id-card", check_id_card, { "identity number", "公民身份号码" } },
-    { "uscc", check_uscc, { "unified social credit code", "统一社会信用代码" } },
-    { "org-code", check_org_code, { "organisation code", "组织机构代码" } },
-    { "mobile", check_mobile, { "mobile number", "手机号码" } },
-    { "bank-card", check_bank_card, { "bank card number", "银行卡号" } },
-    { "postcode", check_postcode, { "postal code", "邮政编码" } },
-    { "email", check_email, { "e-mail address", "电子邮箱" } },
-    { "plate", check_plate, { "number plate", "机动车号牌" } },
-    { "division", check_division, { "administrative division code", "行政区划代码" } },
+    { "id-card", check_id_card, { "identity number", "公民身份号码" }, true },
+    { "uscc", check_uscc, { "unified social credit code", "统一社会信用代码" }, false },
+    { "org-code", check_org_code, { "organisation code", "组织机构代码" }, false },
+    { "mobile", check_mobile, { "mobile number", "手机号码" }, false },
+    { "bank-card", check_bank_card, { "bank card number", "银行卡号" }, false },
+    { "postcode", check_postcode, { "postal code", "邮政编码" }, false },
+    { "email", check_email, { "e-mail address", "电子邮箱" }, false },
+    { "plate", check_plate, { "number plate", "机动车号牌" }, false },
+    { "division", check_division, { "administrative division code", "行政区划代码" }, false },
 };
 
 const struct check *check_at(unsigned i)

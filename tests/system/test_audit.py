@@ -16,7 +16,7 @@ import city
 from city import Node, Provider, json_resource, PERSON, check_digit
 
 OTHER = check_digit("99010119900101002")
-NODE = None
+NODE = PROVIDER = None
 AUDITOR = "bureau/audrey"
 
 
@@ -26,12 +26,12 @@ def search(*args, stdin=None, check=True):
 
 
 def test_00_a_city_and_some_exchanges():
-    global NODE
+    global NODE, PROVIDER
     NODE = Node()
     NODE.__enter__()
     NODE.city()
-    provider = Provider()
-    NODE.publish(json_resource(provider.port), "provider/people")
+    PROVIDER = Provider()
+    NODE.publish(json_resource(PROVIDER.port), "provider/people")
     NODE.publish(json_resource(city.free_port(), name="dead"), "provider/dead")
     assert NODE.grant("provider/people", "name,age", purposes="check") == "g1"
     assert NODE.grant("provider/dead", "name", purposes="check") == "g2"
@@ -46,7 +46,8 @@ def test_01_who_saw_this_person_and_what_came_of_it():
     found = search("--person", "-", stdin=PERSON + "\n")
     assert found["complete"] and not found["more"], found
     rows = {r["result"]: r for r in found["rows"]}
-    assert set(rows) == {"granted", "failed"}, found
+    assert set(rows) == {"granted", "failed", "refused"}, found
+    assert rows["refused"]["record"]["reason"] == "item-not-granted", rows  # an attempt is evidence too
     saw = rows["granted"]
     assert saw["record"]["resource"] == "provider/people" and saw["record"]["case"] == "case-7" and saw["record"]["operator"] == "clerk-1", saw
     assert saw["outcome"]["exchange"] == saw["record"]["exchange"] and saw["outcome"]["rows"] == 1 and saw["outcome"]["reason"] == "granted", saw
@@ -191,6 +192,22 @@ def test_06_csv_opens_safely():
     rows = list(csv.DictReader(io.StringIO(out[1:], newline="")))
     assert len(rows) == 3 and rows[-1]["case"] == "'=HYPERLINK(1)" and rows[-1]["operator"] == 'a", b', rows[-1]
     assert rows[-1]["result"] == "granted" and rows[-1]["rows"] == "1" and rows[-1]["who"].endswith("/app/app") and "ann" in rows[-1]["approvers"], rows[-1]
+
+
+def test_06a_however_the_number_is_written():
+    """The record and the question may be spelled differently; the provider is sent the form of the standard."""
+    number = next(n for n in (check_digit(f"9901011990010{i:04d}") for i in range(1000, 2000)) if n.endswith("X"))
+    wide = "".join(chr(ord(c) + 0xFEE0) for c in number)
+    ways = (number, number.lower(), f" {number} ", f"{number[:6]} {number[6:14]}-{number[14:]}", wide, wide.lower())
+    found = lambda way: [r["result"] for r in search("--person", "-", stdin=way + "\n")["rows"]]
+    assert not found(number)
+    assert NODE.ask("provider/people", {"id_no": number.lower()})[0] == 200
+    assert json.loads(PROVIDER.heads[-1][1])["id"] == number, PROVIDER.heads[-1]
+    assert NODE.reason("provider/people", {"id_no": number.lower(), "_items": "id_no"}) == (403, "item-not-granted")
+    for way in ways:
+        assert found(way) == ["refused", "granted"], (way, found(way))
+    held = [r["params"]["id_no"] for r in NODE.records()[-40:] if "id_no" in r.get("params", {})]
+    assert held and all(set(p) == {"hmac"} for p in held), held
 
 
 def test_07_the_index_is_checked_and_built_anew():

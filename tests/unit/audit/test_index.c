@@ -335,6 +335,12 @@ static void ask_texts(struct ask *a)
         snprintf(value, sizeof value, "person-%d", a->person);
         audit_pseudonym(w.log, slice_of(value), a->text[1]);
         a->q.pseudonym = slice_of(a->text[1]);
+        for (; a->person % 2 != 0 && a->q.n_older < 2; a->q.n_older++)
+            a->q.older[a->q.n_older] = SLICE("ffffffffffffffffffffffffffffffff"); /* no record has this one */
+        if (a->person % 4 == 3) {                                                 /* found by an older spelling only */
+            a->q.older[1] = a->q.pseudonym;
+            a->q.pseudonym = a->q.older[0];
+        }
     }
 }
 

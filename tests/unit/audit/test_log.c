@@ -236,6 +236,32 @@ static void secrets(void **state)
     assert_memory_not_equal(&i, a, 16);
 }
 
+/* One person, one pseudonym, however written; a search also asks for what records hold that were made without folding:
+ * the value's own HMAC. */
+static void spellings(void **state)
+{
+    (void)state;
+    static const char *const same[] = { "99010119900101006x", " 990101 19900101 006x", "９９０１０１19900101006Ｘ",
+                                        "990101900101006" };
+    char large[33], other[33], all[1 + PERSON_SPELLINGS][33];
+    assert_int_equal(world_open(&w), ERR_OK);
+    audit_pseudonym(w.log, SLICE("99010119900101006X"), large);
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        audit_pseudonym(w.log, slice_of(same[i]), other);
+        assert_string_equal(other, large);
+        unsigned n = audit_pseudonyms(w.log, slice_of(same[i]), all);
+        assert_true(n >= 2);
+        assert_string_equal(all[0], large);
+        struct sha256 old = hmac_sha256(slice_make(w.c.name_key, KEY_LEN), SLICE("pseudonym:"), slice_of(same[i]));
+        struct buf hex = BUF_INIT(64);
+        hex_put(&hex, slice_make(old.b, 16));
+        assert_true(slice_is(buf_slice(&hex), all[1]));
+        buf_done(&hex);
+    }
+    audit_pseudonym(w.log, SLICE("990101199001010078"), other);
+    assert_string_not_equal(other, large);
+}
+
 struct owner {
     pthread_t thread;
     unsigned first, n;
@@ -304,8 +330,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(fresh_log), TEST(pairs_in_order),     TEST(reopened),  TEST(acts),    TEST(lazy_ride),
-        TEST(full_ring), TEST(checkpoint_follows), TEST(two_opens), TEST(secrets), TEST(many_owners),
+        TEST(fresh_log), TEST(pairs_in_order), TEST(reopened),           TEST(acts),
+        TEST(lazy_ride), TEST(full_ring),      TEST(checkpoint_follows), TEST(two_opens),
+        TEST(secrets),   TEST(spellings),      TEST(many_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,8 @@ static const struct {
       "kind=-1.50e3 1;uscc=91350100M000100Y43 1;secret=s 3 person;|", 0, NULL, NULL },
     { "{\"id_no\":\"99010119900307993X\",\"kind\":\"a\"}", NULL, REASON_PARAMETER_INVALID, "id_no is not a valid",
       "id_no 不是合法的" },
+    { "{\"id_no\":\"99010119900101006x\",\"kind\":\"x\"}", "kind=x 1;id_no=99010119900101006X 4 person;|", 0, NULL,
+      NULL }, /* a check has one form; what has none is passed on as it came */
     { "{\"kind\":\"a\",\"_items\":\"name,year\"}", "kind=a 1;|name,year", 0, NULL, NULL },
     { "{\"_items\":[\"name\",\"year\"],\"kind\":\"a\"}", "kind=a 1;|name,year", 0, NULL, NULL },
     { "{\"_items\":[\"name\"],\"kind\":\"a\"}", "kind=a 1;|name", 0, NULL, NULL },
