@@ -28,7 +28,7 @@ enum audit_kind {
     AUDIT_GAP,
     AUDIT_SEGMENT
 };
-enum { AUDIT_RECORD_MAX = 8192, AUDIT_PARAMS_MAX = 32 };
+enum { AUDIT_RECORD_MAX = 8192, AUDIT_PARAMS_MAX = 32, AUDIT_CONTENT_MAX = 5632 /* of an act, bytes of JSON */ };
 
 /* A declared parameter: by value when it names no person, else by pseudonym: then `value` is what audit_pseudonym gave
  * (anything else is left out of the line). */
@@ -142,8 +142,7 @@ struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log
 struct sha256 audit_salt(const struct audit_log *l, struct uuid exchange, char direction);
 /* Pseudonym of a value (HMAC under name_key) as 32 hex digits, and the keyed digest of raw bytes; any thread. */
 void audit_pseudonym(const struct audit_log *l, struct slice value, char out[33]);
-/* What to search a person by: the pseudonym above, then those under which an older program, that did not fold, may have
- * recorded the same value. Returns how many. */
+/* To search a person by: that one, then those of spellings that an older program did not fold. How many. */
 unsigned audit_pseudonyms(const struct audit_log *l, struct slice value, char out[1 + PERSON_SPELLINGS][33]);
 struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 

@@ -28,6 +28,8 @@ enum err audit_outbox_add(struct sql_tx *tx, struct audit_record *r, bool narrow
 {
     int64_t last = 0;
     size_t start = line->n;
+    if (r->content.n > AUDIT_CONTENT_MAX) /* it would be a digest in the log: not what was done */
+        return ERR_TOO_LARGE;
     enum err e = one_int(tx, "SELECT COALESCE(MAX(act), 0) FROM audit_outbox", &last);
     if (e != ERR_OK)
         return e;

@@ -49,6 +49,9 @@ bool audit_sm2_vkey_valid(struct slice vkey);
 enum { AUDIT_RESOURCE_MAX = 4 << 20, AUDIT_TILE_PATH = 64, AUDIT_TILE = 256 };
 /* Path of a tile: `what` is its level, or "entries"; a width below AUDIT_TILE is a partial one. */
 void audit_tile_path(const char *what, uint64_t tile, unsigned width, char out[AUDIT_TILE_PATH]);
+/* Is it the path of a tile, or with `entries` of a bundle of entries? Each has one spelling: nothing else of a path is
+ * ever shown or recorded. */
+bool audit_tile_known(struct slice path, bool entries);
 enum err audit_resource(const struct audit_log *l, struct slice path, bool entries, struct buf *out) MUST_CHECK;
 
 /* ---- the verifier ---- */

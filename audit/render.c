@@ -276,7 +276,7 @@ static const struct column columns[] = {
     COL("from", SUM, put_time, from, CLOCK_TEXT),
     COL("to", SUM, put_time, to, CLOCK_TEXT),
     COL("counts", SUM, put_counts, counts, REASON_COUNT_ * 40),
-    COL("content", ACT, put_content, content, 5632),
+    COL("content", ACT, put_content, content, AUDIT_CONTENT_MAX),
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 

@@ -86,6 +86,12 @@ bool tile_name_read(struct slice path, struct tile_name *ret)
     return path.n > 0 && name_width(&path, &ret->width) && path.n > 0 && name_index(path, &ret->tile);
 }
 
+bool audit_tile_known(struct slice path, bool entries)
+{
+    struct tile_name n;
+    return tile_name_read(path, &n) && n.entries == entries;
+}
+
 unsigned tile_width(unsigned level, uint64_t tile, uint64_t size)
 {
     uint64_t hashes = level < TILE_LEVELS ? size >> (MERKLE_TILE_BITS * level) : 0;

@@ -118,7 +118,8 @@ static void put_author(const struct api_request *q, struct audit_record *r)
     r->certificate = slice_of(q->actor.peer->digest);
 }
 
-enum err act_record(struct api_request *q, struct act *a, const char *verb, struct slice object, struct slice content)
+enum err act_record_one(struct api_request *q, struct act *a, const char *verb, struct slice object,
+                        struct slice content)
 {
     struct audit_record r = { .kind = AUDIT_ACT, .at = control_now(q->control) };
     size_t at = a->job->lines.n;

@@ -41,6 +41,9 @@ struct act_job *job_new(struct control *c);
 void job_free(struct act_job *j);
 enum err job_add_line(struct act_job *j, uint64_t act, size_t at);
 enum err job_add_touch(struct act_job *j, enum snapshot_kind kind, struct slice id);
+/* act_record for a content that fits one record. */
+enum err act_record_one(struct api_request *q, struct act *a, const char *verb, struct slice object,
+                        struct slice content) MUST_CHECK;
 /* Take over a committed job: from here on nothing can fail, only wait. */
 void job_start(struct act_job *j);
 /* Move every job as far as it goes. */

@@ -10,6 +10,15 @@ static const struct api_route *const tables[] = {
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 /* ---- answers ---- */
+/* Every request comes here once, whatever became of it. */
+static void answer(struct api_request *q, int status)
+{
+    if (q->study)
+        q->control->studies--;
+    q->status = status;
+    q->answered(q);
+}
+
 void api_ok(struct api_request *q)
 {
     if (q->out.failed != ERR_OK) {
@@ -18,8 +27,7 @@ void api_ok(struct api_request *q)
         api_error(q, e);
         return;
     }
-    q->status = 200;
-    q->answered(q);
+    answer(q, 200);
 }
 
 void api_send_problem(struct api_request *q, enum reason r, const char *en, const char *zh)
@@ -29,8 +37,7 @@ void api_send_problem(struct api_request *q, enum reason r, const char *en, cons
     buf_clear(&q->out);
     problem_put(&p, PROBLEM_JSON, q->actor.lang, &q->out);
     q->type = problem_type(PROBLEM_JSON);
-    q->status = reason_info(r)->status == 499 ? 500 : reason_info(r)->status;
-    q->answered(q);
+    answer(q, reason_info(r)->status == 499 ? 500 : reason_info(r)->status);
 }
 
 void api_problem(struct api_request *q, enum reason r, const char *en, const char *zh)

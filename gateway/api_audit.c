@@ -93,12 +93,13 @@ static void study_begin(struct api_request *q)
     }
 }
 
-/* NULL: it has been answered. */
+/* Counted from here to its answer, not from its thread's beginning: between the two lies the act. NULL: it has been
+ * answered. */
 static struct study *study_new(struct api_request *q, void (*run)(struct study *s))
 {
     struct study *s;
 
-    if (q->control->searches >= STUDIES_MAX) {
+    if (q->control->studies >= STUDIES_MAX) {
         api_problem(q, REASON_OVERLOADED, "four searches are running", "已有四个检索在进行");
         return NULL;
     }
@@ -110,6 +111,8 @@ static struct study *study_new(struct api_request *q, void (*run)(struct study *
     *s = (struct study){ .q = q, .index = q->control->index, .log = control_log(q->control), .run = run };
     s->home = (struct loop_msg){ .fn = study_home, .arg = s };
     q->state = s;
+    q->study = true;
+    q->control->studies++;
     return s;
 }
 

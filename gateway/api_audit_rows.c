@@ -6,16 +6,17 @@
 
 enum {
     ANSWER_FULL = 32 << 20,
-    GRANTS_MAX = 200,
-    GRANT_ACTS = 50,
+    GRANTS_MAX = 1000, /* as many as an answer has rows: each finds its approvers */
     WAIT_MS = 4000,
     LINE_MEMORY = 1 << 18,
+    WHOLE_MAX = 4 << 20, /* of an act's content */
+    WHOLE_MEMORY = 32 << 20,
     CHECKPOINT_TRIES = 60
 };
 
 struct named_grant {
     struct slice id;
-    uint64_t version, before; /* before: index of the first row that names it */
+    uint64_t version;
 };
 struct rows {
     struct study *study;
@@ -36,11 +37,89 @@ static const struct doc *line_doc(struct slice line, struct arena *a)
     return doc_read_json(line, a, NULL, &doc) == ERR_OK ? doc : NULL;
 }
 
+/* ---- acts in several records ---- */
+struct joining {
+    uint64_t next, of;
+    struct buf text;
+};
+
+static bool take_part(void *arg, const struct audit_row *row)
+{
+    struct joining *p = arg;
+    struct arena a;
+    const struct doc *content;
+
+    arena_init(&a, LINE_MEMORY);
+    content = doc_get(line_doc(row->record, &a), "content");
+    if (doc_u64(content, "part", 0) == p->next + 1) {
+        p->next++;
+        buf_put(&p->text, doc_text(content, "text"));
+    }
+    arena_done(&a);
+    return p->next < p->of;
+}
+
+/* The text adds up to what the act's record says. */
+static bool is_whole(const struct joining *p, const struct doc *content)
+{
+    uint8_t want[SHA256_LEN];
+    struct sha256 got = sha256_of(buf_slice(&p->text));
+
+    return p->next == p->of && p->text.failed == ERR_OK && hex_read(doc_text(content, "sha256"), want, sizeof want) &&
+           memcmp(want, got.b, sizeof want) == 0;
+}
+
+/* The content of the act at `index`; joined, where it is in parts (gateway/act_parts.c) and all of them are in the
+ * index already; else what its own record holds. Reads into `a`; *ret is NULL when it has none. */
+static enum err content_whole(struct study *s, uint64_t index, const struct doc *record, struct arena *a,
+                              const struct doc **ret)
+{
+    struct joining p = { .of = doc_u64(doc_get(record, "content"), "parts", 0), .text = BUF_INIT(WHOLE_MAX) };
+    const char *verb = arena_printf(a, "%.*s-part", SLICE_ARG(doc_text(record, "verb")));
+    struct audit_question q = { .object = doc_text(record, "object"),
+                                .verb = slice_of(verb),
+                                .kind = SLICE("act"),
+                                .after = index,
+                                .oldest_first = true,
+                                .limit = 1000 };
+    struct audit_found found;
+    enum err e = ERR_OK;
+
+    *ret = doc_get(record, "content");
+    if (p.of == 0)
+        return ERR_OK;
+    e = audit_find(s->index, &q, take_part, &p, &found, &s->q->diags);
+    if (e == ERR_OK && is_whole(&p, *ret))
+        e = doc_read_json(arena_dup(a, buf_slice(&p.text)), a, NULL, ret);
+    buf_done(&p.text);
+    return e;
+}
+
+static void put_whole(struct rows *r, const struct audit_row *row)
+{
+    static const char mark[] = "\"parts\":";
+    struct json *j = &r->study->q->json;
+    struct arena a;
+    const struct doc *doc, *content = NULL;
+
+    if (memmem(row->record.p, row->record.n, mark, sizeof mark - 1) == NULL)
+        return;
+    arena_init(&a, WHOLE_MEMORY);
+    doc = line_doc(row->record, &a);
+    if (r->e == ERR_OK)
+        r->e = content_whole(r->study, row->index, doc, &a, &content);
+    if (content && content != doc_get(doc, "content")) {
+        json_key(j, "content");
+        doc_put_json(content, j);
+    }
+    arena_done(&a);
+}
+
 static void note_grant(struct rows *r, const struct audit_row *row)
 {
     struct arena a;
     const struct doc *doc;
-    struct named_grant g = { .before = row->index };
+    struct named_grant g = { 0 };
 
     arena_init(&a, LINE_MEMORY);
     doc = line_doc(row->record, &a);
@@ -49,10 +128,12 @@ static void note_grant(struct rows *r, const struct audit_row *row)
     for (unsigned i = 0; i < r->n_grants && g.id.n > 0; i++)
         if (slice_eq(r->grants[i].id, g.id) && r->grants[i].version == g.version)
             g.id.n = 0;
-    if (g.id.n > 0 && r->n_grants < GRANTS_MAX) {
+    if (g.id.n > 0) {
         g.id = arena_dup(&r->arena, g.id);
-        if (g.id.p)
+        if (g.id.p && r->n_grants < GRANTS_MAX)
             r->grants[r->n_grants++] = g;
+        else
+            r->e = ERR_NOMEM; /* an approval left out would look like none */
     }
     arena_done(&a);
 }
@@ -113,6 +194,7 @@ static bool put_row(void *arg, const struct audit_row *row)
     json_opt(j, "result", slice_of(audit_result_name(row->result)));
     json_key(j, "record");
     json_raw(j, row->record);
+    put_whole(r, row);
     if (row->outcome.n > 0) {
         json_key(j, "outcome");
         json_raw(j, row->outcome);
@@ -129,33 +211,6 @@ static bool put_row(void *arg, const struct audit_row *row)
 }
 
 /* ---- on whose approval ---- */
-struct origin { /* the act that a grant's version rests on */
-    uint64_t version, index;
-    struct arena *arena;
-    struct slice line; /* in the arena; empty: none */
-    bool exact;
-};
-
-static bool take_origin(void *arg, const struct audit_row *row)
-{
-    struct origin *o = arg;
-    struct arena a;
-    const struct doc *doc, *content;
-
-    arena_init(&a, LINE_MEMORY);
-    doc = line_doc(row->record, &a);
-    content = doc ? doc_get(doc, "content") : NULL;
-    if (content && doc_get(content, "approvers")) {
-        o->exact = doc_u64(content, "version", 0) == o->version;
-        if (o->exact || o->line.n == 0) {
-            o->line = arena_dup(o->arena, row->record);
-            o->index = row->index;
-        }
-    }
-    arena_done(&a);
-    return !o->exact;
-}
-
 static void put_member(struct json *j, const struct doc *content, const char *key)
 {
     const struct doc *v = doc_get(content, key);
@@ -166,47 +221,54 @@ static void put_member(struct json *j, const struct doc *content, const char *ke
     }
 }
 
-static void put_origin(struct rows *r, const struct named_grant *g, const struct origin *o)
+struct origin {
+    struct rows *rows;
+    enum err e;
+};
+
+static bool put_origin(void *arg, const struct audit_row *row)
 {
     static const char *const shown[] = { "request", "approvers", "author", "basis", "items", "purposes", "window" };
-    struct json *j = &r->study->q->json;
+    struct origin *o = arg;
+    struct json *j = &o->rows->study->q->json;
     struct arena a;
     const struct doc *doc, *content;
 
-    arena_init(&a, LINE_MEMORY);
-    doc = o->line.n ? line_doc(o->line, &a) : NULL;
-    content = doc ? doc_get(doc, "content") : NULL;
-    json_open(j, '{');
-    json_pair(j, "grant", g->id);
-    json_pair_u64(j, "version", g->version);
+    arena_init(&a, WHOLE_MEMORY);
+    doc = line_doc(row->record, &a);
+    o->e = content_whole(o->rows->study, row->index, doc, &a, &content);
     if (content) {
-        json_pair_u64(j, "record", o->index);
+        json_pair_u64(j, "record", row->index);
         json_pair(j, "verb", doc_text(doc, "verb"));
         for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
             put_member(j, content, shown[i]);
     }
-    json_close(j, '}');
     arena_done(&a);
+    return false;
 }
 
+/* All versions of a grant rest on the act that made it: what comes later only takes away, or gives back. */
 static enum err put_grants(struct rows *r)
 {
     struct study *s = r->study;
     struct json *j = &s->q->json;
+    struct origin o = { .rows = r };
     enum err e = ERR_OK;
 
     json_key(j, "grants");
     json_open(j, '[');
     for (unsigned i = 0; e == ERR_OK && i < r->n_grants; i++) {
         const struct named_grant *g = &r->grants[i];
-        struct origin o = { .version = g->version, .arena = &r->arena };
         struct audit_found found;
         struct audit_question q = {
-            .object = g->id, .grant = g->id, .kind = SLICE("act"), .after = g->before, .limit = GRANT_ACTS
+            .object = g->id, .verb = SLICE("grant.create"), .kind = SLICE("act"), .after = UINT64_MAX, .limit = 1
         };
-        e = audit_find(s->index, &q, take_origin, &o, &found, &s->q->diags);
-        if (e == ERR_OK)
-            put_origin(r, g, &o);
+        json_open(j, '{');
+        json_pair(j, "grant", g->id);
+        json_pair_u64(j, "version", g->version);
+        e = audit_find(s->index, &q, put_origin, &o, &found, &s->q->diags);
+        e = e == ERR_OK ? o.e : e;
+        json_close(j, '}');
     }
     json_close(j, ']');
     return e;

@@ -8,10 +8,6 @@ static const struct doc_key note_keys[] = {
     { "note", DOC_K_STR, offsetof(struct note_body, note), 0, 1000, .help = { "why", "理由" } },
     { .name = NULL },
 };
-struct granted {
-    struct policy_grant_row row;
-    int64_t now;
-};
 static const struct decision {
     const char *verb, *recorded;
     enum policy_act act;
@@ -39,29 +35,28 @@ static enum err record_decision(struct api_request *q, struct act *a, const stru
     return e;
 }
 
-/* A grant's record says by itself on whose authority: why is in the request. */
-static void put_grant_content(void *arg, struct json *j, bool texts)
-{
-    struct granted *g = arg;
-
-    api_put_grant(j, &g->row, g->now, texts);
-}
-
+/* A grant's record says by itself on whose authority, and why. */
 static enum err record_grant(struct api_request *q, struct act *a, struct slice id)
 {
-    struct granted g = { .now = control_now(q->control) };
+    struct policy_grant_row row;
     struct policy_request request;
-    struct api_record rec = { .verb = "grant.create", .put = put_grant_content, .arg = &g };
-    enum err e = policy_grant_find(a->tx, id, &q->arena, &g.row);
+    struct buf content = BUF_INIT(1 << 20);
+    struct json j;
+    enum err e = policy_grant_find(a->tx, id, &q->arena, &row);
 
     if (e == ERR_OK)
-        e = policy_request_find(a->tx, g.row.request, &q->arena, &request);
+        e = policy_request_find(a->tx, row.request, &q->arena, &request);
     if (e != ERR_OK)
         return e;
-    rec.basis = g.row.basis;
-    rec.scenario = request.scenario;
+    json_init(&j, &content);
+    json_open(&j, '{');
+    api_put_grant_members(&j, &row, control_now(q->control));
+    json_pair(&j, "scenario", request.scenario);
+    json_close(&j, '}');
+    e = content.failed == ERR_OK ? act_record(q, a, "grant.create", id, buf_slice(&content)) : content.failed;
+    buf_done(&content);
     act_touch(a, SNAPSHOT_GRANT, id);
-    return api_record(q, a, id, &rec);
+    return e;
 }
 
 static enum err decide_in(struct api_request *q, struct act *a, const struct decision *d, struct slice note,

@@ -23,7 +23,7 @@ static enum err list_one(void *arg, const struct policy_grant_row *g)
         return ERR_OK;
     e = api_list_next(&l->list);
     if (e == ERR_OK)
-        api_put_grant(l->list.j, g, now, true);
+        api_put_grant(l->list.j, g, now);
     return api_list_skip(e);
 }
 
@@ -52,7 +52,7 @@ static enum err put_version(void *arg, const struct policy_grant_row *g)
 {
     struct api_request *q = arg;
 
-    api_put_grant(&q->json, g, control_now(q->control), true);
+    api_put_grant(&q->json, g, control_now(q->control));
     return ERR_OK;
 }
 
@@ -63,7 +63,7 @@ static enum err put_whole(struct api_request *q, struct sql_tx *tx, const struct
     enum err e;
 
     json_open(j, '{');
-    api_put_grant_members(j, g, control_now(q->control), true);
+    api_put_grant_members(j, g, control_now(q->control));
     json_key(j, "versions");
     json_open(j, '[');
     e = policy_grant_versions(tx, g->id, NULL, put_version, q);
@@ -132,7 +132,7 @@ static enum err change_in(struct api_request *q, struct act *a, const struct cha
     e = content.failed == ERR_OK ? act_record(q, a, ch->recorded, row.id, buf_slice(&content)) : content.failed;
     buf_done(&content);
     act_touch(a, SNAPSHOT_GRANT, row.id);
-    api_put_grant(&q->json, &row, control_now(q->control), true);
+    api_put_grant(&q->json, &row, control_now(q->control));
     return e;
 }
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { LIST_MAX = 1000, CONTENT_MAX = 5600 /* audit's column, less a little */ };
+enum { LIST_MAX = 1000 };
 
 static bool number(struct api_request *q, const char *name, uint64_t max, uint64_t *ret)
 {
@@ -128,7 +128,7 @@ static struct slice grant_state(const struct policy_grant_row *g, int64_t now)
     return over && (slice_is(g->state, "active") || slice_is(g->state, "suspended")) ? SLICE("expired") : g->state;
 }
 
-void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int64_t now, bool texts)
+void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int64_t now)
 {
     struct api_window w = { g->day_from, g->day_to, g->minute_from, g->minute_to, g->weekdays };
 
@@ -144,8 +144,7 @@ void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int
     api_put_names(j, "items", g->items);
     api_put_names(j, "clear", g->clear);
     api_put_names(j, "purposes", g->purposes);
-    if (texts)
-        json_pair(j, "basis", g->basis);
+    json_pair(j, "basis", g->basis);
     api_put_window(j, &w);
     api_put_time(j, "expires", g->expires);
     if (g->max_rows)
@@ -158,10 +157,10 @@ void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int
     api_put_time(j, "changed", g->changed);
 }
 
-void api_put_grant(struct json *j, const struct policy_grant_row *g, int64_t now, bool texts)
+void api_put_grant(struct json *j, const struct policy_grant_row *g, int64_t now)
 {
     json_open(j, '{');
-    api_put_grant_members(j, g, now, texts);
+    api_put_grant_members(j, g, now);
     json_close(j, '}');
 }
 
@@ -172,58 +171,4 @@ struct policy_actor api_policy_actor(const struct api_request *q)
                                   .provider_officer = q->actor.roles & ROLE_PROVIDER_OFFICER,
                                   .consumer_officer = q->actor.roles & ROLE_CONSUMER_OFFICER,
                                   .bureau_approver = q->actor.roles & ROLE_BUREAU_APPROVER };
-}
-
-static enum err record_text(struct api_request *q, struct act *a, struct slice object, const struct api_record *r,
-                            const char *what, struct slice text)
-{
-    char verb[64];
-    struct buf b = BUF_INIT(1 << 16);
-    struct json j;
-    enum err e;
-
-    snprintf(verb, sizeof verb, "%s-%s", r->verb, what);
-    json_init(&j, &b);
-    json_open(&j, '{');
-    json_pair(&j, what, text);
-    json_close(&j, '}');
-    e = b.failed == ERR_OK ? act_record(q, a, verb, object, buf_slice(&b)) : b.failed;
-    buf_done(&b);
-    return e;
-}
-
-/* The content without its closing brace gets the scenario as its last member. */
-static void put_content(const struct api_record *r, struct buf *b, bool texts)
-{
-    struct json j;
-
-    buf_clear(b);
-    json_init(&j, b);
-    r->put(r->arg, &j, texts);
-    if (!texts || b->failed != ERR_OK || b->n < 2 || r->scenario.n == 0)
-        return;
-    b->n--;
-    buf_puts(b, b->n > 1 ? ",\"scenario\":" : "\"scenario\":");
-    json_init(&j, b);
-    json_str(&j, r->scenario);
-    buf_putc(b, '}');
-}
-
-enum err api_record(struct api_request *q, struct act *a, struct slice object, const struct api_record *r)
-{
-    struct buf b = BUF_INIT(1 << 20);
-    bool whole;
-    enum err e;
-
-    put_content(r, &b, true);
-    whole = b.n <= CONTENT_MAX;
-    if (!whole)
-        put_content(r, &b, false);
-    e = b.failed == ERR_OK ? act_record(q, a, r->verb, object, buf_slice(&b)) : b.failed;
-    buf_done(&b);
-    if (e == ERR_OK && !whole)
-        e = record_text(q, a, object, r, "basis", r->basis);
-    if (e == ERR_OK && !whole)
-        e = record_text(q, a, object, r, "scenario", r->scenario);
-    return e;
 }

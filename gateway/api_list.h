@@ -33,17 +33,8 @@ struct api_window { /* as requests and grants have it */
 /* "window":{"from":…,"to":…,"hours":"08:00-18:00","weekdays":[1,2]}; whole days and every day are left out. */
 void api_put_window(struct json *j, const struct api_window *w);
 /* A grant as people and records see it: everything that says what, why, until when and by whom. */
-void api_put_grant(struct json *j, const struct policy_grant_row *g, int64_t now, bool texts);
-void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int64_t now, bool texts);
-/* A record with a legal basis and a scenario. Where all of it does not fit one record, the two texts follow in records
- * of their own ("<verb>-basis", "<verb>-scenario"): the log alone must tell why. */
-struct api_record {
-    const char *verb;
-    void (*put)(void *arg, struct json *j, bool texts); /* the content; texts: with basis */
-    void *arg;
-    struct slice basis, scenario;
-};
-enum err api_record(struct api_request *q, struct act *a, struct slice object, const struct api_record *r) MUST_CHECK;
+void api_put_grant(struct json *j, const struct policy_grant_row *g, int64_t now);
+void api_put_grant_members(struct json *j, const struct policy_grant_row *g, int64_t now);
 struct policy_actor api_policy_actor(const struct api_request *q);
 /* A list of strings joined by ','. */
 struct slice api_join(struct arena *a, const struct doc_strs *s);

@@ -108,10 +108,13 @@ static void resource(struct api_request *q)
     q->type = slice_is(q->path[1], "tile") ? "application/octet-stream" : "text/plain; charset=utf-8";
     if (!entries)
         begin(q);
-    else if (q->actor.roles & READERS)
-        begin_act(q, "audit.entries", j->path);
-    else
+    else if (!(q->actor.roles & READERS))
         api_problem(q, REASON_AUDITORS_ONLY, NULL, NULL);
+    else if (!audit_tile_known(j->path, true)) /* a path goes on record: only one that says which entries */
+        api_problem(q, REASON_NOT_FOUND, "entries are at /log/tile/entries/x001/234 or …/234.p/56",
+                    "存证条目位于 /log/tile/entries/x001/234 或 …/234.p/56");
+    else
+        begin_act(q, "audit.entries", j->path);
 }
 
 static bool index_read(struct api_request *q, const char *name, uint64_t *ret)

@@ -188,14 +188,14 @@ static void put_sent(struct json *j, const struct api_request *q, const struct p
 }
 
 /* q: for whom it is shown; NULL: it is recorded, as it was asked for. */
-static void put_request_members(struct json *j, const struct policy_request *r, bool texts, const struct api_request *q)
+static void put_request_members(struct json *j, const struct policy_request *r, const struct api_request *q)
 {
     struct api_window w = { r->day_from, r->day_to, r->minute_from, r->minute_to, r->weekdays };
 
     json_pair(j, "app", r->app);
     api_put_names(j, "purposes", r->purposes);
-    if (texts)
-        json_pair(j, "basis", r->basis);
+    json_pair(j, "basis", r->basis);
+    json_pair(j, "scenario", r->scenario);
     api_put_window(j, &w);
     api_put_time(j, "expires", r->expires);
     if (r->max_rows)
@@ -223,22 +223,28 @@ static void put_request_head(struct json *j, const struct policy_request *r, con
     json_pair(j, "department", r->department);
     json_pair(j, "author", r->author);
     api_put_time(j, "created", r->created);
-    json_pair(j, "scenario", r->scenario);
-    put_request_members(j, r, true, q);
+    put_request_members(j, r, q);
 }
 
 /* ---- create ---- */
-static void put_content(void *arg, struct json *j, bool texts)
+static enum err record_request(struct api_request *q, struct act *a, struct slice id, const struct policy_request *r)
 {
-    json_open(j, '{');
-    put_request_members(j, arg, texts, NULL);
-    json_close(j, '}');
+    struct buf content = BUF_INIT(4 << 20);
+    struct json j;
+    enum err e;
+
+    json_init(&j, &content);
+    json_open(&j, '{');
+    put_request_members(&j, r, NULL);
+    json_close(&j, '}');
+    e = content.failed == ERR_OK ? act_record(q, a, "request.create", id, buf_slice(&content)) : content.failed;
+    buf_done(&content);
+    return e;
 }
 
 static enum err create_in(struct api_request *q, struct act *a, struct policy_request *r, struct slice *id)
 {
     struct policy_actor by = api_policy_actor(q);
-    struct api_record rec = { "request.create", put_content, r, r->basis, r->scenario };
     struct catalog_entry app;
     enum err e = catalog_find(a->tx, CATALOG_APP, r->app, 0, &q->arena, &app);
 
@@ -247,7 +253,7 @@ static enum err create_in(struct api_request *q, struct act *a, struct policy_re
                         SLICE_ARG(r->app));
     if (e == ERR_OK)
         e = policy_request_create(a->tx, r, &by, control_now(q->control), &q->arena, id, &q->diags);
-    return e == ERR_OK ? api_record(q, a, *id, &rec) : e;
+    return e == ERR_OK ? record_request(q, a, *id, r) : e;
 }
 
 static void create(struct api_request *q)
@@ -334,7 +340,7 @@ static enum err put_grant_of(void *arg, const struct policy_grant_row *g)
     struct grants_of *of = arg;
 
     if (slice_eq(g->request, of->request->id))
-        api_put_grant(&of->q->json, g, control_now(of->q->control), true);
+        api_put_grant(&of->q->json, g, control_now(of->q->control));
     return ERR_OK;
 }
 

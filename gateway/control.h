@@ -87,6 +87,7 @@ struct api_request {
     int status;
     const char *type;                        /* of `out`; NULL: application/json */
     void (*answered)(struct api_request *q); /* where it goes; set by who made the request */
+    bool study;                              /* counts as one of control's studies until it is answered */
     bool narrowing, again, tried;            /* a narrowing act met a full disk: once more with the reserve */
     void *state;                             /* a handler's own between its callbacks, in the arena */
 };
@@ -123,7 +124,8 @@ struct act {           /* lives on the handler's stack until act_commit */
 /* Begin. ERR_FULL: the log is unavailable and the act does not narrow. Every error has been answered. */
 enum err act_begin(struct api_request *q, struct act *a, bool narrows) MUST_CHECK;
 /* One record of what is done: verb "grant.revoke", object id, content a JSON object (text) without personal values. An
- * act that changes several objects has one record for each. */
+ * act that changes several objects has one record for each. A content that does not fit one record goes on in others
+ * (act_parts.c). */
 enum err act_record(struct api_request *q, struct act *a, const char *verb, struct slice object,
                     struct slice content) MUST_CHECK;
 /* What the snapshot must read anew, in this order: resources before the grants on them. */

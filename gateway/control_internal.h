@@ -81,7 +81,8 @@ struct control {
     unsigned log_reads;    /* jobs with the reading thread; api_log.c */
     bool reload_again;     /* asked for while one was under way */
     bool fault_of_trust;   /* reload_fault is what the minute's look at the files of trust found */
-    unsigned searches;     /* threads that read the log; api_audit.c */
+    unsigned studies;      /* questions taken on and not answered: their number is limited; api_audit.c */
+    unsigned searches;     /* threads that read the log for them */
     unsigned refusals_out; /* refusals whose record is on its way */
     bool draining, in_tx;
     bool held; /* act.c: the log refused a line; wait for the retry alarm */

@@ -2,6 +2,7 @@
 import base64
 import csv
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import city
@@ -208,6 +210,106 @@ def test_06a_however_the_number_is_written():
         assert found(way) == ["refused", "granted"], (way, found(way))
     held = [r["params"]["id_no"] for r in NODE.records()[-40:] if "id_no" in r.get("params", {})]
     assert held and all(set(p) == {"hmac"} for p in held), held
+
+
+def test_06b_an_act_too_large_for_a_record_is_whole_all_the_same():
+    """A grant of several hundred items: its record goes on in others, and answers join them."""
+    names = [f"item-{i:03d}-of-a-rather-wide-register".replace("-", "_") for i in range(240)]
+    manifest = json_resource(PROVIDER.port, "wide")
+    items = "".join(f"  - {{name: {n}, title: 第{i}项, type: C, length: 50, level: 1}}\n" for i, n in enumerate(names))
+    maps = "".join(f", {n}: name" for n in names)
+    manifest = manifest.replace("connector:\n", items + "connector:\n", 1)
+    head, mapping = manifest.rsplit("}", 1)
+    NODE.publish(head + maps + "}" + mapping, "provider/wide")
+    gid = NODE.grant("provider/wide", ",".join(["name"] + names))
+    acts = [r for r in NODE.records() if r["kind"] == "act"]
+    for verb, key in (("grant.create", gid), ("request.create", None)):
+        first = [r for r in acts if r["verb"] == verb and (key is None or r["object"] == key)][-1]
+        parts = [r for r in acts if r["verb"] == verb + "-part" and r["object"] == first["object"]]
+        assert first["content"]["parts"] == len(parts) > 1 and [p["content"]["part"] for p in parts] == list(range(1, len(parts) + 1)), first
+        text = "".join(p["content"]["text"] for p in parts)
+        assert hashlib.sha256(text.encode()).hexdigest() == first["content"]["sha256"]
+        whole = json.loads(text)
+        assert all(whole[k] == v for k, v in first["content"].items() if k not in ("parts", "sha256")), first
+        wished = whole["items"] if verb == "grant.create" else whole["resources"][0]["items"]
+        assert wished == ["name"] + names and whole["basis"] == "Test Act art. 1" and whole["scenario"] == "a test", wished
+        row = search("--kind", "act", "--verb", verb, "--object", first["object"])["rows"][0]
+        assert row["record"]["content"] == first["content"] and row["content"] == whole, row
+    assert not [r for r in acts if set(r.get("content", {})) == {"sha256", "length"}]
+    assert NODE.ask("provider/wide", {"id_no": PERSON})[0] == 200
+    found = search("--resource", "provider/wide", "--kind", "intent")
+    (approved,) = [g for g in found["grants"] if g["grant"] == gid]
+    assert approved["items"] == ["name"] + names and approved["basis"] == "Test Act art. 1", approved
+    assert approved["approvers"] == ["provider/pat", "bureau/ann"] and approved["author"] == "consumer/chen", approved
+
+
+def api(who):
+    """Calls of the administration API over one kept connection: (status, answer)."""
+    c = http.client.HTTPSConnection("127.0.0.1", NODE.control_port, timeout=60, context=NODE.tls(who))
+
+    def call(method, path, body=None):
+        c.request(method, path, body=None if body is None else json.dumps(body), headers={"Content-Type": "application/json"})
+        r = c.getresponse()
+        text = r.read()
+        return r.status, json.loads(text) if "json" in r.headers["Content-Type"] else text
+    return call
+
+
+def test_06c_a_page_of_many_grants_names_the_approvers_of_each():
+    chen, pat, ann, audrey = (api(w) for w in ("consumer/chen", "provider/pat", "bureau/ann", AUDITOR))
+    NODE.publish(json_resource(PROVIDER.port, "many"), "provider/many")
+    year = int(time.strftime("%Y"))
+    connection, grants = NODE.connect(), []
+    for _ in range(203):
+        made = chen("POST", "/v1/requests", {"app": "consumer/app", "resources": [{"resource": "provider/many", "items": ["age"]}], "purposes": ["many"],
+                                             "basis": "Test Act art. 2", "scenario": "many", "window": {"to": f"{year + 1}-01-31"}})[1]["id"]
+        assert pat("POST", f"/v1/requests/{made}/approve", {})[0] == 200
+        grants += ann("POST", f"/v1/requests/{made}/approve", {})[1]["grants"]
+        assert NODE.ask("provider/many", {"id_no": OTHER}, headers={"Sluice-Grant": grants[-1]}, connection=connection)[0] == 200
+    status, page = audrey("POST", "/v1/audit/search", {"purpose": "many", "kind": "intent", "limit": 1000})
+    assert status == 200 and len(page["rows"]) == 203 and not page["more"], (status, len(page["rows"]))
+    named = {g["grant"]: g.get("approvers") for g in page["grants"]}
+    assert named == {g: ["provider/pat", "bureau/ann"] for g in grants}, {g: a for g, a in named.items() if not a} or len(named)
+
+
+def test_06d_no_more_than_four_questions_at_once():
+    """Those that wait for their act to be durable count too."""
+    threads = lambda: len(os.listdir(f"/proc/{NODE.pid}/task"))
+    idle, most, going = threads(), [0], [True]
+
+    def watch():
+        while going[0]:
+            most[0] = max(most[0], threads())
+
+    def ask():
+        status, answer = api(AUDITOR)("POST", "/v1/audit/search", {"limit": 1000})
+        answers.append((status, answer.get("code")))
+    answers, watcher = [], threading.Thread(target=watch)
+    watcher.start()
+    asking = [threading.Thread(target=ask) for _ in range(60)]
+    for t in asking:
+        t.start()
+    for t in asking:
+        t.join()
+    going[0] = False
+    watcher.join()
+    assert most[0] <= idle + 4, (idle, most)
+    assert len(answers) == 60 and set(answers) <= {(200, None), (503, "overloaded")} and (200, None) in answers, set(answers)
+    for _ in range(6):  # none is counted for ever
+        assert api(AUDITOR)("POST", "/v1/audit/search", {"from": "x"})[0] == 400
+        assert api(AUDITOR)("POST", "/v1/audit/search", {"case": PERSON})[0] == 400
+    assert api(AUDITOR)("POST", "/v1/audit/search", {"limit": 1})[0] == 200
+
+
+def test_06e_a_path_goes_on_record_only_when_it_names_entries():
+    audrey = api(AUDITOR)
+    reads = lambda: [r["object"] for r in NODE.records() if r.get("verb") == "audit.entries"]
+    before = reads()
+    for path in ("张三13800138000/99010119900101006X", "x000/000", "0000", "000.p/0", "000.p/017"):
+        status, answer = audrey("GET", "/log/tile/entries/" + urllib.parse.quote(path))
+        assert status == 404, (path, status, answer)
+    assert reads() == before, reads()
+    assert audrey("GET", "/log/tile/entries/000.p/17")[0] == 200 and reads() == before + ["tile/entries/000.p/17"], reads()
 
 
 def test_07_the_index_is_checked_and_built_anew():
