@@ -2,8 +2,6 @@
  * of functions is what an exchange answers through. */
 #include "gateway/upload.h"
 
-enum { BEGUN = 2 }; /* so many times limits.exchanges may have begun */
-
 /* ---- answering ---- */
 static void http_head(void *call, const struct http_reply *r)
 {
@@ -45,6 +43,14 @@ static struct slice whose(const struct connection *c)
     return slice_of(c->peer && c->peer->verdict == REASON_GRANTED ? c->peer->uri : c->address);
 }
 
+/* All strangers are one. */
+static struct slice group_of(const struct connection *c)
+{
+    struct slice object = slice_of(c->peer && c->peer->verdict == REASON_GRANTED ? c->peer->object : "");
+
+    return slice_sub(object, 0, slice_find(object, '/'));
+}
+
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct worker *w = arg;
@@ -60,6 +66,7 @@ static void *on_open(void *arg, struct http_conn *http)
     http_conn_address(http, c->address, sizeof c->address);
     if (!tally_enter(&w->connections_each, whose(c), &c->slot))
         return mem_free(c);
+    c->group = tally_slot(&w->exchanges_each, group_of(c));
     c->next = w->connections;
     c->pprev = &w->connections;
     if (c->next)
@@ -86,17 +93,26 @@ static void on_close(void *conn_state)
 
 /* ---- calls ---- */
 
-/* An attempt that becomes an exchange; or one that is turned away without memory, and counted. Exchanges that wait for
- * their bodies are not admitted yet, and over HTTP/2 a connection has many: what has only begun is bounded too. */
+/* Is there a place for one more that has only begun? Exchanges that wait for their bodies are not admitted yet, nor are
+ * refusals that nobody takes ever, and over HTTP/2 a connection has many: nobody's take the places of the others. */
+static enum reason place(const struct connection *c)
+{
+    const struct worker *w = c->w;
+
+    if (!tally_room(&w->begun_each, c->slot, 1) || !tally_room(&w->begun_group, c->group, 1))
+        return REASON_RATE_LIMITED;
+    return w->n_exchanges - w->n_admitted < (size_t)w->begun_each.most * BEGUN_ALL ? REASON_GRANTED : REASON_OVERLOADED;
+}
+
+/* An attempt that becomes an exchange; or one that is turned away without memory, and counted. */
 static struct exchange *begin(struct connection *c, struct http_call *call)
 {
     struct worker *w = c->w;
-    struct exchange *x = NULL;
+    enum reason why = place(c);
+    struct exchange *x = why == REASON_GRANTED ? exchange_new(w, c, &http_ops, call) : NULL;
 
-    if (w->n_exchanges <= BEGUN * (w->cfg.settings->limits.exchanges / w->cfg.workers + 1))
-        x = exchange_new(w, c, &http_ops, call);
     if (x == NULL) {
-        flood_count(&w->flood, REASON_OVERLOADED, clock_wall_ms());
+        flood_count(&w->flood, why == REASON_GRANTED ? REASON_OVERLOADED : why, clock_wall_ms());
         COUNT(w, counted, 1);
         http_reply_abort(call);
         return NULL;
@@ -119,17 +135,33 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
         http_call_read(call, false); /* refused: the body is not asked for */
 }
 
+/* Of all bodies together in this worker; one has room in any case. */
+static size_t bodies_most(const struct worker *w)
+{
+    const struct limit_settings *l = &w->cfg.settings->limits;
+    uint64_t share = l->bodies / w->cfg.workers;
+
+    return share > l->body ? share : l->body;
+}
+
 /* Room for n bytes more of a body that waits for its end: it is not admitted yet, and grows. */
 static bool body_room(struct exchange *x, size_t n)
 {
     struct worker *w = x->w;
-    bool fits = w->body_bytes + n <= w->cfg.settings->limits.bodies / w->cfg.workers;
+    size_t kib = worker_body_kib(x->body_counted + n) - worker_body_kib(x->body_counted);
+    bool fits = w->body_bytes + n <= bodies_most(w);
 
+    if (!tally_room(&w->bodies_each, x->group, kib)) {
+        exchange_fail(x, REASON_RATE_LIMITED, "too much of your department's request bodies is under way at once",
+                      "本部门同时传送的请求正文过多");
+        return false;
+    }
     if (!fits || !pressure_take(w->cfg.pressure, n)) {
         exchange_fail(x, REASON_OVERLOADED, fits ? "the gateway's memory is short" : NULL,
                       fits ? "网关内存不足" : NULL);
         return false;
     }
+    tally_add(&w->bodies_each, x->group, kib);
     w->body_bytes += n;
     x->body_counted += n;
     x->body_promised += n;

@@ -41,6 +41,19 @@ static void exchange_check(const struct exchange *x)
     (void)x;
 }
 
+void exchange_begun(struct exchange *x, bool on)
+{
+    struct worker *w = x->w;
+
+    if (on) {
+        tally_add(&w->begun_each, x->slot, 1);
+        tally_add(&w->begun_group, x->group, 1);
+    } else {
+        tally_sub(&w->begun_each, x->slot, 1);
+        tally_sub(&w->begun_group, x->group, 1);
+    }
+}
+
 static void exchange_bury(struct grave *g)
 {
     struct exchange *x = (struct exchange *)((char *)g - offsetof(struct exchange, grave));
@@ -58,8 +71,13 @@ static void exchange_release(struct exchange *x)
     alarm_clear(&x->deadline);
     w->body_bytes -= x->body_counted;
     pressure_promise(w->cfg.pressure, -(int64_t)x->body_promised);
-    if (x->tallied)
-        tally_leave(&w->exchanges_each, x->slot);
+    tally_sub(&w->bodies_each, x->group, worker_body_kib(x->body_counted));
+    if (x->admitted) {
+        w->n_admitted--;
+        tally_leave(&w->exchanges_each, x->group);
+    } else {
+        exchange_begun(x, false);
+    }
     log_ask_drop(x);
     if (x->service && x->generation != w->snapshot->generation)
         worker_second_later(w); /* its service may have been the last to hold a target */
@@ -147,6 +165,9 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
         x->next->pprev = &x->next;
     w->exchanges = x;
     w->n_exchanges++;
+    x->slot = conn->slot;
+    x->group = conn->group;
+    exchange_begun(x, true);
     worker_second_later(w);
     COUNT(w, running, 1);
     return x;

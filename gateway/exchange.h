@@ -87,12 +87,12 @@ struct exchange {
     bool asked_items;  /* _items was given */
     bool unknown_item; /* and names something that the resource does not have */
     bool concluded, answered,
-        ended;    /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
-    bool counted; /* beyond the recorded rate: in a count record, no reply */
-    bool gapped;  /* the log counted the attempt for its gap record */
-    bool tallied; /* ADMIT: counts among its department's, in this slot */
-    uint32_t slot;
-    bool intended; /* there was an intent when it concluded: an outcome is owed */
+        ended;            /* OUTCOME: record queued (or counted); answer begun; answer all given to the endpoint */
+    bool counted;         /* beyond the recorded rate: in a count record, no reply */
+    bool gapped;          /* the log counted the attempt for its gap record */
+    bool admitted;        /* ADMIT: counts among the running of its department; else among what has begun */
+    uint32_t slot, group; /* in tallies, as its connection's */
+    bool intended;        /* there was an intent when it concluded: an outcome is owed */
     bool owes_outcome, owes_cut;
     bool withheld;          /* what the outcome said was handed out was not, for want of evidence */
     bool hashing, summed;   /* digests have begun; are final */
@@ -117,6 +117,7 @@ extern const char *const ex_state_names[EX_COUNT_];
 
 /* A new exchange on this connection; NULL: no memory. It runs when exchange_resume is first called. */
 struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call);
+void exchange_begun(struct exchange *x, bool on); /* it counts among what has only begun, or no more */
 /* Go on as far as possible. Called by every event of this exchange, and by nothing else. */
 void exchange_resume(struct exchange *x);
 /* Jump to the outcome with this reason, from whatever stage; the first reason stays. */

@@ -113,6 +113,12 @@ static const struct doc_key limits_keys[] = {
                 "单一身份（无身份时为单一地址）同时打开的连接数" } },
     { "exchanges_each", DOC_K_U64, AT(limits.exchanges_each), 1, 1000000, .flags = DOC_STATIC, .otherwise = "1024",
       .help = { "of one department's applications, all workers together", "单一部门各应用同时进行的交换数" } },
+    { "begun_each", DOC_K_U64, AT(limits.begun_each), 1, 1000000, .flags = DOC_STATIC, .otherwise = "1024",
+      .help = { "requests of one identity (or one address without one) that wait for their bodies, or whose refusals "
+                "wait to be taken; a department, or all strangers, twice that, all together eight times: beginning "
+                "costs a consumer nothing",
+                "单一身份（无身份时为单一地址）正文未收齐、或拒绝答复尚未取走的请求数；单一部门或全部陌生来源为其两倍，"
+                "全部合计为其八倍：发起请求对使用方几乎没有成本" } },
     { "memory", DOC_K_BYTES, AT(limits.memory), 0, (int64_t)1 << 40, .flags = DOC_STATIC, .otherwise = "4g",
       .help = { "of the process; near it new exchanges are refused; 0: no cap",
                 "进程内存上限；接近时拒绝新的交换；0 表示不限" } },
@@ -130,6 +136,10 @@ static const struct doc_key limits_keys[] = {
     { "bodies", DOC_K_BYTES, AT(limits.bodies), 1 << 20, (int64_t)64 << 30, .flags = DOC_STATIC, .otherwise = "256m",
       .help = { "request bodies held at once, all workers together: a body waits for its end in memory",
                 "同时驻留内存的请求正文总量：正文收齐前须保存在内存中" } },
+    { "bodies_each", DOC_K_BYTES, AT(limits.bodies_each), 1 << 10, (int64_t)64 << 30, .flags = DOC_STATIC,
+      .otherwise = "32m",
+      .help = { "of one department's applications: bodies that come slowly must not take the room of the others'",
+                "其中单一部门各应用的总量：缓慢到达的正文不得占尽他人的余量" } },
     { "strangers_source", DOC_K_U64, AT(limits.strangers_source), 1, 10000, .flags = DOC_STATIC, .otherwise = "10",
       .help = { "attempts of one unknown source recorded one by one, a second", "每秒逐条存证的单一陌生来源尝试数" } },
     { "strangers_all", DOC_K_U64, AT(limits.strangers_all), 1, 100000, .flags = DOC_STATIC, .otherwise = "100",

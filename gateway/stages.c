@@ -231,6 +231,14 @@ static bool is_acceptable(const struct exchange *x)
     return translate_whole(p) ? translate_whole_wanted(p, x->ask.accept) : !x->ask.no_form;
 }
 
+static void count_admitted(struct exchange *x)
+{
+    exchange_begun(x, false);
+    tally_add(&x->w->exchanges_each, x->group, 1);
+    x->w->n_admitted++;
+    x->admitted = true;
+}
+
 enum step stage_admit(struct exchange *x)
 {
     struct worker *w = x->w;
@@ -249,14 +257,14 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, REASON_DRAINING, NULL, NULL);
     if (gate_reason(w->cfg.gate) != REASON_GRANTED)
         return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
-    if (w->n_exchanges > w->cfg.settings->limits.exchanges / w->cfg.workers + 1)
+    if (w->n_admitted > w->cfg.settings->limits.exchanges / w->cfg.workers)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
     if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE))
         return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
-    x->tallied = tally_enter(&w->exchanges_each, department_of(slice_of(x->who)), &x->slot);
-    if (!x->tallied)
+    if (!tally_room(&w->exchanges_each, x->group, 1))
         return exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
                              "本部门同时进行的交换过多");
+    count_admitted(x);
     exchange_watch(x);
     return STEP_NEXT;
 }

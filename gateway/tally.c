@@ -8,9 +8,20 @@ void tally_init(struct tally *t, uint64_t seed, uint64_t most, unsigned share)
     t->most = (uint32_t)(most / share + 1);
 }
 
+void tally_least(struct tally *t, uint64_t most)
+{
+    if (t->most < most)
+        t->most = (uint32_t)most;
+}
+
+uint32_t tally_slot(const struct tally *t, struct slice name)
+{
+    return (uint32_t)(slice_hash(name, t->seed) % TALLY_SLOTS);
+}
+
 bool tally_enter(struct tally *t, struct slice name, uint32_t *slot)
 {
-    *slot = (uint32_t)(slice_hash(name, t->seed) % TALLY_SLOTS);
+    *slot = tally_slot(t, name);
     if (t->n[*slot] >= t->most)
         return false;
     t->n[*slot]++;

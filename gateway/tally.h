@@ -12,6 +12,21 @@ struct tally {
 };
 /* `most` over all workers; `share` of them. */
 void tally_init(struct tally *t, uint64_t seed, uint64_t most, unsigned share);
+void tally_least(struct tally *t, uint64_t most); /* it is no less than this, however many share */
 /* One more of this name: *slot for tally_leave. False: it has as many as it may, and nothing was counted. */
 bool tally_enter(struct tally *t, struct slice name, uint32_t *slot);
 void tally_leave(struct tally *t, uint32_t slot);
+/* For who keeps slots: the same in all tallies of one seed. */
+uint32_t tally_slot(const struct tally *t, struct slice name);
+static inline bool tally_room(const struct tally *t, uint32_t slot, size_t n)
+{
+    return t->n[slot] + n <= t->most;
+}
+static inline void tally_add(struct tally *t, uint32_t slot, size_t n)
+{
+    t->n[slot] += (uint32_t)n;
+}
+static inline void tally_sub(struct tally *t, uint32_t slot, size_t n)
+{
+    t->n[slot] -= (uint32_t)n;
+}

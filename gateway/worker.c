@@ -450,6 +450,21 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* What one connection may begin its identity may, and one whole body has room, however many workers share. */
+static void init_tallies(struct worker *w, const struct limit_settings *l)
+{
+    uint64_t seed = w->flood.seed;
+
+    tally_init(&w->connections_each, seed, l->connections_each, w->cfg.workers);
+    tally_init(&w->exchanges_each, seed, l->exchanges_each, w->cfg.workers);
+    tally_init(&w->begun_each, seed, l->begun_each, w->cfg.workers);
+    tally_least(&w->begun_each, l->http2_streams);
+    tally_init(&w->begun_group, seed, 0, 1);
+    tally_least(&w->begun_group, (uint64_t)w->begun_each.most * BEGUN_GROUP);
+    tally_init(&w->bodies_each, seed, worker_body_kib(l->bodies_each), w->cfg.workers);
+    tally_least(&w->bodies_each, worker_body_kib(l->body));
+}
+
 static enum err prepare(struct worker *w, struct diags *d)
 {
     const struct limit_settings *l = &w->cfg.settings->limits;
@@ -463,8 +478,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->trust.known = certs_known_new(KNOWN_CERTIFICATES);
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
     flood_day(&w->flood, w->cfg.settings->evidence.strangers_bytes, w->cfg.workers + 1);
-    tally_init(&w->connections_each, w->flood.seed, l->connections_each, w->cfg.workers);
-    tally_init(&w->exchanges_each, w->flood.seed, l->exchanges_each, w->cfg.workers);
+    init_tallies(w, l);
     flood_reads(&w->flood, l->log_reads, w->cfg.workers);
     e = make_tls(w, &w->tls, d);
     if (e == ERR_OK)

@@ -28,7 +28,7 @@ struct connection { /* one consumer's connection */
     const struct certs_peer *peer; /* bor: until the connection ends */
     uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
-    uint32_t slot;                 /* of its identity, in the worker's tally of connections */
+    uint32_t slot, group;          /* of its identity, and of its department or of all strangers, in tallies */
     struct found found;
     char address[46];
 };
@@ -55,6 +55,12 @@ struct intent_memo {
 };
 
 enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128, INTENT_MEMOS = 64 };
+/* So many times limits.begun_each may have begun of one department, or of all strangers; and of all together. */
+enum { BEGUN_GROUP = 2, BEGUN_ALL = 8 };
+static inline size_t worker_body_kib(size_t bytes)
+{
+    return (bytes + 1023) / 1024;
+}
 struct worker {
     struct worker_config cfg;
     struct loop *loop;
@@ -72,7 +78,7 @@ struct worker {
     struct acceptor *acceptor;
     struct connection *connections;
     struct exchange *exchanges;
-    size_t n_connections, n_exchanges;
+    size_t n_connections, n_exchanges, n_admitted;
     size_t body_bytes;                   /* of requests, held by exchanges */
     struct digest *digests[DIGEST_POOL]; /* free ones, last in first out */
     unsigned n_digests;
@@ -81,10 +87,12 @@ struct worker {
     struct intent_memo *intents; /* own: INTENT_MEMOS */
     struct ask_memo *asks;       /* own: HTTP_KEPT */
     struct flood flood;
-    struct tally connections_each, exchanges_each; /* by identity; by department */
-    struct evidence count;                         /* of the flood */
-    struct worker_note *drain;                     /* waits for the last exchange */
-    uint64_t shaken, trimmed;                      /* handshakes as of the last second; as of the last trim */
+    struct tally connections_each, exchanges_each; /* by identity; by department: admitted */
+    struct tally begun_each, begun_group; /* not admitted, or not yet: by identity; by department, or all strangers */
+    struct tally bodies_each;             /* KiB of body_bytes, by department */
+    struct evidence count;                /* of the flood */
+    struct worker_note *drain;            /* waits for the last exchange */
+    uint64_t shaken, trimmed;             /* handshakes as of the last second; as of the last trim */
     bool draining, stopping;
     struct loop_msg stop;
     struct worker_counters counters;

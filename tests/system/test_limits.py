@@ -9,7 +9,9 @@ import threading
 import time
 
 import city
+import h2
 from city import Node, Provider, json_resource, PERSON
+from h2 import Client, frame, u32
 
 
 def rss(node):
@@ -76,6 +78,79 @@ def test_02_exchanges_of_one_department():
         assert [c.getresponse().status for c in waiting] == [200] * 4
         assert node.ask("provider/quick", {"id_no": PERSON})[0] == 200
         assert [r["reason"] for r in node.records() if r["kind"] == "refused"] == ["rate-limited"]
+
+
+def grant_other(node):
+    real = node.json
+    node.sluice("bureau/security", "person", "grant-role", "other/olga", "consumer-officer")
+    node.json = lambda who, *a: real("other/olga" if who == "consumer/chen" else who, *a)
+    node.grant("provider/people", "name", app="other/app")
+    node.json = real
+
+
+def running(node):
+    c = http.client.HTTPConnection(node.operations, timeout=10)
+    c.request("GET", "/metrics")
+    return next(int(line.split()[1]) for line in c.getresponse().read().decode().splitlines() if line.startswith("sluice_exchanges_running "))
+
+
+def begin_over_http2(node, who, body):
+    """As many requests as may be on three connections, none of which ends: their bodies do not come, or nobody takes the answer."""
+    clients = [Client(node, who, settings=b"" if body else b"\0\x04" + u32(0)) for _ in range(3)]
+    for c in clients:
+        c.until(lambda: c.of(h2.SETTINGS), 5)
+        for _ in range(20):
+            if body:
+                c.ask(end=False)
+            else:
+                c.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, c.next, h2.block(method="GET")))
+                c.next += 2
+        c.read(0.2)
+    return clients
+
+
+def begin_over_http1(node, who):
+    held_open = []
+    for _ in range(40):
+        s = node.tls(who).wrap_socket(socket.create_connection(("127.0.0.1", node.data_port), timeout=10), server_hostname="127.0.0.1")
+        s.sendall(b"POST /x/provider/people HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n{")
+        held_open.append(s)
+    return held_open
+
+
+def test_02b_what_only_begins_takes_nobody_elses_place():
+    """One identity's requests without bodies, a stranger's unread refusals: both have places of their own, and all others are served."""
+    provider = Provider()
+    with Node(workers=1, settings="limits: {exchanges: 15, exchanges_each: 10, begun_each: 20, http2_streams: 20, bodies: 1m, body: 64k, bodies_each: 64k, strangers_source: 1000, strangers_all: 1000, drain: 1s}\n") as node:
+        node.city()
+        other_department(node)
+        node.enrol("app", "consumer/second", contact="{person: consumer/chen}")
+        node.publish(json_resource(provider.port), "provider/people")
+        for app in ("consumer/app", "consumer/second"):
+            node.grant("provider/people", "name", app=app)
+        grant_other(node)
+        others = ("consumer/second", "other/app")
+        for begin in (lambda: begin_over_http2(node, "consumer/app", True), lambda: begin_over_http2(node, None, False),
+                      lambda: begin_over_http1(node, "consumer/app")):
+            kept = begin()
+            city.wait_for(lambda: running(node) == 21, 10)     # its share is rounded up
+            for who in others:
+                assert node.ask("provider/people", {"id_no": PERSON}, who=who)[0] == 200, who
+            for c in kept:
+                c.close()
+            city.wait_for(lambda: running(node) == 0, 10)
+        counted = city.wait_for(lambda: sum(r["counts"].get("rate-limited", 0) for r in node.records() if r["kind"] == "count") >= 39 * 2 + 19)
+        assert counted
+        c = Client(node)                                       # a body that does not come takes its department's room, not that of others
+        first, second = (c.ask(end=False, more=(("content-type", "application/json"), ("content-length", "60000"))) for _ in range(2))
+        for s in (first, second):
+            c.send(frame(h2.DATA, 0, s, b"{"))
+        status, body, _ = c.answer(second)
+        assert (status, json.loads(body)["code"]) == (429, "rate-limited"), (status, body)
+        assert node.ask("provider/people", {"id_no": PERSON}, who="other/app")[0] == 200
+        assert node.reason("provider/people", {"id_no": PERSON + " " * 9000}, who="consumer/second") == (429, "rate-limited")
+        c.close()
+        city.wait_for(lambda: node.ask("provider/people", {"id_no": PERSON}, who="consumer/second")[0] == 200, 10)
 
 
 def test_03_descriptors_run_out():

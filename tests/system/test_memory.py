@@ -53,7 +53,7 @@ def test_00_setup():
         TEXT = f.read()
     CAP = (rest + ROOM) >> 20 << 20
     # Nothing but the process's memory is in the way of the load.
-    start(f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, "
+    start(f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, begun_each: 100000, bodies_each: 4g, "
           "connections_each: 100000, drain: 2s}\n")
 
 

@@ -24,6 +24,13 @@ static void each_up_to_its_limit(void **state)
     for (unsigned i = 0; i < 6; i++)
         tally_leave(t, loud[i]);
     tally_leave(t, quiet);
+    assert_int_equal(tally_slot(t, SLICE("loud")), loud[0]);
+    tally_least(t, 3);
+    tally_add(t, quiet, 4);
+    assert_true(tally_room(t, quiet, 2) && !tally_room(t, quiet, 3)); /* six still: more than the least */
+    tally_least(t, 9);
+    assert_true(tally_room(t, quiet, 5) && !tally_room(t, quiet, 6));
+    tally_sub(t, quiet, 4);
     for (unsigned i = 0; i < TALLY_SLOTS; i++)
         assert_int_equal(t->n[i], 0);
     free(t);
