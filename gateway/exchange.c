@@ -54,11 +54,21 @@ void exchange_begun(struct exchange *x, bool on)
     }
 }
 
+void exchange_body_done(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    w->body_bytes -= x->body_counted;
+    tally_sub(&w->bodies_each, x->group, worker_body_kib(x->body_counted));
+    pressure_promise(w->cfg.pressure, -(int64_t)x->body_promised);
+    x->body_counted = x->body_promised = 0;
+    buf_done(&x->body);
+}
+
 static void exchange_bury(struct grave *g)
 {
     struct exchange *x = (struct exchange *)((char *)g - offsetof(struct exchange, grave));
 
-    buf_done(&x->body);
     buf_done(&x->out);
     arena_done(&x->arena);
     worker_exchange_block_back(x->w, x);
@@ -69,9 +79,7 @@ static void exchange_release(struct exchange *x)
     struct worker *w = x->w;
 
     alarm_clear(&x->deadline);
-    w->body_bytes -= x->body_counted;
-    pressure_promise(w->cfg.pressure, -(int64_t)x->body_promised);
-    tally_sub(&w->bodies_each, x->group, worker_body_kib(x->body_counted));
+    exchange_body_done(x);
     if (x->admitted) {
         w->n_admitted--;
         tally_leave(&w->exchanges_each, x->group);
@@ -152,7 +160,8 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
     x->began_wall = loop_wall(w->loop);
     x->id = uuid_v7(x->began_wall);
     uuid_text(x->id, x->id_text);
-    arena_init_with(&x->arena, EX_ARENA_CAP, x->first, sizeof x->first);
+    arena_init_with(&x->arena, EX_ARENA_CAP + EX_ARENA_BODIES * w->cfg.settings->limits.body, x->first,
+                    sizeof x->first);
     buf_init(&x->body, w->cfg.settings->limits.body);
     buf_init(&x->out, EX_OUT_CAP);
     alarm_init(&x->deadline, on_deadline);

@@ -25,7 +25,8 @@ enum ex_state {
 };
 enum step { STEP_NEXT, STEP_WAIT };
 enum {
-    EX_ARENA_CAP = 1 << 20,
+    EX_ARENA_CAP = 1 << 20, /* beside what is made of the body: */
+    EX_ARENA_BODIES = 4,    /* its values, and the provider's request, which escapes may make longer */
     EX_ARENA_FIRST = 3072,
     EX_HELD = 4096,
     EX_OUT_CAP = 4 << 20,
@@ -78,7 +79,8 @@ struct exchange {
     struct translate_run *run;             /* own, RELAY; NULL when the answer passes unread */
     struct slice passed;                   /* RELAY: it does, and this is its Content-Type; the plan's */
     struct digest *digest_in, *digest_out; /* borrowed from the worker's pool; no digest_in of what passes unread */
-    struct buf out; /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
+    struct buf out;   /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
+    size_t out_taken; /* of it, from the process's room, above PRESSURE_STEP */
     int64_t asked_at, answered_at; /* ms: provider */
     uint64_t bytes_in, bytes_out, progress_bytes;
     int64_t progress_at;
@@ -117,6 +119,7 @@ extern const char *const ex_state_names[EX_COUNT_];
 
 /* A new exchange on this connection; NULL: no memory. It runs when exchange_resume is first called. */
 struct exchange *exchange_new(struct worker *w, struct connection *conn, const struct consumer_ops *ops, void *call);
+void exchange_body_done(struct exchange *x);      /* it is needed no more: its memory and its room are given back */
 void exchange_begun(struct exchange *x, bool on); /* it counts among what has only begun, or no more */
 /* Go on as far as possible. Called by every event of this exchange, and by nothing else. */
 void exchange_resume(struct exchange *x);

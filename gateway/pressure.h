@@ -2,7 +2,8 @@
 /* The process's memory against limits.memory. The control thread looks, seldom while there is plenty and often while
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
  * holds. What may grow between two looks, an exchange and a body that is held, takes from the room that the last look
- * found, before it grows. Who finds none left looks by itself: what was taken may long be given back. */
+ * found, before it grows; what runs may still grow while the flag is up, as far as there is room. Who finds none left
+ * looks by itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
@@ -26,18 +27,29 @@ static inline bool pressure_short(const struct pressure *p)
 {
     return p && atomic_load_explicit(&p->high, memory_order_relaxed);
 }
-enum { PRESSURE_EXCHANGE = 96 * 1024 }; /* the most that an exchange holds beside a body that waits for its end */
+/* The most that an exchange holds beside long texts: its body, and what is made of it, and an answer whose result is
+ * not known yet take theirs by themselves, the last in steps of that size. */
+enum { PRESSURE_EXCHANGE = 96 * 1024, PRESSURE_STEP = 64 * 1024 };
 bool pressure_take_more(struct pressure *p, size_t n);
-/* n bytes more are to be held; false: they have no room. */
-static inline bool pressure_take(struct pressure *p, size_t n)
+/* n bytes more are to be held by what runs already; false: they have no room. */
+static inline bool pressure_grow(struct pressure *p, size_t n)
 {
-    if (p == NULL || p->cap == 0)
-        return true;
-    if (pressure_short(p))
-        return false;
-    return atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
+    return p == NULL || p->cap == 0 ||
+           atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
                atomic_load_explicit(&p->room, memory_order_relaxed) ||
            pressure_take_more(p, n);
+}
+/* The same for what begins: not while memory is short. */
+static inline bool pressure_take(struct pressure *p, size_t n)
+{
+    return !pressure_short(p) && pressure_grow(p, n);
+}
+/* Who ends for want of room gives back what he took, and has freed, before the next look finds it: else all who grow at
+ * once would end at once. */
+static inline void pressure_give(struct pressure *p, size_t n)
+{
+    if (p != NULL)
+        atomic_fetch_add_explicit(&p->room, n, memory_order_relaxed);
 }
 /* So much of what was taken is still to come, or, below zero, has come or never will. */
 static inline void pressure_promise(struct pressure *p, int64_t more)

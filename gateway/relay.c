@@ -61,7 +61,7 @@ static void pass(struct exchange *x, struct slice bytes)
 }
 
 /* While the consumer is behind, the provider is not read: TCP passes the wait on. An answer whose result is not known
- * yet must be read on, up to the buffer's cap. */
+ * yet must be read on, up to the buffer's cap, as far as the process has room. */
 static void steer(struct exchange *x)
 {
     bool pause = x->out.n > PAUSE_AT && settled(x);
@@ -111,12 +111,30 @@ static enum step note_progress(struct exchange *x)
     return STEP_NEXT;
 }
 
+/* What is held grows from the room that is left; else it ends, and what runs beside it does not. */
+static bool may_grow(struct exchange *x)
+{
+    struct pressure *p = x->w->cfg.pressure;
+
+    while (x->out.n > x->out_taken + PRESSURE_STEP) {
+        x->out_taken += PRESSURE_STEP;
+        if (!pressure_grow(p, PRESSURE_STEP)) {
+            buf_done(&x->out);
+            pressure_give(p, x->out_taken);
+            return false;
+        }
+    }
+    return true;
+}
+
 enum step stage_relay(struct exchange *x)
 {
     if (x->intent.failed || x->progress.failed)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     if (x->out.failed != ERR_OK) /* whatever the translation says: a part is missing */
         return exchange_fail(x, x->out.failed == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_TOO_LARGE, NULL, NULL);
+    if (!may_grow(x))
+        return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
     if (x->provider_done) {
         x->reason = REASON_GRANTED;
         return STEP_NEXT;

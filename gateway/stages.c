@@ -2,7 +2,14 @@
  * either moves on, waits for an event, or fails with a reason. */
 #include "gateway/upload.h"
 
-enum { RECHECK_MS = 60000 };
+enum { RECHECK_MS = 60000, LONG_TEXT = 16 * 1024 /* of shorter ones PRESSURE_EXCHANGE bears all copies */ };
+static const char memory_short_en[] = "the gateway's memory is short", memory_short_zh[] = "网关内存不足";
+
+/* Copies of a long text, its body or what is made of it, take from the room that the process has left. */
+static bool has_room(const struct exchange *x, size_t text, unsigned copies)
+{
+    return text <= LONG_TEXT || pressure_take(x->w->cfg.pressure, text * copies);
+}
 
 bool exchange_name(struct exchange *x, const struct certs_peer *peer)
 {
@@ -94,6 +101,12 @@ static void read_params(struct exchange *x)
     struct slice items = { 0 };
     enum err e;
 
+    if (!has_room(x, x->body.n, 1)) {
+        x->param_fault =
+            (struct translate_refusal){ .reason = REASON_OVERLOADED,
+                                        .detail = { [LANG_EN] = memory_short_en, [LANG_ZH] = memory_short_zh } };
+        return;
+    }
     if (x->ask.get)
         e = translate_params_query(plan, x->ask.query, &x->arena, &x->params, &items, &x->param_fault);
     else
@@ -103,6 +116,8 @@ static void read_params(struct exchange *x)
         x->param_fault.reason = e == ERR_NOMEM                        ? REASON_OVERLOADED
                                 : e == ERR_INVALID || e == ERR_SYNTAX ? REASON_PARAMETER_INVALID
                                                                       : REASON_REQUEST_TOO_LARGE;
+    if (x->body.n > LONG_TEXT) /* its values are in the arena now */
+        exchange_body_done(x);
     x->items_named = items;
     x->asked_items = items.p != NULL; /* named, be it with nothing: then nothing is given */
 }
@@ -260,7 +275,7 @@ enum step stage_admit(struct exchange *x)
     if (w->n_admitted > w->cfg.settings->limits.exchanges / w->cfg.workers)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
     if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE))
-        return exchange_fail(x, REASON_OVERLOADED, "the gateway's memory is short", "网关内存不足");
+        return exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
     if (!tally_room(&w->exchanges_each, x->group, 1))
         return exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
                              "本部门同时进行的交换过多");
@@ -345,6 +360,8 @@ enum step stage_open(struct exchange *x)
                              : e == ERR_NOMEM ? REASON_OVERLOADED
                                               : REASON_PARAMETER_INVALID,
                              why.detail[LANG_EN], why.detail[LANG_ZH]);
+    if (!has_room(x, request->body.n, 2)) /* in the arena, and on its way */
+        return exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
     e = start(x, request);
     if (e == ERR_BUSY)
         return exchange_fail(x, REASON_PROVIDER_BUSY, NULL, NULL);

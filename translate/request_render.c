@@ -4,7 +4,7 @@
 #include "translate/plan.h"
 #include "translate/request_render.h"
 
-enum { RENDER_BODY_MAX = 1 << 20, RENDER_TARGET_MAX = 16384, RENDER_FIRST = 1024 /* bytes on the stack */ };
+enum { RENDER_TARGET_MAX = 16384, RENDER_FIRST = 1024 /* bytes on the stack */ };
 
 bool translate_safe(const struct translate_plan *p)
 {
@@ -230,13 +230,15 @@ static enum err too_large(struct render *d)
                           "超过发往提供方的上限");
 }
 
+/* Bounded by the arena that it will lie in. */
 static enum err make_body(struct render *d, struct translate_request *ret)
 {
-    struct buf utf8, coded = BUF_INIT(2 * RENDER_BODY_MAX + 4);
+    size_t most = (d->a->cap - d->a->used) & ~(size_t)15; /* pieces are rounded up to 16 */
+    struct buf utf8, coded = BUF_INIT(most);
     const struct buf *out = &utf8;
     char first[RENDER_FIRST];
 
-    buf_init_with(&utf8, RENDER_BODY_MAX, first, sizeof first);
+    buf_init_with(&utf8, most, first, sizeof first);
     enum err e = render_body(d, &utf8);
     if (e == ERR_OK && d->r->encoding != ENCODING_UTF8) {
         out = &coded;

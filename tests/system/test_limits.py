@@ -330,5 +330,34 @@ def test_07_memory_is_short_for_bodies_of_administrators_too():
         assert status(api(node, "bureau/system", "POST", "/v1/apply", b" " * 20000)) == (400, "invalid")
 
 
+def test_08_bodies_up_to_their_limit():
+    """limits.body is what is taken, be it white space or values, and what is longer is said to be too long."""
+    provider = Provider()
+    with Node(workers=1, settings="limits: {body: 3m}\n") as node:
+        node.city()
+        line = "    - {param: id_no, required: true, check: id-card, to: json:/id}\n"
+        notes = [f"note{i}" for i in range(20)]
+        manifest = json_resource(provider.port)
+        assert line in manifest
+        node.publish(manifest.replace(line, line + "".join(f"    - {{param: {n}, required: false, max: 65536, to: json:/{n}}}\n" for n in notes)),
+                     "provider/people")
+        node.grant("provider/people", "name")
+        short, long = {"id_no": PERSON}, {"id_no": PERSON} | {n: "x" * 65536 for n in notes}
+        for params, size in ((short, 1 << 20), (short, 3 << 20), (long, 0), (long, 3 << 20)):
+            body = json.dumps(params).encode()
+            c = node.connect()
+            c.request("POST", "/x/provider/people", body=body + b" " * (size - len(body)), headers={"Content-Type": "application/json"})
+            r = c.getresponse()
+            assert r.status == 200, (r.status, r.read()[:300], size)
+            c.close()
+        c = node.connect()                                     # told before it is sent
+        c.putrequest("POST", "/x/provider/people")
+        c.putheader("Content-Type", "application/json")
+        c.putheader("Content-Length", str((3 << 20) + 1))
+        c.endheaders()
+        assert status(c) == (413, "request-too-large")
+        assert node.reason("provider/people", {"id_no": PERSON, "note0": "x" * 65537}) == (400, "parameter-invalid")
+
+
 if __name__ == "__main__":
     city.main(globals())

@@ -43,8 +43,10 @@ def test_00_setup():
     NODE.publish(json_resource(FAST.port), "provider/people")
     NODE.publish(json_resource(int(LOUD.stdout.readline()), "loud", timeout="5m").replace("timeout: 5m", "timeout: 5m\n  limits: {in_flight: 1000}"),
                  "provider/loud")
+    NODE.publish(json_resource(Provider(late).port, "late", timeout="30s").replace("timeout: 30s", "timeout: 30s\n  limits: {in_flight: 1000}"), "provider/late")
     NODE.grant("provider/people", "name")
     NODE.grant("provider/loud", "name,age")
+    NODE.grant("provider/late", "name,age")
     for _ in range(20):
         assert NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
     rest = rss(NODE.pid)
@@ -55,6 +57,15 @@ def test_00_setup():
     # Nothing but the process's memory is in the way of the load.
     start(f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, begun_each: 100000, bodies_each: 4g, "
           "connections_each: 100000, drain: 2s}\n")
+
+
+def late(_head, _body, s):
+    """Two megabytes of rows, and whether all is well behind them: until then all of it must be held."""
+    row = json.dumps({"id": PERSON, "name": "x" * 40, "age": 36}).encode()
+    rows, end = b'{"rows":[' + b",".join([row] * 24000) + b"]", b',"code":"0"}'
+    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(rows) + len(end), rows))
+    time.sleep(3)
+    s.sendall(end)
 
 
 def highest(pid):
@@ -195,6 +206,20 @@ def test_03_streams_by_the_hundred():
     # Thousands of small pieces: the sanitizer gives back to the kernel only what is free for a long way, now and then too little.
     if "asan" not in city.BUILD and "tsan" not in city.BUILD:
         recovers()
+
+
+def test_03b_answers_whose_result_comes_last():
+    with Watched() as watched:
+        got = []
+        askers = [threading.Thread(target=lambda: got.append(NODE.ask("provider/late", {"id_no": PERSON})[0])) for _ in range(60)]
+        for t in askers:
+            t.start()
+        for t in askers:
+            t.join()
+        assert set(got) == {200, 503} and got.count(200) >= 5, got
+        watched.held_under_the_cap(f"{got.count(200)} answers without a result", got.count(503))
+    assert sum(r["kind"] == "outcome" and r["reason"] == "overloaded" for r in NODE.records()) >= 10
+    recovers()
 
 
 def test_04_all_is_on_record():
