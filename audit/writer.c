@@ -228,6 +228,14 @@ void log_hung_note(struct audit_log *l, int64_t since_ms)
         atomic_compare_exchange_strong(&l->hung_from, &none, clock_wall_ms() - ms);
 }
 
+/* The last chance: what was turned away and is not said now is said nowhere. */
+static void writer_last_gap(struct audit_log *l)
+{
+    if (!atomic_load(&l->available))
+        writer_restore(l);
+    writer_late_gap(l);
+}
+
 void *writer_main(void *log)
 {
     struct audit_log *l = log;
@@ -242,6 +250,7 @@ void *writer_main(void *log)
         else
             writer_sleep(l, now);
     }
+    writer_last_gap(l);
     after_end(l);
     return NULL;
 }

@@ -192,6 +192,24 @@ static void full_disk(void **state)
     finish();
 }
 
+/* A stop before the log has come back by itself: what was turned away is said all the same, if the disk lets it. */
+static void a_stop_says_what_was_turned_away(void **state)
+{
+    (void)state;
+    faults_set(&f, FAULT_SYNC, EIO, 0, -1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(put_intent(1000 + i).e, ERR_FULL);
+    faults_set(&f, FAULT_SYNC, 0, 0, 0);
+    world_close(&w);
+    assert_int_equal(ups, 1);
+    struct gaps g = gaps_of();
+    assert_int_equal(g.n, 1);
+    assert_int_equal(g.unavailable, 3);
+    faults_init(&f);
+    assert_int_equal(world_open(&w), ERR_OK);
+    finish();
+}
+
 /* No room even for the reserve: essential ones fail too, and say so. */
 static void no_room_at_all(void **state)
 {
@@ -273,8 +291,11 @@ int main(void)
 {
 #define TEST(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_failure),  TEST(fails_again),       TEST(broken_disk),    TEST(full_disk),  TEST(no_room_at_all),
-        TEST(short_writes), TEST(full_at_each_byte), TEST(no_space_ahead), TEST(roll_fails),
+        TEST(one_failure),       TEST(fails_again),
+        TEST(broken_disk),       TEST(full_disk),
+        TEST(no_room_at_all),    TEST(short_writes),
+        TEST(full_at_each_byte), TEST(no_space_ahead),
+        TEST(roll_fails),        TEST(a_stop_says_what_was_turned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
