@@ -365,7 +365,7 @@ static void on_malformed(void *conn_state, struct http_call *http, enum reason w
         return;
     }
     call->q.raw = arena_dup(&call->q.arena, raw);
-    refuse(call, why, what, what);
+    refuse(call, why, what, problem_malformed_zh(what));
 }
 
 const struct http_service api_service = { .open = on_open,

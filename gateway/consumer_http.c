@@ -1,5 +1,6 @@
 /* The consumer endpoint over HTTP/1 and HTTP/2, whose calls base/net shows as one: joins them with exchanges. Its table
  * of functions is what an exchange answers through. */
+#include "gateway/problem.h"
 #include "gateway/upload.h"
 
 /* ---- answering ---- */
@@ -241,7 +242,8 @@ static void on_malformed(void *conn_state, struct http_call *call, enum reason w
     x->ask.lang = (enum lang)c->w->cfg.settings->language;
     x->raw = arena_dup(&x->arena, raw);
     x->reason = why;
-    x->detail[LANG_EN] = x->detail[LANG_ZH] = what;
+    x->detail[LANG_EN] = what;
+    x->detail[LANG_ZH] = problem_malformed_zh(what);
     exchange_resume(x);
 }
 

@@ -225,3 +225,49 @@ void problem_put(const struct problem *p, enum problem_form f, enum lang l, stru
     put_members(&w, p, l);
     json_close(&w.json, '}');
 }
+
+/* ---- what base/net says of bytes that were no request ---- */
+static const struct malformed {
+    const char *en, *zh;
+} malformed[] = {
+    { "more header fields than limits.head_fields", "请求头字段数超过 limits.head_fields" },
+    { "a head over limits.head_bytes", "请求头超过 limits.head_bytes" },
+    { "a header list over limits.head_bytes or limits.head_fields",
+      "请求头超过 limits.head_bytes 或 limits.head_fields" },
+    { "too many header fields", "请求头字段过多" },
+    { "the head did not arrive in time", "请求头未按时到达" },
+    { "not HTTP/1.0 or HTTP/1.1", "不是 HTTP/1.0 或 HTTP/1.1" },
+    { "not an HTTP/1.1 message", "不是 HTTP/1.1 报文" },
+    { "header fields in pieces", "请求头字段不连续" },
+    { "a line does not end in CRLF", "有一行未以 CRLF 结束" },
+    { "a carriage return inside a line", "行内含回车符" },
+    { "a folded line", "请求头含折行" },
+    { "a header field without a name", "请求头字段缺少名称" },
+    { "an empty line before the end of the head", "请求头中间有空行" },
+    { "a request line with other white space than two single spaces", "请求行中的空白须为两个单独的空格" },
+    { "more than one Content-Length", "Content-Length 多于一个" },
+    { "more than one Transfer-Encoding", "Transfer-Encoding 多于一个" },
+    { "both Content-Length and Transfer-Encoding", "同时含有 Content-Length 与 Transfer-Encoding" },
+    { "a Content-Length that is not a number", "Content-Length 不是数字" },
+    { "a Content-Length without a body", "有 Content-Length 而无正文" },
+    { "Transfer-Encoding in HTTP/1.0", "HTTP/1.0 报文含有 Transfer-Encoding" },
+    { "a Transfer-Encoding other than chunked", "Transfer-Encoding 不是 chunked" },
+    { "more than one Host", "Host 多于一个" },
+    { "no Host", "缺少 Host" },
+    { "an ill-formed Host", "Host 格式错误" },
+    { "a Host that is not the authority", "Host 与 :authority 不一致" },
+    { "a scheme other than https", "协议不是 https" },
+    { "an Expect other than 100-continue", "Expect 不是 100-continue" },
+    { "a character in the target that must be percent-encoded", "请求目标中有须百分号编码的字符" },
+    { "a target that is too long", "请求目标过长" },
+    { "a target of another host", "请求目标属于其他主机" },
+    { "a target that is not a path", "请求目标不是路径" },
+};
+
+const char *problem_malformed_zh(const char *what)
+{
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
+        if (strcmp(malformed[i].en, what) == 0)
+            return malformed[i].zh;
+    return "报文不符合 HTTP 规范"; /* what the parser's own words say is not known beforehand */
+}

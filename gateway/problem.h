@@ -21,5 +21,7 @@ enum problem_form problem_form_of(struct slice accept);
 const char *problem_type(enum problem_form f); /* "application/problem+json", "application/problem+xml" */
 /* The language of an Accept-Language header (RFC 9110 section 12.5.4) with the most weight; the first of equal ones. */
 enum lang lang_of_accept(struct slice accept_language, enum lang otherwise);
+/* In Chinese, what base/net says in English of bytes that were no request (struct http_service, `malformed`). */
+const char *problem_malformed_zh(const char *what);
 /* The body, appended to `out`; texts that are not UTF-8 are left out. */
 void problem_put(const struct problem *p, enum problem_form f, enum lang l, struct buf *out);

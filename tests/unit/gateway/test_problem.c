@@ -77,6 +77,22 @@ static void json_has_all_members(void **state)
     buf_done(&out);
 }
 
+/* Whatever it is that base/net, or the parser behind it, says in English. */
+static void malformed_in_chinese(void **state)
+{
+    static const char *const known[] = { "a folded line", "no Host", "not HTTP/1.0 or HTTP/1.1",
+                                         "a head over limits.head_bytes", "the head did not arrive in time" };
+    const char *unknown = problem_malformed_zh("Invalid method encountered");
+
+    (void)state;
+    assert_true((unsigned char)unknown[0] >= 0x80);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const char *zh = problem_malformed_zh(known[i]);
+        assert_string_not_equal(zh, known[i]);
+        assert_string_not_equal(zh, unknown);
+    }
+}
+
 static void xml_escapes(void **state)
 {
     struct problem p = {
@@ -122,7 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_are_chosen),     cmocka_unit_test(languages_are_chosen),
         cmocka_unit_test(json_has_all_members), cmocka_unit_test(xml_escapes),
-        cmocka_unit_test(every_reason_is_told),
+        cmocka_unit_test(every_reason_is_told), cmocka_unit_test(malformed_in_chinese),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
