@@ -272,10 +272,13 @@ static enum err launch_fresh(struct connector_call *c, struct slice party)
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *events, void *user, struct connector_call **ret)
 {
-    struct entry *e = pool_entry(p, t);
+    struct entry *e;
     struct connector_call *c;
     enum err err;
 
+    if (t->lacks[LANG_EN] != NULL)
+        return ERR_NOT_FOUND;
+    e = pool_entry(p, t);
     if (e == NULL)
         return ERR_NOMEM;
     err = call_new(e, q, &c);

@@ -12,6 +12,8 @@ struct connector_world {
     const char *secrets_dir;          /* one file a credential, 0600: <dir>/<name> */
     const char *trust_dir;            /* <dir>/<name>.pem: anchors named by `trust:` */
     const char *cert_file, *key_file; /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
+    bool bears; /* what the manifest names and is not there (a secret, anchors, an address) is no fault of the manifest:
+                 * it is told, and the target made all the same; calls fail until it is made anew */
     unsigned workers; /* 1..256, numbered from 0: limits hold over all of them together, targets count with atomics */
 };
 struct connector_target;
@@ -24,6 +26,11 @@ struct connector_target *connector_ref(struct connector_target *t);
 void connector_unref(struct connector_target *t);
 struct slice connector_weakness(const struct connector_target *t); /* "" or "legacy: <reason>", "none: <reason>" */
 const char *connector_kind(const struct connector_target *t);
+/* What it lacks to be called, and the remedy; NULL: nothing. bor: as long as t. */
+const char *connector_lacks(const struct connector_target *t, enum lang lang);
+/* Should it be made anew? The files of its secret and anchors are others now than when it was made; or it lacks
+ * something that is no file. */
+bool connector_stale(const struct connector_target *t);
 
 /* ---- one exchange with a provider: the provider endpoint ---- */
 struct connector_pool; /* all targets' connections of one worker */
@@ -59,8 +66,8 @@ struct connector_events { /* each call ends with exactly one of end and fail, un
     void (*room)(void *user); /* of a body that streams more is wanted; may be NULL */
 };
 struct connector_call;
-/* Never calls back before it has returned. ERR_BUSY: over the target's limit and its queue (REASON_PROVIDER_BUSY);
- * ERR_AGAIN: its circuit is open. */
+/* Never calls back before it has returned. ERR_NOT_FOUND: the target lacks something (connector_lacks). ERR_BUSY: over
+ * the target's limit and its queue (REASON_PROVIDER_BUSY); ERR_AGAIN: its circuit is open. */
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
 /* A body that streams. Neither calls back. */

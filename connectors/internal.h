@@ -39,12 +39,13 @@ struct connector_target {
     unsigned default_port;
     struct sockaddr_storage address;
     enum tls_mode mode;
-    const char *ca_file, *cert_file, *key_file; /* NULL: not needed */
-    const char *weakness;
-    struct slice auth_name;   /* header; empty: none */
-    char *auth;               /* own, wiped: its value */
-    struct slice soap_action; /* quoted; SOAP 1.1 */
-    struct slice lines;       /* of every request's head: Host, what the kind has, and ours */
+    const char *ca_file, *cert_file, *key_file, *secret_file; /* NULL: not needed */
+    uint64_t stamp;                                           /* of the files, as they were when it was made */
+    const char *weakness, *lacks[2];                          /* lacks: by enum lang; NULL: nothing */
+    struct slice auth_name;                                   /* header; empty: none */
+    char *auth;                                               /* own, wiped: its value */
+    struct slice soap_action;                                 /* quoted; SOAP 1.1 */
+    struct slice lines; /* of every request's head: Host, what the kind has, and ours */
     bool soap12;
     int64_t timeout, queue; /* ms */
     uint64_t in_flight;
@@ -73,6 +74,7 @@ bool target_orphan(const struct connector_target *t); /* no snapshot holds it */
 #define TARGET_BAD(c, node, ...)                                                                                       \
     ((c)->bad = true,                                                                                                  \
      (void)diag_add((c)->d, ERR_INVALID, (node) ? (node)->line : 0, (node) ? (node)->col : 0, __VA_ARGS__))
+void target_lacks(struct target_compile *c, const struct doc *node, const char *en, const char *zh); /* may be borne */
 bool target_bind(struct target_compile *c, const struct doc *map, const struct doc_key *keys, void *out);
 const struct doc *target_at(const struct doc *map, const char *key); /* the value, or the map when absent */
 struct slice target_copy(struct target_compile *c, struct slice s);

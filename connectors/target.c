@@ -3,6 +3,8 @@
  * a target that was made can be called; its text is its own, so the manifest may go. */
 #include "connectors/internal.h"
 
+#include <sys/stat.h>
+
 struct connector_form {
     struct slice endpoint;
     const struct doc *path, *operation, *tls, *auth, *limits, *method;
@@ -117,16 +119,64 @@ static void check_rows(struct target_compile *c)
     }
 }
 
+void target_lacks(struct target_compile *c, const struct doc *node, const char *en, const char *zh)
+{
+    struct connector_target *t = c->t;
+
+    if (en == NULL || zh == NULL) {
+        c->nomem = true;
+        return;
+    }
+    TARGET_BAD(c, node, "%s%.0s", "%.0s%s", en, zh);
+    if (c->w == NULL || !c->w->bears)
+        return;
+    c->bad = false;
+    if (t->lacks[LANG_EN] != NULL)
+        return; /* the first is told */
+    t->lacks[LANG_EN] = target_copy(c, slice_of(en)).p;
+    t->lacks[LANG_ZH] = target_copy(c, slice_of(zh)).p;
+}
+
 static void resolve(struct target_compile *c)
 {
     struct connector_target *t = c->t;
-    const struct doc *at = doc_get(c->map, "endpoint");
 
-    if (c->check_only || c->bad || c->nomem)
+    if (c->check_only || c->bad || c->nomem ||
+        net_resolve(t->address_text, t->default_port, &t->address, NULL) == ERR_OK)
         return;
-    if (net_resolve(t->address_text, t->default_port, &t->address, NULL) != ERR_OK)
-        TARGET_BAD(c, at, "the host %.*s cannot be resolved: check endpoint and the name service",
-                   "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(t->address_text));
+    target_lacks(c, doc_get(c->map, "endpoint"),
+                 arena_printf(c->scratch, "the host %.*s cannot be resolved: check endpoint and the name service",
+                              SLICE_ARG(t->address_text)),
+                 arena_printf(c->scratch, "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(t->address_text)));
+}
+
+/* ---- what it is made of besides the manifest ---- */
+static uint64_t stamp_of(const char *path, uint64_t before)
+{
+    struct stat st;
+    bool there = path != NULL && stat(path, &st) == 0;
+
+    return before * 1000003 + (there ? (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec +
+                                           (uint64_t)st.st_size * 7 + st.st_ino * 13 + st.st_mode * 17
+                                     : 1);
+}
+
+/* The gateway's own certificate is read anew by the pools; only who could not be made for its sake waits for it. */
+static uint64_t target_stamp(const struct connector_target *t)
+{
+    uint64_t stamp = stamp_of(t->ca_file, stamp_of(t->secret_file, 0));
+
+    return t->lacks[LANG_EN] ? stamp_of(t->key_file, stamp_of(t->cert_file, stamp)) : stamp;
+}
+
+const char *connector_lacks(const struct connector_target *t, enum lang lang)
+{
+    return t->lacks[lang];
+}
+
+bool connector_stale(const struct connector_target *t)
+{
+    return t->stamp != target_stamp(t) || (t->lacks[LANG_EN] != NULL && t->address.ss_family == AF_UNSPEC);
 }
 
 size_t target_headers(const struct connector_target *t, struct http_header *out)
@@ -168,6 +218,7 @@ static void compile(struct target_compile *c)
     check_rows(c);
     make_lines(c);
     resolve(c);
+    c->t->stamp = target_stamp(c->t);
 }
 
 enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,

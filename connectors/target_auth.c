@@ -101,19 +101,22 @@ static struct slice without_line_end(struct slice s)
 
 static bool read_secret(struct target_compile *c, const struct doc *at, struct slice name, struct buf *out)
 {
-    char *path = arena_printf(c->scratch, "%s/%.*s", c->w->secrets_dir ? c->w->secrets_dir : ".", SLICE_ARG(name));
+    char *path = arena_printf(&c->t->arena, "%s/%.*s", c->w->secrets_dir ? c->w->secrets_dir : ".", SLICE_ARG(name));
     enum err e;
 
     if (path == NULL) {
         c->nomem = true;
         return false;
     }
+    c->t->secret_file = path;
     e = file_check_private(path, c->d);
     if (e == ERR_OK)
         e = file_read(path, out, c->d);
     if (e != ERR_OK)
-        TARGET_BAD(c, at, "the secret %.*s cannot be used: put it into %s, mode 0600",
-                   "凭据 %.*s 不可用：请存入 %s，权限 0600", SLICE_ARG(name), path);
+        target_lacks(c, at,
+                     arena_printf(c->scratch, "the secret %.*s cannot be used: put it into %s, mode 0600",
+                                  SLICE_ARG(name), path),
+                     arena_printf(c->scratch, "凭据 %.*s 不可用：请存入 %s，权限 0600", SLICE_ARG(name), path));
     return e == ERR_OK;
 }
 
@@ -139,8 +142,10 @@ static void load(struct target_compile *c, const struct doc *at, const struct se
     if (read_secret(c, at, f->secret, &file)) {
         secret = without_line_end(buf_slice(&file));
         if (!is_visible(secret))
-            TARGET_BAD(c, at, "the secret %.*s is empty or not one line of visible ASCII",
-                       "凭据 %.*s 为空，或不是单行可见 ASCII", SLICE_ARG(f->secret));
+            target_lacks(c, at,
+                         arena_printf(c->scratch, "the secret %.*s is empty or not one line of visible ASCII",
+                                      SLICE_ARG(f->secret)),
+                         arena_printf(c->scratch, "凭据 %.*s 为空，或不是单行可见 ASCII", SLICE_ARG(f->secret)));
         buf_reserve(&value, 3 * SECRET_MAX); /* so that growing leaves no copy behind */
         buf_reserve(&pair, SECRET_MAX + 1024);
         buf_put(&pair, f->user);

@@ -145,24 +145,28 @@ static void find_files(struct target_compile *c, const struct doc *at, const str
     t->ca_file = arena_printf(&t->arena, "%s/%.*s.pem", c->w->trust_dir ? c->w->trust_dir : ".", SLICE_ARG(trust));
     c->nomem = c->nomem || t->ca_file == NULL;
     if (t->ca_file && access(t->ca_file, R_OK) != 0)
-        TARGET_BAD(c, target_at(at, "trust"), "%s cannot be read: put the provider's certificate authority there",
-                   "无法读取 %s：请将提供方的证书机构证书放在此处", t->ca_file);
+        target_lacks(
+            c, target_at(at, "trust"),
+            arena_printf(c->scratch, "%s cannot be read: put the provider's certificate authority there", t->ca_file),
+            arena_printf(c->scratch, "无法读取 %s：请将提供方的证书机构证书放在此处", t->ca_file));
 }
 
 /* The context of each loop is made later; one made and dropped now tells whether it can be. */
-static void try_context(struct target_compile *c)
+static void try_context(struct target_compile *c, const struct doc *at)
 {
     struct connector_target *t = c->t;
     struct tls_client how = { t->mode, t->ca_file, t->cert_file, t->key_file };
     struct tls_context *tls;
     enum err e;
 
-    if (t->mode == TLS_NONE || c->check_only || c->bad || c->nomem)
+    if (t->mode == TLS_NONE || c->check_only || c->bad || c->nomem || t->lacks[LANG_EN])
         return;
     e = tls_client_new(&how, &tls, c->d);
     if (e == ERR_OK)
         tls_unref(tls);
-    c->bad = c->bad || (e != ERR_OK && e != ERR_NOMEM);
+    else if (e != ERR_NOMEM)
+        target_lacks(c, at, "no TLS can be spoken with these certificates and anchors: see the daemon's log",
+                     "无法以现有证书与信任锚建立 TLS：请查看守护进程日志");
     c->nomem = c->nomem || e == ERR_NOMEM;
 }
 
@@ -194,7 +198,7 @@ void target_tls(struct target_compile *c, const struct doc *tls, bool https)
         t->weakness = arena_printf(&t->arena, "%s: %.*s", tls_mode_name(t->mode), SLICE_ARG(slice_trim(f.reason)));
     c->nomem = c->nomem || t->weakness == NULL;
     find_files(c, at, &f);
-    try_context(c);
+    try_context(c, at);
 }
 
 /* ---- limits ---- */

@@ -129,7 +129,7 @@ static void on_confirmed(struct worker_note *n)
 static enum err reload_touched(struct act_job *j, struct snapshot *s)
 {
     struct control *c = j->control;
-    struct snapshot_source from = { .world = &c->world, .now = control_now(c) };
+    struct snapshot_source from = { .world = &c->world, .now = control_now(c), .renew = j->renew };
     struct diags d;
     struct arena a;
     enum err e = ERR_OK;
@@ -174,6 +174,7 @@ static void give(struct act_job *j, struct snapshot *s)
 
     snapshot_unref(c->snapshot);
     c->snapshot = s;
+    providers_note(c);
     trust_swap(&c->trust, s->trust);
     if (trust)
         api_connections_recheck(c);
@@ -362,6 +363,14 @@ size_t act_pending(const struct control *c)
     for (const struct act_job *j = c->jobs; j; j = j->next)
         n++;
     return n;
+}
+
+bool act_waits(const struct control *c)
+{
+    for (const struct act_job *j = c->jobs; j; j = j->next)
+        if (!is_durable(j))
+            return true;
+    return false;
 }
 
 bool act_enrols(const struct control *c, const struct sha256 *digest)

@@ -27,6 +27,7 @@ struct act_job {
     struct api_request *q; /* NULL: answered, or nobody asked */
     void (*then)(struct api_request *q);
     bool narrows, write_crl, load_trust, published;
+    bool renew;                /* touched resources are made anew where their targets are stale */
     struct certs_trust *trust; /* ref: to be published; NULL: the one in force */
     struct sha256 enrols;      /* not trusted before the lines are durable; zeros: nothing */
     struct buf lines;

@@ -163,6 +163,7 @@ static enum err open_parts(struct control *c, struct diags *d)
         e = load_snapshot(c, d);
     if (e != ERR_OK)
         return e;
+    providers_note(c);
     c->queue_watch = watch_new(c->loop, audit_queue_fd(c->queue), act_on_log, c);
     return c->queue_watch ? watch_keeper(c) : ERR_NOMEM;
 }

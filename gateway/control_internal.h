@@ -57,6 +57,9 @@ struct control {
     struct tls_context *tls;
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
     char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
+    bool look_at_all;          /* a reload asked for it while an act waited */
+    size_t lacking;            /* resources that lack what their provider is called with; providers.c */
+    char lacks[2][200];        /* by enum lang: the first of them, what, and the remedy */
     struct acceptor *control_acceptor;
     struct door control_door;
     struct tally control_each; /* connections in use by who administers; of all together: */
@@ -102,7 +105,8 @@ struct control_picture {
     size_t acts, grants, resources;
     uint64_t generation, log_free, state_free, api_answers[6];
     int64_t crl_next, certificate_until; /* wall ms; 0: none */
-    char reload_fault[2][160];
+    char reload_fault[2][160], lacks[2][200];
+    size_t lacking;
     struct http_limits limits; /* of the operations listener */
 };
 
@@ -116,6 +120,7 @@ enum err act_replay(struct control *c, struct diags *d) MUST_CHECK;
 /* Trust was loaded anew: a snapshot with it, without an act. */
 void act_publish_trust(struct control *c, struct certs_trust *t);
 size_t act_pending(const struct control *c);
+bool act_waits(const struct control *c); /* some act's record is not durable yet */
 /* Is this certificate enrolled by an act whose record is not durable yet? */
 bool act_enrols(const struct control *c, const struct sha256 *digest);
 /* control_run.c: remember what a reload found, for /readyz; without faults: that all is well */
@@ -127,6 +132,9 @@ enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
 enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d) MUST_CHECK;
 enum err control_crl_write(struct control *c, struct diags *d) MUST_CHECK;
 void control_minute(struct control *c); /* renewals, reload of changed lists, pruning, the reserve */
+/* providers.c: what the snapshot's resources lack, for /readyz; and a look whether they, or all, can be made anew. */
+void providers_note(struct control *c);
+void providers_look(struct control *c, bool all);
 /* reserve.c */
 void reserve_keep(struct control *c); /* make it when there is room */
 bool reserve_free(struct control *c); /* false: there is none */

@@ -113,6 +113,7 @@ static void reload(struct control *c)
         if (control_trust_load(c, &t, &d) == ERR_OK)
             act_publish_trust(c, t);
     }
+    providers_look(c, true);
     retention_look(c, true);
     say("reload-failed", &d);
     control_reload_found(c, &d);

@@ -254,23 +254,28 @@ static void check_memory(struct control *c, const struct control_picture *p, str
     h->ok = !atomic_load(&c->pressure.high);
 }
 
+/* The others are served: the node is fit. */
+static void check_providers(struct control *c, const struct control_picture *p, struct health *h)
+{
+    (void)c;
+    say(h, true, "nothing is lacking to call them", "调用所需配置齐全");
+    if (p->lacking == 0)
+        return;
+    h->warn = true;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu resources cannot be called: %s", p->lacking,
+             p->lacks[LANG_EN]);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 个数据资源无法调用：%s", p->lacking, p->lacks[LANG_ZH]);
+}
+
 static const struct check_row {
     const char *name;
     void (*check)(struct control *c, const struct control_picture *p, struct health *h);
 } rows[] = {
-    { "serving", check_serving },
-    { "control", check_control },
-    { "evidence", check_evidence },
-    { "keeper", check_keeper },
-    { "witnesses", check_witnesses },
-    { "witness-for", check_cosigner },
-    { "evidence-disk", check_log_disk },
-    { "state-disk", check_state_disk },
-    { "revocation-list", check_crl },
-    { "certificate", check_certificate },
-    { "acts", check_acts },
-    { "memory", check_memory },
-    { "reload", check_reload },
+    { "serving", check_serving },         { "control", check_control },       { "evidence", check_evidence },
+    { "keeper", check_keeper },           { "witnesses", check_witnesses },   { "witness-for", check_cosigner },
+    { "evidence-disk", check_log_disk },  { "state-disk", check_state_disk }, { "revocation-list", check_crl },
+    { "certificate", check_certificate }, { "providers", check_providers },   { "acts", check_acts },
+    { "memory", check_memory },           { "reload", check_reload },
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 
@@ -292,9 +297,11 @@ void control_picture(struct control *c, struct control_picture *ret)
                                      .crl_next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0,
                                      .certificate_until = until,
                                      .certificate_due = until != 0 && until - control_now(c) < remind_ms,
+                                     .lacking = c->lacking,
                                      .limits = control_limits(c) };
     memcpy(ret->api_answers, c->api_answers, sizeof ret->api_answers);
     memcpy(ret->reload_fault, c->reload_fault, sizeof ret->reload_fault);
+    memcpy(ret->lacks, c->lacks, sizeof ret->lacks);
 }
 
 size_t control_health(struct control *c, const struct control_picture *p, struct health out[CHECKS_MAX])

@@ -79,6 +79,30 @@ struct service *resource_version(const struct resource_head *h, uint64_t version
     return NULL;
 }
 
+struct services {
+    bool (*fn)(void *arg, const struct service *v);
+    void *arg;
+};
+
+static bool each_head(void *arg, struct slice id, void *object)
+{
+    const struct services *all = arg;
+    const struct resource_head *h = object;
+    bool on = true;
+
+    (void)id;
+    for (size_t i = 0; on && i < h->n; i++)
+        on = h->versions[i]->target == NULL || all->fn(all->arg, h->versions[i]);
+    return on;
+}
+
+void snapshot_services(const struct snapshot *s, bool (*fn)(void *arg, const struct service *v), void *arg)
+{
+    struct services all = { fn, arg };
+
+    smap_each(s->resources, each_head, &all);
+}
+
 const struct principal *snapshot_app(const struct snapshot *s, struct slice id)
 {
     return smap_find(s->apps, id);
@@ -158,16 +182,20 @@ struct head_build {
     struct resource_head *head;
     size_t room;
     struct diags *diags;
+    bool appeared; /* a version that was not there before */
 };
 
 static struct service *version_of(struct head_build *b, const struct catalog_entry *e)
 {
-    struct service *s = b->before ? resource_version(b->before, e->version) : NULL;
+    struct service *before = b->before ? resource_version(b->before, e->version) : NULL, *s = NULL;
+    struct connector_world world = *b->from->world;
 
-    if (s != NULL)
-        return counted_ref(s);
-    if (service_load(e->json, e->version, b->from->world, b->from->tx, &s, b->diags) != ERR_OK)
-        return NULL; /* a stored version that no longer compiles (a lost secret, say) is left out and reported */
+    if (before != NULL && !(b->from->renew && before->target && connector_stale(before->target)))
+        return counted_ref(before);
+    world.bears = true; /* it was published: what is lost since makes it fail, not vanish */
+    if (service_load(e->json, e->version, &world, b->from->tx, &s, b->diags) != ERR_OK)
+        return before ? counted_ref(before) : NULL; /* what no longer compiles is left out and reported */
+    b->appeared = b->appeared || before == NULL;
     return s;
 }
 
@@ -240,7 +268,8 @@ static enum err build_head(struct snapshot *s, struct versions *v, const struct 
     if (e == ERR_OK)
         e = smap_put(&s->resources, v->id, b.head);
     counted_unref(b.head);
-    return e;
+    /* Grants know items by their places: those that met no version have none. */
+    return e == ERR_OK && b.appeared ? snapshot_reload_grants_of(s, v->id, from) : e;
 }
 
 static enum err reload_resource(struct snapshot *s, struct slice id, const struct snapshot_source *from,

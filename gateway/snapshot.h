@@ -54,6 +54,8 @@ struct snapshot *snapshot_next(const struct snapshot *s);
 /* Reading; all borrowed for as long as the caller's reference on s. NULL: none. */
 const struct resource_head *snapshot_resource(const struct snapshot *s, struct slice id);
 struct service *resource_version(const struct resource_head *h, uint64_t version);
+/* Each version of each resource that can be called, until fn says false. */
+void snapshot_services(const struct snapshot *s, bool (*fn)(void *arg, const struct service *v), void *arg);
 const struct principal *snapshot_app(const struct snapshot *s, struct slice id);
 const struct policy_grant *snapshot_grant(const struct snapshot *s, struct slice id);
 /* None: n is 0. */
@@ -69,6 +71,7 @@ struct snapshot_source {
     struct sql_tx *tx;
     const struct connector_world *world;
     int64_t now;
+    bool renew; /* versions whose target is stale (connector_stale) are made anew */
 };
 enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct slice id,
                          const struct snapshot_source *from, struct diags *d) MUST_CHECK;

@@ -193,6 +193,32 @@ enum err snapshot_reload_grant(struct snapshot *s, struct slice id, const struct
     return e;
 }
 
+static bool has_items(const struct policy_grant *g)
+{
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < POLICY_ITEM_WORDS; i++)
+        any |= g->items.bit[i];
+    return any != 0;
+}
+
+/* Others stay as they are, for exchanges run on them. One that is not there, or is of another version, waits for its
+ * record, and comes by itself. */
+static enum err put_bare(void *arg, const struct policy_grant_row *row)
+{
+    struct snapshot *s = arg;
+    const struct policy_grant *g = snapshot_grant(s, row->id);
+
+    return g != NULL && g->version == row->version && !has_items(g) ? put_row(s, row) : ERR_OK;
+}
+
+enum err snapshot_reload_grants_of(struct snapshot *s, struct slice resource, const struct snapshot_source *from)
+{
+    struct policy_grant_filter f = { .resource = resource };
+
+    return smap_count(s->grants) == 0 ? ERR_OK : policy_grant_each(from->tx, &f, NULL, put_bare, s);
+}
+
 /* Without an arena the rows stream by: a million grants need no copy. */
 enum err snapshot_load_grants(struct snapshot *s, const struct snapshot_source *from)
 {

@@ -365,6 +365,8 @@ enum step stage_open(struct exchange *x)
     e = start(x, request);
     if (e == ERR_BUSY)
         return exchange_fail(x, REASON_PROVIDER_BUSY, NULL, NULL);
+    if (e == ERR_NOT_FOUND)
+        return exchange_fail(x, REASON_PROVIDER_UNPREPARED, NULL, NULL);
     if (e != ERR_OK)
         return exchange_fail(x, e == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, NULL, NULL);
     x->asked_at = loop_now(x->w->loop);

@@ -159,5 +159,6 @@ void control_minute(struct control *c)
     reload_changed(c);
     act_flush_done(c);
     reserve_keep(c);
+    providers_look(c, false);
     retention_look(c, false);
 }

@@ -1,0 +1,69 @@
+/* Resources that lack what their provider is called with: a secret, anchors, an address. They are served as unprepared,
+ * said in /readyz, and made anew when it is there: each minute those that lack something, at a reload all whose files
+ * are others now. So a new secret takes effect, and nothing waits for a restart. */
+#include "gateway/act_job.h"
+
+#include <stdio.h>
+
+/* "department/resource: what, and the remedy", whole characters. */
+static void put_text(char *to, size_t room, struct slice id, const char *what)
+{
+    size_t n;
+
+    snprintf(to, room, "%.*s: %s", SLICE_ARG(id), what);
+    n = strlen(to);
+    while (n > 0 && !utf8_valid((struct slice){ to, n }))
+        to[--n] = '\0';
+}
+
+static bool note(void *arg, const struct service *v)
+{
+    struct control *c = arg;
+
+    for (unsigned l = 0; l < 2; l++) {
+        const char *what = connector_lacks(v->target, (enum lang)l);
+        if (what != NULL && c->lacking == 0)
+            put_text(c->lacks[l], sizeof c->lacks[l], v->resource->id, what);
+    }
+    c->lacking += connector_lacks(v->target, LANG_EN) != NULL;
+    return true;
+}
+
+void providers_note(struct control *c)
+{
+    c->lacking = 0;
+    snapshot_services(c->snapshot, note, c);
+}
+
+struct look {
+    struct act_job *job;
+    bool all;
+    enum err failed;
+};
+
+static bool look(void *arg, const struct service *v)
+{
+    struct look *l = arg;
+
+    if ((l->all || connector_lacks(v->target, LANG_EN) != NULL) && connector_stale(v->target))
+        l->failed = job_add_touch(l->job, SNAPSHOT_RESOURCE, v->resource->id);
+    return l->failed == ERR_OK;
+}
+
+void providers_look(struct control *c, bool all)
+{
+    struct look l = { .job = NULL, .all = all || c->look_at_all };
+
+    c->look_at_all = l.all && act_waits(c);
+    if (act_waits(c) || (!l.all && c->lacking == 0))
+        return; /* the state may hold what no snapshot may show yet: the next look */
+    l.job = job_new(c);
+    if (l.job == NULL)
+        return;                           /* the next look */
+    l.job->narrows = l.job->renew = true; /* nobody gets more than was granted: it waits for no record */
+    snapshot_services(c->snapshot, look, &l);
+    if (l.job->n_touch > 0 && l.failed == ERR_OK)
+        job_start(l.job);
+    else
+        job_free(l.job);
+}
