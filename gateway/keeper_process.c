@@ -1,8 +1,8 @@
 /* The keeper as a process: what it gives up before it answers anything, and its loop.
  * It keeps its three sockets, the file of what was signed last, those of what was co-signed of other logs, and the
- * standard streams. After the keys are open it can
- * neither open nor run anything, nor reach another process: everything but what signing and answering take is refused
- * by a seccomp filter. It is not dumpable, so that nobody but root can look into it, and dies with the daemon. */
+ * standard streams. After the keys are open it can neither open nor run anything, nor reach another process: everything
+ * but what signing and answering take is refused by a seccomp filter. It is not dumpable, so that nobody but root can
+ * look into it, and dies with the daemon. */
 #include "gateway/keeper_confine.h"
 #include "gateway/keeper_wire.h"
 
