@@ -286,7 +286,7 @@ enum err connector_start(struct connector_pool *p, struct connector_target *t, c
         return err;
     c->events = events;
     c->user = user;
-    c->slot = (uint8_t)share_slot(q->party);
+    c->slot = (uint8_t)share_slot(q->party_hash != 0 ? q->party_hash : slice_hash(q->party, 0));
     err = launch_fresh(c, q->party);
     if (err == ERR_BUSY || err == ERR_DENIED)
         err = enqueue(c, q->party);

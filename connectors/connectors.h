@@ -47,8 +47,9 @@ struct connector_request { /* borrowed for the call */
     struct slice accept; /* empty: as the kind has it */
     const struct http_header *headers;
     size_t n_headers;
-    struct slice party; /* for whom: at a busy provider the parties take turns */
-    bool safe;          /* may be sent again once when a kept connection turns out stale before any byte of an answer */
+    struct slice party;  /* for whom: at a busy provider the parties take turns */
+    uint64_t party_hash; /* slice_hash(party, 0), when the caller has it at hand; 0: it does not */
+    bool safe;       /* may be sent again once when a kept connection turns out stale before any byte of an answer */
     bool streams;    /* its body comes by connector_put, with its own content_type: sent once, on a fresh connection */
     uint64_t length; /* of that; 0: not known */
 };

@@ -106,9 +106,9 @@ bool health_may_connect(struct connector_target *t, int64_t now);
 void health_connected(struct connector_target *t);
 void health_unreachable(struct connector_target *t, int64_t now);
 
-/* share.c: whose places. A party's slot; what it wants at once just now; may it take one more place, which t->running
- * counts already; how many it may hold. */
-unsigned share_slot(struct slice party);
+/* share.c: whose places. A party's slot, by slice_hash of its name with seed 0; what it wants at once just now; may it
+ * take one more place, which t->running counts already; how many it may hold. */
+unsigned share_slot(uint64_t party_hash);
 void share_want(struct connector_target *t, unsigned slot, int64_t now, uint64_t n);
 bool share_may(const struct connector_target *t, unsigned slot, int64_t now);
 uint64_t share_of(const struct connector_target *t, unsigned slot, int64_t now);

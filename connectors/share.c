@@ -36,9 +36,9 @@ static uint32_t window_of(int64_t now)
     return (uint32_t)(now / WINDOW_MS) + 1; /* a slot of zeros was never seen */
 }
 
-unsigned share_slot(struct slice party)
+unsigned share_slot(uint64_t party_hash)
 {
-    return (unsigned)(slice_hash(party, 0) % TARGET_PARTIES);
+    return (unsigned)(party_hash % TARGET_PARTIES);
 }
 
 void share_want(struct connector_target *t, unsigned slot, int64_t now, uint64_t n)

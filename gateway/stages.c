@@ -318,6 +318,16 @@ static enum err render(struct exchange *x, struct translate_request *out, struct
     return translate_render(x->service->plan, &x->params, &c, &x->arena, out, why);
 }
 
+/* A connection's peer is the same for all its exchanges. */
+static uint64_t party_hash(struct exchange *x)
+{
+    struct connection *c = x->conn;
+
+    if (c->party_hash == 0)
+        c->party_hash = slice_hash(department_of(slice_of(x->who)), 0);
+    return c->party_hash;
+}
+
 static enum err start(struct exchange *x, const struct translate_request *r)
 {
     struct http_header headers[sizeof r->headers / sizeof r->headers[0] + 1];
@@ -329,6 +339,7 @@ static enum err start(struct exchange *x, const struct translate_request *r)
                                    .headers = headers,
                                    .n_headers = r->n_headers,
                                    .party = department_of(slice_of(x->who)),
+                                   .party_hash = party_hash(x),
                                    .safe = translate_safe(x->service->plan) };
 
     if (translate_whole(x->service->plan))

@@ -29,6 +29,7 @@ struct connection { /* one consumer's connection */
     uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
     uint32_t slot, group;          /* of its identity, and of its department or of all strangers, in tallies */
+    uint64_t party_hash;           /* of its department, as connectors have it; 0: not asked for yet */
     struct found found;
     char address[46];
 };

@@ -103,15 +103,19 @@ static enum err refuse_text(struct body_read *b, enum err e, uint64_t offset)
 /* Reads the whole body; a refusal by the sink stands, one by the reader is put into words. */
 static enum err read_body(struct body_read *b, struct slice body)
 {
-    struct json_reader r; /* 20 KiB of stack, of which a flat body touches few */
+    struct json_reader r;    /* 20 KiB of stack, of which a flat body touches few */
+    struct json_known names; /* of the one object there may be: lent to the reader */
     enum err e;
 
     json_reader_init(&r, &sink, b);
+    names.n = names.used = 0;
+    r.keys.known[0] = &names;
     e = json_reader_feed(&r, body);
     if (e == ERR_OK)
         e = json_reader_finish(&r);
     if (e != ERR_OK && e != ERR_NOMEM && b->d.why->detail[LANG_EN] == NULL)
         e = refuse_text(b, e, json_reader_offset(&r));
+    r.keys.known[0] = NULL;
     json_reader_done(&r);
     return e;
 }
