@@ -19,15 +19,15 @@ void pen_raw(struct pen *w, struct slice s)
 
 void pen_u64(struct pen *w, uint64_t v)
 {
-    enum { DIGITS = 20 };
-    char text[DIGITS];
     const uint64_t max = (1ull << 53) - 1;
-    if (v < 10 && w->p < w->end) {
-        *w->p++ = (char)('0' + v);
+    size_t n;
+    if (v > max)
+        v = max;
+    n = u64_digits(v);
+    if (n > (size_t)(w->end - w->p))
         return;
-    }
-    size_t n = u64_digits(text + DIGITS, v > max ? max : v);
-    pen_raw(w, slice_make(text + DIGITS - n, n));
+    u64_write(w->p, n, v);
+    w->p += n;
 }
 
 #ifdef __SSE2__

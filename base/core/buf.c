@@ -83,10 +83,13 @@ void buf_puts(struct buf *b, const char *cstr)
 
 void buf_put_u64(struct buf *b, uint64_t v)
 {
-    char text[20];
-    size_t n = u64_digits(text + sizeof text, v);
+    size_t n = u64_digits(v);
+    char *to = buf_reserve(b, n);
 
-    buf_put(b, (struct slice){ text + sizeof text - n, n });
+    if (to == NULL)
+        return;
+    u64_write(to, n, v);
+    b->n += n;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

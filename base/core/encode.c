@@ -24,17 +24,25 @@ static const char decimal_pairs[100][2] = { DECIMAL_ROW('0'), DECIMAL_ROW('1'), 
                                             DECIMAL_ROW('8'), DECIMAL_ROW('9') };
 #undef DECIMAL_ROW
 
-size_t u64_digits(char *end, uint64_t v)
+size_t u64_digits(uint64_t v)
 {
-    char *at = end;
+    size_t n = 1;
+
+    for (; v >= 10000; v /= 10000)
+        n += 4;
+    return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+void u64_write(char *to, size_t n, uint64_t v)
+{
+    char *at = to + n;
 
     for (; v >= 100; v /= 100)
         memcpy(at -= 2, decimal_pairs[v % 100], 2);
     if (v >= 10)
-        memcpy(at -= 2, decimal_pairs[v], 2);
+        memcpy(at - 2, decimal_pairs[v], 2);
     else
-        *--at = (char)('0' + v);
-    return (size_t)(end - at);
+        at[-1] = (char)('0' + v);
 }
 
 /* 0..15, or -1. */

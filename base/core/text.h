@@ -11,8 +11,9 @@ void utf8_put(struct buf *b, uint32_t code_point);
 /* Display width in terminal columns: East Asian wide and fullwidth are 2. */
 size_t utf8_width(struct slice s);
 
-/* The decimal digits of v, ending before `end`; how many they are, 20 at most. */
-size_t u64_digits(char *end, uint64_t v);
+/* How many decimal digits v has, 20 at most; and these, of which there are n. */
+size_t u64_digits(uint64_t v);
+void u64_write(char *to, size_t n, uint64_t v);
 
 extern const char hex_pairs[256][2];                          /* the two digits of each byte, lower case, no NUL */
 void hex_put(struct buf *b, struct slice bytes);              /* lower case */

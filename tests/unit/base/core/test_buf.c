@@ -151,15 +151,31 @@ static void failing(void **state)
     each_allocation_fails(work);
 }
 
+/* Every length of a number, and both sides of each, against printf. */
+static void numbers(void **state)
+{
+    struct buf b = BUF_INIT(64);
+    char want[24];
+    uint64_t power = 1;
+
+    (void)state;
+    for (unsigned digits = 1; digits <= 20; digits++, power *= 10)
+        for (uint64_t v = power - 2; v != power + 2; v++) {
+            snprintf(want, sizeof want, "%llu", (unsigned long long)v);
+            buf_clear(&b);
+            buf_put_u64(&b, v);
+            assert_true(slice_is(buf_slice(&b), want));
+            assert_int_equal(u64_digits(v), strlen(want));
+        }
+    buf_done(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(appending),
-                                        cmocka_unit_test(lent),
-                                        cmocka_unit_test(caps),
-                                        cmocka_unit_test(reserving),
-                                        cmocka_unit_test(printing_in_place),
-                                        cmocka_unit_test(doubling),
-                                        cmocka_unit_test(failing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(numbers),   cmocka_unit_test(appending),
+                                        cmocka_unit_test(lent),      cmocka_unit_test(caps),
+                                        cmocka_unit_test(reserving), cmocka_unit_test(printing_in_place),
+                                        cmocka_unit_test(doubling),  cmocka_unit_test(failing) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
