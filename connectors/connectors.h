@@ -28,9 +28,12 @@ struct slice connector_weakness(const struct connector_target *t); /* "" or "leg
 const char *connector_kind(const struct connector_target *t);
 /* What it lacks to be called, and the remedy; NULL: nothing. bor: as long as t. */
 const char *connector_lacks(const struct connector_target *t, enum lang lang);
-/* Should it be made anew? The files of its secret and anchors are others now than when it was made; or it lacks
- * something that is no file. */
+/* Should it be made anew? The files of its secret and anchors are others now than when it was made; or it lacks its
+ * address, and connector_look has found that there is one. */
 bool connector_stale(const struct connector_target *t);
+/* Look for the address that it lacks, in a thread of its own, for a name service that hangs must not hold the caller.
+ */
+void connector_look(struct connector_target *t);
 
 /* ---- one exchange with a provider: the provider endpoint ---- */
 struct connector_pool; /* all targets' connections of one worker */

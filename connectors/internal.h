@@ -36,7 +36,7 @@ struct connector_target {
     struct slice name; /* that the provider's certificate must show */
     struct slice path; /* of the endpoint, "" or "/a/b" without a last slash when something follows */
     struct slice address_text;
-    unsigned default_port;
+    unsigned default_port, workers;
     struct sockaddr_storage address;
     enum tls_mode mode;
     const char *ca_file, *cert_file, *key_file, *secret_file; /* NULL: not needed */
@@ -51,6 +51,7 @@ struct connector_target {
     uint64_t in_flight;
     int64_t rate_us, burst_us; /* between two requests; how far ahead of that one may be; 0: no rate */
 
+    _Atomic bool looking, found;                   /* lookup.c: for an address that it lacks */
     _Atomic uint64_t running;                      /* over all workers */
     _Atomic int64_t service_us;                    /* smoothed: how long an answer takes; 0: not known yet */
     _Atomic uint64_t waiting[TARGET_WORKERS / 64]; /* a bit for each worker in which calls wait */
@@ -60,8 +61,7 @@ struct connector_target {
     } * side;                    /* own: one for each worker */
     struct {
         _Atomic uint64_t running, waiting, demand;
-    } share[TARGET_PARTIES]; /* share.c */
-    unsigned workers;
+    } share[TARGET_PARTIES];    /* share.c */
     _Atomic int64_t next_us;    /* rate: when the next request is due */
     _Atomic uint32_t failures;  /* connects in a row */
     _Atomic int64_t open_until; /* ms; while failures is at its limit */

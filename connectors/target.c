@@ -176,7 +176,7 @@ const char *connector_lacks(const struct connector_target *t, enum lang lang)
 
 bool connector_stale(const struct connector_target *t)
 {
-    return t->stamp != target_stamp(t) || (t->lacks[LANG_EN] != NULL && t->address.ss_family == AF_UNSPEC);
+    return t->stamp != target_stamp(t) || atomic_load(&t->found);
 }
 
 size_t target_headers(const struct connector_target *t, struct http_header *out)

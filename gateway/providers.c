@@ -45,6 +45,7 @@ static bool look(void *arg, const struct service *v)
 {
     struct look *l = arg;
 
+    connector_look(v->target);
     if ((l->all || connector_lacks(v->target, LANG_EN) != NULL) && connector_stale(v->target))
         l->failed = job_add_touch(l->job, SNAPSHOT_RESOURCE, v->resource->id);
     return l->failed == ERR_OK;
