@@ -160,7 +160,7 @@ int audit_queue_fd(const struct audit_queue *q);
 /* LAZY: nobody waits, it may ride on a later record's commit; audit_nudge bounds the delay. ESSENTIAL: an outcome, a
  * cut, a narrowing act: may use the reserve when the disk is full. */
 enum { AUDIT_LAZY = 1, AUDIT_ESSENTIAL = 2 };
-/* Queue a record. `waiter` NULL: done is not called. ERR_FULL: the log is unavailable; ERR_AGAIN: the ring is full
+/* Queue a record. `waiter` NULL: done is not called. ERR_DOWN: the log is unavailable; ERR_AGAIN: the ring is full
  * (both: refuse). */
 enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned flags, void *waiter) MUST_CHECK;
 /* An act's line from the outbox, byte for byte, in act order. It may always use the reserve: its state is committed and

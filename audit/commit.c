@@ -65,7 +65,7 @@ static enum err act_check(struct batch *b, uint64_t act)
 static enum err item_fate(struct audit_log *l, const struct slot *s, enum gather mode)
 {
     if (mode == GATHER_NONE || (mode == GATHER_ESSENTIAL && !(s->flags & AUDIT_ESSENTIAL)))
-        return ERR_FULL;
+        return ERR_DOWN;
     return s->kind == AUDIT_ACT ? act_check(l->batch, s->number) : ERR_OK;
 }
 
@@ -191,7 +191,7 @@ static void batch_count(struct audit_log *l)
     for (size_t i = b->kept; i < b->n; i++) {
         const struct batch_item *it = &b->items[i];
         if (it->n == 0) {
-            if (it->err == ERR_FULL && (it->kind == AUDIT_REFUSED || it->kind == AUDIT_INTENT))
+            if (it->err == ERR_DOWN && (it->kind == AUDIT_REFUSED || it->kind == AUDIT_INTENT))
                 l->gap_counts[it->reason]++;
             continue;
         }

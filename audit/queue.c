@@ -110,7 +110,7 @@ enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned
     if (!(flags & AUDIT_ESSENTIAL) && queue_closed(q)) {
         if (attempt)
             atomic_fetch_add_explicit(&q->refused[reason], 1, memory_order_relaxed);
-        return ERR_FULL;
+        return ERR_DOWN;
     }
     struct slot *s = ring_reserve(q);
     if (s == NULL)

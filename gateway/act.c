@@ -90,7 +90,7 @@ enum err act_begin(struct api_request *q, struct act *a, bool narrows)
     q->narrowing = narrows;
     if (!narrows && !log_available(c)) {
         api_problem(q, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
-        return ERR_FULL;
+        return ERR_DOWN;
     }
     a->job = job_new(c);
     if (a->job == NULL) {

@@ -121,7 +121,7 @@ struct act {           /* lives on the handler's stack until act_commit */
     struct act_job *job;                 /* private */
     enum err failed;                     /* private: no memory on the way; the commit gives up */
 };
-/* Begin. ERR_FULL: the log is unavailable and the act does not narrow. Every error has been answered. */
+/* Begin. ERR_DOWN: the log is unavailable and the act does not narrow. Every error has been answered. */
 enum err act_begin(struct api_request *q, struct act *a, bool narrows) MUST_CHECK;
 /* One record of what is done: verb "grant.revoke", object id, content a JSON object (text) without personal values. An
  * act that changes several objects has one record for each. A content that does not fit one record goes on in others

@@ -137,7 +137,7 @@ static void on_deadline(struct alarm *a)
 
     if (x->state == EX_LOG)
         log_ask_alarm(x);
-    else if (x->log == NULL && validity_left(x) > 0)
+    else if (x->log == NULL && exchange_expires_in(x) > 0)
         exchange_watch(x);
     else if (x->log == NULL)
         exchange_cut(x, REASON_EXPIRED);
@@ -227,15 +227,21 @@ void exchange_owe_cut(struct exchange *x, enum reason r)
     x->cut_reason = r;
 }
 
+void exchange_hang_up(struct exchange *x)
+{
+    if (x->call)
+        x->ops->abort(x->call);
+    x->call = NULL;
+    x->conn = NULL;
+}
+
 void exchange_cut(struct exchange *x, enum reason r)
 {
     if (x->state < EX_OUTCOME) {
         exchange_fail(x, r, NULL, NULL);
     } else if (promised(x) && x->call != NULL) {
         exchange_owe_cut(x, r);
-        x->ops->abort(x->call);
-        x->call = NULL;
-        x->conn = NULL;
+        exchange_hang_up(x);
     } else {
         return;
     }

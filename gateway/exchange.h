@@ -109,7 +109,8 @@ struct exchange {
     struct slice raw; /* what could not be understood; for a keyed digest */
     struct evidence intent, outcome, progress, cut;
     unsigned outstanding;  /* records queued and not yet answered for */
-    struct alarm deadline; /* end of the grant's validity; evidence that does not come */
+    struct alarm deadline; /* the end of the grant's validity; in LOG the next look for a proof; in
+                            * OUTCOME the next try at a record that is owed */
     struct grave grave;
     struct arena arena;
     char first[EX_ARENA_FIRST]; /* the arena's first block */
@@ -131,6 +132,9 @@ void exchange_cut(struct exchange *x, enum reason r);
 /* Set the alarm for the end of the grant's validity. */
 void exchange_watch(struct exchange *x);
 int64_t exchange_expires_in(const struct exchange *x); /* ms; INT64_MAX: never */
+/* Nobody is answered any more: the connection, or the stream, ends without an end. What is on record is another matter.
+ */
+void exchange_hang_up(struct exchange *x);
 /* After an outcome that promised a whole answer: a record that it was not. */
 void exchange_owe_cut(struct exchange *x, enum reason r);
 void exchange_consumer_gone(struct exchange *x, enum reason r);

@@ -50,7 +50,7 @@ static enum err queue_refusal(struct exchange *x)
     bool stranger = x->stranger || x->who[0] == '\0';
 
     if (x->gapped || x->intent.failed) /* one attempt, one count */
-        return ERR_FULL;
+        return ERR_DOWN;
     if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), loop_wall(x->w->loop))) {
         x->counted = true;
         worker_second_later(x->w);
@@ -58,14 +58,6 @@ static enum err queue_refusal(struct exchange *x)
         return ERR_OK;
     }
     return record_refused(x);
-}
-
-static void cut(struct exchange *x)
-{
-    if (x->call)
-        x->ops->abort(x->call);
-    x->call = NULL;
-    x->conn = NULL;
 }
 
 static void conclude(struct exchange *x)
@@ -77,7 +69,7 @@ static void conclude(struct exchange *x)
     relay_stop(x);
     /* What has begun ends here and now, with what the consumer has not read yet: only replies wait for a record. */
     if (x->head_sent && x->reason != REASON_GRANTED)
-        cut(x);
+        exchange_hang_up(x);
     take_held_in(x);
     if (x->intended)
         return;
@@ -150,7 +142,7 @@ static void begin_answer(struct exchange *x)
     if (x->call == NULL)
         return;
     if (x->counted || (x->head_sent && x->reason != REASON_GRANTED))
-        cut(x);
+        exchange_hang_up(x);
     else if (x->reason != REASON_GRANTED)
         answer_problem(x, x->reason);
     else if (!x->head_sent)

@@ -89,7 +89,7 @@ static enum err put(struct exchange *x, const struct audit_record *r, unsigned f
     enum err e = audit_put(x->w->queue, r, flags, ev);
 
     if (e != ERR_OK) {
-        x->gapped = x->gapped || (e == ERR_FULL && ev == &x->intent);
+        x->gapped = x->gapped || (e == ERR_DOWN && ev == &x->intent);
         return e;
     }
     ev->pending = true;

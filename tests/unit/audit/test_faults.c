@@ -94,7 +94,7 @@ static void fails_again(void **state)
     (void)state;
     faults_set(&f, FAULT_SYNC, EIO, 0, 3);
     struct waited x = put_intent(1000); /* two tries, then essential ones only */
-    assert_int_equal(x.e, ERR_FULL);
+    assert_int_equal(x.e, ERR_DOWN);
     assert_int_equal(downs, 1);
     assert_int_equal(last_why, ERR_SYS);
     for (int i = 0; i < 400 && ups == 0; i++)
@@ -108,11 +108,11 @@ static void broken_disk(void **state)
 {
     (void)state;
     faults_set(&f, FAULT_SYNC, EIO, 0, -1);
-    assert_int_equal(put_intent(1000).e, ERR_FULL);
+    assert_int_equal(put_intent(1000).e, ERR_DOWN);
     struct audit_record cut = world_outcome(7);
-    assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_FULL);
+    assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_DOWN);
     uint64_t size = world_size(&w);
-    assert_int_equal(put_intent(1001).e, ERR_FULL);
+    assert_int_equal(put_intent(1001).e, ERR_DOWN);
     assert_int_equal(world_size(&w), size);
     faults_set(&f, FAULT_SYNC, 0, 0, 0);
     for (int i = 0; i < 400 && ups == 0; i++)
@@ -168,7 +168,7 @@ static void full_disk(void **state)
     struct audit_record cut = world_outcome(1000);
     assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_OK);
     for (unsigned i = 0; i < 7; i++, refused++)
-        assert_int_equal(put_intent(2000 + i).e, ERR_FULL);
+        assert_int_equal(put_intent(2000 + i).e, ERR_DOWN);
     for (unsigned i = 0; i < 5; i++) {
         struct audit_record r = { .kind = AUDIT_REFUSED,
                                   .at = 1,
@@ -176,7 +176,7 @@ static void full_disk(void **state)
                                   .has_reason = true,
                                   .reason = REASON_NO_GRANT,
                                   .status = 403 };
-        assert_int_equal(world_put(&w, &r, 0).e, ERR_FULL);
+        assert_int_equal(world_put(&w, &r, 0).e, ERR_DOWN);
     }
     assert_int_equal(ups, 0);
     f.room += 1 << 20;
@@ -198,7 +198,7 @@ static void a_stop_says_what_was_turned_away(void **state)
     (void)state;
     faults_set(&f, FAULT_SYNC, EIO, 0, -1);
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(put_intent(1000 + i).e, ERR_FULL);
+        assert_int_equal(put_intent(1000 + i).e, ERR_DOWN);
     faults_set(&f, FAULT_SYNC, 0, 0, 0);
     world_close(&w);
     assert_int_equal(ups, 1);
@@ -221,7 +221,7 @@ static void no_room_at_all(void **state)
         n++;
     f.room = 0;
     struct audit_record cut = world_outcome(3);
-    assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_FULL);
+    assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_DOWN);
     f.room = 1 << 20;
     for (int i = 0; i < 400 && ups == 0; i++)
         usleep(10000);

@@ -28,7 +28,7 @@ static void outcome_without_intent(void **state)
     world_begin(true);
     ask_plain();
     provider_says(GOOD, true);
-    tell(last(AUDIT_INTENT), ERR_FULL);
+    tell(last(AUDIT_INTENT), ERR_DOWN);
     tell(last(AUDIT_OUTCOME), ERR_OK);
     assert_int_equal(consumer.status, 503);
     assert_non_null(last(AUDIT_CUT)); /* the outcome said that it was handed out */
@@ -40,7 +40,7 @@ static void outcome_without_intent(void **state)
 /* One attempt counts once: the log counted the intent that it refused. */
 static void counted_once(void **state)
 {
-    static const enum err ways[] = { ERR_FULL, ERR_AGAIN };
+    static const enum err ways[] = { ERR_DOWN, ERR_AGAIN };
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -53,7 +53,7 @@ static void counted_once(void **state)
         world_end();
         world_begin(true);
         ask_plain();
-        tell(last(AUDIT_INTENT), ERR_FULL);
+        tell(last(AUDIT_INTENT), ERR_DOWN);
         assert_null(last(AUDIT_REFUSED));
         assert_int_equal(consumer.status, 503);
         assert_int_equal(provider_dropped, 1);
@@ -92,7 +92,7 @@ static void outcome_fails(void **state)
     ask_plain();
     provider_says(GOOD, true);
     tell(last(AUDIT_INTENT), ERR_OK);
-    tell(last(AUDIT_OUTCOME), ERR_FULL);
+    tell(last(AUDIT_OUTCOME), ERR_DOWN);
     assert_int_equal(consumer.status, 503);
     assert_int_equal(world.w->counters.exchanges[REASON_EVIDENCE_UNAVAILABLE], 1);
     assert_int_equal(world.w->counters.exchanges[REASON_GRANTED], 0);
@@ -118,9 +118,26 @@ static void no_cut_without_an_intent(void **state)
     exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
     assert_non_null(last(AUDIT_CUT));
     n = n_logged;
-    tell_all(ERR_FULL);
+    tell_all(ERR_DOWN);
     let_pass(1500);
     assert_int_equal(n_logged, n);
+    world_end();
+}
+
+/* The alarm of what is owed ends no answer whose grant has no end. */
+static void what_is_owed_ends_nothing(void **state)
+{
+    (void)state;
+    world_begin(true);
+    consumer.room = 10;
+    ask_plain();
+    world.x->verdict.valid_until = 0;
+    provider_says(GOOD, true);
+    tell_all(ERR_OK);
+    assert_int_equal(consumer.body.n, 10);
+    on_deadline(&world.x->deadline);
+    assert_int_equal(consumer.aborts, 0);
+    assert_null(last(AUDIT_CUT));
     world_end();
 }
 
@@ -148,7 +165,7 @@ static void counts_are_not_lost(void **state)
     flood_count(&world.w->flood, REASON_NO_GRANT, 5);
     write_counted(world.w);
     flood_count(&world.w->flood, REASON_NO_GRANT, 6);
-    tell(last(AUDIT_COUNT), ERR_FULL);
+    tell(last(AUDIT_COUNT), ERR_DOWN);
     write_counted(world.w);
     assert_int_equal(last(AUDIT_COUNT)->r.counts[REASON_NO_GRANT], 2);
     assert_int_equal(last(AUDIT_COUNT)->r.from, 5);
@@ -186,15 +203,11 @@ static void status_as_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_answer),
-        cmocka_unit_test(outcome_without_intent),
-        cmocka_unit_test(counted_once),
-        cmocka_unit_test(outcome_waits_for_room),
-        cmocka_unit_test(outcome_fails),
-        cmocka_unit_test(cut_waits_for_room),
-        cmocka_unit_test(no_cut_without_an_intent),
-        cmocka_unit_test(counts_are_not_lost),
-        cmocka_unit_test(status_as_given),
+        cmocka_unit_test(a_whole_answer),      cmocka_unit_test(outcome_without_intent),
+        cmocka_unit_test(counted_once),        cmocka_unit_test(outcome_waits_for_room),
+        cmocka_unit_test(outcome_fails),       cmocka_unit_test(what_is_owed_ends_nothing),
+        cmocka_unit_test(cut_waits_for_room),  cmocka_unit_test(no_cut_without_an_intent),
+        cmocka_unit_test(counts_are_not_lost), cmocka_unit_test(status_as_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

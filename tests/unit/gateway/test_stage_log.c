@@ -227,7 +227,7 @@ static void a_proof_that_cannot_be_recorded_is_not_given(void **state)
 {
     (void)state;
     begin_world();
-    put_fails[AUDIT_INTENT] = ERR_FULL;
+    put_fails[AUDIT_INTENT] = ERR_DOWN;
     read_log_at("proof/" ID);
     assert_null(given);
     assert_int_equal(n_logged, 0); /* the log has counted it already */
@@ -237,10 +237,10 @@ static void a_proof_that_cannot_be_recorded_is_not_given(void **state)
         begin_world();
         read_log_at("proof/" ID);
         if (early)
-            tell(last(AUDIT_INTENT), ERR_FULL);
+            tell(last(AUDIT_INTENT), ERR_DOWN);
         brings(ERR_OK, "{\"secret\":1}");
         if (!early)
-            tell(last(AUDIT_INTENT), ERR_FULL);
+            tell(last(AUDIT_INTENT), ERR_DOWN);
         tell_all(ERR_OK);
         assert_int_equal(consumer.status, 503);
         assert_null(memmem(consumer.body.p, consumer.body.n, "secret", 6));
