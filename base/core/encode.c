@@ -35,14 +35,12 @@ size_t u64_digits(uint64_t v)
 
 void u64_write(char *to, size_t n, uint64_t v)
 {
-    char *at = to + n;
-
-    for (; v >= 100; v /= 100)
-        memcpy(at -= 2, decimal_pairs[v % 100], 2);
-    if (v >= 10)
-        memcpy(at - 2, decimal_pairs[v], 2);
+    for (; n > 2; n -= 2, v /= 100)
+        memcpy(to + n - 2, decimal_pairs[v % 100], 2);
+    if (n == 2)
+        memcpy(to, decimal_pairs[v], 2); /* below 100 now, for n is its length */
     else
-        at[-1] = (char)('0' + v);
+        to[0] = (char)('0' + v);
 }
 
 /* 0..15, or -1. */
