@@ -120,7 +120,7 @@ void share_enter(struct connector_target *t, unsigned slot);
 void share_leave(struct connector_target *t, unsigned slot);
 
 /* ---- pool: one worker's connections; lists are states ---- */
-enum { IDLE_MS = 15000, IDLE_MAX = 64, CONNECT_MS = 5000, WAITING_MAX = 4096, BUCKETS = 1024 };
+enum { IDLE_MS = 15000, CONNECT_MS = 5000, WAITING_MAX = 4096, BUCKETS = 1024 };
 
 struct conn {
     struct http_client *http;    /* own */
