@@ -197,3 +197,27 @@ void compile_done(struct text_target *t)
     arena_done(&t->arena);
     t->target = NULL;
 }
+
+void scene_begin(struct scene *s, const char *more)
+{
+    static const struct connector_world w = { .workers = 1 };
+    char text[512];
+
+    memset(s, 0, sizeof *s);
+    provider_start(&s->provider);
+    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://127.0.0.1:%u', tls: {mode: none, reason: test}%s}",
+             s->provider.port, more);
+    compile_text(&s->t, &w, false, text, NULL);
+    assert_int_equal(s->t.err, ERR_OK);
+    s->loop = loop_new();
+    s->pool = connector_pool_new(s->loop, 0);
+    assert_true(s->loop != NULL && s->pool != NULL);
+}
+
+void scene_end(struct scene *s)
+{
+    s->pool = connector_pool_free(s->pool);
+    compile_done(&s->t);
+    s->loop = loop_free(s->loop);
+    provider_stop(&s->provider);
+}

@@ -37,3 +37,13 @@ struct text_target {
 void compile_text(struct text_target *t, const struct connector_world *w, bool check_only, const char *connector,
                   const char *more);
 void compile_done(struct text_target *t);
+
+/* A provider, a target of it that takes plain HTTP, and a pool on a loop; more: further members of the connector. */
+struct scene {
+    struct provider provider;
+    struct loop *loop;
+    struct connector_pool *pool;
+    struct text_target t;
+};
+void scene_begin(struct scene *s, const char *more);
+void scene_end(struct scene *s);

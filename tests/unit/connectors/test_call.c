@@ -16,13 +16,6 @@ struct heard { /* what one call was told */
     enum reached reached;
     bool pause_at_head, abort_at_head, stop, exact;
 };
-struct scene {
-    struct provider provider;
-    struct loop *loop;
-    struct connector_pool *pool;
-    struct text_target t;
-};
-
 static void on_head(void *user, const struct connector_head *head)
 {
     struct heard *h = user;
@@ -70,30 +63,6 @@ static void on_fail(void *user, enum reason why, enum reached reached)
 }
 
 static const struct connector_events events = { .head = on_head, .body = on_body, .end = on_end, .fail = on_fail };
-
-static void scene_begin(struct scene *s, const char *more)
-{
-    static const struct connector_world w = { .workers = 1 };
-    char text[512];
-
-    memset(s, 0, sizeof *s);
-    provider_start(&s->provider);
-    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://127.0.0.1:%u', tls: {mode: none, reason: test}%s}",
-             s->provider.port, more);
-    compile_text(&s->t, &w, false, text, NULL);
-    assert_int_equal(s->t.err, ERR_OK);
-    s->loop = loop_new();
-    s->pool = connector_pool_new(s->loop, 0);
-    assert_true(s->loop != NULL && s->pool != NULL);
-}
-
-static void scene_end(struct scene *s)
-{
-    s->pool = connector_pool_free(s->pool);
-    compile_done(&s->t);
-    s->loop = loop_free(s->loop);
-    provider_stop(&s->provider);
-}
 
 static enum err begin(struct scene *s, struct heard *h, const char *target, bool safe)
 {
@@ -261,6 +230,34 @@ static void queue_keeps_the_limit(void **state)
     }
     assert_int_equal(atomic_load(&s.provider.most), 2);
     assert_int_equal(atomic_load(&s.provider.connections), 2);
+    scene_end(&s);
+}
+
+/* As many connections are kept as calls may be in flight: another hundred calls open none. */
+static void crowds_use_their_connections_again(void **state)
+{
+    enum { CROWD = 100 };
+    static struct heard h[CROWD];
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 100}");
+    for (unsigned wave = 0; wave < 2; wave++) {
+        unsigned ended = 0;
+        memset(h, 0, sizeof h);
+        for (unsigned i = 0; i < CROWD; i++)
+            assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
+        for (unsigned turn = 0; turn < 100 && ended < CROWD; turn++) {
+            run_for(s.loop, 50);
+            ended = 0;
+            for (unsigned i = 0; i < CROWD; i++)
+                ended += h[i].ended;
+        }
+        assert_int_equal(ended, CROWD);
+        for (unsigned i = 0; i < CROWD; i++)
+            buf_done(&h[i].body);
+    }
+    assert_int_equal(atomic_load(&s.provider.connections), CROWD);
     scene_end(&s);
 }
 
@@ -536,6 +533,7 @@ int main(void)
         cmocka_unit_test(failures_by_table),
         cmocka_unit_test(unreachable_then_circuit),
         cmocka_unit_test(queue_keeps_the_limit),
+        cmocka_unit_test(crowds_use_their_connections_again),
         cmocka_unit_test(queue_gives_up),
         cmocka_unit_test(parties_take_turns),
         cmocka_unit_test(too_long_a_wait_is_refused),

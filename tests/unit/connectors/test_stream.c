@@ -11,13 +11,6 @@ struct heard {
     bool early;
     const char *sends; /* when there is room; NULL: nothing, for ever */
 };
-struct scene {
-    struct provider provider;
-    struct loop *loop;
-    struct connector_pool *pool;
-    struct text_target t;
-};
-
 static void on_head(void *user, const struct connector_head *head)
 {
     ((struct heard *)user)->early = head->early;
@@ -60,30 +53,6 @@ static void on_room(void *user)
 }
 
 static const struct connector_events events = { on_head, on_body, on_end, on_fail, on_room };
-
-static void scene_begin(struct scene *s, const char *more)
-{
-    static const struct connector_world w = { .workers = 1 };
-    char text[512];
-
-    memset(s, 0, sizeof *s);
-    provider_start(&s->provider);
-    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://127.0.0.1:%u', tls: {mode: none, reason: test}%s}",
-             s->provider.port, more);
-    compile_text(&s->t, &w, false, text, NULL);
-    assert_int_equal(s->t.err, ERR_OK);
-    s->loop = loop_new();
-    s->pool = connector_pool_new(s->loop, 0);
-    assert_true(s->loop != NULL && s->pool != NULL);
-}
-
-static void scene_end(struct scene *s)
-{
-    s->pool = connector_pool_free(s->pool);
-    compile_done(&s->t);
-    s->loop = loop_free(s->loop);
-    provider_stop(&s->provider);
-}
 
 static void begin(struct scene *s, struct heard *h, const char *target, const char *sends, uint64_t length)
 {
