@@ -2,7 +2,6 @@
  * known but its result, which may still change and is added when the part is sealed; at most PART_RECORDS records, so
  * that a row's number fits 16 bits and memory has a bound. */
 #include "audit/part.h"
-#include "audit/pruned.h"
 
 enum {
     KNOWN_FIRST = 1 << 17,
@@ -297,20 +296,6 @@ static enum err draft_join(struct draft *d, uint32_t row, const struct term_fact
     return e;
 }
 
-static void draft_time(struct draft *d, const struct term_facts *f)
-{
-    struct part_head *h = &d->h;
-    int64_t *newest = f->kind <= AUDIT_CUT ? &h->exchange_at : &h->other_at;
-    if (f->kind == AUDIT_SEGMENT || f->at == 0)
-        return; /* written by the log itself when a file begins: no evidence of time that passed */
-    h->elapsed_ms += lived_step(h->at_last != 0 ? h->at_last : h->at_before, f->at);
-    h->at_last = f->at;
-    if (h->at_first == 0)
-        h->at_first = f->at;
-    if (f->at > *newest)
-        *newest = f->at;
-}
-
 enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct term_facts *f)
 {
     struct part_head *h = &d->h;
@@ -322,7 +307,7 @@ enum err draft_add(struct draft *d, struct slice line, uint64_t offset, struct t
     h->to = offset + line.n + 1;
     h->sums = part_sums_add(h->sums, line);
     memcpy(h->last_sum, line.p + LOGLINE_CRC, LOGLINE_CRC_N);
-    draft_time(d, f);
+    part_time_add(h, f->kind, f->at);
     if ((f->kind != AUDIT_OUTCOME && f->kind != AUDIT_CUT) || f->exchange == 0)
         return draft_own(d, f);
     uint32_t row;

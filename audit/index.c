@@ -97,6 +97,7 @@ static enum err part_replace(struct audit_index *x, size_t i)
         e = part_open(path, &p);
     if (e != ERR_OK)
         return e;
+    p->timed = x->parts[i]->timed && part_times_equal(&p->h, &x->parts[i]->h);
     x->bytes += p->map_n - x->parts[i]->map_n;
     part_unref(x->parts[i]);
     x->parts[i] = p;
@@ -132,6 +133,8 @@ static enum err seal(struct audit_index *x)
         e = index_part_path(x, first, path);
     if (e == ERR_OK)
         e = part_open(path, &p);
+    if (e == ERR_OK)
+        p->timed = part_times_equal(&p->h, &x->draft.h); /* as it was made, and not another file in its place */
     if (e == ERR_OK)
         e = index_add_part(x, p);
     x->drafting = false;

@@ -33,6 +33,9 @@ struct audit_index {
 };
 /* index_load.c. Take in the parts that fit the log; those that do not, and all behind them, are removed. */
 enum err index_load(struct audit_index *x) MUST_CHECK;
+/* ERR_CONFLICT: a part says other times than the records it was built from. Each is compared once; those that this
+ * process has built are right. ERR_AGAIN: *stop was set. */
+enum err index_times(struct audit_index *x, const _Atomic bool *stop) MUST_CHECK;
 void index_drop_from(struct audit_index *x, uint64_t first); /* lock held */
 enum err index_part_path(const struct audit_index *x, uint64_t first, char out[PATH_MAX]) MUST_CHECK;
 /* index.c. Parts by place, and the log's size as far as it may be read. */

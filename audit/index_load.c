@@ -38,7 +38,7 @@ void index_drop_from(struct audit_index *x, uint64_t first)
     x->next = last ? last->h.first + last->h.n : x->first;
     x->segment = last ? last->h.segment : x->first;
     x->offset = last ? last->h.to : 0;
-    x->at_last = last ? last->h.at_last != 0 ? last->h.at_last : last->h.at_before : 0;
+    x->at_last = last ? part_time_last(&last->h) : 0;
     x->drafting = false;
     x->n_late = 0;
 }
@@ -130,6 +130,8 @@ static bool part_fits(const struct audit_index *x, const struct segment_list *l,
     bool begins = p->h.first == p->h.segment;
     if (p->h.first != x->next || (before != NULL && p->h.seed != x->seed) || !segments_fit(l, &p->h))
         return false;
+    if (before != NULL && p->h.at_before != part_time_last(&before->h))
+        return false;
     if (begins ? p->h.from != 0 : before != NULL && (before->h.segment != p->h.segment || before->h.to != p->h.from))
         return false;
     return p->h.first + p->h.n <= index_log_size(x) && record_fits(x, p, 0, sum, &end) &&
@@ -193,8 +195,17 @@ enum err index_load(struct audit_index *x)
 }
 
 /* ---- the whole comparison ---- */
-static bool part_agrees(const struct audit_index *x, const struct part *p)
+static void add_time(struct part_head *times, struct slice line)
 {
+    enum audit_kind kind;
+    int64_t at;
+    if (logline_kind(line, &kind) && logline_at(line, &at))
+        part_time_add(times, kind, at);
+}
+
+static bool part_agrees(const struct audit_index *x, struct part *p)
+{
+    struct part_head times = { .at_before = p->h.at_before };
     char path[PATH_MAX];
     struct logscan s;
     struct slice line;
@@ -206,11 +217,14 @@ static bool part_agrees(const struct audit_index *x, const struct part *p)
     for (uint64_t i = 0; ok && i < p->h.n; i++) {
         ok = logscan_next(&s, &line, &offset) == LOGSCAN_LINE && logline_check(line, &index) &&
              index == p->h.first + i && (i % PART_MARK != 0 || p->marks[i / PART_MARK] == offset);
-        if (ok)
-            sums = part_sums_add(sums, line);
+        if (!ok)
+            break;
+        sums = part_sums_add(sums, line);
+        add_time(&times, line);
     }
     logscan_close(&s);
-    return ok && sums == p->h.sums;
+    p->timed = ok && sums == p->h.sums && part_times_equal(&times, &p->h);
+    return p->timed;
 }
 
 /* The part that begins at or behind `first`, counted; NULL: there is none. */
@@ -224,6 +238,20 @@ static struct part *part_from(struct audit_index *x, uint64_t first)
     }
     pthread_mutex_unlock(&x->lock);
     return p;
+}
+
+enum err index_times(struct audit_index *x, const _Atomic bool *stop)
+{
+    enum err e = ERR_OK;
+    struct part *p;
+    for (uint64_t at = 0; e == ERR_OK && (p = part_from(x, at)) != NULL; part_unref(p)) {
+        at = p->h.first + p->h.n;
+        if (!p->timed && !part_agrees(x, p))
+            e = ERR_CONFLICT;
+        if (atomic_load_explicit(stop, memory_order_relaxed))
+            e = ERR_AGAIN;
+    }
+    return e;
 }
 
 uint64_t audit_index_check(struct audit_index *x)

@@ -2,6 +2,7 @@
  * the mapping, and no list reaches out of `lists`; row numbers in lists are checked where they are used. */
 #include "audit/part.h"
 #include "audit/crc32c.h"
+#include "audit/pruned.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,6 +28,30 @@ void part_unref(struct part *p)
     if (p->map != NULL)
         munmap(p->map, p->map_n);
     mem_free(p);
+}
+
+void part_time_add(struct part_head *h, enum audit_kind kind, int64_t at)
+{
+    int64_t *newest = kind <= AUDIT_CUT ? &h->exchange_at : &h->other_at;
+    if (kind == AUDIT_SEGMENT || at == 0)
+        return; /* written by the log itself when a file begins: no evidence of time that passed */
+    h->elapsed_ms += lived_step(part_time_last(h), at);
+    h->at_last = at;
+    if (h->at_first == 0)
+        h->at_first = at;
+    if (at > *newest)
+        *newest = at;
+}
+
+bool part_times_equal(const struct part_head *a, const struct part_head *b)
+{
+    return a->at_before == b->at_before && a->at_first == b->at_first && a->at_last == b->at_last &&
+           a->elapsed_ms == b->elapsed_ms && a->exchange_at == b->exchange_at && a->other_at == b->other_at;
+}
+
+int64_t part_time_last(const struct part_head *h)
+{
+    return h->at_last != 0 ? h->at_last : h->at_before;
 }
 
 static size_t bitmap_bytes(uint64_t rows)

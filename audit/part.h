@@ -59,6 +59,7 @@ struct part {
     const uint16_t *loose;
     void *map; /* own */
     size_t map_n;
+    _Atomic bool timed; /* this process made its times from the records, or compared them */
     _Atomic unsigned refs;
 };
 struct part *part_ref(struct part *p);
@@ -71,6 +72,11 @@ static inline uint64_t part_sums_add(uint64_t sums, struct slice line)
     sums = (sums ^ digits) * 0x9e3779b97f4a7c15u;
     return sums ^ sums >> 29;
 }
+/* What a record of this kind and wall ms adds to the times of its part; 0: it has none. */
+void part_time_add(struct part_head *h, enum audit_kind kind, int64_t at);
+/* The times that retention judges by. */
+bool part_times_equal(const struct part_head *a, const struct part_head *b);
+int64_t part_time_last(const struct part_head *h); /* wall ms of the last record up to its end; 0: none */
 void part_name(uint64_t first, char out[PART_NAME]);
 /* Maps and checks a file: shape, sum, bounds. ERR_CORRUPT: not one of ours, or damaged. */
 enum err part_open(const char *path, struct part **ret) MUST_CHECK;

@@ -86,8 +86,8 @@ static enum err store(struct leaving *x, const struct audit_prunable *p)
 static enum err ready_say(struct diags *d, enum err e)
 {
     if (e == ERR_CONFLICT)
-        return diag_add(d, e, 0, 0, "its newest records are newer than the search index says",
-                        "其最新记录晚于检索索引所载");
+        return diag_add(d, e, 0, 0, "the records have other times than the search index says",
+                        "记录的时间与检索索引所载不符");
     if (e == ERR_CORRUPT)
         return diag_add(d, e, 0, 0, "its records are not those that the next segment's head has the tree of",
                         "其记录与下一段段首所载的哈希树不符");
@@ -97,15 +97,18 @@ static enum err ready_say(struct diags *d, enum err e)
                           "无法读取其记录，或无法保存其哈希块");
 }
 
-enum err audit_prune_ready(const struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
+enum err audit_prune_ready(struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
                            struct diags *d)
 {
+    enum err e = index_times(x, stop); /* of what remains, too: what the log has lived since speaks for its age */
+    if (e != ERR_OK)
+        return ready_say(d, e);
     struct leaving *l = mem_zalloc(sizeof *l);
     if (l == NULL)
         return ERR_NOMEM;
     *l = (struct leaving){ .dir = x->dir, .stop = stop, .g = digest_new() };
     tiles_init(&l->tiles);
-    enum err e = l->g != NULL ? read_all(l, p) : ERR_NOMEM;
+    e = l->g != NULL ? read_all(l, p) : ERR_NOMEM;
     if (e == ERR_OK)
         e = judge(l, p);
     if (e == ERR_OK)

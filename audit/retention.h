@@ -38,10 +38,11 @@ struct audit_prunable {
 void audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
                           struct audit_prunable *ret);
 /* Reads what may go once more from the segments, before an act says so and nothing is left to ask: its tree must be the
- * one that the next segment's head has (ERR_CORRUPT), its newest records must not be newer than the index says
- * (ERR_CONFLICT: build it anew), and all hash tiles of it are stored and durable, for they cannot be derived later.
- * Reads and hashes all of it: a thread of its own. ERR_AGAIN: *stop was set. */
-enum err audit_prune_ready(const struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
+ * one that the next segment's head has (ERR_CORRUPT), its newest records must not be newer than the plan says,
+ * nor any times of the index others than the records have, of what remains either (ERR_CONFLICT: build it anew), and
+ * all hash tiles of it are stored and durable, for they cannot be derived later. Reads and hashes all of it, and what
+ * of the index is older than this process: a thread of its own. ERR_AGAIN: *stop was set. */
+enum err audit_prune_ready(struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
                            struct diags *d) MUST_CHECK;
 /* Remove the segments that end at or before `before`, and their parts of the index. Their hash tiles stay, so that what
  * remains can be proved as before. The caller made sure that it was ready, and that the act of this is durable in the

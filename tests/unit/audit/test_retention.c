@@ -1,6 +1,8 @@
 /* Retention: what may go and what may not, by age, by the log's own time, by holds; removal; and that what remains is
  * proved as before, while a front cut off by anybody else is told. */
 #include "tests/unit/audit/world.h"
+#include "audit/crc32c.h"
+#include "audit/index.h"
 #include "base/sql/sql.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,6 +372,59 @@ static void it_is_read_once_more(void **state)
     buf_done(&seg);
 }
 
+/* Writes the times of a part of the index, which is closed, anew, as somebody would who has the files: its sum fits. */
+static void part_forge(uint64_t first, int64_t lived_ms, int64_t older_ms)
+{
+    struct buf file = BUF_INIT(8 << 20);
+    struct part_head *h;
+    char name[64] = "index/";
+    part_name(first, name + 6);
+    world_read(&w, name, &file);
+    h = (struct part_head *)file.p;
+    h->elapsed_ms += lived_ms;
+    h->exchange_at -= older_ms;
+    h->other_at -= h->other_at != 0 ? older_ms : 0;
+    h->sum = 0;
+    h->sum = crc32c(0, buf_slice(&file));
+    world_write(&w, name, buf_slice(&file));
+    buf_done(&file);
+}
+
+static void index_anew(void)
+{
+    audit_index_rebuild(x);
+    for (int i = 0; i < 1000 && atomic_load(&x->discard_from) != UINT64_MAX; i++)
+        usleep(10000);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+}
+
+/* Who can write the index's files makes what the log has lived longer, or its records older, and sets the clock forward
+ * to it. The plan believes both; the records are asked before anything goes, those that remain as well. */
+static void a_forged_index_and_clock_remove_nothing(void **state)
+{
+    (void)state;
+    const int64_t right_now = begin_at + DAYS * day_ms, years = 3660 * day_ms;
+    struct audit_prunable right = plan(&policy, right_now), p;
+    static const struct {
+        int64_t lived_ms, older_ms;
+    } forged[] = { { 3660 * 86400000ll, 0 }, { 0, 1000 * 86400000ll }, { 3660 * 86400000ll, 1000 * 86400000ll } };
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        uint64_t first = x->parts[x->n_parts / 2]->h.first;
+        x = audit_index_close(x);
+        part_forge(first, forged[i].lived_ms, forged[i].older_ms);
+        index_open();
+        p = plan(&policy, right_now + (forged[i].lived_ms > 0 ? years : 0));
+        assert_true(forged[i].lived_ms == 0 || p.before > right.before);
+        assert_int_equal(audit_prune_ready(x, &p, &go_on, NULL), ERR_CONFLICT);
+        assert_int_equal(audit_index_check(x), first);
+        index_anew();
+        assert_int_equal(audit_index_check(x), UINT64_MAX);
+        p = plan(&policy, right_now);
+        assert_int_equal(p.before, right.before);
+        assert_int_equal(audit_prune_ready(x, &p, &go_on, NULL), ERR_OK);
+    }
+}
+
 static void what_remains_is_proved(void **state)
 {
     (void)state;
@@ -512,6 +567,7 @@ int main(void)
         cmocka_unit_test(clocks_that_are_wrong_make_nothing_old),
         cmocka_unit_test(the_first_that_stays_is_old_too),
         cmocka_unit_test(it_is_read_once_more),
+        cmocka_unit_test(a_forged_index_and_clock_remove_nothing),
         cmocka_unit_test(what_remains_is_proved),
         cmocka_unit_test(it_goes_on_after_a_restart),
         cmocka_unit_test(holds_are_kept),
