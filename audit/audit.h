@@ -160,8 +160,8 @@ int audit_queue_fd(const struct audit_queue *q);
 /* LAZY: nobody waits, it may ride on a later record's commit; audit_nudge bounds the delay. ESSENTIAL: an outcome, a
  * cut, a narrowing act: may use the reserve when the disk is full. */
 enum { AUDIT_LAZY = 1, AUDIT_ESSENTIAL = 2 };
-/* Queue a record. `waiter` NULL: done is not called. ERR_DOWN: the log is unavailable; ERR_AGAIN: the ring is full
- * (both: refuse). */
+/* Queue a record. `waiter` NULL: done is not called. ERR_DOWN: the log is unavailable; ERR_AGAIN: the ring is full:
+ * try again after a completion; lazy records that fill it are not lazy any more. */
 enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned flags, void *waiter) MUST_CHECK;
 /* An act's line from the outbox, byte for byte, in act order. It may always use the reserve: its state is committed and
  * later acts must follow it, so refuse a widening act before its transaction while the log is unavailable. done() gets

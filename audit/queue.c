@@ -74,8 +74,10 @@ static struct slot *ring_reserve(struct audit_queue *q)
     uint64_t left = q->capacity - (q->put & (q->capacity - 1)), fill = left < SLOT_MAX ? left : 0;
     if (q->capacity - (q->put - q->freed) < fill + SLOT_MAX)
         ring_reclaim(q);
-    if (q->capacity - (q->put - q->freed) < fill + SLOT_MAX)
+    if (q->capacity - (q->put - q->freed) < fill + SLOT_MAX) {
+        q->urgent = q->urgent || q->lazy; /* now somebody waits: for the room that these take */
         return NULL;
+    }
     if (fill > 0) {
         *queue_slot(q, q->put) = (struct slot){ .size = (uint32_t)fill };
         q->put += fill;

@@ -95,7 +95,7 @@ struct exchange {
     bool admitted;        /* ADMIT: counts among the running of its department; else among what has begun */
     uint32_t slot, group; /* in tallies, as its connection's */
     bool intended;        /* there was an intent when it concluded: an outcome is owed */
-    bool owes_outcome, owes_cut;
+    bool owes_outcome, owes_cut, owes_refusal;
     bool withheld;          /* what the outcome said was handed out was not, for want of evidence */
     bool hashing, summed;   /* digests have begun; are final */
     enum reason cut_reason; /* of the cut that is owed */
@@ -108,6 +108,8 @@ struct exchange {
     const char *detail[2];
     struct slice raw; /* what could not be understood; for a keyed digest */
     struct evidence intent, outcome, progress, cut;
+    struct room *in_line; /* bor: the worker's; waits there for room in the queue. NULL: nowhere */
+    struct exchange *line_next, *line_before;
     unsigned outstanding;  /* records queued and not yet answered for */
     struct alarm deadline; /* the end of the grant's validity; in LOG the next look for a proof; in
                             * OUTCOME the next try at a record that is owed */
@@ -164,8 +166,8 @@ struct slice trace_parent(const struct exchange *x, char out[TRACE_TEXT]);
 extern const struct connector_events relay_events;
 void relay_stop(struct exchange *x); /* ends provider and run, if any */
 uint64_t relay_rows(const struct exchange *x);
-/* record.c: queue a record of this exchange. False: it will never be durable (x->reason may change to
- * evidence-unavailable). */
+/* record.c: queue a record of this exchange. ERR_AGAIN: the queue is full, and the exchange is resumed to try again
+ * when it is not (room.h). Any other error: it will never be durable. */
 enum err record_intent(struct exchange *x);
 enum err record_outcome(struct exchange *x);
 enum err record_refused(struct exchange *x);

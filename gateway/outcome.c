@@ -1,10 +1,9 @@
 /* The only way out. The outcome (or refusal) is queued, its durability awaited, and only then the answer is completed.
  * An exchange that had an intent does not end before its outcome is durable, nor one that was cut before its cut is: a
  * full queue or a lost log delays them, and only the end of the process gives up (its next start writes them). */
+#include "gateway/room.h"
 #include "gateway/stage_log.h"
 #include "gateway/upload.h"
-
-enum { FULL_MS = 50 };
 
 static void count(struct exchange *x)
 {
@@ -44,27 +43,39 @@ static void withhold(struct exchange *x)
     buf_done(&x->out);
 }
 
-static enum err queue_refusal(struct exchange *x)
+/* False: it is counted, or the log has counted it. */
+static bool is_recorded(struct exchange *x)
 {
     struct slice key = slice_of(x->stranger || x->who[0] == '\0' ? x->address : x->who);
     bool stranger = x->stranger || x->who[0] == '\0';
 
-    if (x->gapped || x->intent.failed) /* one attempt, one count */
-        return ERR_DOWN;
+    if (x->gapped || x->intent.failed) { /* one attempt, one count */
+        withhold(x);
+        return false;
+    }
     if (!flood_admit(&x->w->flood, key, stranger, x->reason, loop_now(x->w->loop), loop_wall(x->w->loop))) {
         x->counted = true;
         worker_second_later(x->w);
         COUNT(x->w, counted, 1);
-        return ERR_OK;
+        return false;
     }
-    return record_refused(x);
+    return true;
+}
+
+/* As often as it takes: the queue may be full. */
+static void refuse(struct exchange *x)
+{
+    enum err e = record_refused(x);
+
+    x->owes_refusal = e == ERR_AGAIN;
+    if (e != ERR_OK && e != ERR_AGAIN)
+        withhold(x);
 }
 
 static void conclude(struct exchange *x)
 {
-    enum err e;
-
     x->concluded = true;
+    room_leave(x); /* a record that was not queued is not owed */
     x->intended = x->owes_outcome = x->intent.pending || x->intent.durable;
     relay_stop(x);
     /* What has begun ends here and now, with what the consumer has not read yet: only replies wait for a record. */
@@ -78,13 +89,7 @@ static void conclude(struct exchange *x)
         worker_second_later(x->w);
         return;
     }
-    e = queue_refusal(x);
-    if (e == ERR_AGAIN) {
-        flood_count(&x->w->flood, x->reason, loop_wall(x->w->loop));
-        worker_second_later(x->w);
-    }
-    if (e != ERR_OK)
-        withhold(x);
+    x->owes_refusal = is_recorded(x);
 }
 
 static bool owes(const struct exchange *x)
@@ -101,18 +106,22 @@ static void pay(struct exchange *x)
         x->owes_outcome = false;
         x->owes_cut = x->owes_cut && x->outcome.durable;
     }
-    if (!owes(x))
+    if (!owes(x)) {
+        room_leave(x);
         return;
+    }
     if (w->stopping && (x->outcome.failed || x->cut.failed)) {
         x->owes_outcome = x->owes_cut = false;
+        room_leave(x);
         return;
     }
-    if (loop_now(w->loop) >= x->retry_at) {
-        x->owes_outcome = x->owes_outcome && record_outcome(x) != ERR_OK;
-        x->owes_cut = x->owes_cut && (x->owes_outcome || record_cut(x) != ERR_OK);
+    if (loop_now(w->loop) < x->retry_at) {
+        room_leave(x); /* it would hold up those behind it */
+        alarm_set(w->loop, &x->deadline, x->retry_at - loop_now(w->loop));
+        return;
     }
-    if (owes(x))
-        alarm_set(w->loop, &x->deadline, FULL_MS);
+    x->owes_outcome = x->owes_outcome && record_outcome(x) != ERR_OK;
+    x->owes_cut = x->owes_cut && (x->owes_outcome || record_cut(x) != ERR_OK);
 }
 
 /* The rest of a good answer, already counted and hashed. */
@@ -153,9 +162,12 @@ enum step stage_outcome(struct exchange *x)
 {
     if (!x->concluded)
         conclude(x);
-    pay(x);
+    if (x->owes_refusal)
+        refuse(x);
+    else
+        pay(x);
     if (!x->answered) {
-        if (x->intent.pending || x->outcome.pending || (x->owes_outcome && !x->outcome.failed))
+        if (x->owes_refusal || x->intent.pending || x->outcome.pending || (x->owes_outcome && !x->outcome.failed))
             return STEP_WAIT;
         begin_answer(x);
         pay(x);

@@ -1,5 +1,6 @@
 /* The exchange's columns as evidence. An intent says who, what, why and on whose authority; an outcome what came and
  * went; a refusal all of what is known of an attempt that never became an intent. */
+#include "gateway/room.h"
 #include "gateway/stage_log.h"
 #include "gateway/upload.h"
 
@@ -86,8 +87,13 @@ static struct slice granted_items(struct exchange *x, struct intent_text *t)
 
 static enum err put(struct exchange *x, const struct audit_record *r, unsigned flags, struct evidence *ev)
 {
-    enum err e = audit_put(x->w->queue, r, flags, ev);
+    enum room_line line = flags & AUDIT_ESSENTIAL ? ROOM_OWED : ROOM_NEW;
+    enum err e = room_turn(x, line) ? audit_put(x->w->queue, r, flags, ev) : ERR_AGAIN;
 
+    if (e == ERR_AGAIN)
+        room_wait(x, line);
+    else
+        room_leave(x);
     if (e != ERR_OK) {
         x->gapped = x->gapped || (e == ERR_DOWN && ev == &x->intent);
         return e;

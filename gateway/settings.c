@@ -78,7 +78,9 @@ static const struct doc_key evidence_keys[] = {
       .help = { "of the log a day for attempts of unknown sources one by one; beyond it they are counted",
                 "每日逐条存证陌生来源尝试的字节上限，超出部分只计数" } },
     { "queue_bytes", DOC_K_BYTES, AT(evidence.queue_bytes), 64 << 10, 256 << 20, .flags = DOC_STATIC, .otherwise = "1m",
-      .help = { "records that one worker may have waiting", "每个线程待写存证的缓冲大小" } },
+      .help = { "records that one worker may have waiting: an exchange has about 1.2k, and while it is full further "
+                "ones wait for room",
+                "每个线程待写存证的缓冲大小：每次交换约占 1.2k，写满时后续交换等待腾出空间" } },
     { "retain_exchanges", DOC_K_U64, AT(evidence.retain_exchanges), 0, 36500, .otherwise = "0",
       .help = { "days that exchanges and refusals are kept, at least 1096 (three years); 0: for ever",
                 "交换与拒绝记录的留存天数，至少 1096（三年）；0 表示永久" } },

@@ -12,7 +12,7 @@ enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10 };
 struct log_ask {
     struct log_job job;
     struct exchange *x;
-    bool begun;           /* judged, and on record where it must be */
+    bool begun;           /* judged */
     bool out, came, wait; /* with the reader; back from it; until the alarm */
 };
 
@@ -162,13 +162,24 @@ void log_ask_drop(struct exchange *x)
 
 static enum step begin_proof(struct exchange *x)
 {
+    enum err e = record_intent(x);
+
+    if (e == ERR_AGAIN)
+        return STEP_WAIT; /* for room in the queue */
+    if (e != ERR_OK)
+        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     x->digest_out = worker_digest(x->w);
     if (x->digest_out == NULL)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    if (record_intent(x) != ERR_OK)
-        return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     record_digest(x, x->digest_out, 'o');
     return send(x);
+}
+
+static enum step go_on(struct exchange *x)
+{
+    bool recorded = x->intent.pending || x->intent.durable;
+
+    return x->log->job.proof && !recorded ? begin_proof(x) : send(x);
 }
 
 static enum step begin(struct exchange *x)
@@ -185,7 +196,7 @@ static enum step begin(struct exchange *x)
         return exchange_fail(x, REASON_RATE_LIMITED, "limits.log_reads is reached", "已达 limits.log_reads 上限");
     x->generation = x->w->snapshot->generation;
     x->log->begun = true;
-    return x->log->job.proof ? begin_proof(x) : send(x);
+    return go_on(x);
 }
 
 enum step stage_log(struct exchange *x)
@@ -200,5 +211,5 @@ enum step stage_log(struct exchange *x)
         return came(x);
     if (a->out || a->wait)
         return STEP_WAIT;
-    return a->begun ? send(x) : begin(x);
+    return a->begun ? go_on(x) : begin(x);
 }

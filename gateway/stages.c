@@ -291,6 +291,8 @@ enum step stage_intent(struct exchange *x)
 
     if (!x->intent.pending && !x->intent.durable && !x->intent.failed)
         e = record_intent(x);
+    if (e == ERR_AGAIN)
+        return STEP_WAIT; /* for room; the provider is asked no sooner */
     if (x->intent.failed || e != ERR_OK)
         return exchange_fail(x, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
     if (x->intent.pending && !translate_safe(x->service->plan))

@@ -1,5 +1,6 @@
 /* A worker thread: loop, listening socket, TLS, evidence queue, provider pool, and the swap of snapshots. */
 #include "gateway/exchange.h"
+#include "gateway/room.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -54,7 +55,10 @@ void worker_exchange_block_back(struct worker *w, struct exchange *x)
 /* ---- evidence ---- */
 static void on_evidence(void *arg)
 {
-    audit_poll(((struct worker *)arg)->queue);
+    struct worker *w = arg;
+
+    audit_poll(w->queue);
+    room_serve(w);
 }
 
 /* Only what is durable is forgotten. */
@@ -127,6 +131,7 @@ static void on_second(struct alarm *a)
     bool more = trim_when_quiet(w); /* a quiet second is still to come */
 
     audit_look(w->queue);
+    room_serve(w); /* a log that hangs has room for nobody, and they must be told */
     write_counted(w);
     /* While something runs the log's disk is looked at, for who waits for it must be told when it hangs. */
     if (connector_pool_trim(w->pool) || w->flood.total > 0 || w->n_exchanges > 0 || more)

@@ -55,6 +55,10 @@ struct intent_memo {
     struct audit_known text;
 };
 
+enum room_line { ROOM_OWED, ROOM_NEW, ROOM_LINES };
+struct room { /* exchanges that wait for the evidence queue, see room.h */
+    struct exchange *first, *last;
+};
 enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128, INTENT_MEMOS = 64 };
 /* So many times limits.begun_each may have begun of one department, or of all strangers; and of all together. */
 enum { BEGUN_GROUP = 2, BEGUN_ALL = 8 };
@@ -72,6 +76,7 @@ struct worker {
     struct door door;
     struct audit_queue *queue;
     struct watch *queue_watch;
+    struct room room[ROOM_LINES];
     struct alarm nudge, second;
     struct moment *expiry; /* of the grant that ends next, when that is within an alarm's slot */
     int64_t expiry_at;     /* mono ms it is set for; 0: not set */

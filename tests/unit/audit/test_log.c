@@ -182,6 +182,24 @@ static void full_ring(void **state)
     world_good(&w, 1 + n + 1500);
 }
 
+/* Lazy records that fill the ring: who finds no room waits for them, so that they are not lazy any more. */
+static void full_of_lazy(void **state)
+{
+    (void)state;
+    struct audit_record r = world_intent(1);
+    enum err e;
+    assert_int_equal(world_open(&w), ERR_OK);
+    while ((e = audit_put(w.q, &r, AUDIT_LAZY, NULL)) == ERR_OK)
+        continue;
+    assert_int_equal(e, ERR_AGAIN);
+    audit_kick(w.q);
+    for (int i = 0; i < 5000 && world_size(&w) == 1; i++)
+        usleep(1000);
+    assert_true(world_size(&w) > 1);
+    assert_int_equal(audit_put(w.q, &r, AUDIT_LAZY, NULL), ERR_OK);
+    world_close(&w);
+}
+
 static void checkpoint_follows(void **state)
 {
     (void)state;
@@ -330,9 +348,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(fresh_log), TEST(pairs_in_order), TEST(reopened),           TEST(acts),
-        TEST(lazy_ride), TEST(full_ring),      TEST(checkpoint_follows), TEST(two_opens),
-        TEST(secrets),   TEST(spellings),      TEST(many_owners),
+        TEST(fresh_log), TEST(pairs_in_order), TEST(reopened),     TEST(acts),
+        TEST(lazy_ride), TEST(full_ring),      TEST(full_of_lazy), TEST(checkpoint_follows),
+        TEST(two_opens), TEST(secrets),        TEST(spellings),    TEST(many_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

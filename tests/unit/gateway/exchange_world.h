@@ -74,6 +74,7 @@ static struct sha256 world_keyed(const struct audit_log *l, struct slice raw)
 #define audit_kick(q)      ((void)(q))
 #define audit_nudge(q)     ((void)(q))
 #define audit_look(q)      ((void)(q))
+#define audit_poll(q)      ((void)(q))
 #define audit_origin       world_origin
 #define audit_salt         world_salt
 #define audit_pseudonym    world_pseudonym

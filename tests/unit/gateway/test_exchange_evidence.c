@@ -40,26 +40,166 @@ static void outcome_without_intent(void **state)
 /* One attempt counts once: the log counted the intent that it refused. */
 static void counted_once(void **state)
 {
-    static const enum err ways[] = { ERR_DOWN, ERR_AGAIN };
-
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
-        world_begin(true);
-        put_fails[AUDIT_INTENT] = put_fails[AUDIT_REFUSED] = ways[i];
+    world_begin(true);
+    put_fails[AUDIT_INTENT] = put_fails[AUDIT_REFUSED] = ERR_DOWN;
+    ask_plain();
+    assert_int_equal(consumer.status, 503);
+    assert_int_equal(world.w->flood.total, 0);
+    exchange_consumer_sent(world.x);
+    world_end();
+    world_begin(true);
+    ask_plain();
+    tell(last(AUDIT_INTENT), ERR_DOWN);
+    assert_null(last(AUDIT_REFUSED));
+    assert_int_equal(consumer.status, 503);
+    assert_int_equal(provider_dropped, 1);
+    exchange_consumer_sent(world.x);
+    world_end();
+}
+
+/* ---- a full queue ---- */
+static void queue_is_full(bool full)
+{
+    for (size_t i = 0; i < sizeof put_fails / sizeof put_fails[0]; i++)
+        put_fails[i] = full ? ERR_AGAIN : ERR_OK;
+}
+
+static struct exchange *ask_for(const char *what)
+{
+    char head[160];
+
+    snprintf(head, sizeof head, "GET /x/provider/people%s HTTP/1.1\r\n", what);
+    ask(head)->body_done = true;
+    exchange_resume(world.x);
+    return world.x;
+}
+
+/* It delays an intent and refuses nobody; the provider is asked no sooner. */
+static void intent_waits_for_room(void **state)
+{
+    (void)state;
+    for (int safe = 0; safe < 2; safe++) {
+        world_begin(safe);
+        queue_is_full(true);
         ask_plain();
-        assert_int_equal(consumer.status, 503);
-        assert_int_equal(world.w->flood.total, ways[i] == ERR_AGAIN);
-        exchange_consumer_sent(world.x);
-        world_end();
-        world_begin(true);
-        ask_plain();
-        tell(last(AUDIT_INTENT), ERR_DOWN);
-        assert_null(last(AUDIT_REFUSED));
-        assert_int_equal(consumer.status, 503);
-        assert_int_equal(provider_dropped, 1);
+        on_evidence(world.w);
+        assert_int_equal(consumer.heads, 0);
+        assert_int_equal(provider_asked, 0);
+        queue_is_full(false);
+        on_evidence(world.w);
+        assert_non_null(last(AUDIT_INTENT));
+        if (!safe)
+            tell(last(AUDIT_INTENT), ERR_OK);
+        assert_int_equal(provider_asked, 1);
+        provider_says(GOOD, true);
+        tell_all(ERR_OK);
+        assert_int_equal(consumer.status, 200);
         exchange_consumer_sent(world.x);
         world_end();
     }
+}
+
+/* Who came first has room first, and nobody overtakes; a refusal is answered as what it is. */
+static void in_line(void **state)
+{
+    struct exchange *first, *second, *third;
+
+    (void)state;
+    world_begin(true);
+    queue_is_full(true);
+    first = ask_for("");
+    second = ask_for("?_items=none");
+    queue_is_full(false);
+    third = ask_for("");
+    assert_int_equal(n_logged, 0);
+    on_evidence(world.w);
+    assert_int_equal(n_logged, 3);
+    assert_ptr_equal(logged[0].waiter, &first->intent);
+    assert_ptr_equal(logged[1].waiter, &second->outcome);
+    assert_ptr_equal(logged[2].waiter, &third->intent);
+    assert_int_equal(logged[1].r.reason, REASON_ITEM_NOT_GRANTED);
+    tell(&logged[1], ERR_OK);
+    assert_int_equal(consumer.status, 403);
+    assert_int_equal(world.w->flood.total, 0);
+    while (world.w->exchanges != NULL) {
+        exchange_consumer_gone(world.w->exchanges, REASON_CONSUMER_GONE);
+        tell_all(ERR_OK);
+    }
+    world_end();
+}
+
+/* Outcomes go before those who begin: their providers have been asked. */
+static void owed_first(void **state)
+{
+    struct exchange *asked, *begins;
+
+    (void)state;
+    world_begin(true);
+    asked = ask_plain();
+    tell(last(AUDIT_INTENT), ERR_OK);
+    queue_is_full(true);
+    begins = ask_for("");
+    exchange_consumer_gone(asked, REASON_CONSUMER_GONE);
+    queue_is_full(false);
+    on_evidence(world.w);
+    assert_int_equal(n_logged, 3);
+    assert_ptr_equal(logged[1].waiter, &asked->outcome);
+    assert_ptr_equal(logged[2].waiter, &begins->intent);
+    world_end();
+}
+
+/* Who has gone stands in no line: its attempt is refused, and who stood behind it goes on. */
+static void leaves_the_line(void **state)
+{
+    struct exchange *gone;
+
+    (void)state;
+    world_begin(true);
+    queue_is_full(true);
+    gone = ask_for("");
+    ask_for("");
+    exchange_consumer_gone(gone, REASON_CONSUMER_GONE);
+    queue_is_full(false);
+    on_evidence(world.w);
+    assert_int_equal(n_logged, 2);
+    assert_ptr_equal(logged[0].waiter, &world.x->intent);
+    assert_ptr_equal(logged[1].waiter, &gone->outcome);
+    assert_int_equal(logged[1].r.kind, AUDIT_REFUSED);
+    tell(&logged[1], ERR_OK);
+    world_end();
+}
+
+/* A log that hangs answers nobody: who waits for room in it is told within a second of its being known. */
+static void told_when_it_hangs(void **state)
+{
+    (void)state;
+    world_begin(true);
+    queue_is_full(true);
+    ask_plain();
+    for (size_t i = 0; i < sizeof put_fails / sizeof put_fails[0]; i++)
+        put_fails[i] = ERR_DOWN;
+    let_pass(1200);
+    assert_int_equal(consumer.status, 503);
+    assert_int_equal(world.w->counters.exchanges[REASON_EVIDENCE_UNAVAILABLE], 1);
+    exchange_consumer_sent(world.x);
+    world_end();
+}
+
+/* The intent fails while its outcome waits: nothing is owed, and nobody is left in line. */
+static void nothing_owed_any_more(void **state)
+{
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    queue_is_full(true);
+    provider_says(GOOD, true);
+    assert_non_null(world.w->room[ROOM_OWED].first);
+    tell(last(AUDIT_INTENT), ERR_DOWN);
+    assert_null(world.w->room[ROOM_OWED].first);
+    assert_int_equal(consumer.status, 503);
+    exchange_consumer_sent(world.x);
+    world_end();
 }
 
 /* A full queue delays an outcome and never loses it: an intent is not left open. */
@@ -72,10 +212,10 @@ static void outcome_waits_for_room(void **state)
     provider_says(GOOD, true);
     tell(last(AUDIT_INTENT), ERR_OK);
     assert_int_equal(consumer.heads, 0);
-    let_pass(200);
+    on_evidence(world.w);
     assert_int_equal(consumer.heads, 0);
     put_fails[AUDIT_OUTCOME] = ERR_OK;
-    let_pass(400);
+    on_evidence(world.w);
     tell(last(AUDIT_OUTCOME), ERR_OK);
     assert_int_equal(consumer.status, 200);
     assert_int_equal(last(AUDIT_OUTCOME)->r.bytes_out, consumer.body.n);
@@ -152,7 +292,7 @@ static void cut_waits_for_room(void **state)
     exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
     assert_null(last(AUDIT_CUT));
     put_fails[AUDIT_CUT] = ERR_OK;
-    let_pass(400);
+    on_evidence(world.w);
     assert_non_null(last(AUDIT_CUT));
     world_end();
 }
@@ -203,11 +343,22 @@ static void status_as_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_answer),      cmocka_unit_test(outcome_without_intent),
-        cmocka_unit_test(counted_once),        cmocka_unit_test(outcome_waits_for_room),
-        cmocka_unit_test(outcome_fails),       cmocka_unit_test(what_is_owed_ends_nothing),
-        cmocka_unit_test(cut_waits_for_room),  cmocka_unit_test(no_cut_without_an_intent),
-        cmocka_unit_test(counts_are_not_lost), cmocka_unit_test(status_as_given),
+        cmocka_unit_test(a_whole_answer),
+        cmocka_unit_test(outcome_without_intent),
+        cmocka_unit_test(counted_once),
+        cmocka_unit_test(outcome_waits_for_room),
+        cmocka_unit_test(outcome_fails),
+        cmocka_unit_test(what_is_owed_ends_nothing),
+        cmocka_unit_test(cut_waits_for_room),
+        cmocka_unit_test(no_cut_without_an_intent),
+        cmocka_unit_test(counts_are_not_lost),
+        cmocka_unit_test(status_as_given),
+        cmocka_unit_test(intent_waits_for_room),
+        cmocka_unit_test(in_line),
+        cmocka_unit_test(owed_first),
+        cmocka_unit_test(leaves_the_line),
+        cmocka_unit_test(told_when_it_hangs),
+        cmocka_unit_test(nothing_owed_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
