@@ -326,6 +326,7 @@ __attribute__((constructor)) static void read_arguments(int argc, char **argv)
     if ((argc != 2 && argc != 4) || strcmp(argv[1], "--fail-nth") != 0)
         return;
     set_sanitizers(argv);
+    setenv("SLUICE_PATIENCE_MS", "3000", 1); /* until.h */
     want.asked = true;
     want.points = argc == 4 ? strtoul(argv[2], NULL, 10) : whole ? 1000 : 16;
     want.ms = argc == 4 ? strtol(argv[3], NULL, 10) * 1000 : whole ? 60000 : 1000;

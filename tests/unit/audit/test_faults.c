@@ -2,22 +2,23 @@
  * resumes by itself. */
 #include "tests/unit/audit/world.h"
 #include "tests/unit/audit/judge.h"
+#include "tests/unit/until.h"
 #include <errno.h>
-#include <unistd.h>
 
 static struct world w;
 static struct faults f;
 static _Atomic int ups, downs;
-static _Atomic int last_why;
+static _Atomic int down_why; /* of the last down */
 
 static void on_state(void *arg, bool available, enum err why)
 {
     (void)arg;
+    if (!available)
+        down_why = why;
     if (available)
         ups++;
     else
         downs++;
-    last_why = why;
 }
 
 static int setup(void **state)
@@ -96,9 +97,8 @@ static void fails_again(void **state)
     struct waited x = put_intent(1000); /* two tries, then essential ones only */
     assert_int_equal(x.e, ERR_DOWN);
     assert_int_equal(downs, 1);
-    assert_int_equal(last_why, ERR_SYS);
-    for (int i = 0; i < 400 && ups == 0; i++)
-        usleep(10000);
+    assert_int_equal(down_why, ERR_SYS);
+    UNTIL(ups > 0);
     assert_int_equal(ups, 1);
     assert_int_equal(put_intent(1001).e, ERR_OK);
     finish();
@@ -115,8 +115,7 @@ static void broken_disk(void **state)
     assert_int_equal(put_intent(1001).e, ERR_DOWN);
     assert_int_equal(world_size(&w), size);
     faults_set(&f, FAULT_SYNC, 0, 0, 0);
-    for (int i = 0; i < 400 && ups == 0; i++)
-        usleep(10000);
+    UNTIL(ups > 0);
     assert_int_equal(ups, 1);
     assert_int_equal(put_intent(1002).e, ERR_OK);
     finish();
@@ -156,15 +155,15 @@ static void full_disk(void **state)
 {
     (void)state;
     int64_t refused = 0;
-    f.room = 2000;
+    faults_room(&f, 2000, -1);
     unsigned n = 1000;
     while (put_intent(n).e == ERR_OK)
         n++;
     assert_true(n > 1000 && n < 1600); /* as far as the zeros written ahead go */
     refused++;
     assert_int_equal(downs, 1);
-    assert_int_equal(last_why, ERR_FULL);
-    assert_int_equal(f.reserved, 0);
+    assert_int_equal(down_why, ERR_FULL);
+    assert_int_equal(faults_reserved(&f), 0);
     struct audit_record cut = world_outcome(1000);
     assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_OK);
     for (unsigned i = 0; i < 7; i++, refused++)
@@ -179,11 +178,10 @@ static void full_disk(void **state)
         assert_int_equal(world_put(&w, &r, 0).e, ERR_DOWN);
     }
     assert_int_equal(ups, 0);
-    f.room += 1 << 20;
-    for (int i = 0; i < 400 && ups == 0; i++)
-        usleep(10000);
+    faults_room(&f, 1 << 20, -1);
+    UNTIL(ups > 0);
     assert_int_equal(ups, 1);
-    assert_true(f.reserved > 0);
+    assert_true(faults_reserved(&f) > 0);
     assert_int_equal(put_intent(3000).e, ERR_OK);
     struct gaps g = gaps_of();
     assert_int_equal(g.n, 1);
@@ -214,17 +212,15 @@ static void a_stop_says_what_was_turned_away(void **state)
 static void no_room_at_all(void **state)
 {
     (void)state;
-    f.room = 0;
-    f.reserved = 1; /* what is freed with the reserve file: next to nothing */
+    faults_room(&f, 0, 1); /* what is freed with the reserve file: next to nothing */
     unsigned n = 1000;
     while (put_intent(n).e == ERR_OK)
         n++;
-    f.room = 0;
+    faults_room(&f, 0, -1);
     struct audit_record cut = world_outcome(3);
     assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_DOWN);
-    f.room = 1 << 20;
-    for (int i = 0; i < 400 && ups == 0; i++)
-        usleep(10000);
+    faults_room(&f, 1 << 20, -1);
+    UNTIL(ups > 0);
     assert_int_equal(ups, 1);
     assert_int_equal(world_put(&w, &cut, AUDIT_ESSENTIAL).e, ERR_OK);
     finish();
@@ -233,9 +229,9 @@ static void no_room_at_all(void **state)
 static void short_writes(void **state)
 {
     (void)state;
-    f.short_writes = true;
+    faults_short_writes(&f, true);
     world_fill(&w, 1000, 50);
-    f.short_writes = false;
+    faults_short_writes(&f, false);
     finish();
 }
 
@@ -243,16 +239,15 @@ static void short_writes(void **state)
 static void full_at_each_byte(void **state)
 {
     (void)state;
-    f.room = 1 << 20;
+    faults_room(&f, 1 << 20, -1);
     for (long room = 0; room < 600; room += 37) {
         int seen = ups;
-        f.room = room;
+        faults_room(&f, room, -1);
         unsigned n = 5000 + (unsigned)room * 10;
         while (put_intent(n).e == ERR_OK)
             n++;
-        f.room = 1 << 20;
-        for (int i = 0; i < 400 && ups == seen; i++)
-            usleep(10000);
+        faults_room(&f, 1 << 20, -1);
+        UNTIL(ups > seen);
         assert_int_equal(ups, seen + 1);
     }
     finish();

@@ -1,5 +1,6 @@
 /* The log in normal service: order, completions, acts, lazy records, checkpoints, many owners at once. */
 #include "tests/unit/audit/world.h"
+#include "tests/unit/until.h"
 #include "audit/note.h"
 #include <poll.h>
 #include <stdio.h>
@@ -130,8 +131,7 @@ static void lazy_ride(void **state)
     assert_int_equal(x.index, 11);
     assert_int_equal(audit_put(w.q, &r, AUDIT_LAZY, NULL), ERR_OK);
     audit_nudge(w.q);
-    for (int i = 0; i < 1000 && world_size(&w) < 13; i++)
-        usleep(1000);
+    UNTIL(world_size(&w) >= 13);
     assert_int_equal(world_size(&w), 13);
     audit_nudge(w.q);
     world_close(&w);
@@ -208,12 +208,7 @@ static void checkpoint_follows(void **state)
     struct note_checkpoint cp;
     assert_int_equal(world_open(&w), ERR_OK);
     world_fill(&w, 0, 10);
-    for (int i = 0; i < 300; i++) {
-        audit_status(w.log, &s);
-        if (s.checkpoint_size == s.size)
-            break;
-        usleep(10000);
-    }
+    world_covered(&w, &s);
     assert_int_equal(s.checkpoint_size, 21);
     assert_int_equal(audit_checkpoint(w.log, &note), ERR_OK);
     assert_int_equal(note_read(buf_slice(&note), &cp), ERR_OK);

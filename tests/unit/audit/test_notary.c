@@ -1,6 +1,7 @@
 /* The seal and the log that asks it: nothing but a continuation of the last checkpoint is ever signed, a restart in
  * between or not. */
 #include "world.h"
+#include "tests/unit/until.h"
 #include "audit/log.h"
 #include "audit/note.h"
 #include <fcntl.h>
@@ -171,7 +172,8 @@ static void a_log_grows(void **state)
 
 /* A notary that answers late: it has signed, and says so at another asking. The log goes on, asks for nothing else, and
  * shows the checkpoint that it asked for; at the end all is covered. */
-static _Atomic unsigned late;
+static _Atomic bool late;
+static _Atomic unsigned times_late; /* that it was asked while it was */
 static struct {
     bool waits;
     uint64_t size;
@@ -186,9 +188,11 @@ static enum err late_sign(void *self, const struct audit_continuation *c, struct
         return e;
     assert_true(!drawer.waits || drawer.size == c->size);
     drawer.size = c->size;
-    drawer.waits = late > 0 && c->wait_ms < LOG_END_MS / 2; /* who has time is told at once */
-    if (drawer.waits && late-- > 0)
+    drawer.waits = late && c->wait_ms < LOG_END_MS / 2; /* who has time is told at once */
+    if (drawer.waits) {
+        times_late++;
         return ERR_AGAIN;
+    }
     *sig = drawer.sig;
     return ERR_OK;
 }
@@ -203,15 +207,14 @@ static void a_late_notary(void **state)
     drawer.waits = false;
     assert_int_equal(world_open(&w), ERR_OK);
     for (unsigned i = 0; i < 3; i++) {
-        late = 2;
+        late = true;
+        times_late = 0;
         world_fill(&w, 1000 * i, 40 + i);
-        for (int k = 0; k < 100 && late > 1; k++)
-            usleep(100000);
-        assert_int_equal(late, 1);
+        UNTIL(times_late >= 1);
         world_fill(&w, 1000 * i + 500, 40); /* while the answer is late */
-        for (int k = 0; k < 100 && (audit_status(w.log, &s), s.checkpoint_size != s.size); k++)
-            usleep(100000);
-        assert_int_equal(s.checkpoint_size, s.size); /* signing goes on by itself */
+        UNTIL(times_late >= 2);             /* it is asked for again, and nothing else is */
+        late = false;
+        world_covered(&w, &s); /* signing goes on by itself */
         assert_true(s.size > covered);
         covered = s.size;
     }
@@ -357,8 +360,7 @@ static void records_do_not_wait_for_a_signature(void **state)
     w.c.notary.sign = seal_sign_when_told;
     assert_int_equal(world_open(&w), ERR_OK); /* the first signature */
     world_fill(&w, 0, 10);
-    for (int i = 0; i < 2000 && signing < 2; i++)
-        usleep(10000);
+    UNTIL(signing >= 2);
     assert_int_equal(signing, 2);
     audit_status(w.log, &s);
     assert_true(s.checkpoint_size < 21);

@@ -271,10 +271,13 @@ static void killed(void **state)
             child_main(pipes[1]);
         }
         close(pipes[1]);
-        usleep(20000 + 7919 * round);
+        uint64_t index = 0;
+        for (unsigned n = 0; n <= round; n++) /* it is at work */
+            assert_int_equal(read(pipes[0], &index, sizeof index), sizeof index);
+        acknowledged = index;
+        usleep(7919 * round);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        uint64_t index;
         while (read(pipes[0], &index, sizeof index) == sizeof index)
             acknowledged = index;
         close(pipes[0]);

@@ -256,6 +256,7 @@ static void verify_at(const char *dir, struct audit_report *r)
 static void put_prune_act(struct world *v, uint64_t before, int64_t at)
 {
     char content[64];
+    struct audit_status s;
     snprintf(content, sizeof content, "{\"before\":%llu}", (unsigned long long)before);
     struct audit_record act = { .kind = AUDIT_ACT,
                                 .at = at,
@@ -265,14 +266,7 @@ static void put_prune_act(struct world *v, uint64_t before, int64_t at)
                                 .object = SLICE("log"),
                                 .content = slice_of(content) };
     assert_int_equal(world_put(v, &act, 0).e, ERR_OK);
-    for (int i = 0; i < 100; i++) {
-        struct audit_status s;
-        audit_status(v->log, &s);
-        if (s.checkpoint_size == s.size)
-            return;
-        usleep(50000);
-    }
-    fail_msg("no checkpoint came");
+    world_covered(v, &s);
 }
 
 static void put_counts(struct world *v, int64_t at, unsigned n, int64_t step_ms)

@@ -1,10 +1,15 @@
-/* See world.h. The disk of struct faults has `room` bytes: writes that extend, and the reserve file, use it up. */
+/* See world.h. The disk of struct faults has `room` bytes: writes that extend, and the reserve file, use it up. The
+ * log's two threads use it while the test changes it: every look and what follows from it is under its lock. */
 #include "tests/unit/audit/world.h"
+#include "tests/unit/folder.h"
+#include "tests/unit/until.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+enum { BLOCK = 4096 };
 
 void world_init(struct world *w)
 {
@@ -12,8 +17,7 @@ void world_init(struct world *w)
     arena_init(&w->arena, 1 << 20);
     diags_init(&w->d, &w->arena);
     assert_int_equal(crypto_init(&w->d), ERR_OK);
-    snprintf(w->dir, sizeof w->dir, "/tmp/sluice-audit-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    folder_make(w->dir, sizeof w->dir, "audit");
     assert_int_equal(ed25519_generate(world_path(w, "key.pem"), &w->d), ERR_OK);
     assert_int_equal(ed25519_load(world_path(w, "key.pem"), &w->key, &w->d), ERR_OK);
     w->c = (struct audit_config){ .dir = w->dir,
@@ -144,6 +148,11 @@ uint64_t world_size(const struct world *w)
     return s.size;
 }
 
+void world_covered(struct world *w, struct audit_status *ret)
+{
+    UNTIL((audit_status(w->log, ret), ret->checkpoint_size == ret->size));
+}
+
 void world_verify(struct world *w, struct audit_report *ret)
 {
     enum err e = audit_verify(w->dir, buf_slice(&w->vkey), NULL, NULL, ret, &w->d);
@@ -189,6 +198,7 @@ void world_copy(const struct world *w, const char *to)
     assert_int_equal(system(command), 0);
 }
 
+/* ---- with the lock held ---- */
 static bool faulty(struct faults *f, enum fault_kind k)
 {
     if (f->n[k] == 0)
@@ -203,7 +213,7 @@ static bool faulty(struct faults *f, enum fault_kind k)
     return true;
 }
 
-static int f_create(void *self, const char *path)
+static int held_create(void *self, const char *path)
 {
     return faulty(self, FAULT_CREATE) ? -1 : audit_io_system.create(NULL, path);
 }
@@ -214,7 +224,7 @@ static int f_open(void *self, const char *path)
     return audit_io_system.open(NULL, path);
 }
 
-static ssize_t f_write(void *self, int fd, const void *p, size_t n, off_t at)
+static ssize_t held_write(void *self, int fd, const void *p, size_t n, off_t at)
 {
     struct faults *f = self;
     if (faulty(f, FAULT_WRITE))
@@ -236,13 +246,13 @@ static ssize_t f_write(void *self, int fd, const void *p, size_t n, off_t at)
     return done;
 }
 
-static ssize_t f_write_durable(void *self, int fd, const void *p, size_t n, off_t at)
+static ssize_t held_write_durable(void *self, int fd, const void *p, size_t n, off_t at)
 {
-    ssize_t done = f_write(self, fd, p, n, at);
+    ssize_t done = held_write(self, fd, p, n, at);
     return done >= 0 && faulty(self, FAULT_SYNC) ? -1 : done;
 }
 
-static int f_fill(void *self, int fd, off_t at, uint64_t n)
+static int held_fill(void *self, int fd, off_t at, uint64_t n)
 {
     struct faults *f = self;
     off_t size = lseek(fd, 0, SEEK_END), more = at + (off_t)n > size ? at + (off_t)n - size : 0;
@@ -257,7 +267,7 @@ static int f_fill(void *self, int fd, off_t at, uint64_t n)
     return audit_io_system.fill(NULL, fd, at, n);
 }
 
-static int f_sync(void *self, int fd)
+static int held_sync(void *self, int fd)
 {
     return faulty(self, FAULT_SYNC) ? -1 : audit_io_system.sync(NULL, fd);
 }
@@ -268,7 +278,7 @@ static int f_sync_dir(void *self, const char *path)
     return audit_io_system.sync_dir(NULL, path);
 }
 
-static int f_truncate(void *self, int fd, off_t size)
+static int held_truncate(void *self, int fd, off_t size)
 {
     struct faults *f = self;
     off_t now = lseek(fd, 0, SEEK_END);
@@ -278,12 +288,12 @@ static int f_truncate(void *self, int fd, off_t size)
     return rc;
 }
 
-static int f_reserve(void *self, const char *path, off_t bytes)
+static int held_reserve(void *self, const char *path, off_t bytes)
 {
     struct faults *f = self;
     if (faulty(f, FAULT_RESERVE))
         return -1;
-    if (f->room >= 0 && f->reserved == 0 && bytes > f->room) {
+    if (f->room >= 0 && f->reserved == 0 && bytes + BLOCK > f->room) { /* it takes whole blocks */
         errno = ENOSPC;
         return -1;
     }
@@ -296,7 +306,7 @@ static int f_reserve(void *self, const char *path, off_t bytes)
     return rc;
 }
 
-static int f_unlink(void *self, const char *path)
+static int held_unlink(void *self, const char *path)
 {
     struct faults *f = self;
     int rc = audit_io_system.unlink(NULL, path);
@@ -308,9 +318,60 @@ static int f_unlink(void *self, const char *path)
     return rc;
 }
 
+/* ---- taking it ---- */
+#define LOCKED(type, call)                                                                                             \
+    do {                                                                                                               \
+        struct faults *locked = self;                                                                                  \
+        pthread_mutex_lock(&locked->lock);                                                                             \
+        type result = call;                                                                                            \
+        pthread_mutex_unlock(&locked->lock); /* errno is as the call left it */                                        \
+        return result;                                                                                                 \
+    } while (0)
+
+static int f_create(void *self, const char *path)
+{
+    LOCKED(int, held_create(self, path));
+}
+
+static ssize_t f_write(void *self, int fd, const void *p, size_t n, off_t at)
+{
+    LOCKED(ssize_t, held_write(self, fd, p, n, at));
+}
+
+static ssize_t f_write_durable(void *self, int fd, const void *p, size_t n, off_t at)
+{
+    LOCKED(ssize_t, held_write_durable(self, fd, p, n, at));
+}
+
+static int f_fill(void *self, int fd, off_t at, uint64_t n)
+{
+    LOCKED(int, held_fill(self, fd, at, n));
+}
+
+static int f_sync(void *self, int fd)
+{
+    LOCKED(int, held_sync(self, fd));
+}
+
+static int f_truncate(void *self, int fd, off_t size)
+{
+    LOCKED(int, held_truncate(self, fd, size));
+}
+
+static int f_reserve(void *self, const char *path, off_t bytes)
+{
+    LOCKED(int, held_reserve(self, path, bytes));
+}
+
+static int f_unlink(void *self, const char *path)
+{
+    LOCKED(int, held_unlink(self, path));
+}
+
 void faults_init(struct faults *f)
 {
     memset(f, 0, sizeof *f);
+    pthread_mutex_init(&f->lock, NULL);
     f->room = -1;
     f->io = (struct audit_io){ .self = f,
                                .create = f_create,
@@ -327,7 +388,33 @@ void faults_init(struct faults *f)
 
 void faults_set(struct faults *f, enum fault_kind k, int sys, int skip, int n)
 {
+    pthread_mutex_lock(&f->lock);
     f->sys[k] = sys;
     f->skip[k] = skip;
     f->n[k] = n;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void faults_room(struct faults *f, long room, long reserved)
+{
+    pthread_mutex_lock(&f->lock);
+    f->room = room;
+    if (reserved >= 0)
+        f->reserved = reserved;
+    pthread_mutex_unlock(&f->lock);
+}
+
+long faults_reserved(struct faults *f)
+{
+    pthread_mutex_lock(&f->lock);
+    long n = f->reserved;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
+void faults_short_writes(struct faults *f, bool on)
+{
+    pthread_mutex_lock(&f->lock);
+    f->short_writes = on;
+    pthread_mutex_unlock(&f->lock);
 }

@@ -36,6 +36,7 @@ void world_wait(struct world *w, struct waited *x);
 /* n exchanges, intent and outcome each, numbered from `from`. */
 void world_fill(struct world *w, unsigned from, unsigned n);
 uint64_t world_size(const struct world *w);
+void world_covered(struct world *w, struct audit_status *ret); /* waits for a checkpoint of all that is durable */
 void world_verify(struct world *w, struct audit_report *ret);
 void world_good(struct world *w, uint64_t size); /* verifies, with that many records */
 /* Files by name inside the folder. */
@@ -46,14 +47,19 @@ void world_copy(const struct world *w, const char *to);
 /* A log in a copy: same key, other folder. */
 void world_done_fn(void *waiter, enum err e, uint64_t index);
 
-/* Fails calls when told to: errno for the next `n` calls of a kind, after `skip` good ones. */
+/* Fails calls when told to: errno for the next `n` calls of a kind, after `skip` good ones. While a log has it, it is
+ * changed and read by the functions below only. */
 enum fault_kind { FAULT_CREATE, FAULT_WRITE, FAULT_SYNC, FAULT_FILL, FAULT_RESERVE, FAULT_KINDS };
 struct faults {
     struct audit_io io;
-    _Atomic int sys[FAULT_KINDS], n[FAULT_KINDS], skip[FAULT_KINDS];
-    _Atomic long room; /* bytes left on the "disk"; negative: no limit */
-    _Atomic long reserved;
-    _Atomic bool short_writes;
+    pthread_mutex_t lock; /* guards all below */
+    int sys[FAULT_KINDS], n[FAULT_KINDS], skip[FAULT_KINDS];
+    long room; /* bytes left on the "disk"; negative: no limit */
+    long reserved;
+    bool short_writes;
 };
 void faults_init(struct faults *f);
 void faults_set(struct faults *f, enum fault_kind k, int sys, int skip, int n);
+void faults_room(struct faults *f, long room, long reserved); /* reserved below 0: as it is */
+long faults_reserved(struct faults *f);
+void faults_short_writes(struct faults *f, bool on);

@@ -1,6 +1,7 @@
 /* Calls and the pool against a real provider: connections kept and found stale, limits, deadlines, cuts, back-pressure,
  * and for each failure what may be said about the provider having been reached. */
 #include "provider.h"
+#include "tests/unit/until.h"
 
 #include <sys/socket.h>
 
@@ -108,6 +109,20 @@ static void run_for(struct loop *l, int64_t ms)
     alarm_clear(&p.alarm);
 }
 
+static unsigned ended_of(const struct heard *h, unsigned n)
+{
+    unsigned ended = 0;
+
+    while (n-- > 0)
+        ended += h[n].ended;
+    return ended;
+}
+
+static void run_until_ended(struct scene *s, const struct heard *h, unsigned n)
+{
+    UNTIL((run_for(s->loop, 20), ended_of(h, n) == n));
+}
+
 #define BODY(h, text)                                                                                                  \
     do {                                                                                                               \
         if (!slice_is(buf_slice(&(h)->body), text))                                                                    \
@@ -163,20 +178,22 @@ static void stale_is_tried_again_once(void **state)
 static void failures_by_table(void **state)
 {
     static const struct {
-        const char *target;
+        const char *target, *more;
         enum reason why;
         enum reached reached;
     } rows[] = {
-        { "/dead", REASON_PROVIDER_CUT, REACHED_UNKNOWN },    { "/hang", REASON_PROVIDER_TIMEOUT, REACHED_UNKNOWN },
-        { "/cut", REASON_PROVIDER_CUT, REACHED_YES },         { "/gzip", REASON_PROVIDER_MALFORMED, REACHED_YES },
-        { "/noise", REASON_PROVIDER_MALFORMED, REACHED_YES },
+        { "/dead", "", REASON_PROVIDER_CUT, REACHED_UNKNOWN },
+        { "/hang", ", timeout: 1s", REASON_PROVIDER_TIMEOUT, REACHED_UNKNOWN },
+        { "/cut", "", REASON_PROVIDER_CUT, REACHED_YES },
+        { "/gzip", "", REASON_PROVIDER_MALFORMED, REACHED_YES },
+        { "/noise", "", REASON_PROVIDER_MALFORMED, REACHED_YES },
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct heard h = { 0 };
         struct scene s;
-        scene_begin(&s, ", timeout: 200ms");
+        scene_begin(&s, rows[i].more);
         ask(&s, &h, rows[i].target, true);
         if (h.failed != 1 || h.why != rows[i].why || h.reached != rows[i].reached)
             fail_msg("%s: %u %s %s", rows[i].target, h.failed, reason_info(h.why)->code, reached_name(h.reached));
@@ -192,7 +209,7 @@ static void unreachable_then_circuit(void **state)
 {
     struct heard h = { 0 };
     struct scene s;
-    int64_t began;
+    unsigned slow = 0;
 
     (void)state;
     scene_begin(&s, "");
@@ -203,9 +220,12 @@ static void unreachable_then_circuit(void **state)
         assert_int_equal(h.why, REASON_PROVIDER_UNREACHABLE);
         assert_int_equal(h.reached, REACHED_NO);
     }
-    began = clock_mono_ms();
-    assert_int_equal(begin(&s, &h, "/ok", true), ERR_AGAIN);
-    assert_true(clock_mono_ms() - began < 500);
+    for (int i = 0; i < 3; i++) { /* the machine may stand still in one of them */
+        int64_t began = clock_mono_ms();
+        assert_int_equal(begin(&s, &h, "/ok", true), ERR_AGAIN);
+        slow += clock_mono_ms() - began >= 500;
+    }
+    assert_true(slow <= 1);
     assert_int_equal(atomic_load(&s.t.target->running), 0);
     buf_done(&h.body);
     scene_end(&s);
@@ -218,12 +238,9 @@ static void queue_keeps_the_limit(void **state)
 
     (void)state;
     scene_begin(&s, ", limits: {in_flight: 2, queue: 5s}");
-    for (unsigned i = 0; i < 6; i++) {
-        h[i].stop = i == 5;
+    for (unsigned i = 0; i < 6; i++)
         assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
-    }
-    loop_run(s.loop);
-    run_for(s.loop, 50);
+    run_until_ended(&s, h, 6);
     for (unsigned i = 0; i < 6; i++) {
         assert_int_equal(h[i].ended, 1);
         buf_done(&h[i].body);
@@ -243,17 +260,10 @@ static void crowds_use_their_connections_again(void **state)
     (void)state;
     scene_begin(&s, ", limits: {in_flight: 100}");
     for (unsigned wave = 0; wave < 2; wave++) {
-        unsigned ended = 0;
         memset(h, 0, sizeof h);
         for (unsigned i = 0; i < CROWD; i++)
             assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
-        for (unsigned turn = 0; turn < 100 && ended < CROWD; turn++) {
-            run_for(s.loop, 50);
-            ended = 0;
-            for (unsigned i = 0; i < CROWD; i++)
-                ended += h[i].ended;
-        }
-        assert_int_equal(ended, CROWD);
+        run_until_ended(&s, h, CROWD);
         for (unsigned i = 0; i < CROWD; i++)
             buf_done(&h[i].body);
     }
@@ -323,11 +333,13 @@ static void too_long_a_wait_is_refused(void **state)
 {
     static struct heard h[4] = { { .party = "a" }, { .party = "a" }, { .party = "a" }, { .party = "b" } };
     struct scene s;
+    int64_t began;
 
     (void)state;
     scene_begin(&s, ", limits: {in_flight: 1, queue: 20s}");
+    began = clock_mono_ms();
     ask(&s, &h[0], "/slow", true); /* now it is known how long that takes */
-    assert_in_range(health_service_us(s.t.target), 100000, 2000000);
+    assert_in_range(health_service_us(s.t.target), 100000, (clock_mono_ms() - began + 1) * 1000);
     h[0].stop = false;
     assert_int_equal(begin(&s, &h[0], "/slow", true), ERR_OK);
     assert_int_equal(begin(&s, &h[1], "/slow", true), ERR_OK);
@@ -413,7 +425,7 @@ static void place_freed_elsewhere(void **state)
     struct scene s;
 
     (void)state;
-    scene_begin(&s, ", limits: {in_flight: 1, queue: 2s}");
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 20s}");
     assert_true(health_admit(s.t.target, 0, 0, 0) == HEALTH_OK);
     assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
     run_for(s.loop, 150);
@@ -431,9 +443,9 @@ static void back_pressure(void **state)
     struct scene s;
 
     (void)state;
-    scene_begin(&s, ", timeout: 300ms");
+    scene_begin(&s, ", timeout: 1s");
     assert_int_equal(begin(&s, &h, "/big", true), ERR_OK);
-    run_for(s.loop, 600); /* the pause is ours: no time-out */
+    run_for(s.loop, 1500); /* the pause is ours: no time-out */
     assert_true(h.status == 200 && h.ended + h.failed == 0);
     assert_true(h.body.n <= 64 * 1024);
     connector_read(h.call, true);

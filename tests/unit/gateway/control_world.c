@@ -1,6 +1,7 @@
 /* See control_world.h. The first departments and administrators come as `sluice init` makes them: straight into the
  * state; everything after that through the API. */
 #include "tests/unit/gateway/control_world.h"
+#include "tests/unit/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,8 +204,7 @@ int node_open(void **state)
     arena_init(&n->a, 64 << 20);
     diags_init(&n->d, &n->a);
     good(n, crypto_init(&n->d));
-    snprintf(n->dir, sizeof n->dir, "/tmp/sluice-control-XXXXXX");
-    assert_non_null(mkdtemp(n->dir));
+    folder_make(n->dir, sizeof n->dir, "control");
     make_node(n);
     good(n, settings_read(in_dir(n, "sluice.yaml"), &n->settings, &n->d));
     start(n);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tests/unit/folder.h"
 
 #define DOMAIN "data.city.example"
 #define ORIGIN DOMAIN "/log/gw1"
@@ -62,8 +63,7 @@ static inline int setup(void **state)
     memset(&w, 0, sizeof w);
     arena_init(&w.a, 16 << 20);
     diags_init(&w.d, &w.a);
-    snprintf(w.dir, sizeof w.dir, "/tmp/sluice-keeper-XXXXXX");
-    assert_non_null(mkdtemp(w.dir));
+    folder_make(w.dir, sizeof w.dir, "keeper");
     assert_int_equal(dir_make(in_dir("keys"), 0700, NULL), ERR_OK);
     assert_int_equal(dir_make(in_dir("log"), 0700, NULL), ERR_OK);
     make_keys();

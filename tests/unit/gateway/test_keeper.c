@@ -2,6 +2,7 @@
  * No forked checkpoint, no CA, no foreign name, no list that forgets is signed, also by one that was started again; no
  * bytes end it, and this process never holds the keys. */
 #include "keeper_world.h"
+#include "tests/unit/until.h"
 
 static void a_forked_checkpoint(void **state)
 {
@@ -262,6 +263,22 @@ static void the_keeper_is_killed(void **state)
     assert_int_equal(gate_reason(&w.gate), REASON_EVIDENCE_UNSIGNED);
 }
 
+static bool is_dead(pid_t pid)
+{
+    char path[64], text[256] = "";
+    int stat;
+
+    if (kill(pid, 0) != 0)
+        return true;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    stat = open(path, O_RDONLY);
+    if (stat < 0)
+        return true;
+    bool zombie = read(stat, text, sizeof text - 1) > 0 && strstr(text, ") Z ") != NULL; /* nobody here reaps it */
+    close(stat);
+    return zombie;
+}
+
 /* A daemon that is killed takes its keeper along. */
 static void the_daemon_is_killed(void **state)
 {
@@ -285,19 +302,7 @@ static void the_daemon_is_killed(void **state)
     waitpid(daemon, NULL, 0);
     assert_int_equal(read(fd[0], &byte, 1), 0);
     close(fd[0]);
-    for (int i = 0; i < 500 && kill(pid, 0) == 0; i++) {
-        char path[64], text[256] = "";
-        snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        int stat = open(path, O_RDONLY);
-        if (stat >= 0 && read(stat, text, sizeof text - 1) > 0 && strstr(text, ") Z ") != NULL)
-            pid = -1; /* nobody here reaps it: a zombie is dead */
-        if (stat >= 0)
-            close(stat);
-        if (pid < 0)
-            break;
-        poll(NULL, 0, 10);
-    }
-    assert_true(pid < 0 || kill(pid, 0) != 0);
+    UNTIL(is_dead(pid));
 }
 
 /* ---- memory ---- */

@@ -1,5 +1,32 @@
 /* Replies that come late, in pieces, or are another's: none is taken for what it is not, and nobody is held up. */
 #include "keeper_world.h"
+#include "tests/unit/until.h"
+
+/* A whole reply has come and nobody has taken any of it. */
+static bool reply_is_there(const struct keeper_line *l)
+{
+    static char bytes[KEEPER_FRAME + 4096];
+    ssize_t n = recv(l->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+
+    return n >= KEEPER_FRAME && (size_t)n >= KEEPER_FRAME + keeper_get(bytes + 4, 4);
+}
+
+/* The ms of a call that the keeper's stillness must not hold up: the least of three, for a busy machine adds more. */
+static int64_t refused_in(const struct certs_hand *hand)
+{
+    struct certs_issued issued;
+    int64_t least = INT64_MAX;
+
+    for (int i = 0; i < 3; i++) {
+        int64_t began = clock_mono_ms(), took;
+        assert_int_equal(hand->leaf(hand->self, buf_slice(&w.csr), SLICE("spiffe://" DOMAIN "/dept/edu/app/x"),
+                                    SLICE("x"), 30, &w.a, &issued, &w.d),
+                         ERR_AGAIN);
+        took = clock_mono_ms() - began;
+        least = took < least ? took : least;
+    }
+    return least;
+}
 
 /* It stands still in the middle of a signature: nothing is taken for the reply to anything else, the gate is closed
  * after a while and opens by itself, and what it signed late is asked for again. */
@@ -12,9 +39,7 @@ static void the_keeper_stands_still(void **state)
     struct audit_continuation one = { .size = 1, .root = a, .wait_ms = 50 },
                               fork = { .size = 1, .root = x, .wait_ms = 50 },
                               two = { .size = 2, .root = ab, .proof = &b, .n = 1, .wait_ms = 20000 };
-    struct certs_issued issued;
     struct audit_signatures sig, first;
-    int64_t began;
 
     assert_int_equal(kill(w.k->pid, SIGSTOP), 0);
     assert_int_equal(n.sign(n.self, &one, &sig), ERR_AGAIN);
@@ -26,13 +51,9 @@ static void the_keeper_stands_still(void **state)
     assert_int_equal(keeper_state(w.k), KEEPER_SLOW);
     assert_int_equal(n.sign(n.self, &one, &sig), ERR_AGAIN);
     assert_int_equal(gate_reason(&w.gate), REASON_EVIDENCE_UNSIGNED);
-    began = clock_mono_ms();
-    assert_int_equal(hand->leaf(hand->self, buf_slice(&w.csr), SLICE("spiffe://" DOMAIN "/dept/edu/app/x"), SLICE("x"),
-                                30, &w.a, &issued, &w.d),
-                     ERR_AGAIN);
-    assert_true(clock_mono_ms() - began < 1000);
+    assert_true(refused_in(hand) < 1000);
     assert_int_equal(kill(w.k->pid, SIGCONT), 0);
-    poll(NULL, 0, 500); /* the late signature is there: it is dropped, and not taken for this one's */
+    UNTIL(reply_is_there(&w.k->line[KEEPER_LOG])); /* the late signature: it is dropped, and not taken for this one's */
     fork.wait_ms = one.wait_ms = 20000;
     assert_int_equal(n.sign(n.self, &fork, &sig), ERR_CONFLICT);
     assert_int_equal(n.sign(n.self, &one, &first), ERR_OK);
@@ -61,11 +82,7 @@ static void a_late_certificate(void **state)
     assert_int_equal(keeper_line_ask(l, KEEPER_LIST, buf_slice(&body)), ERR_AGAIN);
     assert_int_equal(kill(w.k->pid, SIGCONT), 0);
     assert_int_equal(poll(&p, 1, 20000), 1);
-    for (int i = 0; i < 1000 && l->owed; i++) {
-        keeper_look(w.k);
-        poll(NULL, 0, 10);
-    }
-    assert_false(l->owed);
+    UNTIL((keeper_look(w.k), !l->owed));
     assert_int_equal(keeper_state(w.k), KEEPER_SIGNS);
     /* A list that no socket holds goes in pieces; half of it does not stop the log's side. */
     keeper_put(&many, 1, 8);
@@ -77,8 +94,10 @@ static void a_late_certificate(void **state)
             buf_putc(&many, 0);
         keeper_put(&many, (uint64_t)clock_wall_ms(), 8);
     }
+    assert_int_equal(kill(w.k->pid, SIGSTOP), 0); /* it takes none meanwhile */
     assert_int_equal(keeper_line_ask(l, KEEPER_LIST, buf_slice(&many)), ERR_OK);
     assert_true(l->sent < l->out.n);
+    assert_int_equal(kill(w.k->pid, SIGCONT), 0);
     struct sha256 a = leaf_hash("a");
     assert_int_equal(checkpoint_of(1, &a, NULL, 0), ERR_OK);
     assert_int_equal(keeper_line_wait(l, 60000, &code, &out), ERR_OK);

@@ -2,6 +2,8 @@
  * ends. Where a test needs it to stand still it waits at a gate before each job. */
 #include "tests/unit/gateway/control_world.h"
 
+#include "tests/unit/until.h"
+
 #include <poll.h>
 #include <pthread.h>
 
@@ -122,12 +124,7 @@ static void what_it_brings(void **state)
 
     (void)state;
     begin();
-    for (int i = 0; i < 200; i++) { /* a checkpoint comes within a second */
-        audit_status(n->log, &s);
-        if (s.checkpoint_size > 0)
-            break;
-        poll(NULL, 0, 20);
-    }
+    UNTIL((audit_status(n->log, &s), s.checkpoint_size > 0));
     for (unsigned i = 0; i < ROWS; i++)
         assert_int_equal(put(i, rows[i].path, rows[i].entries), ERR_OK);
     bring(ROWS);

@@ -1,7 +1,7 @@
 /* The daemon's own record of a day that has no other: by the monotonic clock, once, in the gateway's name. */
 #include "tests/unit/gateway/control_world.h"
 
-#include <poll.h>
+#include "tests/unit/until.h"
 #include <stdio.h>
 
 static int64_t ahead; /* ms that the monotonic clock is ahead of the machine's */
@@ -14,7 +14,7 @@ static int64_t later_mono(void)
 #include "gateway/retention.c"
 #undef clock_mono_ms
 
-enum { HOUR = 3600 * 1000, TRIES = 200, TRY_MS = 10 };
+enum { HOUR = 3600 * 1000 };
 
 static void on_line_found(const char *at, const struct node *n)
 {
@@ -56,11 +56,7 @@ static unsigned look(struct node *n, int64_t more)
 
     ahead += more;
     retention_look(n->control, false);
-    for (unsigned i = 0; i < TRIES && n->control->jobs; i++) {
-        poll(NULL, 0, TRY_MS);
-        act_on_log(n->control);
-    }
-    assert_null(n->control->jobs);
+    UNTIL((act_on_log(n->control), n->control->jobs == NULL));
     audit_status(n->log, &s);
     assert_true(s.available);
     return days(n);

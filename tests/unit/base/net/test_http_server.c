@@ -426,7 +426,7 @@ static void trickling_is_too_slow(void **state)
     }
     LOG(&b, "open /echo gone:request-timeout close");
     bench_end(&b);
-    b = (struct bench){ .limits = { .body = 200, .rate = 1000 } };
+    b = (struct bench){ .limits = { .body = 200, .rate = 100 } }; /* each of the ten pieces is worth seconds */
     bench_begin(&b);
     bench_say(&b, SLICE("POST /hold HTTP/1.1\r\n" HOST "Content-Length: 5000\r\n\r\n"));
     memset(byte, 'x', sizeof byte);
