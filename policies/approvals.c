@@ -1,18 +1,28 @@
 /* policies/approvals: the steps of a request and what comes of them.
  * States of an approval: next -> waiting -> approved | rejected | returned; withdrawn with its request. The parts of a
- * request, one for each provider department, go their ways alone: the provider's officer, then the bureau. Invariants:
- * nobody decides their own request; nobody decides both steps of a part; a grant is born when both steps of its part
- * are approved and at no other place; a request is open while one of its parts is. */
+ * request go their ways alone, each through its own steps, one after the other, as they were stored with it.
+ * Invariants: nobody decides their own request; nobody decides two steps of a part; a grant is born when all steps of
+ * its part are approved and at no other place; a request is open while one of its parts is. */
 #include "policies/store.h"
 
-enum { APPROVALS_MAX = POLICY_WISHES_MAX * POLICY_STEPS };
-static const char *const step_names[POLICY_STEPS] = { "provider", "bureau" };
+enum { APPROVALS_MAX = POLICY_WISHES_MAX * POLICY_STEPS_MAX };
 
 struct reading {
     struct arena *a;
-    struct policy_approval *at;
+    struct policy_approval *at; /* a part's steps side by side, in their order */
     size_t n;
 };
+
+/* The next row is the first step of the next part, or the next step of the same. */
+static bool in_order(const struct reading *to, uint64_t part, int64_t position)
+{
+    uint64_t before = to->n > 0 ? to->at[to->n - 1].part : 0;
+    int64_t place = 0;
+
+    for (size_t i = to->n; part == before && i > 0 && to->at[i - 1].part == part; i--)
+        place++;
+    return (part == before || part == before + 1) && position == place;
+}
 
 static enum err approval_read(void *arg, const struct sql_row *row)
 {
@@ -21,39 +31,62 @@ static enum err approval_read(void *arg, const struct sql_row *row)
 
     if (to->n == APPROVALS_MAX)
         return ERR_CORRUPT;
-    struct policy_approval *ap = &to->at[to->n++];
+    struct policy_approval *ap = &to->at[to->n];
     ap->request = policy_read_text(&r);
+    ap->part = (uint64_t)policy_read_int(&r);
+    int64_t position = policy_read_int(&r);
+    ap->step = policy_read_text(&r);
     ap->provider = policy_read_text(&r);
-    int64_t step = policy_read_int(&r);
     ap->department = policy_read_text(&r);
     ap->state = policy_read_text(&r);
     ap->by = policy_read_text(&r);
     ap->note = policy_read_text(&r);
     ap->at = policy_read_int(&r);
-    if (step < 0 || step >= POLICY_STEPS)
+    if (r.failed)
+        return ERR_NOMEM;
+    if (!in_order(to, ap->part, position))
         return ERR_CORRUPT;
-    ap->step = slice_of(step_names[step]);
-    return r.failed ? ERR_NOMEM : ERR_OK;
+    to->n++;
+    return ERR_OK;
 }
 
-/* Both steps of a part side by side, provider first: at[2 * i] and at[2 * i + 1]. */
+static enum err count_read(void *arg, const struct sql_row *row)
+{
+    *(int64_t *)arg = sql_int(row, 0);
+    return ERR_OK;
+}
+
 static enum err approvals_load(struct sql_tx *tx, struct slice request, struct arena *a, struct reading *to)
 {
-    to->a = a;
-    to->n = 0;
-    to->at = arena_array(a, APPROVALS_MAX, sizeof *to->at);
+    int64_t n = 0;
+    enum err e =
+        sql_one(tx, "SELECT COUNT(*) FROM policy_step WHERE request = $1", SQL_ARGS(SQL_T(request)), count_read, &n);
+
+    *to = (struct reading){ .a = a };
+    if (e != ERR_OK || n == 0)
+        return e;
+    if (n > APPROVALS_MAX)
+        return ERR_CORRUPT;
+    to->at = arena_array(a, (size_t)n, sizeof *to->at);
     if (to->at == NULL)
         return ERR_NOMEM;
-    enum err e = sql_each(tx,
-                          "SELECT request, provider, step, department, state, decided_by, note, at FROM policy_approval"
-                          " WHERE request = $1 ORDER BY provider, step",
-                          SQL_ARGS(SQL_T(request)), approval_read, to);
-    if (e != ERR_OK)
-        return e;
-    for (size_t i = 0; i < to->n; i++)
-        if (!slice_is(to->at[i].step, step_names[i % POLICY_STEPS]))
-            return ERR_CORRUPT;
-    return to->n % POLICY_STEPS == 0 ? ERR_OK : ERR_CORRUPT;
+    return sql_each(tx,
+                    "SELECT request, part, position, step, provider, department, state, decided_by, note, at"
+                    " FROM policy_step WHERE request = $1 ORDER BY part, position",
+                    SQL_ARGS(SQL_T(request)), approval_read, to);
+}
+
+/* The steps of the part that the one at `at` belongs to: from *first up to the result. */
+static size_t part_span(const struct reading *all, size_t at, size_t *first)
+{
+    uint64_t part = all->at[at].part;
+    size_t end = at;
+
+    while (end < all->n && all->at[end].part == part)
+        end++;
+    for (*first = at; *first > 0 && all->at[*first - 1].part == part;)
+        --*first;
+    return end;
 }
 
 enum err policy_approval_each(struct sql_tx *tx, struct slice request, struct arena *a,
@@ -88,21 +121,14 @@ struct deciding {
     struct reading all;
 };
 
-static bool step_is_bureau(size_t at)
+static bool decided_other_step(const struct reading *all, size_t at, struct slice who)
 {
-    return at % POLICY_STEPS == 1;
-}
+    size_t first, end = part_span(all, at, &first);
 
-static bool role_fits(const struct deciding *w, size_t at)
-{
-    if (step_is_bureau(at))
-        return w->by->bureau_approver;
-    return w->by->provider_officer && slice_eq(w->by->department, w->all.at[at].department);
-}
-
-static bool decided_other_step(const struct deciding *w, size_t at)
-{
-    return step_is_bureau(at) && slice_eq(w->all.at[at - 1].by, w->by->id);
+    for (size_t i = first; i < end; i++)
+        if (slice_eq(all->at[i].by, who))
+            return true;
+    return false;
 }
 
 static enum err state_set(const struct deciding *w, size_t at, const char *state, struct slice by, struct slice note,
@@ -115,32 +141,45 @@ static enum err state_set(const struct deciding *w, size_t at, const char *state
     ap->note = note;
     ap->at = when;
     return sql_exec(w->tx,
-                    "UPDATE policy_approval SET state = $4, decided_by = $5, note = $6, at = $7"
-                    " WHERE request = $1 AND provider = $2 AND step = $3",
-                    SQL_ARGS(SQL_T(ap->request), SQL_T(ap->provider), SQL_I(at % POLICY_STEPS), SQL_T(ap->state),
-                             SQL_T(by), SQL_T(note), SQL_I(when)),
+                    "UPDATE policy_step SET state = $4, decided_by = $5, note = $6, at = $7"
+                    " WHERE request = $1 AND part = $2 AND step = $3",
+                    SQL_ARGS(SQL_T(ap->request), SQL_I(ap->part), SQL_T(ap->step), SQL_T(ap->state), SQL_T(by),
+                             SQL_T(note), SQL_I(when)),
                     NULL);
+}
+
+/* Who approved a part, joined by ','. ERR_CORRUPT: one of its steps is not approved. */
+static enum err approvers_of(const struct deciding *w, size_t at, struct slice *ret)
+{
+    size_t first, end = part_span(&w->all, at, &first);
+
+    *ret = (struct slice){ 0 };
+    for (size_t i = first; i < end; i++) {
+        if (!slice_is(w->all.at[i].state, "approved"))
+            return ERR_CORRUPT;
+        *ret = policy_names_join(w->a, *ret, w->all.at[i].by);
+        if (ret->n == 0)
+            return ERR_NOMEM;
+    }
+    return ERR_OK;
 }
 
 static enum err grants_born(struct deciding *w, size_t at)
 {
-    const struct policy_approval *ap = &w->all.at[at];
-    struct slice approvers = policy_names_join(w->a, w->all.at[at - 1].by, ap->by);
+    struct slice approvers;
+    enum err e = approvers_of(w, at, &approvers);
 
-    if (approvers.n == 0)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < w->q->n_wishes; i++) {
-        if (!slice_eq(w->q->wishes[i].provider, ap->provider))
+    for (size_t i = 0; e == ERR_OK && i < w->q->n_wishes; i++) {
+        if (w->q->wishes[i].part != w->all.at[at].part)
             continue;
         if (w->ret->n_grants == sizeof w->ret->grants / sizeof *w->ret->grants)
             return ERR_CORRUPT;
-        enum err e = policy_grant_born(w->tx, w->q, &w->q->wishes[i], approvers, w->by->id, w->now, w->a,
-                                       &w->ret->grants[w->ret->n_grants]);
-        if (e != ERR_OK)
-            return e;
-        w->ret->n_grants++;
+        e = policy_grant_born(w->tx, w->q, &w->q->wishes[i], approvers, w->by->id, w->now, w->a,
+                              &w->ret->grants[w->ret->n_grants]);
+        if (e == ERR_OK)
+            w->ret->n_grants++;
     }
-    return ERR_OK;
+    return e;
 }
 
 /* Adds to the names of what was decided, once each. */
@@ -157,15 +196,24 @@ static enum err decided_note(struct deciding *w, size_t at)
 
 static enum err decide_one(struct deciding *w, size_t at)
 {
+    size_t first, end = part_span(&w->all, at, &first);
     enum err e = state_set(w, at, act_states[w->act], w->by->id, w->note, w->now);
 
     if (e == ERR_OK)
         e = decided_note(w, at);
     if (e != ERR_OK || w->act != POLICY_APPROVE)
         return e;
-    if (step_is_bureau(at))
+    if (at + 1 == end)
         return grants_born(w, at);
     return state_set(w, at + 1, "waiting", (struct slice){ 0 }, (struct slice){ 0 }, 0);
+}
+
+/* What became of a part: its last step's state when all before it are approved, else that of the first that is not. */
+static struct slice part_state(const struct reading *all, size_t first, size_t end)
+{
+    while (first + 1 < end && slice_is(all->at[first].state, "approved"))
+        first++;
+    return all->at[first].state;
 }
 
 /* The request's state from its parts: open while one is; then granted if one is, else returned if one is, else
@@ -174,76 +222,79 @@ static const char *request_state(const struct reading *all)
 {
     bool granted = false, returned = false;
 
-    for (size_t i = 0; i < all->n; i += POLICY_STEPS) {
-        const struct policy_approval *first = &all->at[i], *second = &all->at[i + 1];
-        bool back = slice_is(first->state, "returned") || slice_is(second->state, "returned");
-        bool no = slice_is(first->state, "rejected") || slice_is(second->state, "rejected");
+    for (size_t i = 0, first = 0; i < all->n;) {
+        size_t end = part_span(all, i, &first);
+        struct slice state = part_state(all, i, end);
 
-        if (slice_is(first->state, "approved") && slice_is(second->state, "approved"))
+        if (slice_is(state, "approved"))
             granted = true;
-        else if (back)
+        else if (slice_is(state, "returned"))
             returned = true;
-        else if (!no)
+        else if (!slice_is(state, "rejected"))
             return "open";
+        i = end;
     }
     return granted ? "granted" : returned ? "returned" : "rejected";
 }
 
-/* Says of each step that waits who may decide it. */
-static enum err refuse(const struct deciding *w, enum reason why)
+/* Says of each step that waits who may decide it. Each language has its own words for that, and skips the other's. */
+static enum err refuse(const struct deciding *w)
 {
     for (size_t i = 0; i < w->all.n; i++) {
-        struct slice provider = w->all.at[i].provider;
+        const struct policy_approval *ap = &w->all.at[i];
 
-        if (!slice_is(w->all.at[i].state, "waiting"))
+        if (!slice_is(ap->state, "waiting"))
             continue;
-        if (!step_is_bureau(i))
-            diag_add(w->d, ERR_DENIED, 0, 0, "it waits for a provider officer of %.*s", "待 %.*s 的提供方经办人审批",
-                     SLICE_ARG(provider));
-        else if (why == REASON_FOUR_EYES)
+        const char *en = policy_step_who(w->a, ap, LANG_EN), *zh = policy_step_who(w->a, ap, LANG_ZH);
+        if (policy_step_fits(ap, w->by))
             diag_add(w->d, ERR_DENIED, 0, 0,
-                     "you decided for %.*s already: the bureau's step waits for another bureau approver",
-                     "本人已代表 %.*s 审批：大数据主管部门环节须由其他审批人办理", SLICE_ARG(provider));
+                     "you decided on the part of %.*s already: this step waits for another %s%.0s",
+                     "本人已审批过 %.*s 部分：该环节%.0s须由另一位%s办理", SLICE_ARG(ap->provider), en, zh);
         else
-            diag_add(w->d, ERR_DENIED, 0, 0, "the part of %.*s waits for a bureau approver",
-                     "%.*s 部分待大数据主管部门审批人审批", SLICE_ARG(provider));
+            diag_add(w->d, ERR_DENIED, 0, 0, "the part of %.*s waits for a %s%.0s", "%.*s 部分%.0s待%s审批",
+                     SLICE_ARG(ap->provider), en, zh);
     }
     return ERR_DENIED;
 }
 
-/* Marks what this actor decides now. Looked up first and decided afterwards, so that a person who holds both roles does
- * not run through both steps in one act. */
-static enum err pick(const struct deciding *w, bool mine[APPROVALS_MAX], enum reason *why_not)
-{
-    bool waits = false, any = false, fits = false;
+struct pick {
+    bool mine[APPROVALS_MAX];
+    bool waits, fits, any; /* some step waits; is for one of this actor's roles; may be decided */
+};
 
-    for (size_t i = 0; i < w->all.n; i++) {
-        if (!slice_is(w->all.at[i].state, "waiting"))
+/* Marks what this actor decides now. Looked up first and decided afterwards, so that a person who holds several roles
+ * does not run through several steps in one act. */
+static void pick(const struct reading *all, const struct policy_actor *by, struct pick *ret)
+{
+    *ret = (struct pick){ 0 };
+    for (size_t i = 0; i < all->n; i++) {
+        if (!slice_is(all->at[i].state, "waiting"))
             continue;
-        waits = true;
-        if (!role_fits(w, i))
+        ret->waits = true;
+        if (!policy_step_fits(&all->at[i], by))
             continue;
-        fits = true;
-        mine[i] = !decided_other_step(w, i);
-        any = any || mine[i];
+        ret->fits = true;
+        ret->mine[i] = !decided_other_step(all, i, by->id);
+        ret->any = ret->any || ret->mine[i];
     }
-    if (any)
-        return ERR_OK;
-    if (!waits)
-        return ERR_CONFLICT;
-    *why_not = fits ? REASON_FOUR_EYES : REASON_ROLE_MISSING;
-    return refuse(w, *why_not);
 }
 
 static enum err decide_all(struct deciding *w, enum reason *why_not)
 {
-    bool mine[APPROVALS_MAX] = { false };
+    struct pick p;
     enum err e = approvals_load(w->tx, w->q->id, w->a, &w->all);
 
-    if (e == ERR_OK)
-        e = pick(w, mine, why_not);
+    if (e != ERR_OK)
+        return e;
+    pick(&w->all, w->by, &p);
+    if (!p.waits)
+        return ERR_CONFLICT;
+    if (!p.any) {
+        *why_not = p.fits ? REASON_FOUR_EYES : REASON_ROLE_MISSING;
+        return refuse(w);
+    }
     for (size_t i = 0; i < w->all.n && e == ERR_OK; i++)
-        if (mine[i])
+        if (p.mine[i])
             e = decide_one(w, i);
     if (e != ERR_OK)
         return e;
@@ -276,4 +327,24 @@ enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum pol
         .tx = tx, .q = &q, .by = by, .act = act, .note = note, .now = now, .a = a, .ret = ret, .d = d
     };
     return decide_all(&w, why_not);
+}
+
+enum err policy_request_waits(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by,
+                              bool *ret)
+{
+    struct reading all;
+    struct arena a;
+    struct pick p;
+
+    *ret = false;
+    if (slice_eq(by->id, q->author) || !slice_is(q->state, "open"))
+        return ERR_OK;
+    arena_init(&a, 4 << 20); /* asked of one request after the other: nothing of it is kept */
+    enum err e = approvals_load(tx, q->id, &a, &all);
+    if (e == ERR_OK) {
+        pick(&all, by, &p);
+        *ret = p.any;
+    }
+    arena_done(&a);
+    return e;
 }

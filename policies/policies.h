@@ -1,8 +1,9 @@
 #pragma once
 /* policies: who may have what, why and until when. Requests, approvals and grants in the state (tables policy_*), and
  * the decision, a pure function over plain facts: no sockets, no clock, no globals, no SQL. Invariants: deny is the
- * zero value of every verdict; nobody approves their own request; a grant is born only of a provider's part of a
- * request whose two steps different people approved; a revoked, rejected or expired thing never becomes live again.
+ * zero value of every verdict; nobody approves their own request; a grant is born only of a part of a request all of
+ * whose steps were approved, each by another person; a request keeps the steps it was made with; a revoked, rejected or
+ * expired thing never becomes live again.
  * Thread rule: store functions on the thread that owns SQL; policy_decide anywhere. */
 #include "base/sql/sql.h"
 
@@ -73,10 +74,21 @@ struct policy_actor { /* who acts, as the caller established it */
     struct slice department;
     bool provider_officer, consumer_officer, bureau_approver;
 };
+/* ---- approval steps: in order, joined by ','. A step is one of
+ *     provider            a provider officer of the provider department
+ *     bureau              a bureau approver
+ *     consumer            a consumer officer of the department that asks
+ *     department:finance  an officer, provider's or consumer's, of that department ---- */
+enum { POLICY_STEPS_MAX = 8 };
+#define POLICY_STEPS_DEFAULT SLICE("provider,bureau") /* where nothing else was said: never fewer eyes by accident */
+bool policy_steps_valid(struct slice steps);          /* 1..8, none twice, the provider or the bureau among them */
+
 struct policy_wish {                 /* one resource of a request */
     struct slice resource, provider; /* provider: its department */
     uint64_t resource_version;
     struct slice items, clear; /* names joined by ','; clear must be among items */
+    struct slice steps;        /* for policy_request_create; empty: POLICY_STEPS_DEFAULT. Read back it is empty */
+    uint64_t part;             /* which part of the request, from 1; set by policy_request_create */
 };
 struct policy_request {
     struct slice id;              /* made by policy_request_create: "r" and a number */
@@ -96,8 +108,8 @@ struct policy_request {
     size_t n_wishes;
 };
 /* Check and store; author is `by`, created `now`; ERR_INVALID with all problems in d; ERR_DENIED when the actor is no
- * consumer officer of that department. The approvals it needs (each provider department, then the bureau) are made with
- * it. *ret_id lives in `a`. */
+ * consumer officer of that department. The approvals it needs are made with it: resources of one provider with the same
+ * steps are one part, which goes its way alone. *ret_id lives in `a`. */
 enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by,
                                int64_t now, struct arena *a, struct slice *ret_id, struct diags *d) MUST_CHECK;
 enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a,
@@ -111,15 +123,20 @@ enum err policy_request_withdraw(struct sql_tx *tx, struct slice id, const struc
                                  struct policy_request *ret) MUST_CHECK;
 
 struct policy_approval {
-    struct slice request, department; /* department: whose step; the provider's, or "" for the bureau's */
+    struct slice request, department; /* department: whose step; "" for the bureau's */
     struct slice provider;            /* the provider department whose part of the request this is */
-    struct slice step;                /* "provider", then "bureau" */
-    struct slice state;               /* waiting, next, approved, rejected, returned, withdrawn */
+    uint64_t part;                    /* of its request, from 1 */
+    struct slice step;                /* as above: "provider", "department:finance" */
+    struct slice state;               /* waiting (it is due), next, approved, rejected, returned, withdrawn */
     struct slice by, note;
     int64_t at;
 };
+/* In order of parts, and of steps in each. */
 enum err policy_approval_each(struct sql_tx *tx, struct slice request, struct arena *a,
                               enum err (*fn)(void *arg, const struct policy_approval *ap), void *arg) MUST_CHECK;
+/* Is there a step of this open request that the actor may decide now? */
+enum err policy_request_waits(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by,
+                              bool *ret) MUST_CHECK;
 enum policy_act { POLICY_APPROVE, POLICY_REJECT, POLICY_RETURN };
 struct policy_decided {
     struct slice grants[64]; /* grants that came into being with this approval, in the arena */
@@ -127,8 +144,8 @@ struct policy_decided {
     struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
 };
 /* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own
- * request, or the same person for two steps) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT: nothing waits.
- * Rejecting and returning need a note. */
+ * request, or the same person for two steps of a part) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT:
+ * nothing waits. Rejecting and returning need a note. */
 enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum policy_act act, struct slice note,
                                const struct policy_actor *by, int64_t now, struct arena *a, struct policy_decided *ret,
                                enum reason *why_not, struct diags *d) MUST_CHECK;

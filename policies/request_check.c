@@ -179,6 +179,12 @@ static void check_wish(struct checking *c, size_t at)
     if (w->resource_version == 0 || w->resource_version > UINT32_MAX)
         found(c, diag_add(c->d, ERR_INVALID, 0, 0, "%.*s: the version of the resource is missing",
                           "%.*s：缺少数据资源版本", SLICE_ARG(w->resource)));
+    if (w->steps.n != 0 && !policy_steps_valid(w->steps))
+        found(c,
+              diag_add(c->d, ERR_INVALID, 0, 0,
+                       "%.*s: its approval steps are none: 1 to %d, none twice, the provider or the bureau among them",
+                       "%.*s：审批步骤无效：须为 1 至 %d 步，不得重复，且含提供方或大数据主管部门",
+                       SLICE_ARG(w->resource), POLICY_STEPS_MAX));
     check_items(c, w);
 }
 

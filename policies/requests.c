@@ -1,6 +1,6 @@
 /* policies/requests: requests and the approvals that are made with them.
- * Invariants: a request is stored whole with its wishes and one pair of approvals (provider, then bureau) for each
- * provider department in it; its author is who acted; what was stored never changes but for the state. */
+ * Invariants: a request is stored whole with its wishes and the approvals of its parts: resources of one provider that
+ * have the same steps; its author is who acted; what was stored never changes but for the state. */
 #include "policies/store.h"
 
 #define REQUEST_COLUMNS                                                                                                \
@@ -8,47 +8,50 @@
     "max_rows,"                                                                                                        \
     " author, created, state"
 
-static enum err approvals_make(struct sql_tx *tx, struct slice id, struct slice provider)
+static struct slice steps_of(const struct policy_wish *w)
 {
-    enum err e =
-        sql_exec(tx,
-                 "INSERT INTO policy_approval(request, provider, step, department, state, decided_by, note, at)"
-                 " VALUES($1, $2, 0, $2, 'waiting', '', '', 0)",
-                 SQL_ARGS(SQL_T(id), SQL_T(provider)), NULL);
-
-    if (e != ERR_OK)
-        return e;
-    return sql_exec(tx,
-                    "INSERT INTO policy_approval(request, provider, step, department, state, decided_by, note, at)"
-                    " VALUES($1, $2, 1, '', 'next', '', '', 0)",
-                    SQL_ARGS(SQL_T(id), SQL_T(provider)), NULL);
+    return w->steps.n != 0 ? w->steps : POLICY_STEPS_DEFAULT;
 }
 
-static bool provider_seen(const struct policy_request *q, size_t at)
+/* The part of a wish: that of one before it with the same provider and steps, or the next. */
+static uint64_t part_of(const struct policy_wish *wishes, size_t at)
 {
-    for (size_t i = 0; i < at; i++)
-        if (slice_eq(q->wishes[i].provider, q->wishes[at].provider))
-            return true;
-    return false;
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < at; i++) {
+        if (slice_eq(wishes[i].provider, wishes[at].provider) && slice_eq(steps_of(&wishes[i]), steps_of(&wishes[at])))
+            return wishes[i].part;
+        last = wishes[i].part > last ? wishes[i].part : last;
+    }
+    return last + 1;
+}
+
+static enum err wish_store(struct sql_tx *tx, const struct policy_request *q, const struct policy_wish *w, size_t at)
+{
+    return sql_exec(
+        tx,
+        "INSERT INTO policy_wish(request, position, resource, provider, resource_version, items, clear, part)"
+        " VALUES($1, $2, $3, $4, $5, $6, $7, $8)",
+        SQL_ARGS(SQL_T(q->id), SQL_I(at), SQL_T(w->resource), SQL_T(w->provider), SQL_I(w->resource_version),
+                 SQL_T(w->items), SQL_T(w->clear), SQL_I(w->part)),
+        NULL);
 }
 
 static enum err wishes_store(struct sql_tx *tx, const struct policy_request *q)
 {
-    for (size_t i = 0; i < q->n_wishes; i++) {
-        const struct policy_wish *w = &q->wishes[i];
-        enum err e =
-            sql_exec(tx,
-                     "INSERT INTO policy_wish(request, position, resource, provider, resource_version, items, clear)"
-                     " VALUES($1, $2, $3, $4, $5, $6, $7)",
-                     SQL_ARGS(SQL_T(q->id), SQL_I(i), SQL_T(w->resource), SQL_T(w->provider),
-                              SQL_I(w->resource_version), SQL_T(w->items), SQL_T(w->clear)),
-                     NULL);
-        if (e == ERR_OK && !provider_seen(q, i))
-            e = approvals_make(tx, q->id, w->provider);
-        if (e != ERR_OK)
-            return e;
+    struct policy_wish wishes[POLICY_WISHES_MAX];
+    uint64_t parts = 0;
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; e == ERR_OK && i < q->n_wishes; i++) {
+        wishes[i] = q->wishes[i];
+        wishes[i].part = part_of(wishes, i);
+        e = wish_store(tx, q, &wishes[i], i);
+        if (e == ERR_OK && wishes[i].part > parts)
+            e = policy_approvals_make(tx, q, &wishes[i], steps_of(&wishes[i]));
+        parts = wishes[i].part > parts ? wishes[i].part : parts;
     }
-    return ERR_OK;
+    return e;
 }
 
 static enum err request_store(struct sql_tx *tx, int64_t number, const struct policy_request *q)
@@ -144,6 +147,8 @@ static enum err wish_read(void *arg, const struct sql_row *row)
     w->resource_version = (uint64_t)policy_read_int(&r);
     w->items = policy_read_text(&r);
     w->clear = policy_read_text(&r);
+    w->steps = (struct slice){ 0 };
+    w->part = (uint64_t)policy_read_int(&r);
     return r.failed ? ERR_NOMEM : ERR_OK;
 }
 
@@ -152,8 +157,8 @@ static enum err wishes_load(struct sql_tx *tx, struct policy_request *q, struct 
     struct policy_wish room[POLICY_WISHES_MAX];
     struct wishes to = { .a = a, .at = room };
     enum err e = sql_each(tx,
-                          "SELECT resource, provider, resource_version, items, clear FROM policy_wish WHERE request = "
-                          "$1 ORDER BY position",
+                          "SELECT resource, provider, resource_version, items, clear, part FROM policy_wish"
+                          " WHERE request = $1 ORDER BY position",
                           SQL_ARGS(SQL_T(q->id)), wish_read, &to);
 
     if (e != ERR_OK || to.n == 0)
@@ -211,9 +216,9 @@ enum err policy_request_withdraw(struct sql_tx *tx, struct slice id, const struc
         return ERR_CONFLICT;
     e = sql_exec(tx, "UPDATE policy_request SET state = 'withdrawn' WHERE id = $1", SQL_ARGS(SQL_T(id)), NULL);
     if (e == ERR_OK)
-        e = sql_exec(
-            tx, "UPDATE policy_approval SET state = 'withdrawn' WHERE request = $1 AND state IN ('waiting', 'next')",
-            SQL_ARGS(SQL_T(id)), NULL);
+        e = sql_exec(tx,
+                     "UPDATE policy_step SET state = 'withdrawn' WHERE request = $1 AND state IN ('waiting', 'next')",
+                     SQL_ARGS(SQL_T(id)), NULL);
     if (e == ERR_OK) {
         q.state = SLICE("withdrawn");
         *ret = q;

@@ -36,7 +36,22 @@ static const char first_schema[] =
     " weekdays BIGINT NOT NULL, expires BIGINT NOT NULL, created BIGINT NOT NULL, changed BIGINT NOT NULL,"
     " PRIMARY KEY(id, version));";
 
-const struct sql_migration policy_migrations[] = { { first_schema } };
+/* Any number of steps in any number of parts. What was asked before has a part for each provider, of two steps; a
+ * number that is neither's is refused by NOT NULL. */
+static const char steps_as_data[] =
+    "CREATE TABLE policy_step(request TEXT NOT NULL, part BIGINT NOT NULL, position BIGINT NOT NULL, step TEXT NOT "
+    "NULL, provider TEXT NOT NULL, department TEXT NOT NULL, state TEXT NOT NULL, decided_by TEXT NOT NULL,"
+    " note TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY(request, part, position));"
+    "INSERT INTO policy_step(request, part, position, step, provider, department, state, decided_by, note, at)"
+    " SELECT p.request, (SELECT COUNT(DISTINCT o.provider) FROM policy_approval o WHERE o.request = p.request"
+    " AND o.provider <= p.provider), p.step, CASE p.step WHEN 0 THEN 'provider' WHEN 1 THEN 'bureau' END, p.provider,"
+    " p.department, p.state, p.decided_by, p.note, p.at FROM policy_approval p;"
+    "DROP TABLE policy_approval;"
+    "ALTER TABLE policy_wish ADD COLUMN part BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE policy_wish SET part = (SELECT MIN(s.part) FROM policy_step s WHERE s.request = policy_wish.request"
+    " AND s.provider = policy_wish.provider);";
+
+const struct sql_migration policy_migrations[] = { { first_schema }, { steps_as_data } };
 const size_t policy_migrations_n = sizeof policy_migrations / sizeof *policy_migrations;
 
 bool policy_name_next(struct slice *rest, struct slice *ret)

@@ -6,7 +6,6 @@ enum {
     POLICY_WISHES_MAX = 64,
     POLICY_ITEMS_MAX = POLICY_ITEM_WORDS * 64,
     POLICY_TEXT_MAX = 1000, /* code points of basis, scenario and notes */
-    POLICY_STEPS = 2,
 };
 
 /* ---- names joined by ',' ---- */
@@ -36,6 +35,15 @@ enum err policy_id_next(struct sql_tx *tx, char letter, struct arena *a, int64_t
 enum err policy_text_check(struct slice text, bool optional, const char *field, struct diags *d) MUST_CHECK;
 /* All that is wrong with a request before it is stored. */
 enum err policy_request_check(const struct policy_request *q, int64_t now, struct diags *d) MUST_CHECK;
+
+/* ---- steps ---- */
+/* Has the actor the role that this step is for? False for what is no step. */
+bool policy_step_fits(const struct policy_approval *ap, const struct policy_actor *by);
+/* "provider officer of finance", in the arena; "" when there is no memory. */
+const char *policy_step_who(struct arena *a, const struct policy_approval *ap, enum lang lang);
+/* The approvals of one part of a new request: the first waits, the others follow. */
+enum err policy_approvals_make(struct sql_tx *tx, const struct policy_request *q, const struct policy_wish *w,
+                               struct slice steps) MUST_CHECK;
 
 /* ---- grants ---- */
 /* One grant for one wish of a request that every step approved; approvers joined by ','. *ret_id lives in `a`. */

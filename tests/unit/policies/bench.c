@@ -29,6 +29,15 @@ const struct policy_actor qian = { .id = SLICE("public-security/qian"),
                                    .department = SLICE("public-security"),
                                    .provider_officer = true,
                                    .bureau_approver = true };
+const struct policy_actor fa = { .id = SLICE("legal-affairs/fa"),
+                                 .department = SLICE("legal-affairs"),
+                                 .provider_officer = true };
+const struct policy_actor hu = { .id = SLICE("legal-affairs/hu"),
+                                 .department = SLICE("legal-affairs"),
+                                 .consumer_officer = true };
+const struct policy_actor ke = {
+    .id = SLICE("education/ke"), .department = SLICE("education"), .provider_officer = true, .consumer_officer = true
+};
 
 int64_t bench_time(int day, int minute)
 {
@@ -38,7 +47,7 @@ int64_t bench_time(int day, int minute)
     return ((int64_t)days * 1440 + minute - 480) * 60000;
 }
 
-int bench_open(void **state)
+int bench_open_at(void **state, size_t version)
 {
     struct bench *b = mem_zalloc(sizeof *b);
 
@@ -52,7 +61,7 @@ int bench_open(void **state)
     arena_init(&b->a, (size_t)64 << 20);
     diags_init(&b->d, &b->a);
     if (sql_open(b->path, &b->sql, &b->d) != ERR_OK ||
-        sql_migrate(b->sql, "policy", policy_migrations, policy_migrations_n, &b->d) != ERR_OK ||
+        sql_migrate(b->sql, "policy", policy_migrations, version, &b->d) != ERR_OK ||
         sql_begin(b->sql, true, &b->tx, &b->d) != ERR_OK) {
         struct buf text = BUF_INIT(65536);
         diags_print(&b->d, LANG_EN, &text);
@@ -64,9 +73,14 @@ int bench_open(void **state)
     return 0;
 }
 
+int bench_open(void **state)
+{
+    return bench_open_at(state, policy_migrations_n);
+}
+
 int bench_close(void **state)
 {
-    static const char *const tails[] = { "", "-wal", "-shm", "-journal", ".lock" };
+    static const char *const tails[] = { "", "-wal", "-shm", "-journal", ".lock", ".before-policy-1" };
     struct bench *b = *state;
     char path[128];
 

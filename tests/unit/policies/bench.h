@@ -10,8 +10,9 @@ struct bench {
     struct arena a;
     struct diags d;
 };
-int bench_open(void **state);  /* cmocka set-up; *state is a struct bench */
-int bench_close(void **state); /* rolls back and removes the folder */
+int bench_open(void **state);                    /* cmocka set-up; *state is a struct bench */
+int bench_open_at(void **state, size_t version); /* the same with the schema as it was */
+int bench_close(void **state);                   /* rolls back and removes the folder */
 
 /* Wall ms of a minute of a day of November 2026, in the zone +08:00. */
 int64_t bench_time(int day, int minute);
@@ -23,6 +24,9 @@ extern const struct policy_actor sun;   /* natural-resources, provider officer *
 extern const struct policy_actor li;    /* data-bureau, bureau approver */
 extern const struct policy_actor chen;  /* public-security, without the role */
 extern const struct policy_actor qian;  /* public-security's provider officer and a bureau approver */
+extern const struct policy_actor fa;    /* legal-affairs, provider officer */
+extern const struct policy_actor hu;    /* legal-affairs, consumer officer */
+extern const struct policy_actor ke;    /* education, both kinds of officer */
 
 /* The story's request: household and residence (public-security), property (natural-resources). n_wishes 1..3. */
 struct policy_request bench_request(size_t n_wishes);

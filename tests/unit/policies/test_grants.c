@@ -230,16 +230,16 @@ static void test_filter(void **state)
         { { .app = SLICE("education/admission") }, "g1 g2 g3 " },
         { { .app = SLICE("education/other") }, "" },
         { { .department = SLICE("education") }, "g1 g2 g3 " },
-        { { .provider = SLICE("natural-resources") }, "g1 " },
-        { { .resource = SLICE("public-security/residence") }, "g3 " },
-        { { .provider = SLICE("public-security"), .state = SLICE("active") }, "g2 " },
-        { { .state = SLICE("revoked") }, "g3 " },
+        { { .provider = SLICE("natural-resources") }, "g3 " },
+        { { .resource = SLICE("public-security/residence") }, "g2 " },
+        { { .provider = SLICE("public-security"), .state = SLICE("active") }, "g1 " },
+        { { .state = SLICE("revoked") }, "g2 " },
         { { .app = SLICE("education/admission"),
             .resource = SLICE("public-security/household"),
             .department = SLICE("education"),
             .provider = SLICE("public-security"),
             .state = SLICE("active") },
-          "g2 " },
+          "g1 " },
     };
     struct bench *b = *state;
     struct policy_request q = bench_request(3);
@@ -248,7 +248,7 @@ static void test_filter(void **state)
 
     bench_grant_all(b, bench_create(b, &q));
     assert_int_equal(
-        policy_grant_change(b->tx, SLICE("g3"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why, &b->d), ERR_OK);
+        policy_grant_change(b->tx, SLICE("g2"), POLICY_REVOKE, SLICE("n"), &zhang, 9, &b->a, &g, &why, &b->d), ERR_OK);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char kept[256] = "", borrowed[256] = "";
         assert_int_equal(policy_grant_each(b->tx, &rows[i].f, &b->a, list_id, kept), ERR_OK);

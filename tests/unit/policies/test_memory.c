@@ -21,8 +21,13 @@ static enum err whole_round(struct bench *b, struct arena *a)
     enum reason why = REASON_INTERNAL;
     struct slice id = { 0 };
     const struct policy_actor *const who[] = { &zhang, &sun, &li };
+    bool waits;
 
     enum err e = policy_request_create(b->tx, &q, &wang, bench_time(22, 600), a, &id, NULL);
+    if (e == ERR_OK)
+        e = policy_request_find(b->tx, id, a, &back);
+    if (e == ERR_OK)
+        e = policy_request_waits(b->tx, &back, &sun, &waits);
     for (size_t i = 0; i < 3 && e == ERR_OK; i++)
         e = policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE("同意"), who[i], 1, a, &done, &why, NULL);
     if (e == ERR_OK)

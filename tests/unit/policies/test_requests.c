@@ -71,7 +71,7 @@ static void test_stored_as_given(void **state)
 }
 
 struct list {
-    char text[512];
+    char text[1024];
 };
 
 static enum err list_request(void *arg, const struct policy_request *q)
@@ -86,8 +86,9 @@ static enum err list_approval(void *arg, const struct policy_approval *ap)
 {
     struct list *l = arg;
 
-    snprintf(l->text + strlen(l->text), sizeof l->text - strlen(l->text), "%.*s/%.*s(%.*s)=%.*s ",
-             SLICE_ARG(ap->provider), SLICE_ARG(ap->step), SLICE_ARG(ap->department), SLICE_ARG(ap->state));
+    snprintf(l->text + strlen(l->text), sizeof l->text - strlen(l->text), "%llu:%.*s/%.*s(%.*s)=%.*s ",
+             (unsigned long long)ap->part, SLICE_ARG(ap->provider), SLICE_ARG(ap->step), SLICE_ARG(ap->department),
+             SLICE_ARG(ap->state));
     return ERR_OK;
 }
 
@@ -125,8 +126,33 @@ static void test_approvals_made(void **state)
     struct list l = { "" };
 
     assert_int_equal(policy_approval_each(b->tx, bench_create(b, &q), &b->a, list_approval, &l), ERR_OK);
-    assert_string_equal(l.text, "natural-resources/provider(natural-resources)=waiting natural-resources/bureau()=next "
-                                "public-security/provider(public-security)=waiting public-security/bureau()=next ");
+    assert_string_equal(l.text, "1:public-security/provider(public-security)=waiting 1:public-security/bureau()=next "
+                                "2:natural-resources/provider(natural-resources)=waiting "
+                                "2:natural-resources/bureau()=next ");
+}
+
+/* Resources of one provider with the same steps are one part, and each wish says which. */
+static void test_parts_made(void **state)
+{
+    struct bench *b = *state;
+    struct policy_request q = bench_request(3), back;
+    struct policy_wish wishes[3];
+    struct list l = { "" };
+
+    memcpy(wishes, q.wishes, sizeof wishes);
+    wishes[0].steps = SLICE("consumer,department:legal-affairs,bureau");
+    wishes[1].steps = SLICE("bureau");
+    wishes[2].part = 77; /* whatever is claimed */
+    q.wishes = wishes;
+    struct slice id = bench_create(b, &q);
+    assert_int_equal(policy_approval_each(b->tx, id, &b->a, list_approval, &l), ERR_OK);
+    assert_string_equal(l.text, "1:public-security/consumer(education)=waiting "
+                                "1:public-security/department:legal-affairs(legal-affairs)=next "
+                                "1:public-security/bureau()=next 2:natural-resources/bureau()=waiting "
+                                "3:public-security/provider(public-security)=waiting 3:public-security/bureau()=next ");
+    assert_int_equal(policy_request_find(b->tx, id, &b->a, &back), ERR_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(back.wishes[i].part, i + 1);
 }
 
 static void test_withdraw(void **state)
@@ -148,7 +174,7 @@ static void test_withdraw(void **state)
                      ERR_CONFLICT);
     assert_int_equal(policy_approval_each(b->tx, id, &b->a, list_approval, &l), ERR_OK);
     assert_string_equal(l.text,
-                        "public-security/provider(public-security)=withdrawn public-security/bureau()=withdrawn ");
+                        "1:public-security/provider(public-security)=withdrawn 1:public-security/bureau()=withdrawn ");
 }
 
 int main(void)
@@ -158,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stored_as_given, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_each, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_approvals_made, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_parts_made, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_withdraw, bench_open, bench_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
