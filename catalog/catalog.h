@@ -1,9 +1,10 @@
 #pragma once
-/* catalog: departments, applications, people and their roles, data resources with their items, code tables; their
- * manifests, life cycles and versions (tables catalog_*). Knows nothing of grants, mappings or transports: those parts
- * of a manifest are left as a tree for their owners. Invariants: what is stored has passed the shape check; a published
- * version never changes (a change is a new version); no person holds two of the three administrator roles; a classified
- * resource is refused. Thread rule: the thread that owns SQL; reading functions over trees anywhere. */
+/* catalog: departments, applications, people and their roles, data resources with their items, code tables, the policy
+ * of approval; their manifests, life cycles and versions (tables catalog_*). Knows nothing of grants, mappings or
+ * transports: those parts of a manifest are left as a tree for their owners. Invariants: what is stored has passed the
+ * shape check; a published version never changes (a change is a new version); no person holds two of the three
+ * administrator roles; a classified resource is refused. Thread rule: the thread that owns SQL; reading functions over
+ * trees anywhere. */
 #include "base/doc/doc.h"
 #include "base/sql/sql.h"
 
@@ -13,9 +14,11 @@ enum catalog_kind {
     CATALOG_PERSON,
     CATALOG_RESOURCE,
     CATALOG_CODE_TABLE,
+    CATALOG_POLICY,
     CATALOG_KINDS_
 };
-const char *catalog_kind_name(enum catalog_kind k); /* "Department", "App", "Person", "Resource", "CodeTable" */
+const char *
+catalog_kind_name(enum catalog_kind k); /* "Department", "App", "Person", "Resource", "CodeTable", "Policy" */
 bool catalog_kind_of(struct slice name, enum catalog_kind *ret);
 
 /* ---- manifests as structs; slices and trees live as long as the manifest's ---- */
@@ -78,8 +81,9 @@ extern const size_t catalog_migrations_n;
 struct catalog_entry {
     enum catalog_kind kind;
     struct slice id, department, state, title_zh, title_en;
-    struct slice submitter; /* a resource's version: who submitted it last; else empty */
-    uint64_t version;       /* resources: 1, 2, …; others: number of changes */
+    struct slice
+        submitter;    /* of a resource's version: who submitted it last; of a policy's: who applied it; or empty */
+    uint64_t version; /* resources and policies: 1, 2, …; others: number of changes */
     int64_t created, changed;
     struct slice json; /* the manifest, canonical */
 };
@@ -91,23 +95,26 @@ enum catalog_put { CATALOG_UNCHANGED, CATALOG_CREATED, CATALOG_CHANGED };
  * draft that the bureau returned takes a new number with the change: what was once submitted under a number stays the
  * only content of it. A retired resource takes no change (ERR_CONFLICT). New departments,
  * applications and people are `registered` until activated; one that becomes the bureau, or gains administration, is
- * `registered` again. Code tables are `active` and have no moves. */
-enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, int64_t now, enum catalog_put *ret,
-                     uint64_t *version, struct diags *d) MUST_CHECK;
+ * `registered` again. Code tables are `active` and have no moves. A changed policy is a new version, `registered`: the
+ * one that is active stays so until it is activated, one that was still to be activated is `replaced`. `by`: who acts;
+ * kept of policies. */
+enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, struct slice by, int64_t now,
+                     enum catalog_put *ret, uint64_t *version, struct diags *d) MUST_CHECK;
 /* version 0: the newest. Slices in `a`. */
 enum err catalog_find(struct sql_tx *tx, enum catalog_kind k, struct slice id, uint64_t version, struct arena *a,
                       struct catalog_entry *ret) MUST_CHECK;
 struct catalog_filter {
     struct slice department, state, text; /* empty: any; text: part of id or titles, case folded for ASCII */
     struct slice id;                      /* empty: any */
-    bool all_versions; /* resources: each version, else the newest (with `state`: the newest in that state) */
+    bool all_versions;                    /* each version, else the newest (with `state`: the newest in that state) */
 };
 /* In order of id and version. All rows are read before the first call of fn, which may use SQL itself. */
 enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f, struct arena *a,
                       enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg) MUST_CHECK;
 
 /* Life cycle, one table of moves: registered -activate-> active -disable-> disabled -activate-> active for departments,
- * applications and people; draft -submit-> submitted -publish-> published -suspend-> suspended -resume-> published;
+ * applications and people; registered -activate-> active for versions of a policy, which makes the one that was active
+ * `replaced`; draft -submit-> submitted -publish-> published -suspend-> suspended -resume-> published;
  * submitted -return-> draft; draft, submitted, published or suspended -retire-> retired, for good. */
 enum catalog_move {
     CATALOG_ACTIVATE,
@@ -123,15 +130,24 @@ bool catalog_move_of(struct slice verb, enum catalog_move *ret); /* "activate", 
 bool catalog_move_narrows(enum catalog_move m);                  /* disable, suspend, retire */
 struct catalog_act {
     enum catalog_move move;
-    uint64_t version; /* publish: this one and no other; 0: the newest that may move */
+    uint64_t version; /* publish, activate a policy: this one and no other; 0: the newest that may move */
     struct slice by;  /* person */
     int64_t now;
 };
-/* ERR_CONFLICT: not from this state (d says which states allow it). ERR_DENIED: publishing what one submitted oneself
- * (d says who may). Resources: suspend, resume and retire move every version that is in a state to move from; the
- * others the newest such version, and submit the newest of all. *ret is the (newest) one that moved, afterwards. */
+/* ERR_CONFLICT: not from this state (d says which states allow it). ERR_DENIED: publishing what one submitted
+ * oneself, activating the policy that one applied oneself (d says who may). Resources: suspend, resume and retire move
+ * every version that is in a state to move from; the others the newest such version, and submit the newest of all. *ret
+ * is the (newest) one that moved, afterwards. */
 enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, const struct catalog_act *act,
                       struct arena *a, struct catalog_entry *ret, struct diags *d) MUST_CHECK;
+
+/* ---- the policy of approval ---- */
+/* The whole check of a Policy manifest before it is stored: that of catalog_read, and that every department it names is
+ * registered and active (ERR_CONFLICT). All problems are reported. */
+enum err catalog_policy_check(struct sql_tx *tx, const struct doc *doc, struct arena *a, struct diags *d) MUST_CHECK;
+/* The steps, joined by ',' as "provider,department:finance,bureau", that the active policy gives resources of this
+ * sharing attribute; empty: there is no active policy, or it does not list the attribute. In `a`. */
+enum err catalog_policy_steps(struct sql_tx *tx, struct slice share, struct arena *a, struct slice *ret) MUST_CHECK;
 
 /* ---- roles of people ---- */
 enum catalog_role {

@@ -28,6 +28,8 @@ enum err catalog_tables(struct arena *a, const struct doc **ret) MUST_CHECK;
 
 /* A Resource; `id` has been checked. What is wrong is told in r. */
 void resource_read(struct reading *r, struct catalog_manifest *m);
+/* The `approval:` of a Policy whose id has been read. What is wrong is told in r. */
+void policy_read(struct reading *r, const struct doc *approval, struct slice id);
 /* The list of items of a resource or of a list item. */
 void items_read(struct reading *r, const struct doc *list, unsigned depth, const struct catalog_item **ret,
                 size_t *ret_n);

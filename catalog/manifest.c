@@ -1,4 +1,4 @@
-/* catalog/manifest: from a tree to a manifest of one of the five kinds, by tables. Invariants: every problem of a
+/* catalog/manifest: from a tree to a manifest of one of the six kinds, by tables. Invariants: every problem of a
  * manifest is told in one reading, with its place and what to do; ERR_OK means that no problem was found. */
 #include "catalog/internal.h"
 #include <stdlib.h>
@@ -8,7 +8,7 @@ enum { TOLD_MAX = 100 }; /* repeated codes that are named */
 struct small_form { /* the kinds that are no resource */
     struct slice kind, id, code, phone;
     struct doc_title title, name;
-    const struct doc *contact, *codes;
+    const struct doc *contact, *codes, *approval;
     bool bureau, administration;
 };
 
@@ -74,6 +74,22 @@ static const struct doc_key code_table_keys[] = {
     { "codes", DOC_K_LIST, AT(codes), 0, 0, NULL, DOC_REQUIRED, NULL, { "[{code, title}]", "代码列表" } },
     { .name = NULL },
 };
+static const struct doc_key policy_keys[] = {
+    KIND_ROW,
+    { "id", DOC_K_IDENT, AT(id), 0, 0, NULL, DOC_REQUIRED, NULL, { "approval", "approval" } },
+    { "title", DOC_K_TITLE, AT(title), 1, 200, NULL, 0, NULL, { "name", "名称" } },
+    { "name", DOC_K_TITLE, AT(name), 1, 200, NULL, 0, NULL, { "name", "名称" } },
+    { "approval",
+      DOC_K_MAP,
+      AT(approval),
+      0,
+      0,
+      NULL,
+      DOC_REQUIRED,
+      NULL,
+      { "{unconditional: [steps], conditional: [steps]}", "{unconditional: [步骤], conditional: [步骤]}" } },
+    { .name = NULL },
+};
 #undef AT
 static const struct doc_key code_keys[] = {
     { "code", DOC_K_STR, offsetof(struct catalog_code, code), 1, 64, NULL, DOC_REQUIRED, NULL, { "value", "代码" } },
@@ -102,6 +118,7 @@ static const struct kind {
     [CATALOG_PERSON] = { "Person", person_keys },
     [CATALOG_RESOURCE] = { "Resource", NULL },
     [CATALOG_CODE_TABLE] = { "CodeTable", code_table_keys },
+    [CATALOG_POLICY] = { "Policy", policy_keys },
 };
 
 const char *catalog_kind_name(enum catalog_kind k)
@@ -220,13 +237,17 @@ static void check_uscc_form(struct reading *r, struct slice code)
                         "code 不是统一社会信用代码：应为 18 位数字和大写字母（不含 I、O、S、V、Z）"));
 }
 
-static void check_person_name(struct reading *r, const struct small_form *f, struct catalog_manifest *m)
+/* A person and a policy may say `name` for `title`. */
+static void check_name(struct reading *r, const struct small_form *f, struct catalog_manifest *m)
 {
     bool title = doc_get(r->doc, "title") != NULL, name = doc_get(r->doc, "name") != NULL;
 
-    if (title == name)
+    if (title == name && m->kind == CATALOG_PERSON)
         reading_found(r, diag_add(r->d, ERR_INVALID, r->doc->line, r->doc->col,
                                   "a person needs a name, once: name: ...", "人员须有且只有一个姓名：name: …"));
+    else if (title == name)
+        reading_found(r, diag_add(r->d, ERR_INVALID, r->doc->line, r->doc->col,
+                                  "a policy needs a name, once: name: ...", "策略须有且只有一个名称：name: …"));
     m->title = name ? f->name : f->title;
 }
 
@@ -243,12 +264,14 @@ static void small_read(struct reading *r, struct catalog_manifest *m)
     m->administration = f.administration;
     if (m->kind == CATALOG_DEPARTMENT)
         check_uscc_form(r, f.code);
-    if (m->kind == CATALOG_PERSON)
-        check_person_name(r, &f, m);
+    if (m->kind == CATALOG_PERSON || m->kind == CATALOG_POLICY)
+        check_name(r, &f, m);
     if (f.contact != NULL)
         reading_found(r, doc_bind(f.contact, contact_keys, &person, r->a, r->d));
     if (f.codes != NULL)
         codes_read(r, f.codes, m);
+    if (f.approval != NULL)
+        policy_read(r, f.approval, f.id);
 }
 
 /* ---- a manifest ---- */
@@ -263,13 +286,9 @@ static enum err kind_read(const struct doc *doc, struct diags *d, enum catalog_k
                         "清单应为以 kind: … 开头的键值对");
     if (catalog_kind_of(name, ret))
         return ERR_OK;
-    if (slice_is(name, "Policy"))
-        return diag_add(d, ERR_UNSUPPORTED, at->line, at->col,
-                        "kind Policy is not supported yet: leave the document out",
-                        "尚不支持 kind: Policy：请删去该文档");
     return diag_add(d, ERR_INVALID, at->line, at->col,
-                    "kind is missing or unknown; write Department, App, Person, Resource or CodeTable",
-                    "kind 缺失或未知：应为 Department、App、Person、Resource 或 CodeTable");
+                    "kind is missing or unknown; write Department, App, Person, Resource, CodeTable or Policy",
+                    "kind 缺失或未知：应为 Department、App、Person、Resource、CodeTable 或 Policy");
 }
 
 static struct slice department_of(struct slice id)

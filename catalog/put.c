@@ -1,13 +1,14 @@
 /* catalog/put: storing a manifest. Applying the same manifest again changes nothing.
  * Invariants: what an entry needs (its department, its code tables) is there before it; a resource code, a department's
  * code and a title inside a provider are used once; a version that was submitted keeps its content for ever (returned,
- * it takes the next number with its first change); a retired resource is never changed; what gains power (a bureau, an
- * application for administration) must be activated anew. */
+ * it takes the next number with its first change), and a policy's for ever; a retired resource is never changed; what
+ * gains power (a bureau, an application for administration, any change of a policy) must be activated anew. */
 #include "catalog/store.h"
 
 struct putting {
     struct sql_tx *tx;
     const struct catalog_manifest *m;
+    struct slice by;
     int64_t now;
     struct arena a;
     struct diags *d;
@@ -120,6 +121,12 @@ static void need_one_bureau(struct putting *p)
                           "已有其他部门为大数据主管部门：只能有一个"));
 }
 
+static void need_departments(struct putting *p)
+{
+    if (p->m->kind == CATALOG_POLICY)
+        found(p, policy_departments(p->tx, p->m->doc, true, p->d));
+}
+
 /* ---- writing ---- */
 
 static void find_put(struct buf *out, struct slice s)
@@ -135,11 +142,12 @@ static enum err row_insert(struct putting *p, uint64_t version, const char *stat
 
     return sql_exec(p->tx,
                     "INSERT INTO catalog_entry(kind, id, version, newest, department, state, title_zh, title_en, code, "
-                    "special, find,"
-                    " created, changed, json) VALUES($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)",
+                    "special, find, created, changed, json, submitter)"
+                    " VALUES($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)",
                     SQL_ARGS(SQL_I(m->kind), SQL_T(m->id), SQL_I(version), SQL_T(m->department), SQL_T(slice_of(state)),
                              SQL_T(m->title.zh), SQL_T(m->title.en), SQL_T(m->code), SQL_I(p->special),
-                             SQL_T(buf_slice(&p->find)), SQL_I(p->now), SQL_T(buf_slice(&p->json))),
+                             SQL_T(buf_slice(&p->find)), SQL_I(p->now), SQL_T(buf_slice(&p->json)),
+                             SQL_T(m->kind == CATALOG_POLICY ? p->by : SLICE(""))),
                     NULL);
 }
 
@@ -161,12 +169,34 @@ static enum err row_update(struct putting *p, uint64_t version, struct slice sta
 
 static const char *const first_states[CATALOG_KINDS_] = {
     [CATALOG_DEPARTMENT] = "registered", [CATALOG_APP] = "registered",    [CATALOG_PERSON] = "registered",
-    [CATALOG_RESOURCE] = "draft",        [CATALOG_CODE_TABLE] = "active",
+    [CATALOG_RESOURCE] = "draft",        [CATALOG_CODE_TABLE] = "active", [CATALOG_POLICY] = "registered",
 };
+
+/* The row that was the newest stays as it is; the manifest comes into the next. */
+static enum err write_next(struct putting *p, uint64_t version)
+{
+    enum err e = sql_exec(p->tx, "UPDATE catalog_entry SET newest = 0 WHERE kind = $1 AND id = $2",
+                          SQL_ARGS(SQL_I(p->m->kind), SQL_T(p->m->id)), NULL);
+
+    return e == ERR_OK ? row_insert(p, version, first_states[p->m->kind]) : e;
+}
+
+/* One version of a policy is to be activated at most: the newest. */
+static enum err write_policy(struct putting *p, uint64_t version)
+{
+    enum err e = sql_exec(p->tx,
+                          "UPDATE catalog_entry SET state = 'replaced', changed = $3"
+                          " WHERE kind = $1 AND id = $2 AND state = 'registered'",
+                          SQL_ARGS(SQL_I(p->m->kind), SQL_T(p->m->id), SQL_I(p->now)), NULL);
+
+    return e == ERR_OK ? write_next(p, version) : e;
+}
 
 static enum err write_change(struct putting *p, uint64_t *version)
 {
     *version = p->old.version + 1;
+    if (p->m->kind == CATALOG_POLICY)
+        return write_policy(p, *version);
     if (p->m->kind != CATALOG_RESOURCE) {
         bool gains = p->special && !p->was_special;
         return row_update(p, *version, gains ? SLICE("registered") : p->old.state);
@@ -176,9 +206,7 @@ static enum err write_change(struct putting *p, uint64_t *version)
             *version = p->old.version;
         return row_update(p, *version, p->old.state);
     }
-    enum err e = sql_exec(p->tx, "UPDATE catalog_entry SET newest = 0 WHERE kind = $1 AND id = $2",
-                          SQL_ARGS(SQL_I(p->m->kind), SQL_T(p->m->id)), NULL);
-    return e == ERR_OK ? row_insert(p, *version, "draft") : e;
+    return write_next(p, *version);
 }
 
 static enum err write(struct putting *p, enum catalog_put *ret, uint64_t *version)
@@ -226,6 +254,7 @@ static enum err check(struct putting *p)
     need_new_title(p);
     need_not_retired(p);
     need_one_bureau(p);
+    need_departments(p);
     return p->worst;
 }
 
@@ -255,11 +284,12 @@ static enum err put(struct putting *p, enum catalog_put *ret, uint64_t *version)
     return e == ERR_OK ? write(p, ret, version) : e;
 }
 
-enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, int64_t now, enum catalog_put *ret,
-                     uint64_t *version, struct diags *d)
+enum err catalog_put(struct sql_tx *tx, const struct catalog_manifest *m, struct slice by, int64_t now,
+                     enum catalog_put *ret, uint64_t *version, struct diags *d)
 {
     struct putting p = { .tx = tx,
                          .m = m,
+                         .by = by,
                          .now = now,
                          .d = d,
                          .json = BUF_INIT(CATALOG_JSON_MAX),

@@ -1,6 +1,6 @@
 /* catalog/store: the tables of the catalog and reading from them.
- * Invariants: (kind, id, version) is unique; exactly one row of each (kind, id) is the newest; only resources have
- * several. */
+ * Invariants: (kind, id, version) is unique; exactly one row of each (kind, id) is the newest; only resources and
+ * policies have several. */
 #include "catalog/store.h"
 
 /* find: id and titles in lower case, what text search looks at; special: a bureau, or an application for

@@ -12,3 +12,6 @@ enum err entry_find(struct sql_tx *tx, enum catalog_kind k, struct slice id, uin
 /* True when the statement, with these values, has a row. */
 enum err entry_exists(struct sql_tx *tx, const char *text, const struct sql_value *args, size_t n,
                       bool *ret) MUST_CHECK;
+/* Every department that a policy's manifest names is active, else a problem (ERR_CONFLICT), at its place when `places`.
+ * What is no department there is passed over. */
+enum err policy_departments(struct sql_tx *tx, const struct doc *manifest, bool places, struct diags *d) MUST_CHECK;

@@ -72,7 +72,7 @@ static enum err entry_make(struct making *m, struct buf *json, const char *noun)
     enum err e = manifest_read(m, json, &manifest);
 
     if (e == ERR_OK)
-        e = catalog_put(m->tx, &manifest, m->init->now, &put, &version, m->d);
+        e = catalog_put(m->tx, &manifest, SLICE(""), m->init->now, &put, &version, m->d);
     snprintf(verb, sizeof verb, "%s.apply", noun);
     if (e == ERR_OK)
         e = record_entry(m, verb, manifest.id, "\"result\":\"created\"", version);

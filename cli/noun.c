@@ -25,6 +25,14 @@ static const struct column resource_columns[] = {
     { "changed", { "CHANGED", "变更时间" }, COLUMN_WIDE },
     { .path = NULL },
 };
+static const struct column policy_columns[] = {
+    { "id", { "ID", "标识" }, 0 },
+    { "title", { "TITLE", "名称" }, 0 },
+    { "version", { "VERSION", "版本" }, 0 },
+    { "state", { "STATE", "状态" }, 0 },
+    { "changed", { "CHANGED", "变更时间" }, COLUMN_TIME },
+    { .path = NULL },
+};
 static const struct column request_columns[] = {
     { "id", { "ID", "标识" }, 0 },
     { "app", { "APPLICATION", "应用" }, 0 },
@@ -76,6 +84,7 @@ static const struct path {
     { "person", "people", true, false, entry_columns },
     { "resource", "resources", true, false, resource_columns },
     { "code-table", "code-tables", false, false, entry_columns },
+    { "policy", "policies", false, false, policy_columns },
     { "request", "requests", false, true, request_columns },
     { "grant", "grants", false, true, grant_columns },
     { "cert", "certs", false, true, cert_columns },
@@ -219,8 +228,8 @@ int run_move(struct cli *c)
     return move(c, 0);
 }
 
-/* Publishes the version that `resource show`, with the same option or without, shows at this moment. */
-int run_resource_publish(struct cli *c)
+/* Moves the version that `show`, with the same option or without, shows at this moment. */
+int run_move_version(struct cli *c)
 {
     const struct doc *shown = NULL;
     int code = show(c, &shown);

@@ -106,6 +106,17 @@ const struct option options_list_resources[] = {
     { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
     END,
 };
+const struct option options_list_policies[] = {
+    { "state", 0, "STATE", "state", 0, { "registered, active, replaced", "registered、active、replaced" } },
+    { "all-versions", 0, NULL, "all_versions", 0, { "every version, not the newest only", "列出所有版本" } },
+    { "limit", 0, "N", "limit", 0, { "at most so many, 1 to 1000", "最多条数，1 至 1000" } },
+    { "offset", 0, "N", "offset", 0, { "leave out the first N", "跳过前 N 条" } },
+    END,
+};
+const struct option options_policy_version[] = {
+    { "policy-version", 0, "N", "version", 0, { "this version; default: the newest", "指定版本，默认最新" } },
+    END,
+};
 const struct option options_list_requests[] = {
     { "state",
       0,

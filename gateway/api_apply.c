@@ -32,7 +32,7 @@ struct piece {
     enum catalog_put result;
     uint64_t version;
     unsigned order; /* in the request */
-    bool ill;       /* a resource whose shape is wrong: its check tells so, with all else that is wrong in it */
+    bool ill;       /* one with a check of its own whose shape is wrong: it tells so, with all else that is wrong */
 };
 struct apply {
     struct api_request *q;
@@ -44,7 +44,25 @@ struct apply {
 
 /* What must be there before what: CATALOG_* in the order of storing. */
 static const uint8_t rank[CATALOG_KINDS_] = {
-    [CATALOG_DEPARTMENT] = 0, [CATALOG_CODE_TABLE] = 1, [CATALOG_PERSON] = 2, [CATALOG_APP] = 3, [CATALOG_RESOURCE] = 4,
+    [CATALOG_DEPARTMENT] = 0, [CATALOG_CODE_TABLE] = 1, [CATALOG_PERSON] = 2,
+    [CATALOG_APP] = 3,        [CATALOG_RESOURCE] = 4,   [CATALOG_POLICY] = 5,
+};
+
+/* ---- checks of more than the shape ---- */
+static enum err check_resource(struct api_request *q, struct act *a, const struct doc *doc)
+{
+    return service_check(doc, control_world(q->control), true, a->tx, &q->arena, &q->diags);
+}
+
+static enum err check_policy(struct api_request *q, struct act *a, const struct doc *doc)
+{
+    return catalog_policy_check(a->tx, doc, &q->arena, &q->diags);
+}
+
+/* Of the kinds that have one: all that is wrong, the shape included. */
+static enum err (*const checks[CATALOG_KINDS_])(struct api_request *q, struct act *a, const struct doc *doc) = {
+    [CATALOG_RESOURCE] = check_resource,
+    [CATALOG_POLICY] = check_policy,
 };
 
 /* ---- reading ---- */
@@ -52,6 +70,7 @@ static void read_doc(struct apply *ap, struct slice file, const struct doc *doc)
 {
     struct piece *p = &ap->at[ap->n];
     struct api_request *q = ap->q;
+    enum catalog_kind kind;
 
     if (ap->n == DOCS_MAX) {
         ap->bad = true;
@@ -60,9 +79,9 @@ static void read_doc(struct apply *ap, struct slice file, const struct doc *doc)
         return;
     }
     *p = (struct piece){ .file = file, .doc = doc, .order = (unsigned)ap->n };
-    if (slice_is(doc_text(doc, "kind"), "Resource")) {
+    if (catalog_kind_of(doc_text(doc, "kind"), &kind) && checks[kind] != NULL) {
         p->ill = catalog_read(doc, &q->arena, NULL, &p->manifest) != ERR_OK;
-        p->manifest.kind = CATALOG_RESOURCE;
+        p->manifest.kind = kind;
         ap->n++;
     } else if (catalog_read(doc, &q->arena, &q->diags, &p->manifest) == ERR_OK) {
         ap->n++;
@@ -159,8 +178,8 @@ static void put_record_text(struct buf *out, const struct piece *p)
 
 static enum err record(struct api_request *q, struct act *a, const struct piece *p)
 {
-    static const char *const verbs[CATALOG_KINDS_] = { "department.apply", "app.apply", "person.apply",
-                                                       "resource.apply", "code-table.apply" };
+    static const char *const verbs[CATALOG_KINDS_] = { "department.apply", "app.apply",        "person.apply",
+                                                       "resource.apply",   "code-table.apply", "policy.apply" };
     struct buf content = BUF_INIT(4096);
     enum err e;
 
@@ -187,11 +206,11 @@ static enum err store_one(struct apply *ap, struct act *a, struct piece *p)
     enum err e = ERR_OK;
 
     q->diags.file = p->file;
-    if (p->manifest.kind == CATALOG_RESOURCE)
-        e = service_check(p->doc, control_world(q->control), true, a->tx, &q->arena, &q->diags);
+    if (checks[p->manifest.kind] != NULL)
+        e = checks[p->manifest.kind](q, a, p->doc);
     ap->bad = ap->bad || e != ERR_OK || p->ill;
     if (e == ERR_OK && !ap->bad) {
-        e = catalog_put(a->tx, &p->manifest, control_now(q->control), &p->result, &p->version, &q->diags);
+        e = catalog_put(a->tx, &p->manifest, q->actor.id, control_now(q->control), &p->result, &p->version, &q->diags);
         ap->refused = ap->refused || e != ERR_OK;
     }
     q->diags.file = (struct slice){ 0 };
@@ -269,7 +288,7 @@ static void apply(struct api_request *q)
         return;
     }
     for (size_t i = 0; i < ap.n; i++)
-        if (!ap.at[i].ill && !may(q, &ap.at[i].manifest))
+        if (!(ap.at[i].ill && ap.at[i].manifest.kind == CATALOG_RESOURCE) && !may(q, &ap.at[i].manifest))
             return;
     qsort(ap.at, ap.n, sizeof *ap.at, by_rank);
     store(&ap, body.dry_run);

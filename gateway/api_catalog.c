@@ -1,4 +1,5 @@
-/* Reading the catalog: departments, applications, people, resources and code tables, as lists and one by one. */
+/* Reading the catalog: departments, applications, people, resources, code tables and policies, as lists and one by one.
+ */
 #include "gateway/api_list.h"
 
 static const struct noun {
@@ -8,7 +9,7 @@ static const struct noun {
 } nouns[] = {
     { "departments", CATALOG_DEPARTMENT, false }, { "apps", CATALOG_APP, true },
     { "people", CATALOG_PERSON, true },           { "resources", CATALOG_RESOURCE, true },
-    { "code-tables", CATALOG_CODE_TABLE, false },
+    { "code-tables", CATALOG_CODE_TABLE, false }, { "policies", CATALOG_POLICY, false },
 };
 
 static const struct noun *noun_of(const struct api_request *q)
@@ -91,7 +92,7 @@ static enum err put_version(void *arg, const struct catalog_entry *e)
     json_open(v->j, '{');
     json_pair_u64(v->j, "version", e->version);
     json_pair(v->j, "state", e->state);
-    json_opt(v->j, "submitted_by", e->submitter);
+    json_opt(v->j, e->kind == CATALOG_POLICY ? "applied_by" : "submitted_by", e->submitter);
     api_put_time(v->j, "changed", e->changed);
     json_close(v->j, '}');
     return ERR_OK;
@@ -105,7 +106,7 @@ static enum err put_versions(struct api_request *q, struct sql_tx *tx, const str
 
     json_key(&q->json, "versions");
     json_open(&q->json, '[');
-    err = catalog_each(tx, CATALOG_RESOURCE, &f, &q->arena, put_version, &v);
+    err = catalog_each(tx, e->kind, &f, &q->arena, put_version, &v);
     json_close(&q->json, ']');
     return err;
 }
@@ -135,6 +136,8 @@ static enum err put_entry(struct api_request *q, struct sql_tx *tx, const struct
     json_raw(j, e->json);
     if (e->kind == CATALOG_RESOURCE) {
         put_params(j, manifest);
+        err = put_versions(q, tx, e);
+    } else if (e->kind == CATALOG_POLICY) {
         err = put_versions(q, tx, e);
     } else if (e->kind == CATALOG_PERSON) {
         err = catalog_roles(tx, e->id, &roles);
@@ -234,5 +237,7 @@ const struct api_route api_catalog_routes[] = {
     { "GET", "resources/{}/{}", show, 0, true },
     { "GET", "code-tables", list, 0, true },
     { "GET", "code-tables/{}", show, 0, true },
+    { "GET", "policies", list, 0, true },
+    { "GET", "policies/{}", show, 0, true },
     { .method = NULL },
 };

@@ -1,4 +1,4 @@
-/* Deciding requests: approving, rejecting, returning. The last approval of a provider's part brings its grants. */
+/* Deciding requests: approving, rejecting, returning. The last approval of a part brings its grants. */
 #include "gateway/api_list.h"
 
 struct note_body {
@@ -109,7 +109,8 @@ static void decide(struct api_request *q)
     }
 }
 
-enum { DECIDERS = ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER };
+/* Whose step it is, the step says. */
+enum { DECIDERS = ROLE_PROVIDER_OFFICER | ROLE_CONSUMER_OFFICER | ROLE_BUREAU_APPROVER };
 const struct api_route api_decide_routes[] = {
     { "POST", "requests/{}/approve", decide, DECIDERS, false },
     { "POST", "requests/{}/reject", decide, DECIDERS, false },

@@ -1,5 +1,5 @@
-/* Life cycles: activating and disabling departments, applications and people; submitting, publishing, suspending and
- * retiring resources; roles of people. */
+/* Life cycles: activating and disabling departments, applications and people; activating a policy; submitting,
+ * publishing, suspending and retiring resources; roles of people. */
 #include "gateway/api_list.h"
 
 /* ---- departments, applications, people ---- */
@@ -12,6 +12,7 @@ static const struct subject_noun {
     { "apps", "app", CATALOG_APP, true },
     { "people", "person", CATALOG_PERSON, true },
     { "resources", "resource", CATALOG_RESOURCE, true },
+    { "policies", "policy", CATALOG_POLICY, false },
 };
 
 static const struct subject_noun *subject_of(const struct api_request *q)
@@ -133,15 +134,25 @@ static void move_subject(struct api_request *q)
     move(q, n, id, 0);
 }
 
-/* ---- resources: whose officer may do what ---- */
-struct publish_body {
+/* ---- policies and versions: what takes effect is what was looked at ---- */
+struct version_body {
     uint64_t version;
 };
-static const struct doc_key publish_keys[] = {
-    { "version", DOC_K_U64, offsetof(struct publish_body, version), 1, UINT32_MAX, .flags = DOC_REQUIRED,
+static const struct doc_key version_keys[] = {
+    { "version", DOC_K_U64, offsetof(struct version_body, version), 1, UINT32_MAX, .flags = DOC_REQUIRED,
       .help = { "the version that was looked at", "已审阅的版本" } },
     { .name = NULL },
 };
+
+static void move_policy(struct api_request *q)
+{
+    struct version_body body = { 0 };
+
+    if (api_body(q, version_keys, &body) == ERR_OK)
+        move(q, subject_of(q), q->path[1], body.version);
+}
+
+/* ---- resources: whose officer may do what ---- */
 static const struct resource_verb {
     const char *verb;
     unsigned roles;
@@ -157,7 +168,7 @@ static const struct resource_verb {
 static void move_resource(struct api_request *q)
 {
     struct slice id, verb = q->path[3], department = q->path[1];
-    struct publish_body body = { 0 };
+    struct version_body body = { 0 };
 
     if (!api_id2(q, 1, &id))
         return;
@@ -165,7 +176,7 @@ static void move_resource(struct api_request *q)
         if (!slice_is(verb, resource_verbs[i].verb))
             continue;
         if (!api_role_of(q, resource_verbs[i].roles, department) ||
-            (slice_is(verb, "publish") && api_body(q, publish_keys, &body) != ERR_OK))
+            (slice_is(verb, "publish") && api_body(q, version_keys, &body) != ERR_OK))
             return;
         move(q, subject_of(q), id, body.version);
         return;
@@ -248,6 +259,7 @@ const struct api_route api_move_routes[] = {
     { "POST", "people/{}/{}/activate", move_subject, ROLE_SECURITY_ADMIN, false },
     { "POST", "people/{}/{}/disable", move_subject, ROLE_SECURITY_ADMIN, false },
     { "POST", "people/{}/{}/roles", person_role, ROLE_SECURITY_ADMIN, false },
+    { "POST", "policies/{}/activate", move_policy, ROLE_SECURITY_ADMIN, false },
     { "POST", "resources/{}/{}/submit", move_resource, ROLE_PROVIDER_OFFICER, false },
     { "POST", "resources/{}/{}/retire", move_resource, ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER, false },
     { "POST", "resources/{}/{}/suspend", move_resource, ROLE_PROVIDER_OFFICER | ROLE_BUREAU_APPROVER, false },

@@ -1,5 +1,4 @@
-/* Requests and approvals: who asks for which items, why and until when; each provider department and the bureau decide.
- */
+/* Requests and approvals: who asks for which items, why and until when, and through which steps it goes. */
 #include "gateway/api_list.h"
 
 enum { WISHES_MAX = 64 };
@@ -116,20 +115,43 @@ static enum err check_items(struct api_request *q, const struct doc *node, const
     return e;
 }
 
+static const struct service *service_of(const struct api_request *q, struct slice resource, uint64_t version)
+{
+    const struct resource_head *h = snapshot_resource(control_snapshot(q->control), resource);
+
+    return h ? resource_version(h, version ? version : h->latest) : NULL;
+}
+
+/* The stricter of two sharing attributes: that of the version, and that of the newest. So neither an old version nor a
+ * new one is a way around what the other says. */
+static struct slice share_of(const struct api_request *q, const struct service *s)
+{
+    static const char *const strictest_first[] = { "none", "conditional", "unconditional" };
+    const struct service *newest = service_of(q, s->resource->id, 0);
+
+    for (size_t i = 0; i < sizeof strictest_first / sizeof *strictest_first; i++)
+        if (slice_is(s->resource->share, strictest_first[i]) ||
+            (newest != NULL && slice_is(newest->resource->share, strictest_first[i])))
+            return slice_of(strictest_first[i]);
+    return SLICE("none");
+}
+
 static enum err read_wish(struct api_request *q, const struct doc *node, struct policy_wish *to)
 {
     struct wish_body w = { 0 };
-    const struct resource_head *h;
     const struct service *s;
     enum err e = doc_bind(node, wish_keys, &w, &q->arena, &q->diags), e2;
 
     if (e != ERR_OK)
         return e;
-    h = snapshot_resource(control_snapshot(q->control), w.resource);
-    s = h ? resource_version(h, w.version ? w.version : h->latest) : NULL;
+    s = service_of(q, w.resource, w.version);
     if (s == NULL)
         return diag_add(&q->diags, ERR_INVALID, node->line, node->col, "there is no published resource %.*s",
                         "没有已发布的数据资源 %.*s", SLICE_ARG(w.resource));
+    if (slice_is(share_of(q, s), "none"))
+        return diag_add(&q->diags, ERR_INVALID, node->line, node->col,
+                        "%.*s is not shared: its catalog entry says on what basis", "%.*s 不予共享：依据见其目录登记",
+                        SLICE_ARG(w.resource));
     e = check_items(q, node, s, &w.items);
     e2 = check_items(q, node, s, &w.clear);
     *to = (struct policy_wish){ .resource = w.resource,
@@ -180,8 +202,7 @@ static enum err read_request(struct api_request *q, const struct request_body *b
 /* Whoever decides is told which of the items the application would send, not get. */
 static void put_sent(struct json *j, const struct api_request *q, const struct policy_wish *wish)
 {
-    const struct resource_head *h = snapshot_resource(control_snapshot(q->control), wish->resource);
-    const struct service *s = h ? resource_version(h, wish->resource_version) : NULL;
+    const struct service *s = service_of(q, wish->resource, wish->resource_version);
 
     if (s != NULL && s->plan != NULL && translate_upload(s->plan))
         json_pair(j, "sends", s->resource->items[translate_upload_item(s->plan)].name);
@@ -209,8 +230,12 @@ static void put_request_members(struct json *j, const struct policy_request *r, 
         json_pair_u64(j, "version", wish->resource_version);
         api_put_names(j, "items", wish->items);
         api_put_names(j, "clear", wish->clear);
-        if (q != NULL)
+        if (q == NULL) {
+            api_put_names(j, "steps", wish->steps);
+        } else {
+            json_pair_u64(j, "part", wish->part);
             put_sent(j, q, wish);
+        }
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -227,6 +252,26 @@ static void put_request_head(struct json *j, const struct policy_request *r, con
 }
 
 /* ---- create ---- */
+/* The steps of each wish, by the sharing attribute and the policy of this moment: they stay the request's. */
+static enum err choose_steps(struct api_request *q, struct sql_tx *tx, struct policy_request *r)
+{
+    struct policy_wish *at = arena_array(&q->arena, r->n_wishes, sizeof *at);
+    enum err e = at != NULL ? ERR_OK : ERR_NOMEM;
+
+    for (size_t i = 0; e == ERR_OK && i < r->n_wishes; i++) {
+        const struct service *s = service_of(q, r->wishes[i].resource, r->wishes[i].resource_version);
+
+        if (s == NULL) /* read_wish found it in this turn */
+            return ERR_CORRUPT;
+        at[i] = r->wishes[i];
+        e = catalog_policy_steps(tx, share_of(q, s), &q->arena, &at[i].steps);
+        if (at[i].steps.n == 0)
+            at[i].steps = POLICY_STEPS_DEFAULT;
+    }
+    r->wishes = at;
+    return e;
+}
+
 static enum err record_request(struct api_request *q, struct act *a, struct slice id, const struct policy_request *r)
 {
     struct buf content = BUF_INIT(4 << 20);
@@ -251,6 +296,8 @@ static enum err create_in(struct api_request *q, struct act *a, struct policy_re
     if (e == ERR_NOT_FOUND)
         return diag_add(&q->diags, ERR_INVALID, 0, 0, "there is no application %.*s", "没有应用 %.*s",
                         SLICE_ARG(r->app));
+    if (e == ERR_OK)
+        e = choose_steps(q, a->tx, r);
     if (e == ERR_OK)
         e = policy_request_create(a->tx, r, &by, control_now(q->control), &q->arena, id, &q->diags);
     return e == ERR_OK ? record_request(q, a, *id, r) : e;
@@ -319,6 +366,7 @@ static enum err put_approval(void *arg, const struct policy_approval *ap)
     struct json *j = arg;
 
     json_open(j, '{');
+    json_pair_u64(j, "part", ap->part);
     json_pair(j, "step", ap->step);
     json_opt(j, "department", ap->department);
     json_opt(j, "provider", ap->provider);

@@ -35,52 +35,36 @@ static void me(struct api_request *q)
 }
 
 /* ---- what waits for me ---- */
+enum { WAITING_MAX = 200 };
 struct waiting {
     struct api_request *q;
     struct sql_tx *tx;
-    const char *ids[200];
     size_t n;
-    bool mine; /* of the request that is looked at */
 };
 
-static enum err is_mine(void *arg, const struct policy_approval *ap)
+static enum err put_if_mine(void *arg, const struct policy_request *r)
 {
     struct waiting *w = arg;
-    const struct actor *who = &w->q->actor;
-    bool bureau = slice_is(ap->step, "bureau");
+    struct policy_actor by = api_policy_actor(w->q);
+    bool mine = false;
+    enum err e = policy_request_waits(w->tx, r, &by, &mine);
 
-    if (slice_is(ap->state, "waiting") &&
-        ((bureau && who->roles & ROLE_BUREAU_APPROVER) ||
-         (!bureau && who->roles & ROLE_PROVIDER_OFFICER && slice_eq(ap->department, who->department))))
-        w->mine = true;
-    return ERR_OK;
-}
-
-static enum err keep_open(void *arg, const struct policy_request *r)
-{
-    struct waiting *w = arg;
-
-    if (slice_eq(r->author, w->q->actor.id)) /* nobody decides their own */
-        return ERR_OK;
-    if (w->n == sizeof w->ids / sizeof w->ids[0])
+    if (e == ERR_OK && mine && w->n++ == WAITING_MAX)
         return ERR_CLOSED;
-    w->ids[w->n++] = arena_str(&w->q->arena, r->id);
-    return ERR_OK;
+    if (e == ERR_OK && mine)
+        json_str(&w->q->json, r->id);
+    return e;
 }
 
 static enum err put_requests(struct api_request *q, struct sql_tx *tx)
 {
     struct waiting w = { .q = q, .tx = tx };
-    enum err e = policy_request_each(tx, SLICE("open"), &q->arena, keep_open, &w);
+    enum err e = ERR_OK;
 
     json_key(&q->json, "requests");
     json_open(&q->json, '[');
-    for (size_t i = 0; (e == ERR_OK || e == ERR_CLOSED) && i < w.n; i++) {
-        w.mine = false;
-        e = policy_approval_each(tx, slice_of(w.ids[i]), &q->arena, is_mine, &w);
-        if (w.mine)
-            json_cstr(&q->json, w.ids[i]);
-    }
+    if (q->actor.roles & (ROLE_PROVIDER_OFFICER | ROLE_CONSUMER_OFFICER | ROLE_BUREAU_APPROVER))
+        e = policy_request_each(tx, SLICE("open"), &q->arena, put_if_mine, &w);
     json_close(&q->json, ']');
     return e == ERR_CLOSED ? ERR_OK : e;
 }
@@ -109,7 +93,10 @@ static enum err put_registered(struct api_request *q, struct sql_tx *tx)
     static const struct {
         const char *name;
         enum catalog_kind kind;
-    } kinds[] = { { "departments", CATALOG_DEPARTMENT }, { "apps", CATALOG_APP }, { "people", CATALOG_PERSON } };
+    } kinds[] = { { "departments", CATALOG_DEPARTMENT },
+                  { "apps", CATALOG_APP },
+                  { "people", CATALOG_PERSON },
+                  { "policies", CATALOG_POLICY } };
     struct catalog_filter f = { .state = SLICE("registered") };
     enum err e = ERR_OK;
 

@@ -56,7 +56,7 @@ static void put(struct bench *b, struct sql_tx *tx, const char *yaml, const enum
 
     check(b, doc_read_yaml(slice_of(yaml), &b->a, &b->d, &list), yaml);
     check(b, catalog_read(list->first, &b->a, &b->d, &m), yaml);
-    check(b, catalog_put(tx, &m, clock_wall_ms(), &result, &version, &b->d), yaml);
+    check(b, catalog_put(tx, &m, SLICE(""), clock_wall_ms(), &result, &version, &b->d), yaml);
     for (size_t i = 0; i < n; i++) {
         struct catalog_act act = { .move = moves[i], .now = clock_wall_ms() };
         act.by = moves[i] == CATALOG_SUBMIT ? SLICE("provider/pat") : SLICE("bureau/li");

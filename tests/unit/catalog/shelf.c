@@ -136,7 +136,7 @@ enum err shelf_try(struct shelf *s, const char *yaml, enum catalog_put *put, uin
 
     if (shelf_read(s, yaml, &m) != ERR_OK)
         fail_msg("%s\n%s", shelf_problems(s), yaml);
-    return catalog_put(s->tx, &m, 1000, put, version, &s->d);
+    return catalog_put(s->tx, &m, SLICE("bureau/system"), 1000, put, version, &s->d);
 }
 
 enum catalog_put shelf_put(struct shelf *s, const char *yaml)

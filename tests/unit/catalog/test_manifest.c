@@ -94,7 +94,7 @@ static const struct {
     { "- a\n", ERR_INVALID, 1, 1, "a manifest is a map" },
     { "id: x\n", ERR_INVALID, 1, 1, "kind is missing or unknown" },
     { "id: x\nkind: Dataset\n", ERR_INVALID, 2, 7, "kind is missing or unknown" },
-    { "kind: Policy\nid: x\n", ERR_UNSUPPORTED, 1, 7, "kind Policy is not supported yet" },
+    { "kind: Policies\nid: x\n", ERR_INVALID, 1, 7, "Resource, CodeTable or Policy" },
     { "kind: Department\nid: X\ntitle: x\ncode: 91350100M000100Y43\n", ERR_INVALID, 2, 5,
       "'id' must be an identifier" },
     { "kind: Department\nid: x\ntitle: x\n", ERR_INVALID, 1, 1, "'code' is missing" },
@@ -203,7 +203,7 @@ static void test_kinds(void **state)
         assert_true(catalog_kind_of(slice_of(catalog_kind_name((enum catalog_kind)i)), &k));
         assert_int_equal(k, i);
     }
-    assert_false(catalog_kind_of(SLICE("Policy"), &k));
+    assert_false(catalog_kind_of(SLICE("Policies"), &k));
     assert_false(catalog_kind_of(SLICE("resource"), &k));
     assert_string_equal(catalog_kind_name(CATALOG_KINDS_), "");
 }
@@ -247,7 +247,8 @@ static void test_loose(void **state)
           true, 2 },
         { "kind: Resource\nitems: []\n", ERR_INVALID, true, 0 },
         { "kind: Department\n", ERR_INVALID, false, 0 },
-        { "kind: Policy\n", ERR_UNSUPPORTED, false, 0 },
+        { "kind: Policy\n", ERR_INVALID, false, 0 },
+        { "kind: Police\n", ERR_INVALID, false, 0 },
     };
     struct shelf *s = *state;
 

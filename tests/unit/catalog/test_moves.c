@@ -18,7 +18,8 @@ static const struct {
       { "published", { NULL, NULL, NULL, NULL, NULL, "suspended", NULL, "retired" } },
       { "suspended", { NULL, NULL, NULL, NULL, NULL, NULL, "published", "retired" } },
       { "retired", { NULL } },
-  };
+  },
+  policies[] = { { "registered", { "active" } }, { "active", { NULL } }, { "replaced", { NULL } } };
 
 static enum err go(struct shelf *s, enum catalog_kind k, const char *id, unsigned m, struct catalog_entry *e)
 {
@@ -72,6 +73,9 @@ static void test_table(void **state)
     }
     for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
         try(s, CATALOG_RESOURCE, "public-security/household", resources[i].state, resources[i].after);
+    shelf_put(s, "kind: Policy\nid: approval\nname: n\napproval: {conditional: [bureau]}\n");
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+        try(s, CATALOG_POLICY, "approval", policies[i].state, policies[i].after);
     try(s, CATALOG_CODE_TABLE, "t", "active", (const char *const[8]){ NULL });
     assert_int_equal(go(s, CATALOG_PERSON, "education/nobody", CATALOG_ACTIVATE, &e), ERR_NOT_FOUND);
     assert_int_equal(go(s, CATALOG_PERSON, "education/wang", 8, &e), ERR_INVALID);

@@ -124,7 +124,7 @@ static void put_manifest(struct node *n, struct sql_tx *tx, const char *yaml, bo
 
     good(n, doc_read_yaml(slice_of(yaml), &n->a, &n->d, &list));
     good(n, catalog_read(list->first, &n->a, &n->d, &m));
-    good(n, catalog_put(tx, &m, clock_wall_ms(), &result, &version, &n->d));
+    good(n, catalog_put(tx, &m, SLICE(""), clock_wall_ms(), &result, &version, &n->d));
     if (activate)
         good(n, catalog_move(tx, m.kind, m.id, &(struct catalog_act){ CATALOG_ACTIVATE, .now = clock_wall_ms() }, &n->a,
                              &entry, &n->d));
