@@ -3,6 +3,7 @@ add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing
   -Wvla -Wwrite-strings -fno-common -fstack-protector-strong)
 add_compile_definitions(_GNU_SOURCE SLUICE_VERSION="${PROJECT_VERSION}")
 if(SLUICE_SANITIZE)
+  add_compile_definitions(SLUICE_SANITIZED)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SLUICE_SANITIZE})
 endif()

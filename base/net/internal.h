@@ -2,6 +2,8 @@
 /* Shared inside base/net only. */
 #include "base/net/net.h"
 
+#include <sys/types.h>
+
 struct alarm_wheel;
 struct alarm_wheel *alarm_wheel_new(struct loop *l);
 void alarm_wheel_free(struct alarm_wheel *w);
@@ -16,6 +18,10 @@ struct soon {
 };
 void loop_soon(struct loop *l, struct soon *node, void (*fn)(struct soon *));
 void loop_not_soon(struct soon *node);
+
+/* As recv without flags, and send without a signal: -1 and errno. */
+ssize_t socket_take(int fd, void *to, size_t n);
+ssize_t socket_give(int fd, const void *from, size_t n);
 
 struct ssl_ctx_st;
 struct ssl_st;

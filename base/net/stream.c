@@ -80,7 +80,7 @@ static enum io socket_error(struct stream *s)
 
 static enum io plain_read(struct stream *s, void *to, size_t n, size_t *got)
 {
-    ssize_t r = recv(s->fd, to, n, 0);
+    ssize_t r = socket_take(s->fd, to, n);
 
     if (r > 0) {
         *got = (size_t)r;
@@ -91,7 +91,7 @@ static enum io plain_read(struct stream *s, void *to, size_t n, size_t *got)
 
 static enum io plain_write(struct stream *s, const void *from, size_t n, size_t *put)
 {
-    ssize_t r = send(s->fd, from, n, MSG_NOSIGNAL);
+    ssize_t r = socket_give(s->fd, from, n);
 
     if (r >= 0) {
         *put = (size_t)r;

@@ -6,7 +6,6 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static BIO_METHOD *method; /* own, until the process ends */
@@ -23,7 +22,7 @@ static bool try_again(void)
 
 static int socket_read(BIO *b, char *to, size_t n, size_t *got)
 {
-    ssize_t r = recv(fd_of(b), to, n, 0);
+    ssize_t r = socket_take(fd_of(b), to, n);
 
     BIO_clear_retry_flags(b);
     *got = r > 0 ? (size_t)r : 0;
@@ -36,7 +35,7 @@ static int socket_read(BIO *b, char *to, size_t n, size_t *got)
 
 static int socket_write(BIO *b, const char *from, size_t n, size_t *put)
 {
-    ssize_t r = send(fd_of(b), from, n, MSG_NOSIGNAL);
+    ssize_t r = socket_give(fd_of(b), from, n);
 
     BIO_clear_retry_flags(b);
     *put = r > 0 ? (size_t)r : 0;
