@@ -37,6 +37,7 @@ static void exchange_check(const struct exchange *x)
 {
     assert(x->state <= EX_RESOLVE || x->reason != REASON_INTERNAL || x->service != NULL || x->log != NULL);
     assert(x->state < EX_INTENT || x->state >= EX_OUTCOME || (x->verdict.permit && x->grant != NULL));
+    assert(x->run == NULL || !x->concluded);
     assert(x->state != EX_DEAD || (x->provider == NULL && x->run == NULL));
     (void)x;
 }

@@ -44,6 +44,12 @@ struct consumer_ops {
     void (*read)(void *call, bool on); /* of the request's body */
 };
 
+/* What a relay came to; as struct translate_outcome has it. */
+struct ex_found {
+    uint64_t rows, findings;
+    char code[33];
+};
+
 struct exchange {
     struct worker *w;
     struct exchange *next, **pprev; /* the worker's list of running ones */
@@ -76,7 +82,8 @@ struct exchange {
     const char *grant_ids[8];
     uint64_t generation;                   /* snapshot it was decided on */
     struct connector_call *provider;       /* own, OPEN; NULL when over */
-    struct translate_run *run;             /* own, RELAY; NULL when the answer passes unread */
+    struct translate_run *run;             /* own, RELAY; NULL at all other times, and when the answer passes unread */
+    struct ex_found found;                 /* OUTCOME: what the relay came to */
     struct slice passed;                   /* RELAY: it does, and this is its Content-Type; the plan's */
     struct digest *digest_in, *digest_out; /* borrowed from the worker's pool; no digest_in of what passes unread */
     struct buf out;   /* own: translated, not yet given to the consumer; its last EX_HELD bytes wait for the outcome */
@@ -164,8 +171,8 @@ void trace_read(struct exchange *x, const struct http_head *h);
 struct slice trace_parent(const struct exchange *x, char out[TRACE_TEXT]);
 /* relay.c */
 extern const struct connector_events relay_events;
-void relay_stop(struct exchange *x); /* ends provider and run, if any */
-uint64_t relay_rows(const struct exchange *x);
+/* Ends provider and run, if any, and fills `found`: the run's memory is the next exchange's while it is still near. */
+void relay_stop(struct exchange *x);
 /* record.c: queue a record of this exchange. ERR_AGAIN: the queue is full, and the exchange is resumed to try again
  * when it is not (room.h). Any other error: it will never be durable. */
 enum err record_intent(struct exchange *x);

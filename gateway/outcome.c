@@ -20,7 +20,7 @@ static void count(struct exchange *x)
     COUNT(w, bytes_out, x->bytes_out);
     if (x->up != NULL)
         COUNT(w, bytes_upload, x->up->bytes);
-    COUNT(w, rows, relay_rows(x));
+    COUNT(w, rows, x->found.rows);
 }
 
 /* What was held back until now belongs to what the outcome says was handed to release. */
@@ -176,6 +176,5 @@ enum step stage_outcome(struct exchange *x)
         give_rest(x);
     if (x->call != NULL || x->outcome.pending || x->cut.pending || owes(x))
         return STEP_WAIT; /* until the endpoint says sent, or gone, and nothing is owed */
-    x->run = translate_close(x->run);
     return STEP_NEXT;
 }

@@ -255,15 +255,12 @@ enum err record_outcome(struct exchange *x)
     r.provider_ms = x->asked_at ? (uint64_t)((x->answered_at ? x->answered_at : now) - x->asked_at) : 0;
     if (x->head_sent)
         r.status = 200; /* what was told, whatever came of it */
-    r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? relay_rows(x) : 0;
-    if (x->run) {
-        const struct translate_outcome *o = translate_outcome(x->run);
-        r.findings = o->findings;
-        /* Whatever stands at success.at comes here when it is none of the declared codes: a code is short, and what is
-         * longer could be somebody's number. */
-        if (strlen(o->code) <= PROVIDER_CODE_MOST)
-            r.provider_code = slice_of(o->code);
-    }
+    r.rows = x->reason == REASON_GRANTED || x->bytes_out > 0 ? x->found.rows : 0;
+    r.findings = x->found.findings;
+    /* Whatever stands at success.at comes here when it is none of the declared codes: a code is short, and what is
+     * longer could be somebody's number. */
+    if (strlen(x->found.code) <= PROVIDER_CODE_MOST)
+        r.provider_code = slice_of(x->found.code);
     fill_digests(x, &r);
     if (x->up != NULL)
         upload_record(x, &r);

@@ -213,7 +213,7 @@ static void feed(struct exchange *x, struct slice bytes)
 {
     if (x->out.room == 0 && bytes.n > EX_HELD)
         buf_reserve(&x->out, WAITING);
-    while (bytes.n > 0) {
+    while (bytes.n > 0 && x->run != NULL) { /* what is released may end the relay */
         struct slice piece = slice_sub(bytes, 0, x->head_sent ? FEED : bytes.n);
         bytes = slice_sub(bytes, piece.n, bytes.n);
         if (translate_feed(x->run, piece) != ERR_OK) {
@@ -268,17 +268,25 @@ static void on_room(void *user)
 
 const struct connector_events relay_events = { on_head, on_body, on_end, on_fail, on_room };
 
-uint64_t relay_rows(const struct exchange *x)
+static void note_found(struct exchange *x)
 {
-    if (x->passed.n > 0)
-        return x->bytes_in > 0;
-    return x->run ? translate_outcome(x->run)->rows : 0;
+    const struct translate_outcome *o;
+
+    x->found.rows = x->passed.n > 0 && x->bytes_in > 0;
+    if (x->run == NULL)
+        return;
+    o = translate_outcome(x->run);
+    x->found.rows = o->rows;
+    x->found.findings = o->findings;
+    memcpy(x->found.code, o->code, sizeof x->found.code);
+    x->run = translate_close(x->run);
 }
 
 void relay_stop(struct exchange *x)
 {
     if (x->provider)
         x->provider = connector_abort(x->provider);
+    note_found(x);
     if (x->reason != REASON_GRANTED)
         buf_done(&x->out);
 }

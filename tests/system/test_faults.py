@@ -229,6 +229,17 @@ def test_09_revoking_cuts_a_running_stream():
     assert last
 
 
+def test_10_what_the_provider_said_stands_in_the_outcome():
+    """Rows, values that are none, and the provider's own code: they outlive the translation that found them."""
+    odd = ROW.replace(b"36", b'"old"')
+    for code, rows, status, want in (("0", b",".join([ROW, odd, odd]), 200, {"rows": 3, "findings": 2}), ("9", b"", 502, {})):
+        P.answer = lambda h, b, s: Provider.reply(s, b'{"code":"' + code.encode() + b'","rows":[' + rows + b"]}")
+        assert NODE.ask("provider/people", {"id_no": PERSON})[0] == status
+        outcome = [r for r in NODE.records() if r["kind"] == "outcome"][-1]
+        found = {key: outcome[key] for key in ("rows", "findings") if outcome.get(key)}
+        assert found == want and outcome["provider_code"] == code, outcome
+
+
 def test_99_teardown():
     NODE.stop()
     code, text = NODE.verify()
