@@ -15,6 +15,7 @@ import subprocess
 import time
 
 from .measure import load
+from .scenarios import COUNTED
 
 CONNECTIONS = 64
 FEW = CONNECTIONS * 5
@@ -28,27 +29,27 @@ def perf_works(events=PERF_EVENTS):
     return done.returncode == 0 and "<not " not in done.stderr
 
 
-def _count_load(program, running, requests):
+def _count_load(program, running, requests, kind):
     arguments = ["--connections", str(CONNECTIONS), "--requests", str(requests), "--timeout", "300"]   # valgrind is slow
-    load(program, running, "1k", arguments, watch=False)
+    load(program, running, kind, arguments, watch=False)
 
 
-def _perf_run(program, running, requests, events):
+def _perf_run(program, running, requests, events, kind):
     pids = ",".join(map(str, running.process.pids()))
     command = ["perf", "stat", "-x,", "-e", ",".join(events), "-p", pids]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as perf:
         time.sleep(0.3)   # perf says nothing when it has attached
-        _count_load(program, running, requests)
+        _count_load(program, running, requests, kind)
         perf.send_signal(signal.SIGINT)
         text = perf.stderr.read()
     fields = [line.split(",") for line in text.splitlines() if line.count(",") > 2]
     return {row[2]: float(row[0]) for row in fields}
 
 
-def by_perf(program, running, many, events=PERF_EVENTS):
+def by_perf(program, running, many, kind, events=PERF_EVENTS):
     """Event -> count an exchange, on a running target."""
-    few_counts = _perf_run(program, running, FEW, events)
-    many_counts = _perf_run(program, running, FEW + many, events)
+    few_counts = _perf_run(program, running, FEW, events, kind)
+    many_counts = _perf_run(program, running, FEW + many, events, kind)
     return {event: (many_counts[event] - few_counts[event]) / many for event in many_counts}
 
 
@@ -80,11 +81,11 @@ def callgrind_read(path, costs):
                 skip = False
 
 
-def _callgrind_run(program, start, directory, requests):
+def _callgrind_run(program, start, directory, requests, passed):
     directory.mkdir()
     running = start(directory, callgrind_wrap(directory))
     try:
-        _count_load(program, running, requests)
+        _count_load(program, running, requests, running.kind(COUNTED, passed))
     finally:
         running.process.stop(seconds=120)
     costs = collections.Counter()
@@ -93,10 +94,10 @@ def _callgrind_run(program, start, directory, requests):
     return costs
 
 
-def by_callgrind(program, start, directory, many):
+def by_callgrind(program, start, directory, many, passed):
     """`start(directory, wrap)` starts the target. User-space instructions an exchange, in all and by object."""
-    few_costs = _callgrind_run(program, start, directory / "few", FEW)
-    many_costs = _callgrind_run(program, start, directory / "many", FEW + many)
+    few_costs = _callgrind_run(program, start, directory / "few", FEW, passed)
+    many_costs = _callgrind_run(program, start, directory / "many", FEW + many, passed)
     each = {name: (many_costs[name] - few_costs[name]) / many for name in many_costs}
     ranked = sorted(each.items(), key=lambda item: -item[1])
     objects = {name.rsplit("/", 1)[-1]: round(cost) for name, cost in ranked if cost >= 50}

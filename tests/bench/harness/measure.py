@@ -54,9 +54,7 @@ def sync_us(directory, times=200):
 
 def busy(program, running, scenario, seconds, warmup):
     window = ["--duration", str(seconds), "--warmup", str(warmup)]
-    size = scenario.size
-    if scenario.passed and "file-" + size in running.requests:
-        size = "file-" + size
+    size = running.kind(scenario.size, scenario.passed)
     result = load(program, running, size, [*scenario.load, *window])
     if result["requests"] == 0:
         raise LoadFailed(f"{running.process.name}: no answer within the window")

@@ -43,16 +43,25 @@ def _scenario_lines(scenario, rounds, targets, base):
         yield _line(f"{scenario.title}: {row.title}", cells)
 
 
+def _way(way):
+    return ", passed through" if way["passed"] else ""
+
+
 def _instruction_lines(instructions, targets, base):
+    for way in instructions["ways"]:
+        yield from _way_lines(instructions["method"], way, targets, base)
+
+
+def _way_lines(method, way, targets, base):
     names = {"instructions:u": "user space", "instructions:k": "kernel"}
-    events = [e for e in names if any(e in counts for counts in instructions["targets"].values())]
+    events = [e for e in names if any(e in counts for counts in way["targets"].values())]
     for event in events:
-        counts = {t: instructions["targets"].get(t, {}).get(event) for t in targets}
+        counts = {t: way["targets"].get(t, {}).get(event) for t in targets}
         cells = [f"{counts[t]:,.0f}" if counts[t] else "failed" for t in targets]
         if base in targets:
             cells += [f"{counts[t] / counts[base]:.2f}" if counts[t] and counts[base] else "n/a"
                       for t in targets if t != base]
-        yield _line(f"instructions an exchange, {names[event]} ({instructions['method']})", cells)
+        yield _line(f"instructions an exchange{_way(way)}, {names[event]} ({method})", cells)
 
 
 PARTS = {"callgrind": ("objects", "by program and library"), "step": ("threads", "by thread, in the order they were made")}
@@ -63,9 +72,14 @@ def _parts(instructions, targets):
     key, title = PARTS.get((instructions or {}).get("method"), (None, None))
     if key is None:
         return
-    yield from ("", f"User-space instructions of one exchange {title}:", "")
+    for way in instructions["ways"]:
+        yield from ("", f"User-space instructions of one exchange{_way(way)} {title}:", "")
+        yield from _way_parts(way, key, targets)
+
+
+def _way_parts(way, key, targets):
     for target in targets:
-        parts = instructions["targets"].get(target, {}).get(key)
+        parts = way["targets"].get(target, {}).get(key)
         if parts:
             yield f"* {target}: " + ", ".join(f"{name} {cost:,}" for name, cost in list(parts.items())[:6])
 

@@ -104,10 +104,10 @@ class _Counting:
             self.result = json.loads(text.splitlines()[-1])
 
 
-def _loaded(program, counter, running, tids, requests):
+def _loaded(program, counter, running, tids, requests, kind):
     """The counter's result for so many exchanges."""
     command = [program, "--connections", CONNECTIONS, "--requests", requests, "--timeout", LIMIT, "--duration", LIMIT,
-               "--gate", "--announce", *running.credentials, *running.requests["1k"]]
+               "--gate", "--announce", *running.credentials, *running.requests[kind]]
     with subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as loader:
         try:
@@ -131,10 +131,10 @@ def _times(running):
             for pid in running.process.pids() for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")}
 
 
-def _busy_threads(program, running):
+def _busy_threads(program, running, kind):
     """The threads that work for exchanges, found while the target is warmed."""
     before = _times(running)
-    load(program, running, "1k", ["--connections", str(CONNECTIONS), "--requests", str(WARM)], watch=False)
+    load(program, running, kind, ["--connections", str(CONNECTIONS), "--requests", str(WARM)], watch=False)
     used = {tid: ns - before.get(tid, 0) for tid, ns in _times(running).items()}
     return sorted(tid for tid, ns in used.items() if ns > BUSY_SHARE * sum(used.values()))
 
@@ -158,9 +158,9 @@ def _idle(counter, running, tids):
     return _threads(counting.result)
 
 
-def _once(program, counter, running, tids, idle, more):
+def _once(program, counter, running, tids, idle, more, kind):
     """Thread -> instructions an exchange."""
-    few, many = (_threads(_loaded(program, counter, running, tids, requests)) for requests in (FEW, FEW + more))
+    few, many = (_threads(_loaded(program, counter, running, tids, requests, kind)) for requests in (FEW, FEW + more))
     each = {}
     for name, figures in many.items():
         n, calls = (figures[key] - few.get(name, {key: 0})[key] for key in ("n", "skips"))
@@ -170,12 +170,12 @@ def _once(program, counter, running, tids, idle, more):
     return each
 
 
-def by_step(program, counter, running, times, more):
-    """User-space instructions an exchange, in all and by thread: the median of `times` differences over `more` exchanges."""
-    tids = _busy_threads(program, running)
+def by_step(program, counter, running, times, more, kind):
+    """User-space instructions an exchange of this kind, in all and by thread: the median of `times` differences over `more` exchanges."""
+    tids = _busy_threads(program, running, kind)
     time.sleep(SETTLE_SECONDS)   # what the load left to do
     idle = _idle(counter, running, tids)
-    found = [_once(program, counter, running, tids, idle, more) for _ in range(times)]
+    found = [_once(program, counter, running, tids, idle, more, kind) for _ in range(times)]
     sums = [sum(one.values()) for one in found]
     threads = {name: round(statistics.median(one.get(name, 0) for one in found)) for name in found[0]}
     return {"instructions:u": statistics.median(sums), "instructions:u of each": sums, "threads": threads,

@@ -36,6 +36,10 @@ class Running:
     clockwork: typing.Sequence[str] = ()   # functions that the clock calls, whatever the load: left out when stepping
     log: typing.Optional[pathlib.Path] = None   # where it makes records durable, if it does
 
+    def kind(self, size, passed):
+        """The key in `requests`: a file of this size that nobody reads, where the target has one."""
+        return "file-" + size if passed and "file-" + size in self.requests else size
+
 
 def plain_proxy(context, process, port, version):
     """The Running of a proxy that passes paths through."""

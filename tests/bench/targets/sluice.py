@@ -64,7 +64,7 @@ response: {{whole: whole, types: [application/json]}}
 # Long enough for a target that is stepped or emulated; nothing waits so long otherwise.
 PATIENT = "{handshake: 600s, head: 600s, body_time: 600s, idle: 1h, write: 600s, connections: 20000, connections_each: 20000, exchanges: 20000, exchanges_each: 20000, begun_each: 20000}"
 TIMEOUT = "10m"
-CLOCKWORK = ("tick", "checkpoint_make")   # alarms, 16 times a second; once a second while there is anything new
+CLOCKWORK = ("tick", "writer_second", "checkpoint_make")   # alarms, 16 times a second; once a second while there is anything new
 ITEMS = "id,name,division,relation,since,note"
 
 
