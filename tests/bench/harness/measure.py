@@ -7,12 +7,9 @@ import subprocess
 import tempfile
 import time
 
-from .process import memory_kib
+from . import h2
+from .process import LoadFailed, memory_kib
 from .upstream import SIZES
-
-
-class LoadFailed(Exception):
-    """The load ended with errors or could not run: a figure would be a lie."""
 
 
 def sha_us(size):
@@ -99,4 +96,6 @@ def measure(program, running, scenario, seconds, warmup):
         return {"start_ms": running.process.ready_ms}
     if scenario.idle:
         return idle(program, running, scenario)
+    if scenario.h2:
+        return h2.measure(running, scenario, seconds, warmup)
     return busy(program, running, scenario, seconds, warmup)

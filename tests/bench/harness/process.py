@@ -12,6 +12,10 @@ class Unavailable(Exception):
     """A target cannot take part; the text says why. The run goes on without it."""
 
 
+class LoadFailed(Exception):
+    """The load ended with errors or could not run: a figure would be a lie."""
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

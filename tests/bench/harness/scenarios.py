@@ -19,6 +19,7 @@ class Scenario:
     size: str = "1k"
     passed: bool = False   # the target's own resource for a file that nobody reads; the peers have one way for all
     idle: int = 0   # > 0: hold so many connections open on a target started for it, and read memory
+    h2: tuple = ()   # (connections, streams of each): over HTTP/2, by h2load
     start: bool = False   # how long a target takes from its start until it accepts
 
     @property
@@ -46,6 +47,10 @@ def _flat(connections):
     return Scenario(f"keepalive-{connections}", f"{connections} keep-alive, flat out", load, BUSY)
 
 
+def _h2(connections, streams):
+    return Scenario(f"h2-{connections}x{streams}", f"HTTP/2, {connections} connections of {streams} streams, flat out", (), (CPU, RATE), h2=(connections, streams))
+
+
 def _rate(rate, more=()):
     load = ("--connections", "64", "--rate", str(rate))
     return Scenario(f"rate-{rate}", f"{rate} a second", load, (CPU, P50, P99, *more))
@@ -62,6 +67,7 @@ ALL = {s.name: s for s in (
     Scenario("handshake-full", "a full handshake for each", ("--connections", "16", "--fresh", "full"), BUSY),
     Scenario("handshake-resumed", "a resumed handshake for each", ("--connections", "16", "--fresh", "resumed"), BUSY),
     Scenario("idle-memory", "9,900 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=9900),
+    _h2(16, 4), _h2(4, 64),
     Scenario("start-up", "start-up", (), (START,), start=True),
 )}
 FIGURES = ("keepalive-64", "rate-5000")   # the figures every change is held against
