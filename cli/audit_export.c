@@ -248,7 +248,8 @@ static void check_record(struct checking *k, struct slice line, const struct doc
             at = line.p + i;
     if (!k->has_checkpoint)
         check_bad(k, "a record before any checkpoint", "记录之前没有检查点");
-    else if (at == NULL || !slice_starts(line, slice_of(key)) || !hashes_read(doc_get(doc, "proof"), path, &n))
+    else if (at == NULL || !slice_starts(line, slice_of(key)) || doc->count != 2 ||
+             !hashes_read(doc_get(doc, "proof"), path, &n))
         check_bad(k, "not a record with its proof", "不是带证明的记录");
     else if (!audit_signed_holds(&k->signed_, slice_make(line.p + from, (size_t)(at - line.p) - from), path, n, &index))
         check_bad(k, "the record is not the one that the checkpoint covers", "该记录与检查点所覆盖的不符");
@@ -267,7 +268,7 @@ static void check_line(struct checking *k, struct slice line)
     arena_init(&a, 1 << 20);
     if (doc_read_json(line, &a, NULL, &doc) != ERR_OK) {
         check_bad(k, "not a line of an export", "不是导出文件的行");
-    } else if (doc_get(doc, "checkpoint")) {
+    } else if (doc_get(doc, "checkpoint") && doc->count == 1) { /* beside it nothing would be checked */
         enum err e = audit_signed_read(doc_text(doc, "checkpoint"), k->vkey, &k->signed_);
         k->has_checkpoint = e == ERR_OK;
         if (e != ERR_OK)

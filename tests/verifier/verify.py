@@ -2,9 +2,10 @@
 """A second verifier of Sluice's evidence log, written from docs/EVIDENCE.md and the texts that tlog.py names.
 
     verify.py log DIR [--vkey KEY|FILE] [--checkpoint FILE]     verdict as JSON; exit code 7 when the log does not hold
-    verify.py proof FILE --vkey KEY|FILE [--answer FILE] [--upload FILE]
-        both: --sm2-vkey KEY|FILE, and it must be signed by that too
-              --witness KEY|FILE ... [--quorum N], and so many of these (all) must have co-signed it: else it is pending, exit code 7
+    verify.py proof FILE --vkey KEY|FILE [--answer FILE] [--sent FILE] [--upload FILE]
+    verify.py export FILE --vkey KEY|FILE                       records with their proofs: docs/EXPORT.md
+        all: --sm2-vkey KEY|FILE, and it must be signed by that too
+        log and proof: --witness KEY|FILE ... [--quorum N], and so many of these (all) must have co-signed it: else it is pending, exit code 7
 
 Python's standard library only. It is slow and short on purpose: it is there to disagree."""
 import argparse
@@ -230,7 +231,14 @@ class Log:
         return v
 
 
-def verify_proof(text, key, answer=None, sm2=None, upload=None):
+def record_fault(tlog_proof, line, key):
+    """None when the proof shows that this line is the record that it says it is."""
+    fault = tlog.proof_fault(tlog_proof, line, key)
+    index = re.search(rb"^index ([0-9]+)$", tlog_proof, re.M)
+    return "line" if fault in (None, "path") and record_index(line) != int(index[1]) else fault
+
+
+def verify_proof(text, key, answer=None, sm2=None, upload=None, sent=None):
     """None, or (fault, index) of the first record whose proof does not hold."""
     try:
         proof = json.loads(text)
@@ -241,12 +249,10 @@ def verify_proof(text, key, answer=None, sm2=None, upload=None):
             return "shape", 0
         for r in records:
             line, tlog_proof = r["line"].encode(), r["proof"].encode()
-            fault = tlog.proof_fault(tlog_proof, line, key)
+            fault = record_fault(tlog_proof, line, key)
             if fault is None and sm2 and tlog.Checkpoint(tlog_proof.split(b"\n\n", 1)[1]).fault(sm2):
                 fault = "sm2-signature"
             index = int(re.search(rb"^index ([0-9]+)$", tlog_proof, re.M)[1])
-            if fault in (None, "path") and record_index(line) != index:
-                fault = "line"
             record = json.loads(line)
             if fault is None and record["exchange"] != exchange:
                 fault = "exchange"
@@ -261,11 +267,36 @@ def verify_proof(text, key, answer=None, sm2=None, upload=None):
     kinds = [r["kind"] for r in parsed]
     if kinds not in (["refused"], ["intent", "outcome"], ["intent", "outcome", "cut"]):
         return "order", above
-    for body, name, salt in ((answer, "answer", "out"), (upload, "upload", "upload")):
-        want = next((r.get("digest_" + salt) for r in parsed if r["kind"] == "outcome"), None)
+    outcome = next((r for r in parsed if r["kind"] == "outcome"), {})
+    one = "digest_in" in outcome and outcome["digest_in"] == outcome.get("digest_out")  # a file that passed unread has one digest, under the salt of what was handed out
+    for body, name, way, salt in ((answer, "answer", "out", "out"), (upload, "upload", "upload", "upload"), (sent, "sent", "in", "out" if one else "in")):
+        want = outcome.get("digest_" + way)
         if body is not None and (want is None or hashlib.sha256(bytes.fromhex(proof["salts"][salt]) + body).hexdigest() != want):
             return name, above
     return None
+
+
+def verify_export(data, key, sm2=None):
+    """None, or (fault, number of the line) of the first line that does not hold."""
+    lines, checkpoint, records = data.split(b"\n"), None, 0
+    whole = lines.pop() == b""
+    for n, line in enumerate(lines, 1):
+        note = re.fullmatch(rb'\{"checkpoint":("[^\n]*")\}', line)
+        record = re.fullmatch(rb'\{"record":(\{.*\}),"proof":\[([^\[\]{}]*)\]\}', line)
+        try:
+            if note:
+                checkpoint = tlog.Checkpoint(json.loads(note[1]).encode())
+                fault = checkpoint.fault(key) or (checkpoint.fault(sm2) if sm2 else None)
+            else:
+                path = [tlog.b64(text, 32) for text in json.loads(b"[" + record[2] + b"]")]
+                index = record_index(record[1])
+                good = None not in (checkpoint, index, *path) and tlog.inclusion_holds(tlog.leaf_hash(record[1]), index, checkpoint.size, path, checkpoint.root)
+                records, fault = records + 1, None if good else "record"
+        except (ValueError, TypeError, AttributeError):
+            fault = "shape"
+        if fault:
+            return fault, n
+    return None if whole and records else ("shape", len(lines) + (not whole))
 
 
 def key_of(text, kind=tlog.Key):
@@ -289,12 +320,13 @@ def witnessed(folder, witnesses, need):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    p.add_argument("what", choices=["log", "proof"])
+    p.add_argument("what", choices=["log", "proof", "export"])
     p.add_argument("path")
     p.add_argument("--vkey")
     p.add_argument("--sm2-vkey")
     p.add_argument("--checkpoint")
     p.add_argument("--answer")
+    p.add_argument("--sent")
     p.add_argument("--upload")
     p.add_argument("--witness", action="append", default=[])
     p.add_argument("--quorum", type=int)
@@ -317,8 +349,11 @@ def main():
     if o.what == "log":
         kept = tlog.Checkpoint(content(o.checkpoint)) if o.checkpoint else witnessed(o.path, witnesses, need) if witnesses else None
         return told(Log(o.path, key_of(o.vkey), kept, sm2).judge(), tlog.cosigned(kept, witnesses) if kept else 0)
-    answer, upload = (content(f) if f else None for f in (o.answer, o.upload))
-    fault = verify_proof(content(o.path), key_of(o.vkey), answer, sm2, upload)
+    if o.what == "export":
+        fault = verify_export(content(o.path), key_of(o.vkey), sm2)
+        return told({"verified": fault is None, "fault": fault}, 0)
+    answer, upload, sent = (content(f) if f else None for f in (o.answer, o.upload, o.sent))
+    fault = verify_proof(content(o.path), key_of(o.vkey), answer, sm2, upload, sent)
     notes = [] if fault else [r["proof"].encode().split(b"\n\n", 1)[1] for r in json.loads(content(o.path))["records"]]
     return told({"verified": fault is None, "fault": fault}, min((tlog.cosigned(tlog.Checkpoint(n), witnesses) for n in notes), default=0))
 
