@@ -113,8 +113,8 @@ def test_01_two_gateways_witness_one_another():
         a.stop()
         b.stop()
         for x, y in ((a, b), (b, a)):
-            told = x.run("audit", "verify", f"{x.dir}/log", "--vkey", log_key(x), "--witness", f"{y.dir}/keys/witness.vkey", "--lang", "en")
-            assert "valid: of 1 witnesses 1 have signed" in told.stdout, told
+            told = x.verified_by_both("log", f"{x.dir}/log", "--vkey", log_key(x), "--witness", f"{y.dir}/keys/witness.vkey")
+            assert told[0] == 0 and "valid: of 1 witnesses 1 have signed" in told[1], told
 
 
 def test_02_who_may_ask_and_what_is_refused():
@@ -187,8 +187,8 @@ def test_03_a_forked_log_is_caught():
         assert kept and base64.b64decode(read(f"{b.dir}/witness/{kept[0]}").split("\n")[2])
         a.stop()
         assert a.verify()[0] == 0, "by itself the forked log verifies: only the witness tells"
-        convicted = a.run("audit", "verify", f"{a.dir}/log", "--vkey", log_key(a), "--checkpoint", f"{b.dir}/witness/{seen}", check=False)
-        assert convicted.returncode == 7, convicted
+        convicted = a.verified_by_both("log", f"{a.dir}/log", "--vkey", log_key(a), "--checkpoint", f"{b.dir}/witness/{seen}")
+        assert convicted[0] == 7 and "forked" in convicted[1], convicted
         # neither damage to one copy of what was seen nor a restart makes the witness forget
         b.stop()
         with open(f"{b.dir}/witness/{seen}", "wb") as f:

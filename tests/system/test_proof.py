@@ -246,24 +246,26 @@ def test_09_the_command_line_fetches_and_checks():
     zh = offline(saved, "--vkey", vkey, "--answer", body, "--lang", "zh")
     assert zh.returncode == 0 and "证明成立" in zh.stdout and "它不证明" in zh.stdout, zh.stdout
     assert offline(saved).returncode == 2, "a key must be named"
-    r = offline(saved, "--vkey", vkey, "--answer", path("other.json", answer.replace(b"1", b"2")))
-    assert r.returncode == 7 and "[answer]" in r.stdout, r.stdout
+    both = lambda *args: node.verified_by_both("proof", *args, "--vkey", vkey)  # noqa: E731
+    assert both(saved)[0] == both(saved, "--answer", body)[0] == 0
+    code, said = both(saved, "--answer", path("other.json", answer.replace(b"1", b"2")))
+    assert code == 7 and "[answer]" in said, said
     r = offline(saved, "--vkey", vkey, "--sent", body)
     assert r.returncode == 2 and "salt" in r.stderr, r.stderr
     whole = open(saved, "rb").read()
     for old, new, word in ((b'\\"rows\\":1', b'\\"rows\\":2', "line"), (f'index {told["intent"]}'.encode(), b"index 0", "line"),
                            (b"test.example/log/n1", b"test.example/log/n2", "origin"), (exchange.encode(), exchange.encode()[:-1] + b"g", "")):
         assert old in whole, old
-        r = offline(path("forged.proof", whole.replace(old, new)), "--vkey", vkey)
-        assert r.returncode == 7 and (not word or f"[{word}]" in r.stdout), (old, r.stdout)
+        code, said = both(path("forged.proof", whole.replace(old, new)))
+        assert code == 7 and (not word or f"[{word}]" in said), (old, said)
     proof = json.loads(whole)
     for change, word in ((lambda p: p["records"].pop(), "order"), (lambda p: p["records"].reverse(), "order"), (lambda p: p["records"].pop(0), "order"),
                          (lambda p: p.update(exchange="01a00000-0000-7000-8000-000000000000"), "exchange"),
                          (lambda p: p["records"][0].update(proof=p["records"][1]["proof"]), "line"), (lambda p: p.update(records=[]), "shape")):
         p = json.loads(whole)
         change(p)
-        r = offline(path("forged.proof", json.dumps(p).encode()), "--vkey", vkey)
-        assert r.returncode == 7 and f"[{word}]" in r.stdout, (word, r.stdout)
+        code, said = both(path("forged.proof", json.dumps(p).encode()))
+        assert code == 7 and f"[{word}]" in said, (word, said)
     assert proof["exchange"] == exchange
 
 

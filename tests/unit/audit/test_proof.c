@@ -3,6 +3,7 @@
 #include "audit/entries.h"
 #include "audit/tile.h"
 #include "tests/unit/audit/judge.h"
+#include "tests/unit/audit/second.h"
 #include "tests/unit/audit/world.h"
 #include "tests/unit/until.h"
 #include <stdio.h>
@@ -79,6 +80,7 @@ static const char *judged(struct slice proof, struct slice line)
 {
     struct audit_inclusion r;
     assert_int_equal(audit_proof_check(proof, line, buf_slice(&w.vkey), &r), ERR_OK);
+    second_proof(proof, line, buf_slice(&w.vkey), r.bad);
     return r.bad;
 }
 
@@ -217,10 +219,12 @@ static void other_keys(void **state)
     assert_int_equal(audit_vkey(w.c.origin, key, &vkey), ERR_OK);
     assert_int_equal(audit_proof_check(buf_slice(&proof), buf_slice(&line), buf_slice(&vkey), &r), ERR_OK);
     assert_string_equal(r.bad, "signature");
+    second_proof(buf_slice(&proof), buf_slice(&line), buf_slice(&vkey), r.bad);
     buf_clear(&vkey);
     assert_int_equal(audit_vkey(SLICE("other/log/x"), w.c.signer.public_key, &vkey), ERR_OK);
     assert_int_equal(audit_proof_check(buf_slice(&proof), buf_slice(&line), buf_slice(&vkey), &r), ERR_OK);
     assert_string_equal(r.bad, "origin");
+    second_proof(buf_slice(&proof), buf_slice(&line), buf_slice(&vkey), r.bad);
     assert_int_equal(audit_proof_check(buf_slice(&proof), buf_slice(&line), SLICE("nonsense"), &r), ERR_SYNTAX);
     buf_done(&line);
     buf_done(&proof);

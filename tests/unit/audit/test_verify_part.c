@@ -2,6 +2,7 @@
  * are not read. */
 #include "audit/entries.h"
 #include "audit/note.h"
+#include "tests/unit/audit/second.h"
 #include "tests/unit/audit/world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static void ask_part(struct audit_verify_ask a, struct audit_report *r)
     a.dir = w.dir;
     a.vkey = buf_slice(&w.vkey);
     assert_int_equal(audit_verify_part(&a, r, &w.d), ERR_OK);
+    second_log(w.dir, &(struct second_log){ .vkey = a.vkey, .kept = a.kept, .part = a.from > 0 || a.to > 0 }, r);
 }
 
 static void segment_gone(uint64_t first)

@@ -1,6 +1,7 @@
 /* See world.h. The disk of struct faults has `room` bytes: writes that extend, and the reserve file, use it up. The
  * log's two threads use it while the test changes it: every look and what follows from it is under its lock. */
 #include "tests/unit/audit/world.h"
+#include "tests/unit/audit/second.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/until.h"
 #include <errno.h>
@@ -157,6 +158,7 @@ void world_verify(struct world *w, struct audit_report *ret)
 {
     enum err e = audit_verify(w->dir, buf_slice(&w->vkey), NULL, NULL, ret, &w->d);
     assert_int_equal(e, ERR_OK);
+    second_log(w->dir, &(struct second_log){ .vkey = buf_slice(&w->vkey) }, ret);
 }
 
 void world_good(struct world *w, uint64_t size)
