@@ -55,8 +55,12 @@ static int proof_fetch(struct cli *c, struct slice *ret)
     int code = endpoint_find(c, &e);
 
     if (code == CLI_OK && !uuid_read(slice_of(c->args[0]), &id))
-        code = cli_fail(c, CLI_USAGE, "%s is neither a file nor the id of an exchange", "%s 既不是文件也不是交换编号",
-                        c->args[0]);
+        code =
+            cli_fail(c, CLI_USAGE,
+                     "%s is neither a file nor the id of an exchange; records that belong to none have their proofs by "
+                     "sluice audit export --proofs",
+                     "%s 既不是文件也不是交换编号；不属于任何交换的记录，请用 sluice audit export --proofs 取得证明",
+                     c->args[0]);
     if (code == CLI_OK)
         code = proof_url(c, &e, &call.url);
     if (code != CLI_OK)

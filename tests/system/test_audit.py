@@ -127,6 +127,28 @@ def test_05_an_export_with_proofs_verifies_elsewhere():
         assert code == (0 if name == "good" else 7), (name, said)
 
 
+def test_05b_each_answer_leads_to_its_proof():
+    """Exported by the question that found it, whatever kind of record it is: an exchange, a refusal, an attempt at an act, a grant's own record."""
+    vkey, path = os.path.join(NODE.dir, "log", "log.vkey"), os.path.join(NODE.top, "answers.ndjson")
+    person = ("--person", "-")
+    for question in (person, ("--item", "age"), ("--case", "case-7"), ("--operator", "clerk-1"), ("--result", "refused"), ("--result", "failed"), ("--grant", "g1"),
+                     ("--who", "consumer/app"), ("--department", "provider"), ("--verb", "grant.create", "--object", "g1"), ("--verb", "POST audit/search"), ("--from", "2026-01-01")):
+        given = PERSON + "\n" if question == person else None
+        rows = search(*question, "--limit", "1000", stdin=given)["rows"]
+        assert rows, question
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(NODE.sluice(AUDITOR, "audit", "export", "--proofs", *question, stdin=given).stdout)
+        assert NODE.verified_by_both("export", path, "--vkey", vkey)[0] == 0, question
+        with open(path, encoding="utf-8") as f:
+            proved = {r["record"]["index"] for r in map(json.loads, f) if "record" in r}
+        wanted = {r[k]["index"] for r in rows for k in ("record", "outcome", "cut") if k in r}
+        assert wanted <= proved, (question, wanted - proved)
+    grant = {g["grant"]: g for g in search("--grant", "g1")["grants"]}["g1"]
+    assert grant["record"] in {r["index"] for r in search("--verb", "grant.create", "--object", "g1")["rows"]}, "on whose approval, too"
+    r = NODE.sluice(AUDITOR, "--lang", "en", "audit", "proof", str(grant["record"]), "--vkey", vkey, check=False)
+    assert r.returncode == 2 and "audit export --proofs" in r.stderr, r
+
+
 def test_06_csv_opens_safely():
     assert NODE.ask("provider/people", {"id_no": PERSON}, headers={"Sluice-Case": "=HYPERLINK(1)", "Sluice-Operator": "a%22%2C%20b"})[0] == 200
     out = NODE.run("--server", f"https://{NODE.control}", "--ca", NODE.ca, "--cert", NODE.cert(AUDITOR), "--key", NODE.key(AUDITOR),

@@ -169,7 +169,7 @@ def root_of(leaves):
 
 
 def inclusion_holds(leaf, index, size, path, root):
-    if index >= size:
+    if index >= size or any(len(h) != 32 for h in (leaf, root, *path)):
         return False
     fn, sn, value = index, size - 1, leaf
     for sibling in path:
@@ -188,9 +188,9 @@ def inclusion_holds(leaf, index, size, path, root):
 
 
 def consistency_holds(size1, root1, size2, root2, path):
-    if size1 == size2:
+    if 0 < size1 == size2:
         return not path and root1 == root2
-    if not 0 < size1 < size2 or not path:
+    if not 0 < size1 < size2 or not path or any(len(h) != 32 for h in (root1, root2, *path)):
         return False
     if size1 & (size1 - 1) == 0:
         path = [root1, *path]
