@@ -11,10 +11,12 @@ import socket
 import ssl
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
 import city
+import h2
 from city import Node, Provider, json_resource, check_digit, PERSON
 
 MARK = "Qz7mark"  # every marked value holds it, or is one of the two numbers
@@ -88,6 +90,98 @@ def test_01_marked_values_go_everywhere():
         c.getresponse().read()
         c.close()
     NODE.sluice("bureau/audrey", "audit", "search", "--person", "-", stdin=NUMBERS[1] + "\n")
+
+
+def soap_resource():
+    head, _, tail = json_resource(P.port, "house").partition("connector:")
+    return head.partition("items:")[0].replace("type: json", "type: soap") + f"""items:
+  - {{name: name, title: 姓名, type: C, length: 50, level: 3}}
+connector:
+  kind: soap
+  endpoint: http://127.0.0.1:{P.port}/soap
+  operation: {{namespace: 'urn:h', name: Q, soap: '1.1'}}
+  tls: {{mode: none, reason: a test on loopback}}
+  timeout: 5s
+request:
+  safe: true
+  params:
+    - {{param: id_no, required: true, check: id-card, to: '/h:Q/h:id'}}
+response:
+  namespaces: {{h: 'urn:h'}}
+  success: {{at: '/h:R/h:code', ok: ['0'], message: '/h:R/h:msg'}}
+  records: '/h:R/h:row'
+  map: {{name: 'h:name'}}
+"""
+
+
+def test_01b_in_xml_and_in_what_surrounds_an_answer():
+    NODE.publish(soap_resource(), "provider/house")
+    NODE.grant("provider/house", "name", clear="provider/house:name")
+    number, envelope = NUMBERS[1], '<E:Envelope xmlns:E="http://schemas.xmlsoap.org/soap/envelope/"><E:Body>{}</E:Body></E:Envelope>'
+    fault = envelope.format(f"<E:Fault><faultcode>E:{MARK}</faultcode><faultstring>{MARK}{number}</faultstring><detail><m>{number}</m></detail></E:Fault>")
+    good = envelope.format(f'<R xmlns="urn:h"><code>0</code><msg>{MARK}</msg><row><name>{NAME}</name></row></R>')
+    coded = [good.replace("<code>0<", f"<code>{code}<") for code in (MARK, number)]
+    for body, status, want in ((good, "200 OK", 200), (fault, "500 x", 502), (fault, "200 OK", 502), *((c, "200 OK", 502) for c in coded), (good[:-30], "200 OK", 502),
+                               (f'<!DOCTYPE {MARK} [<!ENTITY a "{number}">]><{MARK}/>', "200 OK", 502), (f"<{MARK} {MARK}='{number}'>", "200 OK", 502),
+                               (good.replace("urn:h", "urn:" + MARK), "200 OK", 502)):
+        P.answer = lambda h, b, s, body=body, status=status: Provider.reply(s, body.encode(), status=status, kind="text/xml; charset=utf-8")
+        got = NODE.ask("provider/house", {"id_no": number})
+        assert got[0] == want and (MARK in got[2].decode()) == (want == 200), (body, got)
+    for answered in (f"HTTP/1.1 302 {MARK}\r\nLocation: /{MARK}?{number}\r\nSet-Cookie: {MARK}\r\nContent-Length: 0\r\n\r\n",
+                     f"HTTP/1.1 200 OK\r\nContent-Encoding: {MARK}\r\nContent-Length: 2\r\n\r\n{{}}", f"{MARK} {number}\r\n\r\n",
+                     f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: {MARK}\r\n\r\n2;{MARK}={number}\r\n{{}}\r\n0\r\n{MARK}: {number}\r\n\r\n",
+                     f"HTTP/1.1 101 {MARK}\r\nUpgrade: {number}\r\n\r\n"):
+        P.answer = lambda h, b, s, answered=answered: (s.sendall(answered.encode()), False)[1]
+        assert NODE.ask("provider/people", {"id_no": number})[0] == 502, answered
+    P.answer = answer
+
+
+def test_01c_over_http2_and_where_the_log_is_read():
+    number, json_type = NUMBERS[1], ("content-type", "application/json")
+    for path, more in ((f"/x/provider/people/{MARK}", ()), (f"/x/{MARK}/{number}", ()), ("/x/provider/people", (("x-" + MARK.lower(), number), json_type)),
+                       ("/x/provider/people", (("content-type", MARK + "/" + number),)), ("/x/provider/people", (("te", MARK), json_type)),
+                       ("/x/provider/people", (("expect", MARK), json_type)), ("/x/provider/people", ((MARK, number),))):
+        c = h2.Client(NODE)
+        c.answer(c.ask(json.dumps({"id_no": number}).encode(), path=path, more=more), 3)
+        c.send(h2.frame(h2.GOAWAY, 0, 0, h2.u32(0) * 2 + (MARK + number).encode()))
+        c.close()
+    for path in (f"proof/{MARK}", f"proof/{number}", f"tile/{MARK}", f"tile/0/{number}", f"tile/entries/{number}", f"checkpoint?{MARK}={number}",
+                 f"proof/01a219df-d39f-7746-9bcf-a64178f22161?intent={number}&outcome={MARK}"):
+        c = NODE.connect()
+        c.request("GET", "/log/" + path, headers={"Accept": MARK})
+        assert c.getresponse().status in (403, 404), path
+        c.close()
+    for name in ("Sluice-Purpose", "Sluice-Grant", "Content-Type", "Expect", "Transfer-Encoding", "Upgrade", "Range", "If-None-Match", "Accept-Encoding"):
+        NODE.ask("provider/people", {"id_no": number}, headers={name: MARK + " " + number})
+    NODE.ask("provider/people", {"id_no": number}, headers={"Sluice-Case": MARK * 10})
+    for who in ("consumer/app", None):
+        try:
+            with socket.create_connection(("127.0.0.1", NODE.data_port), timeout=3) as plain, NODE.tls(who).wrap_socket(plain, server_hostname=f"{MARK.lower()}.{number}.example") as s:
+                s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                s.recv(100)
+        except OSError:
+            pass
+    for path in ("/" + MARK, f"/metrics?{MARK}={number}", f"/readyz?{MARK}"):
+        try:
+            urllib.request.urlopen(f"http://{NODE.operations}{path}", timeout=5).read()
+        except urllib.error.HTTPError:
+            pass
+
+
+def test_01d_in_acts_that_are_refused():
+    number, done = NUMBERS[1], set()
+    for who in ("bureau/ann", "consumer/chen", "bureau/system", "provider/pat", "bureau/audrey", None):
+        for path, body in (("requests", {MARK: number}), ("requests", {"app": MARK, "resource": number, "items": [MARK]}), ("requests", MARK + number),
+                           ("audit/search", {"person": MARK + number, MARK: 1}), ("audit/search", {"case": MARK, "from": number}), ("audit/holds", {"reason": number, MARK: 1}),
+                           ("apply", {"files": [{"name": MARK, "text": MARK + ": [" + number}]}), ("apply", {"files": [{"name": "a", "text": f"kind: Person\nid: {MARK}\nname: {number}\n"}]}),
+                           (f"grants/{MARK}/revoke", {"note": number}), (f"requests/{number}/approve", {"note": MARK + number}), ("certs", {"csr": MARK + number}), (MARK, {})):
+            c = city.http.client.HTTPSConnection("127.0.0.1", NODE.control_port, timeout=10, context=NODE.tls(who))
+            c.request("POST", "/v1/" + path, json.dumps(body), {"Content-Type": "application/json", "X-" + MARK: number, "Sluice-Case": MARK})
+            status = c.getresponse().status
+            c.close()
+            assert 400 <= status < 500, (who, path, status)
+            done.add(status)
+    assert done >= {400, 401, 403, 404}, done
 
 
 def test_02_who_asks_for_whom_by_number_is_refused():
@@ -164,7 +258,7 @@ def test_03_no_core_holds_them():
 
 def holders(text, where):
     """The forbidden values that these bytes hold."""
-    marks = [MARK.encode(), *(n.encode() for n in (*NUMBERS, OLD)), "欧阳".encode(), "欧阳".encode("gb18030")]
+    marks = [MARK.encode(), MARK.lower().encode(), *(n.encode() for n in (*NUMBERS, OLD)), "欧阳".encode(), "欧阳".encode("gb18030")]
     return [(where, m, text[max(0, text.find(m) - 80):text.find(m) + 40]) for m in marks if m in text]
 
 
