@@ -23,6 +23,7 @@ SECOND = os.path.join(SOURCE, "tests", "verifier", "verify.py")
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(SOURCE, "build", "dev"))
 CORPUS = os.environ.get("SLUICE_CORPUS") or os.path.join(SOURCE, "..", "shared", "data")
 FULL = os.environ.get("SLUICE_FULL") == "1"
+KEEP = os.environ.get("SLUICE_KEEP") == "1"  # folders of nodes stay, for who wants to look
 SLUICED = os.path.join(BUILD, "gateway", "sluiced")
 SLUICE = os.path.join(BUILD, "cli", "sluice")
 DOMAIN = "test.example"
@@ -52,6 +53,19 @@ def wait_for(what, seconds=20.0, every=0.05):
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
+def median(numbers):
+    """The middle of an odd number: what a machine that stands still for a moment adds to one of them does not decide."""
+    return sorted(numbers)[len(numbers) // 2]
+
+
+def remove(folder):
+    """At the end, however that comes; once more is no harm."""
+    if KEEP and os.path.isdir(folder):
+        print(f"kept   {folder}", flush=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class CommandFailed(AssertionError):
     def __init__(self, args, result):
         super().__init__(f"{' '.join(args)}\nexit {result.returncode}\n{result.stdout}{result.stderr}")
@@ -59,11 +73,17 @@ class CommandFailed(AssertionError):
         self.output = result.stdout + result.stderr
 
 
+def ended(process):
+    process.kill()
+    process.wait()
+
+
 class Node:
     """One gateway with a city around it. Use as a context manager."""
 
     def __init__(self, settings="", workers=2, directory=None, wrapper=None):
         self.top = tempfile.mkdtemp(prefix="sluice-test-")
+        atexit.register(remove, self.top)  # also when a test, or its setup, fails and nobody comes to __exit__
         self.dir = directory or os.path.join(self.top, "node")
         self.people = os.path.join(self.top, "people")
         os.makedirs(self.people)
@@ -80,11 +100,14 @@ class Node:
         return self
 
     def __exit__(self, kind, value, trace):
-        self.stop()
-        if kind is not None and os.path.exists(self.log_path):
-            with open(self.log_path, encoding="utf-8", errors="replace") as f:
-                print("---- sluiced's log, last lines\n" + "".join(f.readlines()[-60:]))
-        shutil.rmtree(self.top, ignore_errors=True)
+        try:
+            self.stop()
+            if kind is not None and os.path.exists(self.log_path):
+                with open(self.log_path, encoding="utf-8", errors="replace") as f:
+                    print("---- sluiced's log, last lines\n" + "".join(f.readlines()[-60:]))
+        finally:
+            if not KEEP:
+                remove(self.top)
 
     # ---- life ----
     def run(self, *args, check=True, stdin=None, env=None):
@@ -113,7 +136,7 @@ class Node:
         self.process = subprocess.Popen([*self.wrapper, SLUICED, "-c", os.path.join(self.dir, "sluice.yaml"), "--ready-file", self.ready],
                                         stdout=log, stderr=log, env={**self.env, **self.daemon_env})
         log.close()
-        atexit.register(self.process.kill)  # also when a setup fails and nobody gets to stop it; one that has ended is left alone
+        atexit.register(ended, self.process)  # also when a setup fails and nobody gets to stop it; one that has ended is left alone
         if wait:
             wait_for(lambda: os.path.exists(self.ready) or self.process.poll() is not None, 60)
             if self.process.poll() is not None:

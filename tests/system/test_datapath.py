@@ -74,9 +74,8 @@ def test_03_a_stalled_reader_is_cut_though_the_provider_goes_on():
     raw.connect(("127.0.0.1", NODE.data_port))
     s = NODE.tls().wrap_socket(raw, server_hostname="localhost")
     s.sendall(POST)
-    began = time.monotonic()
-    slow = city.wait_for(lambda: [r for r in NODE.records() if r.get("reason") == "consumer-slow"], 16)
-    assert time.monotonic() - began < 14, slow
+    slow = city.wait_for(lambda: [r for r in NODE.records() if r.get("reason") == "consumer-slow"])
+    assert slow[0]["duration_ms"] < 14000, slow
     stop.set()
     s.close()
     P.answer = Provider.one_person

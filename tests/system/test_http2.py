@@ -390,9 +390,10 @@ def test_14_bodies_that_wait_are_bounded_together():
 def test_20_drain_says_goaway_and_lets_the_running_finish():
     P.answer = lambda h, b, s: (time.sleep(1.5), Provider.one_person(h, b, s))[1]
     c, idle = Client(NODE), Client(NODE)
-    s = c.ask(ASK)
+    seen = P.seen
     idle.until(lambda: idle.of(h2.SETTINGS))
-    c.until(lambda: False, 0.5)
+    s = c.ask(ASK)
+    wait_for(lambda: P.seen > seen)
     t = threading.Thread(target=NODE.stop)
     t.start()
     assert c.answer(s)[::2] == (200, "end")

@@ -165,12 +165,16 @@ def stands_still(node, keeper):
     status, text = readyz(node)
     assert status == 503 and "[-] keeper: the keeper has not answered for 1" in text, text
     # from the next checkpoint that cannot be signed on
-    wait_for(lambda: node.reason("provider/people", {"id_no": PERSON}) == (503, "evidence-unsigned"), 5, 0.2)
+    wait_for(lambda: node.reason("provider/people", {"id_no": PERSON}) == (503, "evidence-unsigned"), every=0.2)
     assert node.records()[-1]["reason"] == "evidence-unsigned", "a refusal is recorded all the same"
     before = os.stat(f"{node.dir}/log/checkpoint").st_mtime_ns
-    began = time.monotonic()
-    signed = node.sluice("bureau/security", "cert", "sign", "--app", "consumer/app", "--csr", node.csr("consumer/app"), check=False)
-    assert signed.returncode != 0 and "does not answer" in signed.stderr and time.monotonic() - began < 5, signed
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        signed = node.sluice("bureau/security", "cert", "sign", "--app", "consumer/app", "--csr", node.csr("consumer/app"), check=False)
+        assert signed.returncode != 0 and "does not answer" in signed.stderr, signed
+        took.append(time.monotonic() - began)
+    assert city.median(took) < 5, took
     assert os.stat(f"{node.dir}/log/checkpoint").st_mtime_ns == before
     os.kill(keeper, signal.SIGCONT)
     wait_for(lambda: readyz(node)[0] == 200)

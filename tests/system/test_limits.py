@@ -60,11 +60,12 @@ def test_01_connections_of_one_identity():
 
 
 def test_02_exchanges_of_one_department():
-    slow = Provider(lambda h, b, s: (time.sleep(1.5), Provider.one_person(h, b, s))[1])
+    go_on = threading.Event()
+    slow = Provider(lambda h, b, s: (go_on.wait(60), Provider.one_person(h, b, s))[1])
     quick = Provider()
     with Node(workers=1, settings="limits: {exchanges_each: 3}\n") as node:
         node.city()
-        node.publish(json_resource(slow.port), "provider/people")
+        node.publish(json_resource(slow.port, timeout="60s"), "provider/people")
         node.publish(json_resource(quick.port, "quick"), "provider/quick")
         node.grant("provider/people", "name")
         node.grant("provider/quick", "name")
@@ -73,8 +74,9 @@ def test_02_exchanges_of_one_department():
             c = node.connect()
             c.request("POST", "/x/provider/people", body=json.dumps({"id_no": PERSON}), headers={"Content-Type": "application/json"})
             waiting.append(c)
-        time.sleep(0.5)
+        city.wait_for(lambda: slow.seen == 4)
         status, head, body = node.ask("provider/quick", {"id_no": PERSON})
+        go_on.set()
         assert (status, json.loads(body)["code"], head["Retry-After"]) == (429, "rate-limited", "2"), (status, body)
         assert [c.getresponse().status for c in waiting] == [200] * 4
         assert node.ask("provider/quick", {"id_no": PERSON})[0] == 200
@@ -282,18 +284,18 @@ def test_05_strangers_do_not_keep_administrators_out():
             t.start()
         try:
             city.wait_for(lambda: city.accepted(node.control_port) >= before + 100)
-            most = 0
+            most, took = 0, []
             for verb in ("suspend", "resume") * 3 + ("revoke",):
                 most = max(most, city.accepted(node.control_port) - before)
                 began = time.monotonic()
                 node.sluice("bureau/ann", "grant", verb, grant, "--note", "strangers")
-                took = time.monotonic() - began
-                assert took < 10, f"{verb} took {took:.1f} s"
+                took.append(time.monotonic() - began)
                 assert node.ask("provider/people", {"id_no": PERSON})[0] == (200 if verb == "resume" else 403)
         finally:
             stop.set()
             for t in crowd:
                 t.join()
+        assert city.median(took) < 10, took
         assert 100 <= most < 100 + 20, most
         # who may not is told so at the head: nobody waits for its body
         for who, code in ((None, "certificate-missing"), ("consumer/app", "role-missing"), ("bureau/audrey", "role-missing")):

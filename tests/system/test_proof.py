@@ -7,7 +7,7 @@ import sys
 import time
 
 import city
-from city import Node, Provider, json_resource, wait_for, PERSON, SOURCE
+from city import Node, Provider, json_resource, median, wait_for, PERSON, SOURCE
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "verifier"))
 import tlog  # noqa: E402
@@ -64,14 +64,20 @@ def test_00_setup():
 
 def test_01_a_proof_for_each_side_and_for_nobody_else():
     node, key = W["node"], W["key"]
+
+    def proved(exchange):
+        """The seconds until the proof was there; its answer."""
+        began = time.monotonic()
+        status, head, body = get(node, "/log/proof/" + exchange)
+        assert status == 200, (status, body)
+        return time.monotonic() - began, head, body
     status, head, answer = node.ask("provider/people", {"id_no": PERSON})
     assert status == 200, answer
     exchange, told = head["Sluice-Exchange"], receipt(head)
     assert told["origin"] == '"test.example/log/n1"' and int(told["outcome"]) > int(told["intent"]), told
-    began = time.monotonic()
-    status, head, body = get(node, "/log/proof/" + exchange)
-    took = time.monotonic() - began
-    assert status == 200 and took < 2.0, (status, took, body)
+    took, head, body = proved(exchange)
+    others = [proved(node.ask("provider/people", {"id_no": PERSON})[1]["Sluice-Exchange"])[0] for _ in range(2)]
+    assert median([took, *others]) < 2.0, (took, others)
     assert "intent=" in head["Sluice-Receipt"], head
     proof = json.loads(body)
     assert [r["index"] for r in proof["records"]] == [int(told["intent"]), int(told["outcome"])], proof
@@ -284,7 +290,12 @@ def test_07_asking_for_nothing_holds_up_nobody():
     left = [slow("third/app") for _ in range(4)]
     began = time.monotonic()
     waiting = slow("consumer/app")
-    assert node.ask("provider/people", {"id_no": PERSON})[0] == 200 and time.monotonic() - began < 2
+    took = []
+    for _ in range(3):
+        at = time.monotonic()
+        assert node.ask("provider/people", {"id_no": PERSON})[0] == 200
+        took.append(time.monotonic() - at)
+    assert median(took) < 2, took
     for c in left:  # they go away while they are waited for
         c.close()
     r = waiting.getresponse()

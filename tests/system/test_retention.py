@@ -26,7 +26,12 @@ def acts(verb):
 
 def look():
     """A reload lets the daemon look at once; else it does each minute."""
+    def said():
+        with open(NODE.log_path, encoding="utf-8") as f:
+            return f.read().count('"event":"reloaded"')
+    before = said()
     os.kill(NODE.pid, signal.SIGHUP)
+    wait_for(lambda: said() > before)
     time.sleep(1.3)
 
 

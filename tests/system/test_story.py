@@ -1,4 +1,5 @@
 """The demonstration: its story holds in both languages on the programs under test, ends what it started and nothing else, and names who holds a port."""
+import atexit
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from city import BUILD, SOURCE
 DEMO = os.path.join(SOURCE, "demo")
 TOP = tempfile.mkdtemp(prefix="sluice-story-")
 os.chmod(TOP, 0o755)
+atexit.register(city.remove, TOP)
 
 
 def demo(program, *args, ports=None, folder="base"):
@@ -134,4 +136,4 @@ if __name__ == "__main__":
         city.main(globals())
     finally:
         demo("stop")
-        shutil.rmtree(TOP, ignore_errors=True)
+        city.remove(TOP)
