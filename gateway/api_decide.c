@@ -17,6 +17,18 @@ static const struct decision {
     { "return", "request.return", POLICY_RETURN },
 };
 
+static void put_decided(struct json *j, const struct policy_decided *done)
+{
+    json_key(j, "parts");
+    json_open(j, '[');
+    for (unsigned i = 0; i < 64; i++)
+        if (done->parts >> i & 1)
+            json_u64(j, i + 1);
+    json_close(j, ']');
+    api_put_names(j, "steps", done->step);
+    api_put_names(j, "providers", done->provider);
+}
+
 static enum err record_decision(struct api_request *q, struct act *a, const struct decision *d, struct slice note,
                                 const struct policy_decided *done)
 {
@@ -26,8 +38,7 @@ static enum err record_decision(struct api_request *q, struct act *a, const stru
 
     json_init(&j, &content);
     json_open(&j, '{');
-    api_put_names(&j, "steps", done->step);
-    api_put_names(&j, "providers", done->provider);
+    put_decided(&j, done);
     json_opt(&j, "note", note);
     json_close(&j, '}');
     e = content.failed == ERR_OK ? act_record(q, a, d->recorded, q->path[1], buf_slice(&content)) : content.failed;
@@ -72,8 +83,7 @@ static enum err decide_in(struct api_request *q, struct act *a, const struct dec
         e = record_decision(q, a, d, note, &done);
     json_open(j, '{');
     json_pair(j, "id", q->path[1]);
-    api_put_names(j, "steps", done.step);
-    api_put_names(j, "providers", done.provider);
+    put_decided(j, &done);
     json_key(j, "grants");
     json_open(j, '[');
     for (size_t i = 0; e == ERR_OK && i < done.n_grants; i++) {

@@ -21,7 +21,7 @@ static bool in_order(const struct reading *to, uint64_t part, int64_t position)
 
     for (size_t i = to->n; part == before && i > 0 && to->at[i - 1].part == part; i--)
         place++;
-    return (part == before || part == before + 1) && position == place;
+    return (part == before || part == before + 1) && part <= POLICY_WISHES_MAX && position == place;
 }
 
 static enum err approval_read(void *arg, const struct sql_row *row)
@@ -191,6 +191,7 @@ static enum err decided_note(struct deciding *w, size_t at)
         w->ret->step = policy_names_join(w->a, w->ret->step, ap->step);
     if (!policy_names_have(w->ret->provider, ap->provider))
         w->ret->provider = policy_names_join(w->a, w->ret->provider, ap->provider);
+    w->ret->parts |= (uint64_t)1 << (ap->part - 1);
     return w->ret->step.n > 0 && w->ret->provider.n > 0 ? ERR_OK : ERR_NOMEM;
 }
 
@@ -249,7 +250,7 @@ static enum err refuse(const struct deciding *w)
         if (policy_step_fits(ap, w->by))
             diag_add(w->d, ERR_DENIED, 0, 0,
                      "you decided on the part of %.*s already: this step waits for another %s%.0s",
-                     "本人已审批过 %.*s 部分：该环节%.0s须由另一位%s办理", SLICE_ARG(ap->provider), en, zh);
+                     "本人已审批过 %.*s 部分：该步骤%.0s须由另一位%s办理", SLICE_ARG(ap->provider), en, zh);
         else
             diag_add(w->d, ERR_DENIED, 0, 0, "the part of %.*s waits for a %s%.0s", "%.*s 部分%.0s待%s审批",
                      SLICE_ARG(ap->provider), en, zh);

@@ -142,6 +142,7 @@ struct policy_decided {
     struct slice grants[64]; /* grants that came into being with this approval, in the arena */
     size_t n_grants;
     struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
+    uint64_t parts;              /* of which parts: bit 0 the first */
 };
 /* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own
  * request, or the same person for two steps of a part) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT:

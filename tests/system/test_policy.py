@@ -210,6 +210,9 @@ def test_07_two_lists_in_one_request_are_two_parts():
     assert [g["resource"] for g in grants(rid)] == ["provider/lines"] and state(rid) == "open"
     NODE.sluice(PAT, "request", "approve", rid)
     NODE.sluice(LEO, "request", "return", rid, "--note", "name the article of the law")
+    decided = [(a["verb"], a["content"]["parts"], a["content"]["steps"]) for a in NODE.records()
+               if a.get("object") == rid and a["verb"] != "request.create"]
+    assert decided == [("request.approve", [2], ["bureau"]), ("request.approve", [1], ["provider"]), ("request.return", [1], ["department:legal-affairs"])], decided
     assert state(rid) == "granted" and [s[3] for s in steps(rid)] == ["approved", "returned", "next", "approved"], steps(rid)
     rid = requested("provider/people")
     NODE.sluice(PAT, "request", "approve", rid)

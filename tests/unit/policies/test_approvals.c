@@ -171,6 +171,8 @@ static void play(struct bench *b, const struct script *s)
             fail_msg("%s, act %zu: %s", s->what, i + 1, err_name(e));
         if (e == ERR_DENIED && why != act->why)
             fail_msg("%s, act %zu: %s", s->what, i + 1, reason_info(why)->code);
+        if (e == ERR_OK && done.parts == 0)
+            fail_msg("%s, act %zu: of no part", s->what, i + 1);
         if (e == ERR_OK && !slice_is(done.step, act->step))
             fail_msg("%s, act %zu: step %.*s", s->what, i + 1, SLICE_ARG(done.step));
         size_t born = 0;
@@ -260,7 +262,7 @@ static void test_what_is_said(void **state)
           &qian,
           &qian,
           { "you decided on the part of public-security already: this step waits for another bureau approver",
-            "本人已审批过 public-security 部分：该环节须由另一位大数据主管部门审批人办理" } },
+            "本人已审批过 public-security 部分：该步骤须由另一位大数据主管部门审批人办理" } },
     };
     struct bench *b = *state;
 
@@ -332,7 +334,7 @@ static void test_what_is_kept(void **state)
 
     assert_int_equal(
         policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), &zhang, 1000, &b->a, &done, &why, &b->d), ERR_OK);
-    assert_true(slice_is(done.provider, "public-security"));
+    assert_true(slice_is(done.provider, "public-security") && done.parts == 1);
     assert_int_equal(
         policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE("同意"), &li, 2000, &b->a, &done, &why, &b->d), ERR_OK);
     assert_int_equal(policy_approval_each(b->tx, id, &b->a, last_of_bureau, &ap), ERR_OK);
