@@ -146,7 +146,7 @@ const struct command cli_commands[] = {
       { "request show r1", "request show r1 -o json" } },
     { "request", "approve", "ID", 1, 1, options_note, run_move,
       { "Approve what waits for you; nobody approves their own request",
-        "办理待本人审批的环节：同意；不得审批本人的申请" },
+        "办理待本人审批的步骤：同意；不得审批本人的申请" },
       { "request approve r1", "request approve r1 --note \"checked with the legal office\"" } },
     { "request", "reject", "ID", 1, 1, options_note_required, run_move,
       { "Reject a request", "驳回申请" },

@@ -48,7 +48,7 @@ static const struct label {
     { "request", { "Request", "申请" } },
     { "note", { "Note", "意见" } },
     { "part", { "Part", "部分" } },
-    { "step", { "Step", "环节" } },
+    { "step", { "Step", "步骤" } },
     { "by", { "By", "办理人" } },
     { "at", { "At", "时间" } },
     { "serial", { "Serial", "序列号" } },

@@ -103,7 +103,7 @@ static void test_one(void **state)
 
     show(b, NULL, LANG_ZH, true, one);
     assert_string_equal(b->out,
-                        "标识  g1\n用途  a,b\n时间窗口\n  起  2026-01-01\n审批\n  - 办理人  x/y\n    环节    bureau\n");
+                        "标识  g1\n用途  a,b\n时间窗口\n  起  2026-01-01\n审批\n  - 办理人  x/y\n    步骤    bureau\n");
     show(b, NULL, LANG_ZH, false, one);
     assert_string_equal(
         b->out, "id: g1\npurposes:\n  - a\n  - b\nwindow:\n  from: \"2026-01-01\"\napprovals:\n  - by: x/y\n    "
