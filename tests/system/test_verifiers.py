@@ -416,12 +416,18 @@ def test_08_a_log_behind_a_listener():
 
 def test_09_whatever_the_unit_tests_forge():
     """Each log and each proof that the tests of audit/ give a verdict of, forged or not, is left by them to be judged by the other verifier (unit/audit/second.h)."""
-    logs, ranges, proofs, kinds = 0, 0, 0, set()
-    for name in ("verify", "verify_part", "retention", "recover", "faults", "log", "proof"):
+    if not os.path.exists(os.path.join(city.BUILD, "audit", "unit-audit-verify")):
+        print("skipped: this build has no unit tests", flush=True)  # tests/run makes none with the release build
+        return
+    logs, ranges, proofs, kinds, running = 0, 0, 0, set(), {}
+    for name in ("recover", "faults", "verify", "log", "verify_part", "retention", "proof"):  # they wait much: all at once
         left = os.path.join(W["node"].top, "left-" + name)
         os.mkdir(left)
-        r = subprocess.run([os.path.join(city.BUILD, "audit", "unit-audit-" + name)], env={**W["node"].env, "SLUICE_SECOND": left}, capture_output=True, text=True, timeout=600)
-        assert r.returncode == 0, r.stdout + r.stderr
+        with open(left + ".out", "wb") as out:
+            running[name] = subprocess.Popen([os.path.join(city.BUILD, "audit", "unit-audit-" + name)], env={**W["node"].env, "SLUICE_SECOND": left}, stdout=out, stderr=out)
+    for name in reversed(running):
+        left = os.path.join(W["node"].top, "left-" + name)
+        assert running[name].wait(600) == 0, read(left + ".out")
         for one in sorted(os.listdir(left)):
             where = os.path.join(left, one)
             if one.startswith("proofs."):
