@@ -231,6 +231,7 @@ def test_09_revoking_cuts_a_running_stream():
 
 def test_10_what_the_provider_said_stands_in_the_outcome():
     """Rows, values that are none, and the provider's own code: they outlive the translation that found them."""
+    NODE.grant("provider/people", "id_no,name,age")  # the one of before was revoked
     odd = ROW.replace(b"36", b'"old"')
     for code, rows, status, want in (("0", b",".join([ROW, odd, odd]), 200, {"rows": 3, "findings": 2}), ("9", b"", 502, {})):
         P.answer = lambda h, b, s: Provider.reply(s, b'{"code":"' + code.encode() + b'","rows":[' + rows + b"]}")
