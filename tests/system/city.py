@@ -43,14 +43,16 @@ def accepted(port):
 
 
 def wait_for(what, seconds=20.0, every=0.05):
-    """Poll until what() is true; its value. Fails loudly."""
+    """Poll until what() is true; its value. Fails loudly, and not before it was asked once more when the time was over: this process may have stood still."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
+        over = time.monotonic() >= end
         value = what()
         if value:
             return value
+        if over:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
         time.sleep(every)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
 def median(numbers):

@@ -296,7 +296,7 @@ def test_04_what_is_no_such_file_is_refused_before_anything_is_asked():
     assert P.connections == asked
     seen = len(P.cuts)
     assert code_of(told(begin(framing=b"Transfer-Encoding: chunked"), b"0\r\n\r\n")) == (400, "request-malformed")
-    city.wait_for(lambda: len(P.cuts) > seen, 5)  # and the provider has no whole, empty file
+    city.wait_for(lambda: len(P.cuts) > seen)  # and the provider has no whole, empty file
     # what a resource of parameters takes is what it took
     NODE.publish(city.json_resource(P.port, "people"), "provider/people")
     NODE.grant("provider/people", "name")
@@ -309,7 +309,7 @@ def test_05_in_chunks_too_it_may_be_so_long_and_no_longer():
     s = begin(framing=b"Transfer-Encoding: chunked")
     assert code_of(told(s, b"%x\r\n%s\r\n" % (60000, b"x" * 60000) * 200)) == (413, "request-too-large")
     assert 3 * MIB < outcome("request-too-large")["bytes_upload"] <= 4 * MIB
-    city.wait_for(lambda: len(P.cuts) > seen, 5)
+    city.wait_for(lambda: len(P.cuts) > seen)
 
 
 def test_06_expect_is_answered_when_the_intent_is_durable_and_the_provider_listens():
@@ -342,7 +342,7 @@ def test_07_a_provider_that_answers_too_soon_is_not_believed():
     for status, code, want in (("413 Content Too Large", "9", "provider-refused"), ("500 x", "0", "provider-refused"), ("200 OK", "0", "provider-malformed")):
         P.act, seen = early(status, code), len(P.cuts)
         assert code_of(send(body)) == (502, want), status
-        city.wait_for(lambda seen=seen: len(P.cuts) > seen, 5)
+        city.wait_for(lambda seen=seen: len(P.cuts) > seen)
     P.act = Taker.store
 
 
@@ -399,13 +399,13 @@ def test_10_a_consumer_that_trickles_or_leaves_is_cut_and_so_is_the_provider():
     else:
         raise AssertionError("it was not cut")
     assert 1000 < outcome("request-timeout")["bytes_upload"] < 1020
-    city.wait_for(lambda: len(P.cuts) > seen, 5)
+    city.wait_for(lambda: len(P.cuts) > seen)
     s = begin(framing=b"Transfer-Encoding: chunked")
     asked = len(P.heads)
     s.sendall(b"5\r\nhello\r\n")
     city.wait_for(lambda: len(P.heads) > asked and P.taken == 5)
     s.close()
-    city.wait_for(lambda: len(P.cuts) > seen + 1, 5)
+    city.wait_for(lambda: len(P.cuts) > seen + 1)
     assert P.cuts[-1][0] == 5, P.cuts[-1]
     gone = outcome("consumer-gone")
     assert gone["bytes_upload"] == 5 and "digest_upload" in gone, gone
@@ -495,7 +495,7 @@ def test_14_over_http2_windows_open_as_the_provider_takes():
     city.wait_for(lambda: len(P.heads) > asked and P.taken == 5)
     c.send(h2.frame(h2.RST, 0, stream, h2.u32(h2.CANCEL)))
     assert outcome("consumer-gone")["bytes_upload"] == 5
-    city.wait_for(lambda: len(P.cuts) > seen, 5)
+    city.wait_for(lambda: len(P.cuts) > seen)
     c.close()
 
 
@@ -513,11 +513,11 @@ def test_16_a_crash_leaves_it_on_record_as_interrupted():
     seen, asked = len(P.cuts), len(P.heads)
     s = begin(MIB)
     s.sendall(b"x" * 10_000)
-    city.wait_for(lambda: len(P.heads) > asked, 5)
-    city.wait_for(lambda: [r["kind"] for r in NODE.records()][-1] == "intent", 5)
+    city.wait_for(lambda: len(P.heads) > asked)
+    city.wait_for(lambda: [r["kind"] for r in NODE.records()][-1] == "intent")
     exchange = NODE.records()[-1]["exchange"]
     NODE.kill()
-    city.wait_for(lambda: len(P.cuts) > seen, 5)
+    city.wait_for(lambda: len(P.cuts) > seen)
     NODE.start()
     last = [r for r in NODE.records() if r.get("exchange") == exchange][-1]
     assert last["kind"] == "outcome" and last["reason"] == "interrupted", last
