@@ -63,6 +63,16 @@ void *mem_zalloc(size_t n)
     return p != NULL ? memset(p, 0, n) : calloc(1, n ? n : 1);
 }
 
+void *mem_zalloc_line(size_t n)
+{
+    enum { LINE = 64 };
+    void *p = NULL;
+
+    if (n > PTRDIFF_MAX || hook_says_fail())
+        return NULL;
+    return posix_memalign(&p, LINE, n ? n : 1) == 0 ? memset(p, 0, n) : NULL;
+}
+
 void *mem_array(size_t count, size_t size)
 {
     size_t n;

@@ -5,6 +5,7 @@
 
 void *mem_alloc(size_t n);                  /* NULL on failure; not cleared */
 void *mem_zalloc(size_t n);                 /* NULL on failure; all zero */
+void *mem_zalloc_line(size_t n);            /* the same, from the start of a line of the cache: 64 bytes */
 void *mem_array(size_t count, size_t size); /* cleared, overflow checked; NULL on failure */
 void *mem_grow(void *p, size_t n);          /* as realloc; p stays valid on failure */
 char *mem_dup(struct slice s);              /* NUL-terminated copy */

@@ -16,19 +16,21 @@
 #include <sys/random.h>
 
 /* An object's first lines are fetched together; the caller reads on where `is` has stopped. */
-enum { PAGE = 64, LINE = 64, OBJECT_LINES = 4 };
+enum { PAGE = 64, LINE = 64, OBJECT_LINES = 2 };
+#define NO_KEY UINT32_MAX
 
+/* A quarter of a line. Of the hash only what tells a slot: the other half chose the shard. */
 struct entry {
-    uint64_t hash;
     void *object; /* ref; NULL: a free slot */
-    uint32_t key_at, key_n;
+    uint32_t hash;
+    uint32_t key_at; /* its length, then its bytes */
 };
 
 struct shard {
     _Atomic uint32_t refs;
     uint32_t n, cap, slots; /* n <= cap < slots */
     uint32_t keys_n, keys_cap;
-    struct entry entries[]; /* `slots` of them, then the keys */
+    _Alignas(sizeof(struct entry)) struct entry entries[]; /* `slots` of them, then the keys; none straddles a line */
 };
 
 /* The size beside the pointer: one line of memory tells both. */
@@ -95,19 +97,31 @@ static void seed_make(void)
             abort();
 }
 
-static const char *entry_key(const struct entry *entries, uint32_t slots, const struct entry *e)
+/* What a key of n bytes takes in its shard; empty ones, as all are in a map that stores none, take nothing. */
+static size_t key_room(size_t n)
 {
-    return (const char *)(entries + slots) + e->key_at;
+    return n ? sizeof(uint32_t) + n : 0;
+}
+
+static struct slice entry_key(const struct entry *entries, uint32_t slots, const struct entry *e)
+{
+    const char *at = (const char *)(entries + slots) + e->key_at;
+    uint32_t n;
+
+    if (e->key_at == NO_KEY)
+        return (struct slice){ 0 };
+    memcpy(&n, at, sizeof n);
+    return (struct slice){ at + sizeof n, n };
 }
 
 /* Where probing starts. The shard was chosen by the upper half of the hash. */
-static uint32_t slot_first(uint64_t hash, uint32_t slots)
+static uint32_t slot_first(uint32_t hash, uint32_t slots)
 {
-    return (uint32_t)((hash & UINT32_MAX) * slots >> 32);
+    return (uint32_t)((uint64_t)hash * slots >> 32);
 }
 
 /* NULL: not there. Does not read the head of the shard. */
-static struct entry *shard_find(const struct smap *m, struct shard *s, uint32_t slots, uint64_t hash, struct slice key)
+static struct entry *shard_find(const struct smap *m, struct shard *s, uint32_t slots, uint32_t hash, struct slice key)
 {
     if (s == NULL)
         return NULL;
@@ -119,7 +133,7 @@ static struct entry *shard_find(const struct smap *m, struct shard *s, uint32_t 
             continue;
         for (int line = 0; line < OBJECT_LINES; line++)
             __builtin_prefetch((const char *)e->object + line * LINE);
-        if (m->is ? m->is(e->object, key) : slice_eq((struct slice){ entry_key(s->entries, slots, e), e->key_n }, key))
+        if (m->is ? m->is(e->object, key) : slice_eq(entry_key(s->entries, slots, e), key))
             return e;
     }
 }
@@ -130,7 +144,7 @@ static struct shard *shard_new(size_t cap, size_t keys_cap)
     size_t slots = cap + cap / 3 + 1;
     struct shard *s;
 
-    if (cap > UINT32_MAX / 4 || keys_cap > UINT32_MAX)
+    if (cap > UINT32_MAX / 4 || keys_cap >= NO_KEY)
         return NULL;
     s = mem_alloc(sizeof *s + slots * sizeof(struct entry) + keys_cap);
     if (s == NULL)
@@ -142,17 +156,20 @@ static struct shard *shard_new(size_t cap, size_t keys_cap)
 }
 
 /* There is room, and the key is not in it. Takes over a reference on the object. */
-static void shard_append(struct shard *s, uint64_t hash, struct slice key, void *object)
+static void shard_append(struct shard *s, uint32_t hash, struct slice key, void *object)
 {
-    uint32_t i = slot_first(hash, s->slots);
+    uint32_t i = slot_first(hash, s->slots), n = (uint32_t)key.n;
 
-    assert(s->n < s->cap && key.n <= s->keys_cap - s->keys_n);
+    assert(s->n < s->cap && key_room(key.n) <= s->keys_cap - s->keys_n);
     while (s->entries[i].object != NULL) /* no compare of keys: only a free slot is wanted */
         i = i + 1 < s->slots ? i + 1 : 0;
-    s->entries[i] = (struct entry){ hash, object, s->keys_n, (uint32_t)key.n };
-    if (key.n)
-        memcpy((char *)(s->entries + s->slots) + s->keys_n, key.p, key.n);
-    s->keys_n += (uint32_t)key.n;
+    s->entries[i] = (struct entry){ object, hash, n ? s->keys_n : NO_KEY };
+    if (n) {
+        char *at = (char *)(s->entries + s->slots) + s->keys_n;
+        memcpy(at, &n, sizeof n);
+        memcpy(at + sizeof n, key.p, n);
+    }
+    s->keys_n += (uint32_t)key_room(key.n);
     s->n++;
 }
 
@@ -167,7 +184,7 @@ static void shard_unref(struct shard *s)
 
 static struct slice key_at(const struct shard *s, const struct entry *e)
 {
-    return (struct slice){ entry_key(s->entries, s->slots, e), e->key_n };
+    return entry_key(s->entries, s->slots, e);
 }
 
 /* Appends all of `from` but `skip` (NULL: none). Objects get no new reference. */
@@ -204,16 +221,16 @@ static size_t room_for(size_t n, bool loading)
 }
 
 /* Adds a key that is not there. Replaces **at unless the shard is ours alone and has room. */
-static enum err shard_add(struct shard **at, uint64_t hash, struct slice key, void *object)
+static enum err shard_add(struct shard **at, uint32_t hash, struct slice key, void *object)
 {
     struct shard *s = *at, *fresh;
     bool mine = s == NULL || is_only(&s->refs);
-    size_t n = s ? s->n : 0, keys = s ? s->keys_n : 0;
+    size_t n = s ? s->n : 0, keys = s ? s->keys_n : 0, room = key_room(key.n);
 
-    if (key.n > UINT32_MAX || keys + key.n > UINT32_MAX)
+    if (key.n > UINT32_MAX || keys + room >= NO_KEY)
         return ERR_TOO_LARGE;
-    if (s == NULL || !mine || s->n == s->cap || key.n > s->keys_cap - s->keys_n) {
-        fresh = shard_new(room_for(n + 1, mine && n > 0), mine && n > 0 ? keys + keys / 8 + 2 * key.n : keys + key.n);
+    if (s == NULL || !mine || s->n == s->cap || room > s->keys_cap - s->keys_n) {
+        fresh = shard_new(room_for(n + 1, mine && n > 0), mine && n > 0 ? keys + keys / 8 + 2 * room : keys + room);
         if (fresh == NULL)
             return ERR_NOMEM;
         shard_fill(fresh, s, NULL);
@@ -260,7 +277,7 @@ static enum err shard_remove(struct shard **at, const struct entry *e)
     struct shard *s = *at, *fresh = NULL;
 
     if (s->n > 1) {
-        fresh = shard_new(s->n - 1, s->keys_n - e->key_n);
+        fresh = shard_new(s->n - 1, s->keys_n - key_room(key_at(s, e).n));
         if (fresh == NULL)
             return ERR_NOMEM;
         shard_fill(fresh, s, e);
@@ -356,7 +373,7 @@ void *smap_find(const struct smap *m, struct slice key)
     uint64_t hash = slice_hash(key, seed);
     uint32_t i = shard_number(m, hash);
     const struct place *at = &m->page[i / PAGE]->at[i % PAGE];
-    const struct entry *e = shard_find(m, at->shard, at->slots, hash, key);
+    const struct entry *e = shard_find(m, at->shard, at->slots, (uint32_t)hash, key);
 
     return e ? e->object : NULL;
 }
@@ -373,7 +390,7 @@ static enum err change(struct smap *m, struct slice key, void *object)
     uint32_t i = shard_number(m, hash);
     struct page **page = &m->page[i / PAGE];
     struct place *at = &(*page)->at[i % PAGE];
-    struct entry *e = shard_find(m, at->shard, at->slots, hash, key);
+    struct entry *e = shard_find(m, at->shard, at->slots, (uint32_t)hash, key);
     struct slice stored = key;
     bool present = e != NULL;
     enum err err;
@@ -386,7 +403,7 @@ static enum err change(struct smap *m, struct slice key, void *object)
         return ERR_NOMEM;
     at = &(*page)->at[i % PAGE];
     if (e == NULL)
-        err = shard_add(&at->shard, hash, stored, object);
+        err = shard_add(&at->shard, (uint32_t)hash, stored, object);
     else
         err = object ? shard_replace(&at->shard, e, object) : shard_remove(&at->shard, e);
     if (err != ERR_OK)
