@@ -40,12 +40,13 @@ static struct slice receipt(struct exchange *x)
 
 static struct slice grant_header(struct exchange *x)
 {
-    size_t n = strlen(x->grant->id);
+    const char *id = policy_grant_id(x->grant);
+    size_t n = strlen(id);
     struct buf b = { .p = arena_alloc(&x->arena, n + 32), .room = n + 31, .cap = n + 31 };
 
     if (b.p == NULL)
         return (struct slice){ 0 };
-    buf_put(&b, (struct slice){ x->grant->id, n });
+    buf_put(&b, (struct slice){ id, n });
     buf_put(&b, SLICE("; version="));
     buf_put_u64(&b, x->grant->version);
     return buf_slice(&b);

@@ -35,7 +35,7 @@ static void fill_who(const struct exchange *x, struct audit_record *r)
     r->purpose = x->verdict.purpose.n ? x->verdict.purpose : x->ask.purpose;
     r->resource_version = x->service ? x->service->version : 0;
     if (x->grant) {
-        r->grant = slice_of(x->grant->id);
+        r->grant = slice_of(policy_grant_id(x->grant));
         r->grant_version = x->grant->version;
     }
 }

@@ -1,7 +1,7 @@
 /* The snapshot's grants: by id, and by the pair of application and resource that an exchange asks for. Invariants: both
  * maps hold the same grants; neither stores keys, for a grant tells its own; a pair with one grant, as nearly all have,
- * holds that grant itself and no list. So a million grants stay under 400 bytes each, and a look-up touches three lines
- * of cold memory: page, entry, grant. */
+ * holds that grant itself and no list. So a million grants stay under 400 bytes each, and a look-up touches four lines
+ * of cold memory: page, entry, and the first two of the grant. */
 #include "gateway/snapshot_internal.h"
 
 enum { SHARD_GRANTS = 16, SHARDS_MIN = 256, PAIR_TEXT = 320 };
@@ -29,17 +29,18 @@ static const struct grant_list *list_in(const void *object)
 
 static bool is_grant(const void *object, struct slice id)
 {
-    return slice_is(id, ((const struct policy_grant *)object)->id);
+    return slice_is(id, policy_grant_id(object));
 }
 
 static bool is_pair(const void *object, struct slice key)
 {
     const struct grant_list *list = list_in(object);
     const struct policy_grant *g = list ? list->at[0] : object;
-    size_t n = strlen(g->app);
+    const char *app = policy_grant_app(g);
+    size_t n = strlen(app);
 
-    return key.n > n && key.p[n] == ' ' && memcmp(key.p, g->app, n) == 0 &&
-           slice_is(slice_sub(key, n + 1, key.n), g->resource);
+    return key.n > n && key.p[n] == ' ' && memcmp(key.p, app, n) == 0 &&
+           slice_is(slice_sub(key, n + 1, key.n), policy_grant_resource(g));
 }
 
 /* Few grants to a shard keep a change small; a shard has its own cost, too. */
@@ -125,7 +126,7 @@ static size_t others_of(const struct grant_set *set, const struct policy_grant *
     size_t n = 0;
 
     for (size_t i = 0; i < set->n; i++)
-        if (strcmp(all[i]->id, g->id) != 0)
+        if (strcmp(policy_grant_id(all[i]), policy_grant_id(g)) != 0)
             ret[n++] = all[i];
     return n;
 }
@@ -149,20 +150,20 @@ static enum err put_list(struct smap **pairs, struct slice key, const struct gra
 
 static enum err put_in_pair(struct snapshot *s, struct policy_grant *g)
 {
-    struct slice app = slice_of(g->app), resource = slice_of(g->resource), key;
+    struct slice app = slice_of(policy_grant_app(g)), resource = slice_of(policy_grant_resource(g)), key;
     struct grant_set old = snapshot_pair(s, app, resource);
     char text[PAIR_TEXT];
 
     if (!pair_key(text, app, resource, &key))
         return ERR_TOO_LARGE;
-    if (old.n == 0 || (old.n == 1 && strcmp(old.one->id, g->id) == 0))
+    if (old.n == 0 || (old.n == 1 && strcmp(policy_grant_id(old.one), policy_grant_id(g)) == 0))
         return smap_put(&s->pairs, key, g);
     return put_list(&s->pairs, key, &old, g);
 }
 
 enum err snapshot_put_grant(struct snapshot *s, struct policy_grant *g)
 {
-    enum err e = smap_put(&s->grants, slice_of(g->id), g);
+    enum err e = smap_put(&s->grants, slice_of(policy_grant_id(g)), g);
 
     return e == ERR_OK ? put_in_pair(s, g) : e;
 }
@@ -195,11 +196,7 @@ enum err snapshot_reload_grant(struct snapshot *s, struct slice id, const struct
 
 static bool has_items(const struct policy_grant *g)
 {
-    uint64_t any = 0;
-
-    for (size_t i = 0; i < POLICY_ITEM_WORDS; i++)
-        any |= g->items.bit[i];
-    return any != 0;
+    return g->words > 0;
 }
 
 /* Others stay as they are, for exchanges run on them. One that is not there, or is of another version, waits for its

@@ -87,7 +87,7 @@ static uint64_t choose_version(const struct exchange *x, const struct resource_h
 
     for (size_t i = 0; i < set->n; i++) {
         const struct policy_grant *g = grant_set_all(set)[i];
-        if (x->ask.grant.n > 0 && slice_is(x->ask.grant, g->id))
+        if (x->ask.grant.n > 0 && slice_is(x->ask.grant, policy_grant_id(g)))
             return g->resource_version;
         if (is_live(x, g) && g->resource_version > v && resource_version(h, g->resource_version))
             v = g->resource_version;
@@ -217,10 +217,10 @@ enum step stage_decide(struct exchange *x)
     x->generation = x->w->snapshot->generation;
     x->verdict = policy_decide(&f);
     /* A refusal must not tell one application of another's grant. */
-    if (x->verdict.grant && strcmp(x->verdict.grant->app, x->who) == 0)
+    if (x->verdict.grant && strcmp(policy_grant_app(x->verdict.grant), x->who) == 0)
         x->grant = counted_ref((void *)x->verdict.grant);
     for (size_t i = 0; i < x->verdict.n_matches; i++)
-        x->grant_ids[i] = arena_str(&x->arena, slice_of(x->verdict.matches[i]->id));
+        x->grant_ids[i] = arena_str(&x->arena, slice_of(policy_grant_id(x->verdict.matches[i])));
     if (!x->verdict.permit)
         return exchange_fail(x, x->verdict.reason, NULL, NULL);
     if (x->unknown_item)

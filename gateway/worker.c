@@ -234,7 +234,7 @@ static enum reason still_good(struct worker *w, const struct exchange *x)
 {
     const struct principal *app = snapshot_app(w->snapshot, slice_of(x->who));
     const struct resource_head *h = snapshot_resource(w->snapshot, x->ask.resource);
-    const struct policy_grant *g = snapshot_grant(w->snapshot, slice_of(x->grant->id));
+    const struct policy_grant *g = snapshot_grant(w->snapshot, slice_of(policy_grant_id(x->grant)));
 
     if (app == NULL || !app->active)
         return REASON_SUBJECT_INACTIVE;

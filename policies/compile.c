@@ -1,5 +1,5 @@
-/* policies/compile: from a stored grant to the block that the data path holds.
- * Invariants: one allocation holds the struct, the purposes and every string; clear is a subset of items; an item that
+/* policies/compile: from a stored grant to the block that the data path holds, and what reads that block.
+ * Invariants: one allocation holds the struct, the items and every string; clear is a subset of items; an item that
  * the resource version does not have (any more) is left out, never guessed. */
 #include "policies/store.h"
 
@@ -51,16 +51,36 @@ static struct policy_items items_compile(struct slice names, int (*bit_of)(void 
     return items;
 }
 
-/* Copies `s` with a NUL to *at and moves it on. */
-static const char *string_put(char **at, struct slice s)
+/* Words up to the last item; what is beyond is no part of the block. */
+static unsigned items_words(const struct policy_items *items)
 {
-    char *p = *at;
+    unsigned n = POLICY_ITEM_WORDS;
+
+    while (n > 0 && items->bit[n - 1] == 0)
+        n--;
+    return n;
+}
+
+static struct policy_items items_read(const uint64_t *bit, unsigned words)
+{
+    struct policy_items items = { { 0 } };
+
+    for (unsigned i = 0; i < words && i < POLICY_ITEM_WORDS; i++)
+        items.bit[i] = bit[i];
+    return items;
+}
+
+/* Copies `s` with a NUL to *at bytes behind g and moves that on; returns where it was. */
+static uint16_t string_put(struct policy_grant *g, size_t *at, struct slice s)
+{
+    size_t was = *at;
+    char *p = (char *)g + was;
 
     if (s.n > 0)
         memcpy(p, s.p, s.n);
     p[s.n] = '\0';
-    *at = p + s.n + 1;
-    return p;
+    *at = was + s.n + 1;
+    return (uint16_t)was;
 }
 
 static bool row_sound(const struct policy_grant_row *row, size_t n_purposes)
@@ -77,19 +97,31 @@ enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(
 
     if (!state_of(row->state, &state) || !row_sound(row, n))
         return ERR_CORRUPT;
-    size_t head = sizeof(struct policy_grant) + n * sizeof(const char *);
-    struct policy_grant *g = mem_zalloc(head + row->id.n + row->app.n + row->resource.n + row->purposes.n + 4);
+    struct policy_items items = items_compile(row->items, bit_of, arg), clear = items_compile(row->clear, bit_of, arg);
+    unsigned words = items_words(&items);
+    size_t at = sizeof(struct policy_grant) + 2 * words * sizeof(uint64_t);
+    size_t size = at + row->id.n + row->app.n + row->resource.n + row->purposes.n + 4;
+    if (size > UINT16_MAX)
+        return ERR_CORRUPT;
+    struct policy_grant *g = mem_zalloc_line(size);
     if (g == NULL)
         return ERR_NOMEM;
 
-    char *at = (char *)g + head;
     counted_init(&g->counted, grant_free);
-    g->id = string_put(&at, row->id);
-    g->app = string_put(&at, row->app);
-    g->resource = string_put(&at, row->resource);
+    for (unsigned i = 0; i < words; i++) {
+        g->bit[i] = items.bit[i];
+        g->bit[words + i] = clear.bit[i] & items.bit[i];
+    }
+    g->words = (uint8_t)words;
+    g->app_at = string_put(g, &at, row->app);
+    g->resource_at = string_put(g, &at, row->resource);
+    g->purposes_at = (uint16_t)at;
     struct slice rest = row->purposes, purpose;
-    while (policy_name_next(&rest, &purpose))
-        g->purposes[g->n_purposes++] = string_put(&at, purpose); /* a comma's byte is the NUL's */
+    while (policy_name_next(&rest, &purpose)) {
+        (void)string_put(g, &at, purpose); /* a comma's byte is the NUL's */
+        g->n_purposes++;
+    }
+    g->id_at = string_put(g, &at, row->id);
     g->version = (uint32_t)row->version;
     g->resource_version = (uint32_t)row->resource_version;
     g->state = state;
@@ -100,10 +132,41 @@ enum err policy_grant_compile(const struct policy_grant_row *row, int (*bit_of)(
     g->day_to = row->day_to;
     g->expires = row->expires;
     g->max_rows = row->max_rows;
-    g->items = items_compile(row->items, bit_of, arg);
-    g->clear = items_compile(row->clear, bit_of, arg);
-    for (unsigned i = 0; i < POLICY_ITEM_WORDS; i++)
-        g->clear.bit[i] &= g->items.bit[i];
     *ret = g;
     return ERR_OK;
+}
+
+/* ---- reading ---- */
+const char *policy_grant_id(const struct policy_grant *g)
+{
+    return (const char *)g + g->id_at;
+}
+
+const char *policy_grant_app(const struct policy_grant *g)
+{
+    return (const char *)g + g->app_at;
+}
+
+const char *policy_grant_resource(const struct policy_grant *g)
+{
+    return (const char *)g + g->resource_at;
+}
+
+const char *policy_grant_purpose(const struct policy_grant *g, unsigned i)
+{
+    const char *p = (const char *)g + g->purposes_at;
+
+    for (; i > 0; i--)
+        p += strlen(p) + 1;
+    return p;
+}
+
+struct policy_items policy_grant_items(const struct policy_grant *g)
+{
+    return items_read(g->bit, g->words);
+}
+
+struct policy_items policy_grant_clear(const struct policy_grant *g)
+{
+    return items_read(g->bit + g->words, g->words);
 }

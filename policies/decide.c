@@ -81,14 +81,16 @@ static enum reason check_purpose(struct candidate *c)
             return REASON_PURPOSE_MISSING;
         if (c->g->n_purposes == 0)
             return REASON_PURPOSE_NOT_GRANTED;
-        c->purpose = slice_of(c->g->purposes[0]);
+        c->purpose = slice_of(policy_grant_purpose(c->g, 0));
         return REASON_GRANTED;
     }
-    for (unsigned i = 0; i < c->g->n_purposes; i++)
-        if (slice_is(c->f->purpose, c->g->purposes[i])) {
-            c->purpose = slice_of(c->g->purposes[i]);
+    for (unsigned i = 0; i < c->g->n_purposes; i++) {
+        const char *purpose = policy_grant_purpose(c->g, i);
+        if (slice_is(c->f->purpose, purpose)) {
+            c->purpose = slice_of(purpose);
             return REASON_GRANTED;
         }
+    }
     return REASON_PURPOSE_NOT_GRANTED;
 }
 
@@ -128,9 +130,9 @@ static enum reason check_window(struct candidate *c)
 
 static enum reason check_items(struct candidate *c)
 {
-    const struct policy_items *asked = c->f->items_named ? &c->f->items : &c->g->items;
+    const struct policy_items items = policy_grant_items(c->g), *asked = c->f->items_named ? &c->f->items : &items;
 
-    return items_within(asked, &c->g->items) && !items_empty(asked) ? REASON_GRANTED : REASON_ITEM_NOT_GRANTED;
+    return items_within(asked, &items) && !items_empty(asked) ? REASON_GRANTED : REASON_ITEM_NOT_GRANTED;
 }
 
 static enum reason (*const candidate_checks[])(struct candidate *c) = {
@@ -174,11 +176,12 @@ static int64_t window_end(const struct policy_facts *f, const struct policy_gran
 /* Ids are a letter and a number: the longer is the younger, then the greater; 0 for the same. */
 static int age_cmp(const struct policy_grant *a, const struct policy_grant *b)
 {
-    size_t na = strlen(a->id), nb = strlen(b->id);
+    const char *ia = policy_grant_id(a), *ib = policy_grant_id(b);
+    size_t na = strlen(ia), nb = strlen(ib);
 
     if (na != nb)
         return na < nb ? -1 : 1;
-    int c = memcmp(a->id, b->id, na);
+    int c = memcmp(ia, ib, na);
     return c != 0 ? c : (a->version > b->version) - (a->version < b->version);
 }
 
@@ -205,8 +208,10 @@ static void verdict_permit(struct policy_verdict *v, const struct candidate *c)
     v->reason = REASON_GRANTED;
     v->grant = c->g;
     v->purpose = c->purpose;
-    v->items = c->f->items_named ? items_and(&c->f->items, &c->g->items) : c->g->items;
-    v->clear = items_and(&v->items, &c->g->clear);
+    const struct policy_items items = policy_grant_items(c->g), clear = policy_grant_clear(c->g);
+
+    v->items = c->f->items_named ? items_and(&c->f->items, &items) : items;
+    v->clear = items_and(&v->items, &clear);
     v->max_rows = c->g->max_rows;
     v->valid_until = window_end(c->f, c->g);
     memset(v->matches, 0, sizeof v->matches);
@@ -226,9 +231,9 @@ static enum reason decide_before(const struct policy_facts *f)
         return REASON_NOT_CALLABLE;
     if (f->grant.n == 0)
         return REASON_GRANTED;
-    if (f->named == NULL || !slice_is(f->grant, f->named->id))
+    if (f->named == NULL || !slice_is(f->grant, policy_grant_id(f->named)))
         return REASON_NO_GRANT;
-    return slice_is(f->app, f->named->app) ? REASON_GRANTED : REASON_GRANT_OF_ANOTHER;
+    return slice_is(f->app, policy_grant_app(f->named)) ? REASON_GRANTED : REASON_GRANT_OF_ANOTHER;
 }
 
 struct policy_verdict policy_decide(const struct policy_facts *f)
@@ -242,7 +247,7 @@ struct policy_verdict policy_decide(const struct policy_facts *f)
     for (size_t i = 0; i < f->n_grants; i++) {
         struct candidate c = { .f = f, .g = f->grants[i] };
 
-        if (!slice_is(f->app, c.g->app) || (f->grant.n != 0 && !slice_is(f->grant, c.g->id)))
+        if (!slice_is(f->app, policy_grant_app(c.g)) || (f->grant.n != 0 && !slice_is(f->grant, policy_grant_id(c.g))))
             continue;
         enum reason r = candidate_judge(&c);
         if (r == REASON_GRANTED) {

@@ -6,29 +6,7 @@
  * expired thing never becomes live again.
  * Thread rule: store functions on the thread that owns SQL; policy_decide anywhere. */
 #include "base/sql/sql.h"
-
-/* ---- the compiled grant: what the data path holds; immutable, counted, at most 400 bytes with its map entry ---- */
-enum policy_state { POLICY_REVOKED /* zero refuses */, POLICY_ACTIVE, POLICY_SUSPENDED, POLICY_RETURNED };
-enum { POLICY_ITEM_WORDS = 4, POLICY_PURPOSES_MAX = 16 };
-struct policy_items {
-    uint64_t bit[POLICY_ITEM_WORDS]; /* by position in the resource version's manifest */
-};
-struct policy_grant {
-    struct counted counted;
-    const char *id, *app, *resource; /* own: one block behind the struct */
-    uint32_t version, resource_version;
-    uint8_t state; /* enum policy_state */
-    uint8_t n_purposes;
-    uint8_t weekdays; /* bit 0 Monday … 6 Sunday; 0: every day */
-    /* Of the day, [from, to); 0 to 0 or 1440: the whole day. from > to wraps midnight, and the part after midnight
-     * counts to the weekday before it (dates stay calendar days). */
-    int16_t minute_from, minute_to;
-    int32_t day_from, day_to; /* whole days in the zone, both inclusive; after day_to the grant has expired */
-    int64_t expires;          /* wall ms; the first moment it is no longer valid; 0: never (only day_to counts) */
-    uint64_t max_rows;        /* 0: no limit */
-    struct policy_items items, clear;
-    const char *purposes[]; /* n_purposes */
-};
+#include "policies/grant.h"
 
 /* ---- the decision ---- */
 struct policy_facts { /* all borrowed for the call */

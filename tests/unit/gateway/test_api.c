@@ -251,8 +251,8 @@ static void a_grant_comes_and_goes(void **state)
     g = snapshot_grant(n->control->snapshot, SLICE("g1"));
     assert_non_null(g);
     assert_int_equal(g->state, POLICY_ACTIVE);
-    assert_int_equal(g->items.bit[0], 3);
-    assert_int_equal(g->clear.bit[0], 2);
+    assert_int_equal(policy_grant_items(g).bit[0], 3);
+    assert_int_equal(policy_grant_clear(g).bit[0], 2);
     records(n, "\"verb\":\"grant.create\"", &lines);
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (memmem(lines.p, lines.n, told[i], strlen(told[i])) == NULL)

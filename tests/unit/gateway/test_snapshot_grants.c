@@ -46,7 +46,8 @@ static void expect(const struct snapshot *s, const char *app, const char *resour
     struct buf got = BUF_INIT(256);
 
     for (size_t i = 0; i < set.n; i++)
-        buf_printf(&got, "%s%s.%u", i ? " " : "", grant_set_all(&set)[i]->id, grant_set_all(&set)[i]->version);
+        buf_printf(&got, "%s%s.%u", i ? " " : "", policy_grant_id(grant_set_all(&set)[i]),
+                   grant_set_all(&set)[i]->version);
     buf_putc(&got, '\0');
     assert_string_equal(got.p, want);
     buf_done(&got);

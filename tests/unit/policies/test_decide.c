@@ -24,21 +24,36 @@ struct sketch { /* a grant in few words */
 };
 union made {
     struct policy_grant g;
-    char room[sizeof(struct policy_grant) + 4 * sizeof(char *)];
+    char room[sizeof(struct policy_grant) + 256];
 };
+
+/* Behind what is there already. */
+static uint16_t text_put(union made *m, size_t *at, const char *text)
+{
+    size_t was = *at, n = strlen(text) + 1;
+
+    assert_true(was + n <= sizeof m->room);
+    memcpy(m->room + was, text, n);
+    *at += n;
+    return (uint16_t)was;
+}
 
 static const struct policy_grant *make(union made *m, const struct sketch *s)
 {
+    size_t at = sizeof m->g + 2 * sizeof m->g.bit[0];
+
     memset(m, 0, sizeof *m);
-    m->g.id = s->id;
-    m->g.app = s->app ? s->app : "education/admission";
-    m->g.resource = "public-security/household";
+    m->g.words = 1;
+    m->g.bit[0] = s->items;
+    m->g.bit[1] = s->clear;
+    m->g.app_at = text_put(m, &at, s->app ? s->app : "education/admission");
+    m->g.resource_at = text_put(m, &at, "public-security/household");
+    m->g.purposes_at = (uint16_t)at;
+    for (; m->g.n_purposes < 3 && s->purposes[m->g.n_purposes]; m->g.n_purposes++)
+        (void)text_put(m, &at, s->purposes[m->g.n_purposes]);
+    m->g.id_at = text_put(m, &at, s->id);
     m->g.version = m->g.resource_version = 1;
     m->g.state = (uint8_t)s->state;
-    for (unsigned i = 0; i < 3 && s->purposes[i]; i++)
-        m->g.purposes[m->g.n_purposes++] = s->purposes[i];
-    m->g.items.bit[0] = s->items;
-    m->g.clear.bit[0] = s->clear;
     m->g.day_from = s->day_from ? s->day_from : SATURDAY - 100;
     m->g.day_to = s->day_to ? s->day_to : SATURDAY + 100;
     m->g.minute_from = s->from;
@@ -200,14 +215,19 @@ static void facts_of(const struct row *r, struct policy_facts *f)
     f->now = AT(f->day, r->minute) + r->ms;
 }
 
+static bool older(const char *a, const char *b)
+{
+    return strlen(a) < strlen(b) || strcmp(a, b) < 0;
+}
+
 static void expect_row(const struct row *r, const struct policy_verdict *v)
 {
     if (v->reason != r->want)
         fail_msg("%s: %s, not %s", r->what, reason_info(v->reason)->code, reason_info(r->want)->code);
     if (v->permit != (r->want == REASON_GRANTED))
         fail_msg("%s: permit %d", r->what, v->permit);
-    if ((v->grant == NULL) != (r->id == NULL) || (r->id && strcmp(v->grant->id, r->id) != 0))
-        fail_msg("%s: grant %s", r->what, v->grant ? v->grant->id : "none");
+    if ((v->grant == NULL) != (r->id == NULL) || (r->id && strcmp(policy_grant_id(v->grant), r->id) != 0))
+        fail_msg("%s: grant %s", r->what, v->grant ? policy_grant_id(v->grant) : "none");
     if (v->items.bit[0] != r->out || v->clear.bit[0] != r->clear)
         fail_msg("%s: items %llx clear %llx", r->what, (unsigned long long)v->items.bit[0],
                  (unsigned long long)v->clear.bit[0]);
@@ -218,8 +238,7 @@ static void expect_row(const struct row *r, const struct policy_verdict *v)
     if (!v->permit && v->valid_until != 0)
         fail_msg("%s: a refusal has no validity", r->what);
     for (size_t i = 1; i < v->n_matches; i++)
-        assert_true(strlen(v->matches[i - 1]->id) < strlen(v->matches[i]->id) ||
-                    strcmp(v->matches[i - 1]->id, v->matches[i]->id) < 0);
+        assert_true(older(policy_grant_id(v->matches[i - 1]), policy_grant_id(v->matches[i])));
 }
 
 /* Every row, with its candidates in this order and in the opposite one. */
@@ -236,7 +255,7 @@ static void test_rows(void **state)
         facts_of(r, &f);
         while (n < 4 && r->grants[n].id) {
             forth[n] = make(&made[n], &r->grants[n]);
-            if (r->grant && strcmp(r->grant, forth[n]->id) == 0)
+            if (r->grant && strcmp(r->grant, policy_grant_id(forth[n])) == 0)
                 f.named = forth[n];
             n++;
         }
@@ -314,7 +333,7 @@ static void test_more_than_eight_match(void **state)
     for (int i = 0; i < 8; i++) {
         char want[16];
         snprintf(want, sizeof want, "g%d", i + 1);
-        assert_string_equal(v.matches[i]->id, want);
+        assert_string_equal(policy_grant_id(v.matches[i]), want);
     }
 }
 
@@ -372,7 +391,7 @@ static bool covers(const struct policy_facts *f, const struct policy_grant *g)
     bool hours = false;
 
     for (unsigned i = 0; i < g->n_purposes; i++)
-        purpose = purpose || slice_is(f->purpose, g->purposes[i]);
+        purpose = purpose || slice_is(f->purpose, policy_grant_purpose(g, i));
     for (int back = 0; back <= 1; back++) { /* opened today or yesterday */
         int from = whole ? 0 : g->minute_from, to = whole ? MINUTES : g->minute_to;
         int minute = f->minute + back * MINUTES;
@@ -382,10 +401,10 @@ static bool covers(const struct policy_facts *f, const struct policy_grant *g)
         if (minute >= from && minute < to && (g->weekdays == 0 || g->weekdays >> weekday & 1))
             hours = true;
     }
-    uint64_t asked = f->items_named ? f->items.bit[0] : g->items.bit[0];
-    return slice_is(f->app, g->app) && g->state == POLICY_ACTIVE && (f->grant.n == 0 || slice_is(f->grant, g->id)) &&
-           purpose && hours && f->day >= g->day_from && f->day <= g->day_to &&
-           (g->expires == 0 || f->now < g->expires) && asked != 0 && (asked & ~g->items.bit[0]) == 0;
+    uint64_t items = policy_grant_items(g).bit[0], asked = f->items_named ? f->items.bit[0] : items;
+    return slice_is(f->app, policy_grant_app(g)) && g->state == POLICY_ACTIVE &&
+           (f->grant.n == 0 || slice_is(f->grant, policy_grant_id(g))) && purpose && hours && f->day >= g->day_from &&
+           f->day <= g->day_to && (g->expires == 0 || f->now < g->expires) && asked != 0 && (asked & ~items) == 0;
 }
 
 static void expect_sound(const struct policy_facts *f, const struct policy_verdict *v)
@@ -400,7 +419,7 @@ static void expect_sound(const struct policy_facts *f, const struct policy_verdi
             n++;
         }
     if (f->grant.n != 0)
-        may = may && f->named && slice_is(f->app, f->named->app);
+        may = may && f->named && slice_is(f->app, policy_grant_app(f->named));
     if (v->permit != (may && n == 1))
         fail_msg("permit %d (%s) where %zu grants cover", v->permit, reason_info(v->reason)->code, n);
     if (may)
@@ -408,8 +427,8 @@ static void expect_sound(const struct policy_facts *f, const struct policy_verdi
     if (!v->permit)
         return;
     assert_ptr_equal(v->grant, only);
-    assert_true(v->items.bit[0] != 0 && (v->items.bit[0] & ~only->items.bit[0]) == 0);
-    assert_true((v->clear.bit[0] & ~(v->items.bit[0] & only->clear.bit[0])) == 0);
+    assert_true(v->items.bit[0] != 0 && (v->items.bit[0] & ~policy_grant_items(only).bit[0]) == 0);
+    assert_true((v->clear.bit[0] & ~(v->items.bit[0] & policy_grant_clear(only).bit[0])) == 0);
     assert_true(v->purpose.n > 0);
     assert_true(v->valid_until > f->now);
 }
