@@ -82,9 +82,12 @@ static void step_read(struct reading *r, const struct doc *list, const struct do
 static void list_read(struct reading *r, const struct doc *list)
 {
     bool decided = false;
+    size_t n = 0;
 
     DOC_EACH(step, list)
     {
+        if (n++ == STEPS_MAX) /* what is too long is told as that: each step is compared with those before it */
+            break;
         step_read(r, list, step);
         decided = decided || (step->type == DOC_STRING && decides(step->text));
     }
@@ -139,9 +142,12 @@ enum err policy_departments(struct sql_tx *tx, const struct doc *manifest, bool 
     const struct doc *approval = doc_get(manifest, "approval");
     enum err worst = ERR_OK;
 
-    for (size_t i = 0; i < ATTRIBUTES; i++)
+    for (size_t i = 0; i < ATTRIBUTES; i++) {
+        size_t n = 0;
         DOC_EACH(step, doc_get(approval, attributes[i]))
         {
+            if (n++ == STEPS_MAX) /* nor does the store look for more */
+                break;
             if (!ident_valid(department_of(step)))
                 continue;
             enum err e = department_check(tx, step, places, d);
@@ -149,6 +155,7 @@ enum err policy_departments(struct sql_tx *tx, const struct doc *manifest, bool 
                 return e;
             worst = e != ERR_OK ? e : worst;
         }
+    }
     return worst;
 }
 

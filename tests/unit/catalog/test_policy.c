@@ -216,6 +216,27 @@ static void test_departments(void **state)
     expect_steps(s, "conditional", "provider,department:legal,bureau");
 }
 
+/* However long a list is, no more of it is looked at than may stand in one, and no more departments are looked for. */
+static void test_long_list(void **state)
+{
+    enum { STEPS = 2000 };
+    struct shelf *s = *state;
+    struct buf yaml = BUF_INIT(1 << 20);
+    size_t told = 0;
+
+    buf_puts(&yaml, HEAD "approval: {conditional: [bureau");
+    for (int i = 0; i < STEPS; i++)
+        buf_printf(&yaml, ", {department: d%d}", i);
+    buf_puts(&yaml, "]}\n");
+    buf_putc(&yaml, '\0');
+    assert_int_equal(check(s, yaml.p), ERR_INVALID);
+    buf_done(&yaml);
+    assert_true(find(s, "name 1 to 8 steps") != NULL);
+    for (const struct diag *one = s->d.first; one; one = one->next)
+        told++;
+    assert_int_equal(told, 1 + 7);
+}
+
 /* What cannot be read is never taken for "nothing is said". */
 static void test_damaged(void **state)
 {
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_versions, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_four_eyes, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_departments, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_long_list, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_damaged, shelf_open_store, shelf_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
