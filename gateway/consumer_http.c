@@ -95,14 +95,18 @@ static void on_close(void *conn_state)
 /* ---- calls ---- */
 
 /* Is there a place for one more that has only begun? Exchanges that wait for their bodies are not admitted yet, nor are
- * refusals that nobody takes ever, and over HTTP/2 a connection has many: nobody's take the places of the others. */
+ * refusals that nobody takes ever, and over HTTP/2 a connection has many: nobody's take the places of the others. A few
+ * are always let in, to be refused in words when memory is short. */
 static enum reason place(const struct connection *c)
 {
     const struct worker *w = c->w;
+    size_t begun = w->n_exchanges - w->n_admitted;
 
     if (!tally_room(&w->begun_each, c->slot, 1) || !tally_room(&w->begun_group, c->group, 1))
         return REASON_RATE_LIMITED;
-    return w->n_exchanges - w->n_admitted < (size_t)w->begun_each.most * BEGUN_ALL ? REASON_GRANTED : REASON_OVERLOADED;
+    if (begun >= (size_t)w->begun_each.most * BEGUN_ALL)
+        return REASON_OVERLOADED;
+    return begun < BEGUN_FEW || pressure_begin(w->cfg.pressure) ? REASON_GRANTED : REASON_OVERLOADED;
 }
 
 /* An attempt that becomes an exchange; or one that is turned away without memory, and counted. */

@@ -30,17 +30,18 @@ static uint64_t mark(const struct pressure *p)
 /* Room from here on, less `taken` at once. Any thread; two at a time agree but for what grew between them. */
 static uint64_t measure(struct pressure *p, uint64_t taken)
 {
-    uint64_t now = pressure_resident(p), up = mark(p),
+    uint64_t now = pressure_resident(p), up = mark(p), end = p->cap - p->cap / 16,
              full = now + atomic_load_explicit(&p->promised, memory_order_relaxed);
 
     atomic_store_explicit(&p->room, full < up ? up - full : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->last, full < end ? end - full : 0, memory_order_relaxed);
     atomic_store_explicit(&p->taken, taken, memory_order_relaxed);
     atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->looked, clock_mono_ms(), memory_order_relaxed);
     return now;
 }
 
-bool pressure_take_more(struct pressure *p, size_t n)
+bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *room)
 {
     int64_t looked = atomic_load_explicit(&p->looked, memory_order_relaxed), now = clock_mono_ms();
 
@@ -49,7 +50,7 @@ bool pressure_take_more(struct pressure *p, size_t n)
         return false;
     malloc_trim(0); /* those who were refused have given theirs back, but not to the kernel */
     (void)measure(p, n);
-    return n <= atomic_load_explicit(&p->room, memory_order_relaxed);
+    return n <= atomic_load_explicit(room, memory_order_relaxed);
 }
 
 static void look(struct pressure *p)

@@ -2,8 +2,9 @@
 /* The process's memory against limits.memory. The control thread looks, seldom while there is plenty and often while
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
  * holds. What may grow between two looks, an exchange and a body that is held, takes from the room that the last look
- * found, before it grows; what runs may still grow while the flag is up, as far as there is room. Who finds none left
- * looks by itself: what was taken may long be given back. */
+ * found, before it grows; what runs may still grow while the flag is up, as far as there is room. What only begins has
+ * half of the last eighth besides: it must be there to be told that there is no room. Who finds none left looks by
+ * itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,7 @@ struct pressure {
     int fd;       /* own: /proc/self/statm */
     _Atomic uint64_t resident;
     _Atomic uint64_t room, taken; /* any thread: found by the last look, before the flag goes up; taken since */
+    _Atomic uint64_t last;        /* any thread: room that the last look found for what only begins */
     _Atomic uint64_t promised;    /* any thread: taken for bodies that have not come yet, so that no look finds it */
     _Atomic int64_t looked;       /* any thread: mono ms of the last look */
     _Atomic bool high;            /* any thread */
@@ -30,14 +32,28 @@ static inline bool pressure_short(const struct pressure *p)
 /* The most that an exchange holds beside long texts: its body, and what is made of it, and an answer whose result is
  * not known yet take theirs by themselves, the last in steps of that size. */
 enum { PRESSURE_EXCHANGE = 96 * 1024, PRESSURE_STEP = 64 * 1024 };
-bool pressure_take_more(struct pressure *p, size_t n);
+/* The most that one holds which has only begun: itself, its stream, and what is kept of its head. */
+enum { PRESSURE_BEGUN = 24 * 1024 };
+bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *room);
 /* n bytes more are to be held by what runs already; false: they have no room. */
 static inline bool pressure_grow(struct pressure *p, size_t n)
 {
     return p == NULL || p->cap == 0 ||
            atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
                atomic_load_explicit(&p->room, memory_order_relaxed) ||
-           pressure_take_more(p, n);
+           pressure_look_again(p, n, &p->room);
+}
+/* One more begins. False: not even to be refused; then nothing was taken, for a crowd that is turned away must not end
+ * what runs. */
+static inline bool pressure_begin(struct pressure *p)
+{
+    if (p == NULL || p->cap == 0)
+        return true;
+    if (atomic_load_explicit(&p->taken, memory_order_relaxed) + PRESSURE_BEGUN >
+        atomic_load_explicit(&p->last, memory_order_relaxed))
+        return pressure_look_again(p, PRESSURE_BEGUN, &p->last);
+    atomic_fetch_add_explicit(&p->taken, PRESSURE_BEGUN, memory_order_relaxed);
+    return true;
 }
 /* The same for what begins: not while memory is short. */
 static inline bool pressure_take(struct pressure *p, size_t n)

@@ -61,7 +61,7 @@ struct room { /* exchanges that wait for the evidence queue, see room.h */
 };
 enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128, INTENT_MEMOS = 64 };
 /* So many times limits.begun_each may have begun of one department, or of all strangers; and of all together. */
-enum { BEGUN_GROUP = 2, BEGUN_ALL = 8 };
+enum { BEGUN_GROUP = 2, BEGUN_ALL = 8, BEGUN_FEW = 32 /* so many of a worker take from no room */ };
 static inline size_t worker_body_kib(size_t bytes)
 {
     return (bytes + 1023) / 1024;

@@ -224,6 +224,43 @@ def test_03b_answers_whose_result_comes_last():
     recovers()
 
 
+def served():
+    """False also for who is turned away without a word, while what the crowd held is given back."""
+    try:
+        return NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
+    except OSError:
+        return False
+
+
+def test_03c_requests_that_only_begin():
+    """Heads by the thousand whose bodies never end, or never begin: each waits for nothing but its consumer, and is admitted nowhere."""
+    for body in (b"", b"x" * 100):
+        NODE.stop()
+        NODE.start()
+        with Watched() as watched:
+            clients, before = [], refusals()
+            more = (("content-type", "application/json"), ("sluice-case", "c" * 60))
+            for _ in range(64):
+                c = h2.Client(NODE)
+                clients.append(c)
+                c.s.sendall(b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS, 1 + 2 * i, h2.block(more=more)) + (h2.frame(h2.DATA, 0, 1 + 2 * i, body) if body else b"")
+                                     for i in range(100)))
+            last = clients[-1]
+
+            def turned_away(last=last):
+                return sum(last.ended(1 + 2 * i) is not None or last.status(1 + 2 * i) == 503 for i in range(100))
+            last.until(lambda: turned_away() == 100, 5)
+            turned = turned_away()
+            watched.held_under_the_cap(f"{len(clients) * 100} requests that only begin, {len(body)} bytes each, of the last hundred", turned)
+        assert turned > 50, turned
+        for c in clients:
+            c.close()
+        if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+            wait_for(served, 20)
+            recovers()
+        wait_for(lambda before=before: refusals() - before > 500, 10)
+
+
 def test_04_all_is_on_record():
     NODE.stop()
     assert NODE.verify()[0] == 0
