@@ -4,7 +4,7 @@
 #include "cli/output.h"
 #include "cli/run.h"
 
-enum { PATH_MAX_BYTES = 65536, BODY_MAX = 1 << 20 };
+enum { PATH_MAX_BYTES = 65536, BODY_MAX = 1 << 20, PARTS_MAX = 64 };
 
 static const struct column entry_columns[] = {
     { "id", { "ID", "标识" }, 0 },
@@ -194,8 +194,8 @@ static int act_done(struct cli *c, const struct doc *reply, const struct path *p
     return CLI_OK;
 }
 
-/* POST <noun's path>/<id>/<verb>; `version` when it is not 0. */
-static int move(struct cli *c, uint64_t version)
+/* POST <noun's path>/<id>/<verb>; with `number` under `key` when it is not 0. */
+static int move(struct cli *c, const char *key, uint64_t number)
 {
     const struct path *p = path_of(c);
     struct buf path = BUF_INIT(PATH_MAX_BYTES), body = BUF_INIT(BODY_MAX);
@@ -211,8 +211,8 @@ static int move(struct cli *c, uint64_t version)
     json_open(&j, '{');
     if (cli_has(c, "note"))
         json_pair(&j, "note", slice_of(cli_value(c, "note")));
-    if (version != 0)
-        json_pair_u64(&j, "version", version);
+    if (number != 0)
+        json_pair_u64(&j, key, number);
     json_close(&j, '}');
     if (code == CLI_OK && body.failed != ERR_OK)
         code = cli_fail(c, CLI_USAGE, "--note is not UTF-8 text, or too long", "--note 不是 UTF-8 文本或过长");
@@ -225,7 +225,7 @@ static int move(struct cli *c, uint64_t version)
 
 int run_move(struct cli *c)
 {
-    return move(c, 0);
+    return move(c, NULL, 0);
 }
 
 /* Moves the version that `show`, with the same option or without, shows at this moment. */
@@ -234,7 +234,18 @@ int run_move_version(struct cli *c)
     const struct doc *shown = NULL;
     int code = show(c, &shown);
 
-    return code == CLI_OK ? move(c, doc_u64(shown, "version", 0)) : code;
+    return code == CLI_OK ? move(c, "version", doc_u64(shown, "version", 0)) : code;
+}
+
+int run_decide(struct cli *c)
+{
+    const char *part = cli_value(c, "part");
+    uint64_t number = 0;
+
+    if (part != NULL && !slice_u64(slice_of(part), 1, PARTS_MAX, &number))
+        return cli_fail(c, CLI_USAGE, "--part is 1 to %d, as `request show` counts them",
+                        "--part 应为 1 至 %d，见 request show", PARTS_MAX);
+    return move(c, "part", number);
 }
 
 static int role_set(struct cli *c, bool on)

@@ -153,12 +153,25 @@ const struct option options_version[] = {
     { "resource-version", 0, "N", "version", 0, { "this version; else the newest", "指定版本；默认最新" } },
     END,
 };
-const struct option options_note[] = {
-    { "note", 0, "TEXT", NULL, 0, NOTE_TEXT },
-    END,
-};
 const struct option options_note_required[] = {
     { "note", 0, "TEXT", NULL, OPT_REQUIRED, NOTE_TEXT },
+    END,
+};
+#define PART_ROW                                                                                                       \
+    {                                                                                                                  \
+        "part", 0, "N", NULL, 0,                                                                                       \
+        {                                                                                                              \
+            "this part only, as `request show` counts them", "仅第 N 部分（见 request show）"                   \
+        }                                                                                                              \
+    }
+const struct option options_decide[] = {
+    { "note", 0, "TEXT", NULL, 0, NOTE_TEXT },
+    PART_ROW,
+    END,
+};
+const struct option options_decide_noted[] = {
+    { "note", 0, "TEXT", NULL, OPT_REQUIRED, NOTE_TEXT },
+    PART_ROW,
     END,
 };
 const struct option options_apply[] = {

@@ -5,6 +5,7 @@
 int run_list(struct cli *c); /* GET <noun's path> with the options that have a query name */
 int run_show(struct cli *c); /* GET <noun's path>/<id> */
 int run_move_version(struct cli *c);
+int run_decide(struct cli *c);
 int run_move(struct cli *c); /* POST <noun's path>/<id>/<verb>, with --note when given */
 int run_apply(struct cli *c);
 int run_grant_role(struct cli *c);

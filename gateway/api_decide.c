@@ -1,11 +1,14 @@
 /* Deciding requests: approving, rejecting, returning. The last approval of a part brings its grants. */
 #include "gateway/api_list.h"
 
-struct note_body {
+struct decide_body {
     struct slice note;
+    uint64_t part;
 };
-static const struct doc_key note_keys[] = {
-    { "note", DOC_K_STR, offsetof(struct note_body, note), 0, 1000, .help = { "why", "理由" } },
+static const struct doc_key decide_keys[] = {
+    { "note", DOC_K_STR, offsetof(struct decide_body, note), 0, 1000, .help = { "why", "理由" } },
+    { "part", DOC_K_U64, offsetof(struct decide_body, part), 1, POLICY_WISHES_MAX,
+      .help = { "this part only", "仅该部分" } },
     { .name = NULL },
 };
 static const struct decision {
@@ -70,17 +73,18 @@ static enum err record_grant(struct api_request *q, struct act *a, struct slice 
     return e;
 }
 
-static enum err decide_in(struct api_request *q, struct act *a, const struct decision *d, struct slice note,
+static enum err decide_in(struct api_request *q, struct act *a, const struct decision *d, const struct decide_body *b,
                           enum reason *why_not)
 {
+    struct policy_decision what = { .act = d->act, .note = b->note, .part = b->part };
     struct policy_actor by = api_policy_actor(q);
     struct policy_decided done = { 0 };
     struct json *j = &q->json;
-    enum err e = policy_decide_request(a->tx, q->path[1], d->act, note, &by, control_now(q->control), &q->arena, &done,
+    enum err e = policy_decide_request(a->tx, q->path[1], &what, &by, control_now(q->control), &q->arena, &done,
                                        why_not, &q->diags);
 
     if (e == ERR_OK)
-        e = record_decision(q, a, d, note, &done);
+        e = record_decision(q, a, d, b->note, &done);
     json_open(j, '{');
     json_pair(j, "id", q->path[1]);
     put_decided(j, &done);
@@ -99,16 +103,16 @@ static void decide(struct api_request *q)
 {
     const struct decision *d = NULL;
     enum reason why_not = REASON_ROLE_MISSING;
-    struct note_body b = { 0 };
+    struct decide_body b = { 0 };
     struct act a;
     enum err e;
 
     for (size_t i = 0; i < sizeof decisions / sizeof decisions[0]; i++)
         if (slice_is(q->path[2], decisions[i].verb))
             d = &decisions[i];
-    if (api_body(q, note_keys, &b) != ERR_OK || act_begin(q, &a, false) != ERR_OK)
+    if (api_body(q, decide_keys, &b) != ERR_OK || act_begin(q, &a, false) != ERR_OK)
         return;
-    e = decide_in(q, &a, d, b.note, &why_not);
+    e = decide_in(q, &a, d, &b, &why_not);
     if (e == ERR_OK) {
         act_commit(q, &a);
     } else if (e == ERR_DENIED) {

@@ -21,7 +21,7 @@ static bool in_order(const struct reading *to, uint64_t part, int64_t position)
 
     for (size_t i = to->n; part == before && i > 0 && to->at[i - 1].part == part; i--)
         place++;
-    return (part == before || part == before + 1) && part <= POLICY_WISHES_MAX && position == place;
+    return part >= 1 && (part == before || part == before + 1) && part <= POLICY_WISHES_MAX && position == place;
 }
 
 static enum err approval_read(void *arg, const struct sql_row *row)
@@ -112,8 +112,7 @@ struct deciding {
     struct sql_tx *tx;
     const struct policy_request *q;
     const struct policy_actor *by;
-    enum policy_act act;
-    struct slice note;
+    const struct policy_decision *what;
     int64_t now;
     struct arena *a;
     struct policy_decided *ret;
@@ -198,11 +197,11 @@ static enum err decided_note(struct deciding *w, size_t at)
 static enum err decide_one(struct deciding *w, size_t at)
 {
     size_t first, end = part_span(&w->all, at, &first);
-    enum err e = state_set(w, at, act_states[w->act], w->by->id, w->note, w->now);
+    enum err e = state_set(w, at, act_states[w->what->act], w->by->id, w->what->note, w->now);
 
     if (e == ERR_OK)
         e = decided_note(w, at);
-    if (e != ERR_OK || w->act != POLICY_APPROVE)
+    if (e != ERR_OK || w->what->act != POLICY_APPROVE)
         return e;
     if (at + 1 == end)
         return grants_born(w, at);
@@ -238,13 +237,18 @@ static const char *request_state(const struct reading *all)
     return granted ? "granted" : returned ? "returned" : "rejected";
 }
 
+static bool waits(const struct policy_approval *ap, uint64_t part)
+{
+    return slice_is(ap->state, "waiting") && (part == 0 || part == ap->part);
+}
+
 /* Says of each step that waits who may decide it. Each language has its own words for that, and skips the other's. */
 static enum err refuse(const struct deciding *w)
 {
     for (size_t i = 0; i < w->all.n; i++) {
         const struct policy_approval *ap = &w->all.at[i];
 
-        if (!slice_is(ap->state, "waiting"))
+        if (!waits(ap, w->what->part))
             continue;
         const char *en = policy_step_who(w->a, ap, LANG_EN), *zh = policy_step_who(w->a, ap, LANG_ZH);
         if (policy_step_fits(ap, w->by))
@@ -263,13 +267,13 @@ struct pick {
     bool waits, fits, any; /* some step waits; is for one of this actor's roles; may be decided */
 };
 
-/* Marks what this actor decides now. Looked up first and decided afterwards, so that a person who holds several roles
- * does not run through several steps in one act. */
-static void pick(const struct reading *all, const struct policy_actor *by, struct pick *ret)
+/* Marks what this actor decides now, of one part or (0) of all. Looked up first and decided afterwards, so that a
+ * person who holds several roles does not run through several steps in one act. */
+static void pick(const struct reading *all, const struct policy_actor *by, uint64_t part, struct pick *ret)
 {
     *ret = (struct pick){ 0 };
     for (size_t i = 0; i < all->n; i++) {
-        if (!slice_is(all->at[i].state, "waiting"))
+        if (!waits(&all->at[i], part))
             continue;
         ret->waits = true;
         if (!policy_step_fits(&all->at[i], by))
@@ -287,7 +291,7 @@ static enum err decide_all(struct deciding *w, enum reason *why_not)
 
     if (e != ERR_OK)
         return e;
-    pick(&w->all, w->by, &p);
+    pick(&w->all, w->by, w->what->part, &p);
     if (!p.waits)
         return ERR_CONFLICT;
     if (!p.any) {
@@ -303,13 +307,13 @@ static enum err decide_all(struct deciding *w, enum reason *why_not)
                     SQL_ARGS(SQL_T(w->q->id), SQL_T(slice_of(request_state(&w->all)))), NULL);
 }
 
-enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum policy_act act, struct slice note,
+enum err policy_decide_request(struct sql_tx *tx, struct slice request, const struct policy_decision *what,
                                const struct policy_actor *by, int64_t now, struct arena *a, struct policy_decided *ret,
                                enum reason *why_not, struct diags *d)
 {
     struct policy_request q;
 
-    if ((unsigned)act >= sizeof act_states / sizeof *act_states)
+    if ((unsigned)what->act >= sizeof act_states / sizeof *act_states)
         return ERR_INVALID;
     enum err e = policy_request_find(tx, request, a, &q);
     if (e != ERR_OK)
@@ -320,13 +324,11 @@ enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum pol
     }
     if (!slice_is(q.state, "open"))
         return ERR_CONFLICT;
-    e = policy_text_check(note, act == POLICY_APPROVE, "note", d);
+    e = policy_text_check(what->note, what->act == POLICY_APPROVE, "note", d);
     if (e != ERR_OK)
         return e;
     *ret = (struct policy_decided){ 0 };
-    struct deciding w = {
-        .tx = tx, .q = &q, .by = by, .act = act, .note = note, .now = now, .a = a, .ret = ret, .d = d
-    };
+    struct deciding w = { .tx = tx, .q = &q, .by = by, .what = what, .now = now, .a = a, .ret = ret, .d = d };
     return decide_all(&w, why_not);
 }
 
@@ -343,7 +345,7 @@ enum err policy_request_waits(struct sql_tx *tx, const struct policy_request *q,
     arena_init(&a, 4 << 20); /* asked of one request after the other: nothing of it is kept */
     enum err e = approvals_load(tx, q->id, &a, &all);
     if (e == ERR_OK) {
-        pick(&all, by, &p);
+        pick(&all, by, 0, &p);
         *ret = p.any;
     }
     arena_done(&a);

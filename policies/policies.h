@@ -57,9 +57,9 @@ struct policy_actor { /* who acts, as the caller established it */
  *     bureau              a bureau approver
  *     consumer            a consumer officer of the department that asks
  *     department:finance  an officer, provider's or consumer's, of that department ---- */
-enum { POLICY_STEPS_MAX = 8 };
-#define POLICY_STEPS_DEFAULT SLICE("provider,bureau") /* where nothing else was said: never fewer eyes by accident */
-bool policy_steps_valid(struct slice steps);          /* 1..8, none twice, the provider or the bureau among them */
+enum { POLICY_STEPS_MAX = 8, POLICY_WISHES_MAX = 64 }; /* of a part; resources of a request */
+#define POLICY_STEPS_DEFAULT SLICE("provider,bureau")  /* where nothing else was said: never fewer eyes by accident */
+bool policy_steps_valid(struct slice steps);           /* 1..8, none twice, the provider or the bureau among them */
 
 struct policy_wish {                 /* one resource of a request */
     struct slice resource, provider; /* provider: its department */
@@ -116,16 +116,20 @@ enum err policy_approval_each(struct sql_tx *tx, struct slice request, struct ar
 enum err policy_request_waits(struct sql_tx *tx, const struct policy_request *q, const struct policy_actor *by,
                               bool *ret) MUST_CHECK;
 enum policy_act { POLICY_APPROVE, POLICY_REJECT, POLICY_RETURN };
+struct policy_decision {
+    enum policy_act act;
+    struct slice note; /* rejecting and returning need one */
+    uint64_t part;     /* this part of the request only; 0: every part that waits for the actor */
+};
 struct policy_decided {
     struct slice grants[64]; /* grants that came into being with this approval, in the arena */
     size_t n_grants;
     struct slice step, provider; /* what was decided; joined by ',' when the actor decided several at once */
     uint64_t parts;              /* of which parts: bit 0 the first */
 };
-/* Decide every approval of the request that waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own
- * request, or the same person for two steps of a part) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT:
- * nothing waits. Rejecting and returning need a note. */
-enum err policy_decide_request(struct sql_tx *tx, struct slice request, enum policy_act act, struct slice note,
+/* Decide what waits for this actor. `why_not` is set on ERR_DENIED: REASON_FOUR_EYES (own request, or the same person
+ * for two steps of a part) or REASON_ROLE_MISSING, and d says who may; ERR_CONFLICT: nothing waits. */
+enum err policy_decide_request(struct sql_tx *tx, struct slice request, const struct policy_decision *what,
                                const struct policy_actor *by, int64_t now, struct arena *a, struct policy_decided *ret,
                                enum reason *why_not, struct diags *d) MUST_CHECK;
 

@@ -3,7 +3,6 @@
 #include "policies/policies.h"
 
 enum {
-    POLICY_WISHES_MAX = 64,
     POLICY_ITEMS_MAX = POLICY_ITEM_WORDS * 64,
     POLICY_TEXT_MAX = 1000, /* code points of basis, scenario and notes */
 };

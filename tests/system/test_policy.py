@@ -224,6 +224,19 @@ def test_07_two_lists_in_one_request_are_two_parts():
     assert [s[3] for s in steps(rid)] == ["approved", "withdrawn", "withdrawn"] and run(LEO, "request", "approve", rid)[0] == CONFLICT
 
 
+def test_07_parts_are_decided_one_by_one_where_the_person_says_so():
+    rid = requested("provider/people", "provider/lines")
+    NODE.sluice(PAT, "request", "approve", rid)
+    NODE.sluice(LEO, "request", "approve", rid)  # now the bureau has both before it
+    NODE.sluice(ANN, "request", "reject", rid, "--part", "1", "--note", "names are not needed for this")
+    assert state(rid) == "open" and grants(rid) == [], steps(rid)
+    assert run(ANN, "request", "approve", rid, "--part", "1")[0] == CONFLICT  # decided already
+    assert run(ANN, "request", "approve", rid, "--part", "0")[0] != 0
+    NODE.sluice(ANN, "request", "approve", rid, "--part", "2")
+    assert state(rid) == "granted" and [g["resource"] for g in grants(rid)] == ["provider/lines"]
+    assert [a["content"]["parts"] for a in acts("request.reject") if a["object"] == rid] == [[1]]
+
+
 def test_08_nobody_twice_and_nobody_for_themselves():
     holds(unconditional="[bureau]", conditional="[consumer, {department: consumer}, provider, bureau]")
     rid = requested("provider/people")

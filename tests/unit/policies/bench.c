@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+const struct policy_decision approves = { .act = POLICY_APPROVE };
 const struct policy_actor wang = { .id = SLICE("education/wang"),
                                    .department = SLICE("education"),
                                    .consumer_officer = true };
@@ -148,8 +149,8 @@ void bench_grant_all(struct bench *b, struct slice request)
     for (size_t i = 0; i < 3; i++) {
         struct policy_decided done;
         enum reason why;
-        enum err e = policy_decide_request(b->tx, request, POLICY_APPROVE, SLICE(""), who[i], bench_time(23, (int)i),
-                                           &b->a, &done, &why, &b->d);
+        enum err e =
+            policy_decide_request(b->tx, request, &approves, who[i], bench_time(23, (int)i), &b->a, &done, &why, &b->d);
         assert_true(e == ERR_OK || (who[i] == &sun && e == ERR_DENIED));
     }
 }

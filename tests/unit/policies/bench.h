@@ -17,16 +17,17 @@ int bench_close(void **state);                   /* rolls back and removes the f
 /* Wall ms of a minute of a day of November 2026, in the zone +08:00. */
 int64_t bench_time(int day, int minute);
 
-extern const struct policy_actor wang;  /* education, consumer officer: the author */
-extern const struct policy_actor zhao;  /* education, consumer officer: another one */
-extern const struct policy_actor zhang; /* public-security, provider officer */
-extern const struct policy_actor sun;   /* natural-resources, provider officer */
-extern const struct policy_actor li;    /* data-bureau, bureau approver */
-extern const struct policy_actor chen;  /* public-security, without the role */
-extern const struct policy_actor qian;  /* public-security's provider officer and a bureau approver */
-extern const struct policy_actor fa;    /* legal-affairs, provider officer */
-extern const struct policy_actor hu;    /* legal-affairs, consumer officer */
-extern const struct policy_actor ke;    /* education, both kinds of officer */
+extern const struct policy_decision approves; /* whatever waits, without a note */
+extern const struct policy_actor wang;        /* education, consumer officer: the author */
+extern const struct policy_actor zhao;        /* education, consumer officer: another one */
+extern const struct policy_actor zhang;       /* public-security, provider officer */
+extern const struct policy_actor sun;         /* natural-resources, provider officer */
+extern const struct policy_actor li;          /* data-bureau, bureau approver */
+extern const struct policy_actor chen;        /* public-security, without the role */
+extern const struct policy_actor qian;        /* public-security's provider officer and a bureau approver */
+extern const struct policy_actor fa;          /* legal-affairs, provider officer */
+extern const struct policy_actor hu;          /* legal-affairs, consumer officer */
+extern const struct policy_actor ke;          /* education, both kinds of officer */
 
 /* The story's request: household and residence (public-security), property (natural-resources). n_wishes 1..3. */
 struct policy_request bench_request(size_t n_wishes);

@@ -162,10 +162,11 @@ static void play(struct bench *b, const struct script *s)
     assert_int_equal(policy_grant_each(b->tx, &(struct policy_grant_filter){ 0 }, &b->a, count, &before), ERR_OK);
     for (size_t i = 0; i < 8 && s->acts[i].by; i++) {
         const struct act *act = &s->acts[i];
+        struct policy_decision what = { .act = act->act, .note = slice_of(act->note) };
         struct policy_decided done = { 0 };
         enum reason why = REASON_INTERNAL;
-        enum err e = policy_decide_request(b->tx, id, act->act, slice_of(act->note), act->by, bench_time(23, (int)i),
-                                           &b->a, &done, &why, &b->d);
+        enum err e =
+            policy_decide_request(b->tx, id, &what, act->by, bench_time(23, (int)i), &b->a, &done, &why, &b->d);
 
         if (e != act->want)
             fail_msg("%s, act %zu: %s", s->what, i + 1, err_name(e));
@@ -190,6 +191,42 @@ static void test_scripts(void **state)
 {
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
         play(*state, &scripts[i]);
+}
+
+/* One part is decided, the other stays as it is. */
+static void test_one_part(void **state)
+{
+    static const struct {
+        const struct policy_actor *by;
+        enum policy_act act;
+        const char *note;
+        uint64_t part;
+        enum err want;
+        uint64_t parts; /* decided, as bits */
+    } rows[] = {
+        { &li, POLICY_APPROVE, "", 1, ERR_DENIED, 0 }, /* the provider comes first */
+        { &zhang, POLICY_APPROVE, "", 2, ERR_DENIED, 0 }, { &zhang, POLICY_APPROVE, "", 3, ERR_CONFLICT, 0 },
+        { &zhang, POLICY_APPROVE, "", 1, ERR_OK, 1 },     { &li, POLICY_REJECT, "不需要", 2, ERR_OK, 2 },
+        { &li, POLICY_APPROVE, "", 2, ERR_CONFLICT, 0 },  { &li, POLICY_APPROVE, "", 1, ERR_OK, 1 },
+    };
+    struct bench *b = *state;
+    struct policy_request q = bench_request(2);
+    struct policy_wish wishes[2] = { q.wishes[0], q.wishes[1] };
+
+    wishes[1].steps = SLICE("bureau");
+    q.wishes = wishes;
+    struct slice id = bench_create(b, &q);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct policy_decision what = { .act = rows[i].act, .note = slice_of(rows[i].note), .part = rows[i].part };
+        struct policy_decided done = { 0 };
+        enum reason why = REASON_INTERNAL;
+        enum err e = policy_decide_request(b->tx, id, &what, rows[i].by, 1, &b->a, &done, &why, &b->d);
+
+        if (e != rows[i].want || done.parts != rows[i].parts)
+            fail_msg("act %zu: %s", i + 1, err_name(e));
+        if (i + 1 == sizeof rows / sizeof *rows)
+            assert_int_equal(done.n_grants, 1);
+    }
 }
 
 /* What waits for whom is what they may decide: asked of everybody after each act. */
@@ -219,8 +256,7 @@ static void test_what_waits(void **state)
         char text[128] = "";
 
         if (rows[i].decides)
-            assert_int_equal(policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), rows[i].decides, 1, &b->a,
-                                                   &done, &why, &b->d),
+            assert_int_equal(policy_decide_request(b->tx, id, &approves, rows[i].decides, 1, &b->a, &done, &why, &b->d),
                              ERR_OK);
         assert_int_equal(policy_request_find(b->tx, id, &b->a, &q), ERR_OK);
         for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
@@ -276,13 +312,11 @@ static void test_what_is_said(void **state)
         q.wishes = &wish;
         struct slice id = bench_create(b, &q);
         if (rows[i].first)
-            assert_int_equal(policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), rows[i].first, 1, &b->a, &done,
-                                                   &why, &b->d),
+            assert_int_equal(policy_decide_request(b->tx, id, &approves, rows[i].first, 1, &b->a, &done, &why, &b->d),
                              ERR_OK);
         diags_init(&b->d, &b->a);
-        assert_int_equal(
-            policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), rows[i].then, 1, &b->a, &done, &why, &b->d),
-            ERR_DENIED);
+        assert_int_equal(policy_decide_request(b->tx, id, &approves, rows[i].then, 1, &b->a, &done, &why, &b->d),
+                         ERR_DENIED);
         for (unsigned l = 0; l < 2; l++)
             if (b->d.first == NULL || strstr(b->d.first->what[l], rows[i].said[l]) == NULL)
                 fail_msg("row %zu: %s", i, b->d.first ? b->d.first->what[l] : "nothing said");
@@ -309,7 +343,7 @@ static void test_damaged(void **state)
         assert_int_equal(sql_exec(b->tx, "DELETE FROM policy_step", NULL, 0, NULL), ERR_OK);
         struct slice id = bench_create(b, &q);
         assert_int_equal(sql_exec(b->tx, damages[i], NULL, 0, NULL), ERR_OK);
-        enum err e = policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), &li, 1, &b->a, &done, &why, &b->d);
+        enum err e = policy_decide_request(b->tx, id, &approves, &li, 1, &b->a, &done, &why, &b->d);
         if (e != ERR_CORRUPT || done.n_grants != 0)
             fail_msg("%s: %s, %zu grants", damages[i], err_name(e), done.n_grants);
     }
@@ -332,11 +366,12 @@ static void test_what_is_kept(void **state)
     struct policy_grant_row g;
     enum reason why;
 
-    assert_int_equal(
-        policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), &zhang, 1000, &b->a, &done, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_decide_request(b->tx, id, &approves, &zhang, 1000, &b->a, &done, &why, &b->d), ERR_OK);
     assert_true(slice_is(done.provider, "public-security") && done.parts == 1);
-    assert_int_equal(
-        policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE("同意"), &li, 2000, &b->a, &done, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_decide_request(b->tx, id,
+                                           &(struct policy_decision){ .act = POLICY_APPROVE, .note = SLICE("同意") },
+                                           &li, 2000, &b->a, &done, &why, &b->d),
+                     ERR_OK);
     assert_int_equal(policy_approval_each(b->tx, id, &b->a, last_of_bureau, &ap), ERR_OK);
     assert_true(slice_is(ap.state, "approved") && slice_is(ap.by, "data-bureau/li") && slice_is(ap.note, "同意") &&
                 ap.at == 2000);
@@ -352,15 +387,15 @@ static void test_what_is_kept(void **state)
     assert_true(g.day_from == q.day_from && g.day_to == q.day_to && g.minute_from == 480 && g.minute_to == 1080 &&
                 g.weekdays == 0x1f);
     assert_true(g.expires == q.expires && g.max_rows == 20 && g.created == 2000 && g.changed == 2000);
-    assert_int_equal(
-        policy_decide_request(b->tx, SLICE("r7"), POLICY_APPROVE, SLICE(""), &li, 1, &b->a, &done, &why, &b->d),
-        ERR_NOT_FOUND);
+    assert_int_equal(policy_decide_request(b->tx, SLICE("r7"), &approves, &li, 1, &b->a, &done, &why, &b->d),
+                     ERR_NOT_FOUND);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_scripts, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_one_part, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_what_waits, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_what_is_said, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_damaged, bench_open, bench_close),

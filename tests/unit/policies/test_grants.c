@@ -24,10 +24,8 @@ static struct slice grant_in(struct bench *b, unsigned s)
     enum reason why;
     struct slice r = bench_create(b, &q);
 
-    assert_int_equal(policy_decide_request(b->tx, r, POLICY_APPROVE, SLICE(""), &zhang, 1, &b->a, &done, &why, &b->d),
-                     ERR_OK);
-    assert_int_equal(policy_decide_request(b->tx, r, POLICY_APPROVE, SLICE(""), &li, 2, &b->a, &done, &why, &b->d),
-                     ERR_OK);
+    assert_int_equal(policy_decide_request(b->tx, r, &approves, &zhang, 1, &b->a, &done, &why, &b->d), ERR_OK);
+    assert_int_equal(policy_decide_request(b->tx, r, &approves, &li, 2, &b->a, &done, &why, &b->d), ERR_OK);
     if (s != 0)
         assert_int_equal(policy_grant_change(b->tx, done.grants[0], way[s], SLICE("n"), s == 3 ? &wang : &zhang, 3,
                                              &b->a, &g, &why, &b->d),

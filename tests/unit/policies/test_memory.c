@@ -29,7 +29,8 @@ static enum err whole_round(struct bench *b, struct arena *a)
     if (e == ERR_OK)
         e = policy_request_waits(b->tx, &back, &sun, &waits);
     for (size_t i = 0; i < 3 && e == ERR_OK; i++)
-        e = policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE("同意"), who[i], 1, a, &done, &why, NULL);
+        e = policy_decide_request(b->tx, id, &(struct policy_decision){ .act = POLICY_APPROVE, .note = SLICE("同意") },
+                                  who[i], 1, a, &done, &why, NULL);
     if (e == ERR_OK)
         e = policy_grant_change(b->tx, done.grants[0], POLICY_SUSPEND, SLICE("核查"), &li, 2, a, &row, &why, &b->d);
     if (e == ERR_OK)

@@ -170,8 +170,7 @@ static void test_withdraw(void **state)
     assert_int_equal(policy_request_withdraw(b->tx, id, &wang, &b->a, &back), ERR_OK);
     expect_slice(back.state, "withdrawn");
     assert_int_equal(policy_request_withdraw(b->tx, id, &wang, &b->a, &back), ERR_CONFLICT);
-    assert_int_equal(policy_decide_request(b->tx, id, POLICY_APPROVE, SLICE(""), &zhang, 1, &b->a, &done, &why, &b->d),
-                     ERR_CONFLICT);
+    assert_int_equal(policy_decide_request(b->tx, id, &approves, &zhang, 1, &b->a, &done, &why, &b->d), ERR_CONFLICT);
     assert_int_equal(policy_approval_each(b->tx, id, &b->a, list_approval, &l), ERR_OK);
     assert_string_equal(l.text,
                         "1:public-security/provider(public-security)=withdrawn 1:public-security/bureau()=withdrawn ");

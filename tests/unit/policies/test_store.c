@@ -76,8 +76,7 @@ static void decide(struct bench *b, const struct policy_actor *by, enum err want
     struct policy_decided done = { 0 };
     enum reason why;
 
-    assert_int_equal(
-        policy_decide_request(b->tx, SLICE("r1"), POLICY_APPROVE, SLICE(""), by, 9, &b->a, &done, &why, &b->d), want);
+    assert_int_equal(policy_decide_request(b->tx, SLICE("r1"), &approves, by, 9, &b->a, &done, &why, &b->d), want);
     assert_int_equal(done.n_grants, grants);
 }
 
