@@ -139,14 +139,11 @@ static enum err send_on(struct connector_call *c, struct conn *k)
     return e;
 }
 
-static enum err send_fresh(struct connector_call *c)
+static enum err connect_and_send(struct connector_call *c)
 {
     struct conn *k = NULL;
-    enum err e;
+    enum err e = pool_connect(c->entry, &k);
 
-    if (!health_may_connect(c->entry->target, loop_now(c->entry->pool->loop)))
-        return ERR_AGAIN;
-    e = pool_connect(c->entry, &k);
     if (e != ERR_OK)
         return e;
     k->call = c; /* pool_close counts those without a call as idle */
@@ -154,6 +151,13 @@ static enum err send_fresh(struct connector_call *c)
     if (e != ERR_OK)
         pool_close(k);
     return e;
+}
+
+static enum err send_fresh(struct connector_call *c)
+{
+    if (!health_may_connect(c->entry->target, loop_now(c->entry->pool->loop)))
+        return ERR_AGAIN;
+    return connect_and_send(c);
 }
 
 /* A kept connection may turn out stale, and a body that streams cannot be sent again: it has a fresh one. */
@@ -276,7 +280,7 @@ enum err connector_start(struct connector_pool *p, struct connector_target *t, c
     struct connector_call *c;
     enum err err;
 
-    if (t->lacks[LANG_EN] != NULL)
+    if (connector_lacks(t, LANG_EN) != NULL)
         return ERR_NOT_FOUND;
     e = pool_entry(p, t);
     if (e == NULL)
@@ -368,6 +372,18 @@ static void fail_by(struct connector_call *c, enum reason why, bool sent)
         call_fail(c, why, sent ? REACHED_UNKNOWN : REACHED_NO);
 }
 
+/* No connection came about. True: the provider has another address, not tried yet, and there is time for it. */
+static bool elsewhere(struct connector_call *c, struct conn *k)
+{
+    struct connector_target *t = k->entry->target;
+    int64_t now = loop_now(k->entry->pool->loop);
+
+    if (++c->refused < name_unreachable(t->where, &k->to) && now < c->due)
+        return true;
+    health_unreachable(t, now);
+    return false;
+}
+
 static void on_fail(void *user, enum reason why, bool sent)
 {
     struct conn *k = user;
@@ -375,8 +391,14 @@ static void on_fail(void *user, enum reason why, bool sent)
     bool again = may_retry(c, k, why, sent);
     enum err e;
 
-    if (!k->opened && why == REASON_PROVIDER_UNREACHABLE)
-        health_unreachable(k->entry->target, loop_now(k->entry->pool->loop));
+    if (!k->opened && why == REASON_PROVIDER_UNREACHABLE && elsewhere(c, k)) {
+        pool_close(k);
+        c->conn = NULL;
+        e = connect_and_send(c);
+        if (e != ERR_OK)
+            fail_by(c, e == ERR_NOMEM ? REASON_OVERLOADED : why, sent);
+        return;
+    }
     pool_close(k);
     if (!again) {
         fail_by(c, why, sent);

@@ -12,28 +12,26 @@ struct connector_world {
     const char *secrets_dir;          /* one file a credential, 0600: <dir>/<name> */
     const char *trust_dir;            /* <dir>/<name>.pem: anchors named by `trust:` */
     const char *cert_file, *key_file; /* the gateway's own identity, for tls.mode mutual (`identity: gateway`) */
-    bool bears; /* what the manifest names and is not there (a secret, anchors, an address) is no fault of the manifest:
+    struct names *names;              /* where the addresses of hosts come from; NULL: only numbers are known */
+    bool bears; /* what the manifest names and is not there (a secret, anchors, a host) is no fault of the manifest:
                  * it is told, and the target made all the same; calls fail until it is made anew */
     unsigned workers; /* 1..256, numbered from 0: limits hold over all of them together, targets count with atomics */
 };
 struct connector_target;
 /* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth,
  * timeout, limits. All problems with line, column and remedy. `check_only`: nothing is resolved and no secret is read
- * (a draft on another machine). */
+ * (a draft on another machine). Never waits for the name service: a host that it has not told of yet is no fault. */
 enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,
                            struct connector_target **ret, struct diags *d) MUST_CHECK;
 struct connector_target *connector_ref(struct connector_target *t);
 void connector_unref(struct connector_target *t);
 struct slice connector_weakness(const struct connector_target *t); /* "" or "legacy: <reason>", "none: <reason>" */
 const char *connector_kind(const struct connector_target *t);
-/* What it lacks to be called, and the remedy; NULL: nothing. bor: as long as t. */
+/* What it lacks to be called, and the remedy; NULL: nothing. An address comes by itself (names_tell). bor: as long as
+ * t. */
 const char *connector_lacks(const struct connector_target *t, enum lang lang);
-/* Should it be made anew? The files of its secret and anchors are others now than when it was made; or it lacks its
- * address, and connector_look has found that there is one. */
+/* Should it be made anew? The files of its secret and anchors are others now than when it was made. */
 bool connector_stale(const struct connector_target *t);
-/* Look for the address that it lacks, in a thread of its own, for a name service that hangs must not hold the caller.
- */
-void connector_look(struct connector_target *t);
 
 /* ---- one exchange with a provider: the provider endpoint ---- */
 struct connector_pool; /* all targets' connections of one worker */

@@ -37,21 +37,21 @@ struct connector_target {
     struct slice path; /* of the endpoint, "" or "/a/b" without a last slash when something follows */
     struct slice address_text;
     unsigned default_port, workers;
-    struct sockaddr_storage address;
+    struct name *where; /* ref: of the host; NULL: only checked */
     enum tls_mode mode;
     const char *ca_file, *cert_file, *key_file, *secret_file; /* NULL: not needed */
     uint64_t stamp;                                           /* of the files, as they were when it was made */
-    const char *weakness, *lacks[2];                          /* lacks: by enum lang; NULL: nothing */
-    struct slice auth_name;                                   /* header; empty: none */
-    char *auth;                                               /* own, wiped: its value */
-    struct slice soap_action;                                 /* quoted; SOAP 1.1 */
-    struct slice lines; /* of every request's head: Host, what the kind has, and ours */
+    const char *weakness, *lacks[2];                          /* lacks: by enum lang; NULL: nothing but an address */
+    const char *missing[2], *silent[2]; /* what it lacks while its host has no address: there is none, or no answer */
+    struct slice auth_name;             /* header; empty: none */
+    char *auth;                         /* own, wiped: its value */
+    struct slice soap_action;           /* quoted; SOAP 1.1 */
+    struct slice lines;                 /* of every request's head: Host, what the kind has, and ours */
     bool soap12;
     int64_t timeout, queue; /* ms */
     uint64_t in_flight;
     int64_t rate_us, burst_us; /* between two requests; how far ahead of that one may be; 0: no rate */
 
-    _Atomic bool looking, found;                   /* lookup.c: for an address that it lacks */
     _Atomic uint64_t running;                      /* over all workers */
     _Atomic int64_t service_us;                    /* smoothed: how long an answer takes; 0: not known yet */
     _Atomic uint64_t waiting[TARGET_WORKERS / 64]; /* a bit for each worker in which calls wait */
@@ -95,8 +95,7 @@ enum health {
 };
 /* Takes a place and a unit of the rate for this worker: a place that was handed to it, else a free one. */
 enum health health_admit(struct connector_target *t, unsigned worker, unsigned slot, int64_t now);
-void health_leave(
-    struct connector_target *t); /* hands the place to the worker that has waited longest, else frees it */
+void health_leave(struct connector_target *t); /* the place goes to the worker that has waited longest, or is free */
 /* Calls wait in this worker, the oldest since then; 0: none any more. */
 void health_wait(struct connector_target *t, unsigned worker, int64_t since);
 unsigned health_waiting(const struct connector_target *t);  /* how many workers wait */
@@ -112,8 +111,7 @@ unsigned share_slot(uint64_t party_hash);
 void share_want(struct connector_target *t, unsigned slot, int64_t now, uint64_t n);
 bool share_may(const struct connector_target *t, unsigned slot, int64_t now);
 uint64_t share_of(const struct connector_target *t, unsigned slot, int64_t now);
-uint64_t share_present(const struct connector_target *t,
-                       unsigned slot); /* how many calls it has, those that wait too */
+uint64_t share_present(const struct connector_target *t, unsigned slot); /* its calls, those that wait too */
 uint64_t share_waiting(const struct connector_target *t, unsigned slot); /* of these */
 void share_wait(struct connector_target *t, unsigned slot, bool waits);
 void share_enter(struct connector_target *t, unsigned slot);
@@ -123,7 +121,9 @@ void share_leave(struct connector_target *t, unsigned slot);
 enum { IDLE_MS = 15000, CONNECT_MS = 5000, WAITING_MAX = 4096, BUCKETS = 1024 };
 
 struct conn {
-    struct http_client *http;    /* own */
+    struct http_client *http; /* own */
+    struct sockaddr_storage to;
+    uint32_t generation;         /* of the name's addresses, when `to` was last seen among them */
     struct entry *entry;         /* bor: outlives it */
     struct connector_call *call; /* bor: NULL when idle */
     LIST_ENTRY(conn) link;       /* entry->idle or entry->busy */
@@ -186,9 +186,9 @@ struct connector_call {
     struct party *party;              /* while WAITING */
     TAILQ_ENTRY(connector_call) link; /* party->calls, while WAITING */
     struct grave grave;
-    int64_t due;         /* WAITING: when it gives up; RUNNING: when the head must be there */
-    int64_t launched;    /* ns; 0: its time says nothing of the provider's */
-    uint8_t state, slot; /* slot: its party's, of share.c */
+    int64_t due;                  /* WAITING: when it gives up; RUNNING: when the head must be there */
+    int64_t launched;             /* ns; 0: its time says nothing of the provider's */
+    uint8_t state, slot, refused; /* slot: its party's, of share.c; refused: addresses that gave no connection */
     bool safe, head_method, retried, answered, streams;
     uint64_t length; /* of a body that streams; 0: not known */
     size_t n;

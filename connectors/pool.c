@@ -143,10 +143,25 @@ void pool_close(struct conn *k)
     loop_bury(e->pool->loop, &k->grave, bury_conn);
 }
 
+/* Is the provider still where this connection goes? One that has moved must not be called at its old place for as long
+ * as that answers. */
+static bool still_there(struct conn *k)
+{
+    struct name *where = k->entry->target->where;
+    uint32_t generation = name_generation(where);
+
+    if (k->generation != generation && !name_has(where, &k->to))
+        return false;
+    k->generation = generation;
+    return true;
+}
+
 struct conn *pool_take(struct entry *e)
 {
-    struct conn *k = LIST_FIRST(&e->idle);
+    struct conn *k;
 
+    while ((k = LIST_FIRST(&e->idle)) != NULL && !still_there(k))
+        pool_close(k);
     if (k == NULL)
         return NULL;
     LIST_REMOVE(k, link);
@@ -197,8 +212,11 @@ enum err pool_connect(struct entry *e, struct conn **ret)
     k = mem_zalloc(sizeof *k);
     if (k == NULL)
         return ERR_NOMEM;
-    k->http = http_client_new(e->pool->loop, &t->address, e->tls, t->name, &call_events, k,
-                              t->timeout < CONNECT_MS ? t->timeout : CONNECT_MS);
+    k->generation = name_generation(t->where);
+    k->http = name_address(t->where, &k->to) == 0
+                  ? NULL
+                  : http_client_new(e->pool->loop, &k->to, e->tls, t->name, &call_events, k,
+                                    t->timeout < CONNECT_MS ? t->timeout : CONNECT_MS);
     if (k->http == NULL) {
         mem_free(k);
         return ERR_NOMEM;

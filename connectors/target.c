@@ -137,17 +137,32 @@ void target_lacks(struct target_compile *c, const struct doc *node, const char *
     t->lacks[LANG_ZH] = target_copy(c, slice_of(zh)).p;
 }
 
+static void put_texts(struct target_compile *c)
+{
+    struct connector_target *t = c->t;
+    struct slice host = t->address_text;
+
+    t->missing[LANG_EN] = arena_printf(
+        &t->arena, "the host %.*s cannot be resolved: check endpoint and the name service", SLICE_ARG(host));
+    t->missing[LANG_ZH] = arena_printf(&t->arena, "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(host));
+    t->silent[LANG_EN] = arena_printf(
+        &t->arena, "the name service has not answered for the host %.*s: check that it runs", SLICE_ARG(host));
+    t->silent[LANG_ZH] = arena_printf(&t->arena, "域名服务尚未答复主机 %.*s：请检查其是否正常运行", SLICE_ARG(host));
+    for (unsigned l = 0; l < 2; l++)
+        c->nomem = c->nomem || t->missing[l] == NULL || t->silent[l] == NULL;
+}
+
+/* Its name is looked up from here on, by others; it may take its time. */
 static void resolve(struct target_compile *c)
 {
     struct connector_target *t = c->t;
 
-    if (c->check_only || c->bad || c->nomem ||
-        net_resolve(t->address_text, t->default_port, &t->address, NULL) == ERR_OK)
+    if (c->check_only || c->bad || c->nomem)
         return;
-    target_lacks(c, doc_get(c->map, "endpoint"),
-                 arena_printf(c->scratch, "the host %.*s cannot be resolved: check endpoint and the name service",
-                              SLICE_ARG(t->address_text)),
-                 arena_printf(c->scratch, "无法解析主机 %.*s：请检查 endpoint 与域名服务", SLICE_ARG(t->address_text)));
+    put_texts(c);
+    c->nomem = c->nomem || name_get(c->w->names, t->address_text, t->default_port, &t->where, NULL) != ERR_OK;
+    if (!c->nomem && !c->w->bears && name_state(t->where) == NAME_MISSING)
+        TARGET_BAD(c, doc_get(c->map, "endpoint"), "%s%.0s", "%.0s%s", t->missing[LANG_EN], t->missing[LANG_ZH]);
 }
 
 /* ---- what it is made of besides the manifest ---- */
@@ -171,12 +186,16 @@ static uint64_t target_stamp(const struct connector_target *t)
 
 const char *connector_lacks(const struct connector_target *t, enum lang lang)
 {
-    return t->lacks[lang];
+    enum name_state s = t->where ? name_state(t->where) : NAME_KNOWN;
+
+    if (t->lacks[lang] != NULL || s == NAME_KNOWN)
+        return t->lacks[lang];
+    return s == NAME_ASKED || s == NAME_SILENT ? t->silent[lang] : t->missing[lang];
 }
 
 bool connector_stale(const struct connector_target *t)
 {
-    return t->stamp != target_stamp(t) || atomic_load(&t->found);
+    return t->stamp != target_stamp(t);
 }
 
 size_t target_headers(const struct connector_target *t, struct http_header *out)
@@ -267,6 +286,7 @@ void target_drop(struct connector_target *t)
         mem_wipe(t->auth, strlen(t->auth));
     mem_free(t->auth);
     mem_free(t->side);
+    name_unref(t->where);
     arena_done(&t->arena);
     mem_free(t);
 }

@@ -102,7 +102,8 @@ static void set_world(struct control *c)
                                          .trust_dir = s->tls.providers.p,
                                          .cert_file = s->tls.certificate.p,
                                          .key_file = s->tls.key.p,
-                                         .workers = (unsigned)s->workers };
+                                         .workers = (unsigned)s->workers,
+                                         .names = c->names };
 }
 
 /* A list that ran out while the daemon was down would keep everybody out: it is signed anew before it is loaded. */
@@ -163,7 +164,7 @@ static enum err open_parts(struct control *c, struct diags *d)
         e = load_snapshot(c, d);
     if (e != ERR_OK)
         return e;
-    providers_note(c);
+    providers_begin(c);
     c->queue_watch = watch_new(c->loop, audit_queue_fd(c->queue), act_on_log, c);
     return c->queue_watch ? watch_keeper(c) : ERR_NOMEM;
 }
@@ -199,6 +200,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->keeper = cfg->keeper;
     c->gate = cfg->gate;
     c->witnesses = cfg->witnesses;
+    c->names = cfg->names;
     c->cosigner = cfg->cosigner;
     c->settings_path = cfg->settings_path;
     c->settings = cfg->settings;
@@ -364,6 +366,7 @@ struct control *control_free(struct control *c)
     trust_swap(&c->trust, NULL);
     snapshot_unref(c->snapshot);
     pressure_done(&c->pressure);
+    providers_end(c);
     c->loop = c->loop ? loop_free(c->loop) : NULL;
     if (c->reloaded) {
         settings_done(c->reloaded);

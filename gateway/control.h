@@ -14,6 +14,7 @@
 struct control;
 struct gate;
 struct pressure;
+struct names;
 struct witnesses;
 struct cosigner;
 struct guard;
@@ -28,6 +29,7 @@ struct control_config {
     struct certs_ca *ca;             /* taken, also on failure; NULL: the authority is not on this node */
     struct keeper *keeper;           /* bor: holds the keys; NULL: nobody need be watched */
     struct gate *gate;               /* bor: for the life of the process */
+    struct names *names;             /* bor: of hosts, stopped later; NULL: only addresses are known */
     struct witnesses *witnesses;     /* bor; NULL: none are named */
     struct cosigner *cosigner;       /* bor; NULL: no other log is witnessed */
     struct guard *guard;             /* bor: started; asks for the stop */

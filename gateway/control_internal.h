@@ -46,6 +46,7 @@ struct control {
     struct certs_ca *ca;         /* own */
     struct keeper *keeper;       /* bor; NULL: none is watched */
     struct gate *gate;           /* bor */
+    struct names *names;         /* bor: of hosts */
     struct witnesses *witnesses; /* bor; NULL: none are named */
     struct cosigner *cosigner;   /* bor; NULL: no other log is witnessed */
     struct connector_world world;
@@ -132,7 +133,10 @@ enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
 enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d) MUST_CHECK;
 enum err control_crl_write(struct control *c, struct diags *d) MUST_CHECK;
 void control_minute(struct control *c); /* renewals, reload of changed lists, pruning, the reserve */
-/* providers.c: what the snapshot's resources lack, for /readyz; and a look whether they, or all, can be made anew. */
+/* providers.c: what the snapshot's resources lack, for /readyz, now and whenever a host's name is answered for; and a
+ * look whether they, or all, can be made anew. */
+void providers_begin(struct control *c);
+void providers_end(struct control *c); /* before the loop is freed */
 void providers_note(struct control *c);
 void providers_look(struct control *c, bool all);
 /* reserve.c */

@@ -115,6 +115,7 @@ struct daemon {
     struct log_reader *reader;
     struct keeper *keeper;
     struct gate gate;
+    struct names *names;
     struct witnesses *witnesses;
     struct cosigner *cosigner;
     struct control *control;
@@ -160,8 +161,10 @@ static enum err start(struct daemon *m, const struct options *o, struct diags *d
         e = start_log(m->settings, m->keeper, &m->log, d);
     if (e == ERR_OK && (c.reader = m->reader = log_reader_new()) == NULL)
         e = ERR_NOMEM;
+    if (e == ERR_OK && (c.names = m->names = names_new(m->settings->limits.names_ms)) == NULL)
+        e = ERR_NOMEM;
     if (e == ERR_OK)
-        e = witnesses_start(m->settings, m->log, &m->gate, &m->witnesses, d);
+        e = witnesses_start(m->settings, m->log, &m->gate, m->names, &m->witnesses, d);
     c.witnesses = m->witnesses;
     if (e == ERR_OK)
         e = cosigner_start(m->settings, m->keeper, m->log, &m->cosigner, d);
@@ -203,6 +206,7 @@ static void stop(struct daemon *m)
             close(m->fds[i]);
     m->cosigner = cosigner_stop(m->cosigner);
     m->witnesses = witnesses_stop(m->witnesses);
+    m->names = names_stop(m->names);
     m->log = audit_close(m->log);
     m->keeper = keeper_stop(m->keeper); /* the log's last checkpoint is signed */
     guard_end(&m->guard);

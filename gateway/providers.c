@@ -1,9 +1,13 @@
 /* Resources that lack what their provider is called with: a secret, anchors, an address. They are served as unprepared,
- * said in /readyz, and made anew when it is there: each minute those that lack something, at a reload all whose files
- * are others now. So a new secret takes effect, and nothing waits for a restart. */
+ * said in /readyz, and served again when it is there: with an address by themselves; with files when they are made
+ * anew, each minute those that lack something, at a reload all whose files are others now. So a new secret takes
+ * effect, and nothing waits for a restart. */
 #include "gateway/act_job.h"
 
 #include <stdio.h>
+
+/* A start waits so long for the name service, so that the first requests meet their providers; not any longer. */
+enum { NAMES_START_MS = 1000 };
 
 /* "department/resource: what, and the remedy", whole characters. */
 static void put_text(char *to, size_t room, struct slice id, const char *what)
@@ -35,6 +39,26 @@ void providers_note(struct control *c)
     snapshot_services(c->snapshot, note, c);
 }
 
+static void on_names(void *control)
+{
+    providers_note(control);
+}
+
+void providers_begin(struct control *c)
+{
+    if (c->names) {
+        names_settle(c->names, NAMES_START_MS);
+        names_tell(c->names, c->loop, on_names, c);
+    }
+    providers_note(c);
+}
+
+void providers_end(struct control *c)
+{
+    if (c->names)
+        names_tell(c->names, NULL, NULL, NULL);
+}
+
 struct look {
     struct act_job *job;
     bool all;
@@ -45,7 +69,6 @@ static bool look(void *arg, const struct service *v)
 {
     struct look *l = arg;
 
-    connector_look(v->target);
     if ((l->all || connector_lacks(v->target, LANG_EN) != NULL) && connector_stale(v->target))
         l->failed = job_add_touch(l->job, SNAPSHOT_RESOURCE, v->resource->id);
     return l->failed == ERR_OK;

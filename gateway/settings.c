@@ -196,6 +196,10 @@ static const struct doc_key limits_keys[] = {
     { "http2_frames", DOC_K_U64, AT(limits.http2_frames), 100, 100000, .flags = DOC_STATIC, .otherwise = "2000",
       .help = { "HTTP/2 frames without content within 10 s (settings, pings, priorities, empty or tiny ones)",
                 "10 秒内不含内容的 HTTP/2 帧数（设置、探测、优先级、空帧或极小的帧）" } },
+    { "names", DOC_K_DURATION, AT(limits.names_ms), 1000, 3600000, .flags = DOC_STATIC, .otherwise = "60s",
+      .help = { "between two lookups of a host's name, a provider's or a witness's: it may move, and nobody tells how "
+                "long an answer holds",
+                "两次解析同一主机名（提供方或见证方）之间的间隔：主机可能迁移，而系统不提供解析结果的有效期" } },
     { "drain", DOC_K_DURATION, AT(limits.drain_ms), 0, 3600000, .otherwise = "30s",
       .help = { "time for running exchanges to end at a stop", "停止时等待交换结束的时限" } },
     { .name = NULL },

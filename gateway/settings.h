@@ -67,7 +67,7 @@ struct settings {
             control_bodies;
         uint64_t head_bytes, head_fields, bodies, bodies_each, begun_each, rate, http2_streams, http2_resets,
             http2_frames, log_reads;
-        int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms;
+        int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms, names_ms;
     } limits;
 };
 enum { SETTINGS_HOST = 64 };

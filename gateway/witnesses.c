@@ -27,6 +27,9 @@ struct one {
     struct audit_witness w;
     struct tls_context *tls; /* own; NULL: plain */
     struct http_client *http;
+    struct name *where; /* ref: of its host */
+    struct sockaddr_storage to;
+    bool opened;          /* http came to be a connection */
     uint64_t seen;        /* size that it has signed last, as far as is known */
     uint64_t signed_size; /* of the checkpoint of this process that it has signed last */
     int64_t retry_at;     /* mono ms */
@@ -42,6 +45,7 @@ struct witnesses {
     const struct settings *settings;
     struct audit_log *log;
     struct gate *gate;
+    struct names *names;
     struct loop *loop;
     struct alarm tick;
     pthread_t thread;
@@ -83,6 +87,8 @@ static void failed(struct one *o, enum witness_state state)
     o->busy = false;
     o->failures++;
     o->retry_at = clock_mono_ms() + ((int64_t)RETRY_MS << doublings);
+    if (o->http && !o->opened)
+        (void)name_unreachable(o->where, &o->to);
     if (o->http)
         o->http = http_client_free(o->http);
     set_state(o, state);
@@ -195,6 +201,11 @@ static void on_fail(void *user, enum reason why, bool sent)
     failed(user, WITNESS_UNREACHABLE);
 }
 
+static void on_opened(void *user)
+{
+    ((struct one *)user)->opened = true;
+}
+
 static void on_idle_closed(void *user)
 {
     struct one *o = user;
@@ -203,7 +214,7 @@ static void on_idle_closed(void *user)
 }
 
 static const struct http_client_events events = {
-    .head = on_head, .body = on_body, .end = on_end, .fail = on_fail, .idle_closed = on_idle_closed
+    .head = on_head, .body = on_body, .end = on_end, .fail = on_fail, .opened = on_opened, .idle_closed = on_idle_closed
 };
 
 /* This gateway's own certificate is shown to a witness that asks for one. Read anew for each connection: it is renewed
@@ -226,18 +237,17 @@ static enum err tls_load(struct one *o, struct diags *d)
 
 static enum err connect_to(struct one *o)
 {
-    struct sockaddr_storage to;
     struct slice host = o->s->host;
-    enum err e = net_resolve(host, o->s->tls ? 443 : 80, &to, NULL);
     size_t colon = host.n;
 
-    if (e != ERR_OK)
-        return e;
+    if (name_address(o->where, &o->to) == 0)
+        return ERR_NOT_FOUND; /* not known where, or not yet: nobody waits for that */
     while (colon > 0 && host.p[colon - 1] != ':' && host.p[colon - 1] != ']')
         colon--;
     host = slice_sub(host, 0, colon > 0 && host.p[colon - 1] == ':' ? colon - 1 : host.n);
     (void)!tls_load(o, NULL);
-    o->http = http_client_new(o->all->loop, &to, o->tls, host, &events, o, CALL_MS);
+    o->opened = false;
+    o->http = http_client_new(o->all->loop, &o->to, o->tls, host, &events, o, CALL_MS);
     return o->http ? ERR_OK : ERR_NOMEM;
 }
 
@@ -339,7 +349,8 @@ static void on_tick(struct alarm *a)
 
     if (!any_busy(w, now) && round_begin(w, now))
         for (size_t i = 0; i < w->n; i++)
-            if (w->at[i].signed_size != w->size && now >= w->at[i].retry_at) {
+            if (w->at[i].signed_size != w->size && now >= w->at[i].retry_at &&
+                name_state(w->at[i].where) != NAME_ASKED) {
                 w->at[i].asked_again = false;
                 ask(&w->at[i]);
             }
@@ -363,12 +374,14 @@ static void *run(void *arg)
 static enum err one_begin(struct witnesses *w, size_t i, struct diags *d)
 {
     struct one *o = &w->at[i];
+    enum err e;
 
     *o = (struct one){ .all = w, .s = &w->settings->evidence.witness[i], .reply = BUF_INIT(REPLY_MAX) };
     if (audit_witness_read(o->s->key, &o->w) != ERR_OK)
         return ERR_INVALID;
     w->keys[i] = o->w;
-    return tls_load(o, d);
+    e = name_get(w->names, o->s->host, o->s->tls ? 443 : 80, &o->where, d);
+    return e == ERR_OK ? tls_load(o, d) : e;
 }
 
 /* What the quorum signed before the last stop; what no longer has the quorum (another was set) is left alone. */
@@ -387,8 +400,8 @@ static void begin_with(struct witnesses *w)
     buf_done(&text);
 }
 
-enum err witnesses_start(const struct settings *s, struct audit_log *log, struct gate *gate, struct witnesses **ret,
-                         struct diags *d)
+enum err witnesses_start(const struct settings *s, struct audit_log *log, struct gate *gate, struct names *names,
+                         struct witnesses **ret, struct diags *d)
 {
     struct witnesses *w = s->evidence.n_witnesses > 0 ? mem_zalloc(sizeof *w) : NULL;
     enum err e = ERR_OK;
@@ -398,6 +411,7 @@ enum err witnesses_start(const struct settings *s, struct audit_log *log, struct
     w->settings = s;
     w->log = log;
     w->gate = gate;
+    w->names = names;
     w->note = BUF_INIT(NOTE_ROOM);
     pthread_mutex_init(&w->lock, NULL);
     alarm_init(&w->tick, on_tick);
@@ -441,6 +455,7 @@ struct witnesses *witnesses_stop(struct witnesses *w)
     for (size_t i = 0; i < w->n; i++) {
         if (w->at[i].tls)
             tls_unref(w->at[i].tls);
+        name_unref(w->at[i].where);
         buf_done(&w->at[i].reply);
     }
     if (w->loop)

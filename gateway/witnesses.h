@@ -7,10 +7,11 @@
 #include "gateway/gate.h"
 #include "gateway/settings.h"
 
+struct names;
 struct witnesses;
 /* Everything is borrowed until witnesses_stop. *ret stays NULL when the settings name none. */
-enum err witnesses_start(const struct settings *s, struct audit_log *log, struct gate *gate, struct witnesses **ret,
-                         struct diags *d) MUST_CHECK;
+enum err witnesses_start(const struct settings *s, struct audit_log *log, struct gate *gate, struct names *names,
+                         struct witnesses **ret, struct diags *d) MUST_CHECK;
 struct witnesses *witnesses_stop(struct witnesses *w); /* before the log is closed */
 
 enum witness_state { WITNESS_NEW, WITNESS_SIGNS, WITNESS_UNREACHABLE, WITNESS_REFUSES };

@@ -23,6 +23,13 @@ void loop_not_soon(struct soon *node);
 ssize_t socket_take(int fd, void *to, size_t n);
 ssize_t socket_give(int fd, const void *from, size_t n);
 
+/* address.c: of an IP address as text; false: it is none. */
+struct sockaddr_storage;
+bool address_read(const char *host, unsigned port, struct sockaddr_storage *ret);
+uint32_t address_size(const struct sockaddr_storage *a); /* of AF_INET's and AF_INET6's */
+/* "host", "host:port", "[v6]:port"; false: it is none of these, or the host has no room. */
+bool address_split(struct slice text, unsigned default_port, char *host, size_t room, unsigned *port);
+
 struct ssl_ctx_st;
 struct ssl_st;
 struct ssl_ctx_st *tls_ssl_ctx(const struct tls_context *t);

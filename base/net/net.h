@@ -6,5 +6,6 @@
 #include "base/net/loop.h"
 #include "base/net/tls.h"
 #include "base/net/stream.h"
+#include "base/net/names.h"
 #include "base/net/http.h"
 #include "base/net/http_small.h"

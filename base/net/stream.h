@@ -71,6 +71,3 @@ void acceptor_hold(struct acceptor *a, bool on); /* accept nothing for now; go o
 /* Of a listener whose door yields: so few a turn that each is heard before it could have to give way, and only those
  * that have sent something, or were silent for a second. */
 void acceptor_yields(struct acceptor *a, const struct door *g);
-/* "host:port", "[::1]:port" or "host" with a default port, resolved (blocking: start-up and control thread only). */
-enum err net_resolve(struct slice host_port, unsigned default_port, struct sockaddr_storage *ret,
-                     struct diags *d) MUST_CHECK;

@@ -88,14 +88,19 @@ static void must_at(bool holds, int line)
 static void listen_here(void)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
+    struct sockaddr_storage to = { 0 };
     socklen_t n = sizeof(struct sockaddr_in); /* what a stream says of any address that is not IPv6's */
 
     snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "sluice%07u", (unsigned)getpid());
     peer.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     peer.fd = -1;
     must(peer.listener >= 0 && bind(peer.listener, (struct sockaddr *)&a, n) == 0 && listen(peer.listener, 8) == 0);
-    for (size_t i = 0; i < 2 * MANIFESTS; i++)
-        memcpy(&services[i]->target->address, &a, n);
+    memcpy(&to, &a, n);
+    for (size_t i = 0; i < 2 * MANIFESTS; i++) {
+        name_unref(services[i]->target->where);
+        services[i]->target->where = name_of_address(&to);
+        must(services[i]->target->where != NULL);
+    }
 }
 
 static void make_world(void)

@@ -177,34 +177,16 @@ static void trust_must_be_there(void **state)
     assert_int_equal(t.err, ERR_INVALID);
     assert_non_null(strstr(t.d.first->what[LANG_EN], "/nonexistent/city.pem"));
     compile_done(&t);
-    compile_text(&t, &nowhere, false, "{kind: http, endpoint: 'http://no-such-host.invalid', " PLAIN "}", NULL);
-    assert_int_equal(t.err, ERR_INVALID);
-    assert_non_null(strstr(t.d.first->what[LANG_EN], "cannot be resolved"));
-    compile_done(&t);
 }
 
-/* A host without an address: borne, not looked for by the caller's thread, and found when it is there. */
-static void an_address_is_looked_for(void **state)
+/* What was published is made all the same. */
+static void what_is_lost_since_is_borne(void **state)
 {
     struct connector_world w = nowhere;
     struct text_target t;
 
     (void)state;
     w.bears = true;
-    compile_text(&t, &w, false, "{kind: http, endpoint: 'http://no-such-host.invalid', " PLAIN "}", NULL);
-    assert_int_equal(t.err, ERR_OK);
-    assert_non_null(strstr(connector_lacks(t.target, LANG_EN), "cannot be resolved"));
-    assert_false(connector_stale(t.target));
-    connector_look(t.target);
-    while (atomic_load(&t.target->looking))
-        usleep(1000);
-    assert_false(connector_stale(t.target));
-    t.target->address_text = SLICE("127.0.0.1:80"); /* now it has one */
-    connector_look(t.target);
-    while (atomic_load(&t.target->looking))
-        usleep(1000);
-    assert_true(connector_stale(t.target));
-    compile_done(&t);
     compile_text(&t, &w, false, "{kind: http, endpoint: 'https://127.0.0.1:9', tls: {mode: server, trust: city}}",
                  NULL);
     assert_int_equal(t.err, ERR_OK);
@@ -277,10 +259,14 @@ static void no_leak_when_memory_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compiles_by_table),        cmocka_unit_test(what_is_kept),
-        cmocka_unit_test(secrets_are_read),         cmocka_unit_test(trust_must_be_there),
-        cmocka_unit_test(an_address_is_looked_for), cmocka_unit_test(limits_hold),
-        cmocka_unit_test(circuit_opens_and_probes), cmocka_unit_test(no_leak_when_memory_fails),
+        cmocka_unit_test(compiles_by_table),
+        cmocka_unit_test(what_is_kept),
+        cmocka_unit_test(secrets_are_read),
+        cmocka_unit_test(trust_must_be_there),
+        cmocka_unit_test(what_is_lost_since_is_borne),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(circuit_opens_and_probes),
+        cmocka_unit_test(no_leak_when_memory_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,14 @@ void run_for(struct loop *l, int64_t ms)
     alarm_clear(&p.alarm);
 }
 
+void address_of(int listener, struct sockaddr_storage *ret)
+{
+    socklen_t n = sizeof *ret;
+
+    memset(ret, 0, sizeof *ret);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)ret, &n), 0);
+}
+
 /* ---- the service ---- */
 static void note(struct bench *b, const char *word)
 {

@@ -15,6 +15,8 @@
 
 void turns(struct loop *l, unsigned n);   /* n turns, without waiting */
 void run_for(struct loop *l, int64_t ms); /* all that happens in so long */
+struct sockaddr_storage;
+void address_of(int listener, struct sockaddr_storage *ret); /* where it listens */
 
 /* Paths: /echo answers with the body; /chunks answers the body in chunks with a trailer; /big streams `big` bytes by
  * room; /abort begins and cuts; /short promises more than it gives; /hold answers when told; /early answers at the

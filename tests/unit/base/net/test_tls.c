@@ -159,7 +159,6 @@ static void on_accept(void *arg, int fd)
 static void world_begin(struct world *w)
 {
     struct tls_server s = { .cert_file = cert_file, .key_file = key_file, .verify = judge };
-    char text[32];
 
     unsigned most = w->most;
 
@@ -169,8 +168,7 @@ static void world_begin(struct world *w)
     s.door = most ? &w->door : NULL;
     assert_int_equal(tls_server_new(&s, &w->server, NULL), ERR_OK);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &w->listener, NULL), ERR_OK);
-    snprintf(text, sizeof text, "127.0.0.1:%u", net_port(w->listener));
-    assert_int_equal(net_resolve(slice_of(text), 1, &w->to, NULL), ERR_OK);
+    address_of(w->listener, &w->to);
     w->acceptor = acceptor_new(w->loop, w->listener, on_accept, w);
     assert_true(w->loop != NULL && w->acceptor != NULL);
 }
