@@ -382,10 +382,10 @@ PERSON = check_digit("99010119900101001")
 class Provider:
     """A provider on a real socket. answer(head, body, socket) writes whatever it likes; the default answers one person."""
 
-    def __init__(self, answer=None):
+    def __init__(self, answer=None, host="127.0.0.1", port=0):
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener.bind((host, port))
         self.listener.listen(128)
         self.port = self.listener.getsockname()[1]
         self.answer = answer or Provider.one_person
