@@ -20,7 +20,8 @@ struct connector_world {
 struct connector_target;
 /* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth,
  * timeout, limits. All problems with line, column and remedy. `check_only`: nothing is resolved and no secret is read
- * (a draft on another machine). Never waits for the name service: a host that it has not told of yet is no fault. */
+ * (a draft on another machine). A host is a fault when the name service says so at once (200 ms are waited,
+ * none if `bears`): one that it has not told of yet is none. */
 enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,
                            struct connector_target **ret, struct diags *d) MUST_CHECK;
 struct connector_target *connector_ref(struct connector_target *t);

@@ -5,6 +5,8 @@
 
 #include <sys/stat.h>
 
+enum { MOMENT_MS = 200 };
+
 struct connector_form {
     struct slice endpoint;
     const struct doc *path, *operation, *tls, *auth, *limits, *method;
@@ -152,7 +154,8 @@ static void put_texts(struct target_compile *c)
         c->nomem = c->nomem || t->missing[l] == NULL || t->silent[l] == NULL;
 }
 
-/* Its name is looked up from here on, by others; it may take its time. */
+/* Its name is looked up from here on, by others; it may take its time. Only where a host that does not exist would be a
+ * fault the answer is given a moment, for a name service that works needs no longer. */
 static void resolve(struct target_compile *c)
 {
     struct connector_target *t = c->t;
@@ -161,7 +164,11 @@ static void resolve(struct target_compile *c)
         return;
     put_texts(c);
     c->nomem = c->nomem || name_get(c->w->names, t->address_text, t->default_port, &t->where, NULL) != ERR_OK;
-    if (!c->nomem && !c->w->bears && name_state(t->where) == NAME_MISSING)
+    if (c->nomem || c->w->bears)
+        return;
+    if (c->w->names && name_state(t->where) == NAME_ASKED)
+        names_settle(c->w->names, MOMENT_MS);
+    if (name_state(t->where) == NAME_MISSING)
         TARGET_BAD(c, doc_get(c->map, "endpoint"), "%s%.0s", "%.0s%s", t->missing[LANG_EN], t->missing[LANG_ZH]);
 }
 

@@ -182,10 +182,14 @@ def test_04_one_that_cannot_be_reached_is_looked_for():
 
 def test_05_a_host_that_does_not_exist():
     provider = Provider()
-    node, names = node_with(other="fails")
+    node, names = node_with(people="hangs", other="fails")
     with node_ends(node):
         publish(node, provider, "people")
-        wait_for(lambda: "provider/people: the host people.example:" in readyz(node)[1])
+        publish(node, provider, "other")  # what cannot be told is no fault of the manifest
+        assert asked(node, "other") == UNPREPARED
+        names.set(people=None, other="127.0.0.1")
+        wait_for(lambda: asked(node, "other") == (200, None))
+        wait_for(lambda: f"provider/people: the host people.example:{provider.port} cannot be resolved" in readyz(node)[1])
         assert asked(node) == UNPREPARED
         node.apply("provider/pat", named(provider.port, "people", extra="# again\n", timeout="6s"))
         node.sluice("provider/pat", "resource", "submit", "provider/people")
