@@ -11,8 +11,8 @@ enum {
     NAME_BUCKETS = 256,
     NAME_HOST = 256,
     NAME_OUT_MAX = 2,        /* lookups of one name at once: one that hangs, and one that is waited for */
-    NAMES_WAITED = 4,        /* lookups at once that are waited for */
-    NAMES_LOOKERS = 16,      /* threads: those, and the ones that hang */
+    NAMES_WAITED = 8,        /* lookups at once that are waited for */
+    NAMES_LOOKERS = 32,      /* threads: those, and the ones that hang */
     NAMES_RETRY_MS = 1000,   /* after a lookup that failed; then twice that, and so on */
     NAMES_RETRY_DOUBLED = 5, /* times */
     NAMES_SOON_MS = 2000     /* between two lookups for the sake of connects that fail */

@@ -119,6 +119,7 @@ def test_02_a_start_and_a_stop_while_it_hangs():
         node.grant("provider/people", "name,age")
         node.grant("provider/free", "name,age")
         wait_for(lambda: asked(node) == (200, None))
+        threads = len(os.listdir(f"/proc/{node.pid}/task"))
         names.set(people="hangs", **{h: "stuck" for h in hosts})
         with Timed():
             node.stop()
@@ -130,14 +131,14 @@ def test_02_a_start_and_a_stop_while_it_hangs():
         with Timed():
             node.stop()  # with an exit code of 0, so nobody had to end it by force
         names.set(people="127.0.0.1")
+        before = [names.asked(h) for h in hosts]
         with Timed(5):
             node.start()
-        wait_for(lambda: asked(node) == (200, None))  # whoever else hangs for ever
+        wait_for(lambda: asked(node) == (200, None), 40)  # whoever else hangs for ever
         assert "providers: 20 resources cannot be called" in readyz(node)[1]
-        wait_for(lambda: sum(names.asked(h) > 1 for h in hosts) >= 4)
-        threads = len(os.listdir(f"/proc/{node.pid}/task"))
+        wait_for(lambda: all(names.asked(h) > n for h, n in zip(hosts, before)), 40)
         time.sleep(6)
-        assert len(os.listdir(f"/proc/{node.pid}/task")) <= threads + 16, "a name service that hangs costs a bounded number of threads"
+        assert 20 <= len(os.listdir(f"/proc/{node.pid}/task")) - threads <= 32, "a name service that hangs costs a bounded number of threads"
         with Timed():
             assert asked(node) == (200, None)
         with Timed():

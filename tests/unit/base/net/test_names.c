@@ -392,8 +392,10 @@ static void the_next_address_is_tried(void **state)
     while (service.asked < 2) /* within the hour: for nobody could be reached */
         usleep(1000);
     service.moved = 2;
-    name_unreachable(n, &first);
-    comes_to(n, "127.0.0.3");
+    while (!is_at(n, "127.0.0.3", 80)) { /* again and again: a lookup that runs may be from before */
+        name_unreachable(n, &first);
+        usleep(1000);
+    }
     name_unref(n);
     end(r);
 }
