@@ -78,7 +78,7 @@ def test_04_a_log_that_hangs_is_told_as_what_it_is():
     DISK.heal()
     told = read_all()
     assert told == {(503, "evidence-unavailable"): answered, (200, ""): MANY - answered}, (answered, told)
-    assert MANY // 2 < answered < MANY, answered
+    assert MANY - 65536 // 640 <= answered < MANY, answered  # intents alone, 640 bytes each in the ring, are what most can be in it
     city.wait_for(lambda: NODE.ask("provider/people", {"id_no": PERSON})[0] == 200)
 
 

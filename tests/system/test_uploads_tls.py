@@ -39,6 +39,9 @@ class Reader:
         out, self.kept = self.kept[:n], self.kept[n:]
         return out
 
+    def read1(self, n):
+        return self.read(min(n, len(self.kept)) if self.kept or self.more() else 0)
+
     def readline(self):
         while b"\n" not in self.kept and self.more():
             pass
