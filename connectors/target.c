@@ -159,16 +159,18 @@ static void put_texts(struct target_compile *c)
 static void resolve(struct target_compile *c)
 {
     struct connector_target *t = c->t;
+    enum err e;
 
     if (c->check_only || c->bad || c->nomem)
         return;
     put_texts(c);
-    c->nomem = c->nomem || name_get(c->w->names, t->address_text, t->default_port, &t->where, NULL) != ERR_OK;
-    if (c->nomem || c->w->bears)
+    e = c->nomem ? ERR_NOMEM : name_get(c->w->names, t->address_text, t->default_port, &t->where, NULL);
+    c->nomem = e == ERR_NOMEM;
+    if (c->nomem || (e == ERR_OK && c->w->bears))
         return;
-    if (c->w->names && name_state(t->where) == NAME_ASKED)
+    if (e == ERR_OK && c->w->names && name_state(t->where) == NAME_ASKED)
         names_settle(c->w->names, MOMENT_MS);
-    if (name_state(t->where) == NAME_MISSING)
+    if (e != ERR_OK || name_state(t->where) == NAME_MISSING) /* no host has so long a name, or this one */
         TARGET_BAD(c, doc_get(c->map, "endpoint"), "%s%.0s", "%.0s%s", t->missing[LANG_EN], t->missing[LANG_ZH]);
 }
 

@@ -179,6 +179,20 @@ static void trust_must_be_there(void **state)
     compile_done(&t);
 }
 
+/* Nobody is asked for it, and it is no want of memory. */
+static void no_host_has_so_long_a_name(void **state)
+{
+    struct text_target t;
+    char text[512];
+
+    (void)state;
+    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://%0300d', " PLAIN "}", 7);
+    compile_text(&t, &nowhere, false, text, NULL);
+    assert_int_equal(t.err, ERR_INVALID);
+    assert_non_null(strstr(t.d.first->what[LANG_EN], "cannot be resolved"));
+    compile_done(&t);
+}
+
 /* What was published is made all the same. */
 static void what_is_lost_since_is_borne(void **state)
 {
@@ -264,6 +278,7 @@ int main(void)
         cmocka_unit_test(secrets_are_read),
         cmocka_unit_test(trust_must_be_there),
         cmocka_unit_test(what_is_lost_since_is_borne),
+        cmocka_unit_test(no_host_has_so_long_a_name),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(circuit_opens_and_probes),
         cmocka_unit_test(no_leak_when_memory_fails),
