@@ -4,6 +4,9 @@
 #include "base/net/door.h"
 #include "base/net/internal.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 enum { HURRY_MS = 1000, LOOK_MS = 128 };
 
 static void hold(struct door *g, bool on)
@@ -60,6 +63,21 @@ static void yield(struct door *g)
         if (goes(g, p) > goes(g, one))
             one = p;
     stream_hurry(one); /* leaves the door */
+}
+
+uint8_t door_source(int fd)
+{
+    struct sockaddr_storage a = { 0 };
+    const char *v4 = (const char *)&((struct sockaddr_in *)&a)->sin_addr;
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&a)->sin6_addr;
+    struct slice bytes = { v4, 4 };
+    socklen_t n = sizeof a;
+
+    if (getpeername(fd, (struct sockaddr *)&a, &n) != 0)
+        return 0;
+    if (a.ss_family == AF_INET6)
+        bytes = IN6_IS_ADDR_V4MAPPED(v6) ? slice_make((const char *)v6 + 12, 4) : slice_make((const char *)v6, 8);
+    return (uint8_t)(slice_hash(bytes, 0) % DOOR_SOURCES);
 }
 
 void door_enter(struct door *g, struct door_pass *p, uint8_t source)

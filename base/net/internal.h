@@ -56,6 +56,7 @@ struct tls_peer *tls_take_peer(struct ssl_st *ssl);
 void tls_failed(struct ssl_st *ssl);         /* by a fault of its protocol */
 bool tls_socket(struct ssl_st *ssl, int fd); /* tls_socket.c: reads and writes there; false: no memory */
 struct door_pass;
+uint8_t door_source(int fd); /* a slot of its peer's address */
 void door_enter(struct door *g, struct door_pass *p, uint8_t source);
 void door_leave(struct door_pass *p);   /* what has no door leaves none */
 void stream_hurry(struct door_pass *p); /* break the stream that has this pass */

@@ -42,31 +42,42 @@ struct stream {
     struct door_pass pass; /* of a server: while it shakes hands, or until the peer is known (door.h) */
     struct event on_read, on_write;
     struct grave grave;
-    struct soon again; /* bytes inside the TLS layer are to be read in the next turn */
+    struct soon again; /* the next turn's: bytes inside the TLS layer are to be read, or a wait did not begin */
     int fd;
     uint8_t state, fault;
-    bool want_read, reading; /* wanted by the user; added to the loop */
-    bool read_needs_write;   /* TLS: a read waits for the socket to take bytes */
-    bool write_needs_read;   /* TLS: a write waits for bytes */
-    bool write_blocked;      /* the user waits for writable */
-    bool held;               /* TCP_CORK */
-    bool full;               /* something may be inside the TLS layer: it was called and not looked into since */
+    bool want_read, reading;      /* wanted by the user; added to the loop */
+    bool lacks_read, lacks_write; /* not added, for want of memory: tried again in the next turn */
+    bool read_needs_write;        /* TLS: a read waits for the socket to take bytes */
+    bool write_needs_read;        /* TLS: a write waits for bytes */
+    bool write_blocked;           /* the user waits for writable */
+    bool held;                    /* TCP_CORK */
+    bool full;                    /* something may be inside the TLS layer: it was called and not looked into since */
 };
+
+static void come_back(struct soon *node);
+
+/* To wait for a socket takes memory of libevent's. True: there was none, and the next turn will try. */
+static bool lacks(struct stream *s, struct event *wait)
+{
+    if (event_add(wait, NULL) == 0)
+        return false;
+    loop_soon(s->loop, &s->again, come_back);
+    return true;
+}
 
 static void set_reading(struct stream *s, bool on)
 {
     if (on == s->reading)
         return;
     s->reading = on;
-    if (on)
-        event_add(&s->on_read, NULL);
-    else
+    s->lacks_read = on && lacks(s, &s->on_read);
+    if (!on)
         event_del(&s->on_read);
 }
 
 static void want_write(struct stream *s)
 {
-    event_add(&s->on_write, NULL);
+    s->lacks_write = lacks(s, &s->on_write);
 }
 
 /* ---- plain ---- */
@@ -189,10 +200,14 @@ void stream_hurry(struct door_pass *p)
     broke(s);
 }
 
-static void read_again(struct soon *node)
+static void come_back(struct soon *node)
 {
     struct stream *s = (struct stream *)((char *)node - offsetof(struct stream, again));
 
+    if (s->lacks_write)
+        want_write(s);
+    if (s->lacks_read)
+        s->lacks_read = lacks(s, &s->on_read);
     if (s->state == OPEN && s->want_read)
         s->events->readable(s->user);
 }
@@ -212,7 +227,7 @@ static void opened(struct stream *s)
     s->state = OPEN;
     set_reading(s, s->want_read);
     if (s->want_read && stream_pending(s))
-        loop_soon(s->loop, &s->again, read_again);
+        loop_soon(s->loop, &s->again, come_back);
     s->events->open(s->user);
 }
 
@@ -335,22 +350,6 @@ void stream_admit(struct stream *s)
     door_leave(&s->pass);
 }
 
-/* A slot of the peer's address. */
-static uint8_t source_of(const struct stream *s)
-{
-    struct sockaddr_storage a = { 0 };
-    const char *v4 = (const char *)&((struct sockaddr_in *)&a)->sin_addr;
-    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&a)->sin6_addr;
-    struct slice bytes = { v4, 4 };
-    socklen_t n = sizeof a;
-
-    if (getpeername(s->fd, (struct sockaddr *)&a, &n) != 0)
-        return 0;
-    if (a.ss_family == AF_INET6)
-        bytes = IN6_IS_ADDR_V4MAPPED(v6) ? slice_make((const char *)v6 + 12, 4) : slice_make((const char *)v6, 8);
-    return (uint8_t)(slice_hash(bytes, 0) % DOOR_SOURCES);
-}
-
 struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, const struct stream_events *e, void *user)
 {
     struct stream *s = stream_make(l, fd, tls, e, user);
@@ -362,7 +361,7 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, co
         SSL_set_accept_state(s->ssl);
         set_reading(s, true);
         if (tls_door(tls) && tls_door(tls)->yields) {
-            door_enter(tls_door(tls), &s->pass, source_of(s));
+            door_enter(tls_door(tls), &s->pass, door_source(s->fd));
             event_active(&s->on_read, EV_READ, 1); /* what it has sent is heard in this very turn */
         } else if (tls_door(tls)) {
             door_enter(tls_door(tls), &s->pass, 0);
@@ -535,7 +534,7 @@ void stream_want_read(struct stream *s, bool on)
     set_reading(s, on || (s->write_needs_read && s->write_blocked));
     /* Bytes inside the TLS layer make no socket ready. */
     if (on && stream_pending(s))
-        loop_soon(s->loop, &s->again, read_again);
+        loop_soon(s->loop, &s->again, come_back);
 }
 
 bool stream_is_open(const struct stream *s)
