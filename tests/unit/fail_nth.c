@@ -4,15 +4,13 @@
  * reported, and a crash in the test's own code means no more than that, for tests do not look at each pointer.
  *
  * For each test so many points, spread evenly over its allocations, until so many seconds are over; 0 and 0: each one.
- * With sanitizers the allocations of base/core/mem.c fail; in other builds those of every library too, for there malloc
- * itself is replaced (and what a test then hands on unlooked at may crash elsewhere: read the places). */
-#include <errno.h>
+ * What allocates is all the same: our code, a library, the test (fail_alloc.c). Who makes an object in a test must
+ * therefore look whether it is there before handing it on: a crash in our code is told, whoever called it. */
 #include <execinfo.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <stdio.h>
@@ -21,64 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/core/core.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER 1
-#endif
+#include "tests/unit/fail_alloc.h"
 
 enum { PATIENCE_S = 60 /* for one run */, HELD = 0, NOT_HELD = 1, DEEP = 8, FOLDERS = 16, FAULT = 128 };
-
-/* ---- which allocation fails ---- */
-#ifdef HAS_SANITIZER
-static size_t arm(size_t nth)
-{
-    return mem_fail_nth(nth);
-}
-#else
-static atomic_size_t made, fail_at;
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t count, size_t n);
-void *__libc_realloc(void *p, size_t n);
-
-static bool must_fail(void)
-{
-    size_t nth = atomic_fetch_add(&made, 1) + 1;
-
-    if (nth != atomic_load(&fail_at))
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t n)
-{
-    return must_fail() ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t count, size_t n)
-{
-    return must_fail() ? NULL : __libc_calloc(count, n);
-}
-
-void *realloc(void *p, size_t n)
-{
-    return n > 0 && must_fail() ? NULL : __libc_realloc(p, n);
-}
-
-static size_t arm(size_t nth)
-{
-    size_t before = atomic_exchange(&made, 0);
-
-    atomic_store(&fail_at, nth);
-    return before;
-}
-#endif
 
 /* ---- one run, in the child ---- */
 static struct {
@@ -86,6 +29,7 @@ static struct {
     size_t nth;
     struct seen {
         size_t made;
+        bool held;
         size_t n_folders;
         char folder[FOLDERS][64]; /* made for the run; a test that did not hold leaves them */
         uintptr_t at[DEEP];       /* of a fault: the innermost functions that are not of shared libraries; 0: none */
@@ -125,18 +69,18 @@ static void on_fault(int sig)
 
 static void armed_test(void **state)
 {
-    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM /* hangs */ };
 
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         signal(faults[i], on_fault); /* cmocka would take a crash for a failed test */
     alarm(PATIENCE_S);
-    arm(run.nth);
+    (void)fail_alloc(run.nth);
     run.test.test_func(state);
 }
 
 static int disarmed_teardown(void **state)
 {
-    run.seen->made = arm(0);
+    run.seen->made = fail_alloc(0);
     return run.test.teardown_func ? run.test.teardown_func(state) : 0;
 }
 
@@ -164,6 +108,7 @@ static void child(const struct group *g)
     fflush(stdout);
     if (failed)
         _exit(NOT_HELD);
+    run.seen->held = true;
     exit(HELD);
 }
 
@@ -195,12 +140,20 @@ static struct {
     int64_t ms;
 } want;
 
-/* The i-th point among n: the fraction of a multiple of the golden section, so that any first few lie evenly. */
-static size_t spread(size_t i, size_t n)
+static size_t divisor(size_t a, size_t b)
 {
-    double at = 0.6180339887498949 * (double)i;
+    return b == 0 ? a : divisor(b, a % b);
+}
 
-    return (size_t)((at - (double)(size_t)at) * (double)n);
+/* How far it is from one point to the next among n, round and round: about the golden section, so that any first few
+ * lie evenly, and without a common divisor, so that the first n are all of them. */
+static size_t stride(size_t n)
+{
+    size_t step = (size_t)(0.6180339887498949 * (double)n);
+
+    while (step < 1 || divisor(step, n) != 1)
+        step++;
+    return step;
 }
 
 /* "file:line", as the debugger's tables have it. Bor: until the next call. */
@@ -219,31 +172,45 @@ static const char *place_of(uintptr_t at)
     return text;
 }
 
-/* Is it the test itself that did not look at a pointer? Each place is asked for once. */
-static bool is_of_tests(uintptr_t at)
+enum place { OURS, TESTS, HARNESS };
+
+/* Each place is asked for once. */
+static enum place whose(uintptr_t at)
 {
     static struct {
         uintptr_t at;
-        bool own;
+        enum place whose;
     } known[256];
     static size_t n;
+    const char *text;
+    enum place place;
 
     for (size_t i = 0; i < n; i++)
         if (known[i].at == at)
-            return known[i].own;
-    bool own = strstr(place_of(at), "/tests/") != NULL;
+            return known[i].whose;
+    text = place_of(at);
+    place = strstr(text, "/tests/unit/fail_") ? HARNESS : strstr(text, "/tests/") ? TESTS : OURS;
     if (n < sizeof known / sizeof *known) {
         known[n].at = at;
-        known[n++].own = own;
+        known[n++].whose = place;
     }
-    return own;
+    return place;
+}
+
+/* Is it the test itself that did not look at a pointer? The innermost functions may be those that told of the fault. */
+static bool is_of_tests(void)
+{
+    for (size_t i = 0; i < DEEP && run.seen->at[i] != 0; i++)
+        if (whose(run.seen->at[i]) != HARNESS)
+            return whose(run.seen->at[i]) == TESTS;
+    return false;
 }
 
 static bool is_fault(int how)
 {
     if (how == HELD || how == NOT_HELD || how == 255) /* 255: cmocka, of an assertion on another thread */
         return false;
-    return how <= FAULT || run.seen->at[0] == 0 || !is_of_tests(run.seen->at[0]);
+    return how <= FAULT || run.seen->held || !is_of_tests();
 }
 
 static void tell(const struct group *g, int how)
@@ -264,18 +231,20 @@ static void tell(const struct group *g, int how)
 
 static int try_test(const struct group *g)
 {
-    int64_t began = clock_mono_ms();
-    size_t all, n, done = 0;
+    int64_t began;
+    size_t all, n, step, done = 0;
     int bad = 0;
 
     if (run_nth(g, 0) != HELD) {
         printf("-       %s: does not hold alone\n", run.test.name);
         return 0;
     }
+    began = clock_mono_ms(); /* a test that takes long by itself has one point at least */
     all = run.seen->made;
+    step = stride(all);
     n = want.points == 0 || want.points > all ? all : want.points;
     for (; done < n && (want.ms == 0 || clock_mono_ms() - began < want.ms); done++) {
-        int how = run_nth(g, 1 + (n == all ? done : spread(done, all)));
+        int how = run_nth(g, 1 + done * step % all);
         if (!is_fault(how))
             continue;
         tell(g, how);
@@ -328,6 +297,6 @@ __attribute__((constructor)) static void read_arguments(int argc, char **argv)
     set_sanitizers(argv);
     setenv("SLUICE_PATIENCE_MS", "3000", 1); /* until.h */
     want.asked = true;
-    want.points = argc == 4 ? strtoul(argv[2], NULL, 10) : whole ? 1000 : 16;
+    want.points = argc == 4 ? strtoul(argv[2], NULL, 10) : whole ? 0 : 16;
     want.ms = argc == 4 ? strtol(argv[3], NULL, 10) * 1000 : whole ? 60000 : 1000;
 }
