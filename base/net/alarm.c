@@ -20,6 +20,23 @@ struct alarm_wheel {
     int64_t due;                 /* the slot that the tick is set for; NEVER: it is not set */
 };
 
+/* A timer stands in libevent's heap from its birth on, set or not: only so can setting it not lack memory. */
+static const struct timeval unset = { 365 * 86400, 0 };
+
+static struct event *timer_free(struct event *timer)
+{
+    if (timer != NULL)
+        event_free(timer);
+    return NULL;
+}
+
+static struct event *timer_new(struct loop *l, event_callback_fn fn, void *arg)
+{
+    struct event *timer = event_new(loop_base(l), -1, EV_PERSIST, fn, arg);
+
+    return timer != NULL && event_add(timer, &unset) == 0 ? timer : timer_free(timer);
+}
+
 static void unlink_alarm(struct alarm *a)
 {
     if (a->pprev == NULL)
@@ -113,6 +130,8 @@ static void tick(evutil_socket_t fd, short what, void *arg)
     w->due = NEVER;
     if (number != NEVER)
         set_tick(w, number);
+    else
+        event_add(w->tick, &unset);
 }
 
 struct alarm_wheel *alarm_wheel_new(struct loop *l)
@@ -124,7 +143,7 @@ struct alarm_wheel *alarm_wheel_new(struct loop *l)
     w->loop = l;
     w->at = loop_now(l) / SLOT_MS;
     w->due = NEVER;
-    w->tick = event_new(loop_base(l), -1, 0, tick, w);
+    w->tick = timer_new(l, tick, w);
     if (w->tick == NULL)
         return mem_free(w);
     return w;
@@ -137,7 +156,7 @@ void alarm_wheel_free(struct alarm_wheel *w)
     for (unsigned i = 0; i < SLOTS; i++)
         while (w->slot[i])
             unlink_alarm(w->slot[i]);
-    event_free(w->tick);
+    timer_free(w->tick);
     mem_free(w);
 }
 
@@ -194,6 +213,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    event_add(m->timer, &unset);
     m->fn(m->arg);
 }
 
@@ -205,7 +225,7 @@ struct moment *moment_new(struct loop *l, void (*fn)(void *arg), void *arg)
         return NULL;
     m->fn = fn;
     m->arg = arg;
-    m->timer = event_new(loop_base(l), -1, 0, on_timer, m);
+    m->timer = timer_new(l, on_timer, m);
     return m->timer ? m : mem_free(m);
 }
 
@@ -219,6 +239,6 @@ void moment_set(struct moment *m, int64_t ms)
 struct moment *moment_free(struct moment *m)
 {
     if (m)
-        event_free(m->timer);
+        timer_free(m->timer);
     return mem_free(m);
 }

@@ -1,5 +1,6 @@
 /* Alarms: never early, not much late, moved, cleared, and set from inside each other. */
 #include "net_test.h"
+#include "tests/unit/fail_alloc.h"
 
 struct bell {
     struct alarm alarm;
@@ -193,11 +194,51 @@ static void set_after_a_sleep(void **state)
     loop_free(l);
 }
 
+static void ring_exactly(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* An alarm that could not be set would never ring, and what it guards would wait for ever. */
+static void setting_takes_no_memory(void **state)
+{
+    enum { MOMENTS = 20 };
+    struct loop *l = loop_new();
+    struct moment *m[MOMENTS];
+    struct bell b = { 0 };
+    unsigned rang = 0;
+
+    (void)state;
+    assert_non_null(l);
+    for (unsigned i = 0; i < MOMENTS; i++)
+        assert_non_null(m[i] = moment_new(l, ring_exactly, &rang));
+    alarm_init(&b.alarm, ring);
+    (void)fail_alloc(0);
+    set(&b, l, 1);
+    for (unsigned i = 0; i < MOMENTS; i++)
+        moment_set(m[i], 1);
+    run_for(l, 200);
+    for (unsigned i = 0; i < MOMENTS; i++)
+        moment_set(m[i], 1);
+    assert_int_equal(fail_alloc(0), 0);
+    run_for(l, 200);
+    assert_int_equal(b.times, 1);
+    assert_int_equal(rang, 2 * MOMENTS);
+    for (unsigned i = 0; i < MOMENTS; i++)
+        moment_free(m[i]);
+    loop_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(never_early), cmocka_unit_test(moved_and_cleared), cmocka_unit_test(cleared_by_its_neighbour),
-        cmocka_unit_test(sets_itself), cmocka_unit_test(sleeps_until_due),  cmocka_unit_test(set_after_a_sleep)
+        cmocka_unit_test(never_early),
+        cmocka_unit_test(moved_and_cleared),
+        cmocka_unit_test(cleared_by_its_neighbour),
+        cmocka_unit_test(sets_itself),
+        cmocka_unit_test(sleeps_until_due),
+        cmocka_unit_test(set_after_a_sleep),
+        cmocka_unit_test(setting_takes_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
