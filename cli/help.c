@@ -26,12 +26,14 @@ static void row(FILE *to, const char *left, size_t column, const char *right)
     fprintf(to, "  %s\n", right);
 }
 
+/* Without memory the name alone, as is what follows. */
 static const char *option_shown(struct cli *c, const struct option *o)
 {
     char letter[5] = { '-', o->letter, ',', ' ', '\0' };
+    const char *whole = arena_printf(&c->arena, "%s--%s%s%s", o->letter ? letter : "    ", o->name, o->value ? " " : "",
+                                     o->value ? o->value : "");
 
-    return arena_printf(&c->arena, "%s--%s%s%s", o->letter ? letter : "    ", o->name, o->value ? " " : "",
-                        o->value ? o->value : "");
+    return whole != NULL ? whole : o->name;
 }
 
 static void options_shown(struct cli *c, FILE *to, const struct option *list)
@@ -46,14 +48,17 @@ static void options_shown(struct cli *c, FILE *to, const struct option *list)
         const char *more = (o->flags & OPT_REQUIRED) ? (c->lang == LANG_ZH ? "（必填）" : " (required)")
                            : (o->flags & OPT_MANY)   ? (c->lang == LANG_ZH ? "（可重复）" : " (may be repeated)")
                                                      : "";
-        row(to, option_shown(c, o), column, arena_printf(&c->arena, "%s%s", cli_text(c, o->help), more));
+        const char *help = arena_printf(&c->arena, "%s%s", cli_text(c, o->help), more);
+        row(to, option_shown(c, o), column, help != NULL ? help : cli_text(c, o->help));
     }
 }
 
 static const char *command_shown(struct cli *c, const struct command *m)
 {
-    return arena_printf(&c->arena, "%s%s%s%s%s", m->noun, m->verb ? " " : "", m->verb ? m->verb : "",
-                        *m->args ? " " : "", m->args);
+    const char *whole = arena_printf(&c->arena, "%s%s%s%s%s", m->noun, m->verb ? " " : "", m->verb ? m->verb : "",
+                                     *m->args ? " " : "", m->args);
+
+    return whole != NULL ? whole : m->noun;
 }
 
 void help_command(struct cli *c, FILE *to, const struct command *m)

@@ -114,10 +114,29 @@ static void test_every_command_has_help(void **state)
     }
 }
 
+static void test_without_memory(void **state)
+{
+    struct bench *b = *state;
+    struct cli c;
+    size_t n;
+    FILE *out = open_memstream(&b->out, &n);
+
+    assert_non_null(out);
+    cli_init(&c, out, out);
+    c.arena.cap = 0;
+    help_noun(&c, out, "grant");
+    help_command(&c, out, command_find("grant", "list"));
+    cli_done(&c);
+    fclose(out);
+    assert_non_null(strstr(b->out, "  grant"));
+    assert_non_null(strstr(b->out, "  help")); /* an option of every command */
+    assert_null(strstr(b->out, "(null)"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { CASE(test_table), CASE(test_every_noun_has_commands), CASE(test_shown),
-                                        CASE(test_every_command_has_help) };
+                                        CASE(test_every_command_has_help), CASE(test_without_memory) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
