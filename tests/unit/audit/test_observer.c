@@ -67,6 +67,7 @@ static void request(struct buf *body, struct buf *note, unsigned from, unsigned 
     struct merkle tree = { 0 };
     struct merkle_growth x = { 0 };
     struct sha256 done[MERKLE_TILE_LEVELS], proof[MERKLE_PATH_MAX];
+    assert_non_null(g);
     for (unsigned n = 0; n < to; n++) {
         unsigned value = n < fork ? n : n + NO_FORK;
         struct sha256 l = merkle_leaf(g, slice_make(&value, sizeof value));

@@ -238,6 +238,7 @@ static uint64_t hashes_in(const char *dir, unsigned level)
 static void large_checked(const char *dir, uint64_t size)
 {
     struct prover *p = prover_folder(dir, size);
+    assert_non_null(p);
     struct sha256 root, want = mth(leaves, size);
     assert_int_equal(prove_root(p, &root), ERR_OK);
     assert_memory_equal(&root, &want, sizeof root);
@@ -262,6 +263,7 @@ static void levels(void **state)
     struct merkle tree = { 0 };
     struct sha256 done[MERKLE_TILE_LEVELS];
     struct tiles *t = mem_zalloc(sizeof *t);
+    assert_non_null(t);
     assert_non_null(mkdtemp(dir));
     tiles_init(t);
     for (unsigned round = 0; round < 3; round++) {

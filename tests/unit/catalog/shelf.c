@@ -124,6 +124,7 @@ enum err shelf_read(struct shelf *s, const char *yaml, struct catalog_manifest *
 {
     const struct doc *list = NULL;
 
+    assert_non_null(yaml);
     diags_init(&s->d, &s->a);
     if (doc_read_yaml(slice_of(yaml), &s->a, &s->d, &list) != ERR_OK)
         fail_msg("the test's YAML is wrong: %s\n%s", shelf_problems(s), yaml);

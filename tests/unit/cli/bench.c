@@ -92,6 +92,7 @@ int run(struct bench *b, const char *line)
     texts_free(b);
     out = open_memstream(&b->out, &out_n);
     err = open_memstream(&b->err, &err_n);
+    assert_true(out != NULL && err != NULL);
     b->code = cli_run(n, words, out, err);
     fclose(out);
     fclose(err);
@@ -107,9 +108,10 @@ int parse(struct bench *b, struct cli *c, const char *line)
 
     texts_free(b);
     err = open_memstream(&b->err, &err_n);
+    assert_non_null(err);
     cli_init(c, err, err);
     for (int i = 0; i < n; i++) /* they outlive this call, as argv does */
-        words[i] = arena_str(&c->arena, slice_of(words[i]));
+        assert_non_null(words[i] = arena_str(&c->arena, slice_of(words[i])));
     b->code = command_parse(c, n, words);
     fclose(err);
     c->out = c->err = NULL;

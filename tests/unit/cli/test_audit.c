@@ -17,6 +17,7 @@ static void test_export_is_byte_for_byte(void **state)
     size_t n;
     FILE *out = open_memstream(&b->out, &n);
 
+    assert_non_null(out);
     cli_init(&c, out, out);
     records_put(&c, slice_of(text));
     records_put(&c, SLICE("{\"rows\":[],\"grants\":[],\"more\":false}"));
@@ -51,6 +52,7 @@ static void test_csv_is_no_program(void **state)
         struct json j;
         size_t n;
         FILE *out = open_memstream(&b->out, &n);
+        assert_non_null(out);
         cli_init(&c, out, out);
         json_init(&j, &text);
         json_open(&j, '[');

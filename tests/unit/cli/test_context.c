@@ -12,7 +12,9 @@ static int find(struct bench *b, const char *line, struct cli *c, struct endpoin
 
     assert_int_equal(code, CLI_OK);
     mem_libc_free(b->err);
+    b->err = NULL;
     c->err = c->out = open_memstream(&b->err, &n);
+    assert_non_null(c->err);
     code = endpoint_find(c, e);
     fclose(c->err);
     return code;

@@ -30,6 +30,7 @@ static void show(struct bench *b, const char *form, enum lang lang, bool tty, co
     mem_libc_free(b->err);
     b->out = b->err = NULL;
     FILE *out = open_memstream(&b->out, &out_n), *err = open_memstream(&b->err, &err_n);
+    assert_true(out != NULL && err != NULL);
     cli_init(&c, out, err);
     c.lang = lang;
     c.out_tty = tty;
@@ -159,6 +160,7 @@ static void test_problem(void **state)
     size_t err_n;
     FILE *err = open_memstream(&b->err, &err_n);
 
+    assert_non_null(err);
     cli_init(&c, err, err);
     assert_int_equal(doc_read_json(slice_of(text), &c.arena, NULL, &doc), ERR_OK);
     problem_show(&c, doc);

@@ -36,6 +36,7 @@ static void test_flags(void **state)
         struct cli c;
         FILE *err = tmpfile();
 
+        assert_non_null(err);
         assert_int_equal(parse(b, &c, rows[i].line), CLI_OK);
         c.err = err;
         if (rows[i].want == NULL) {

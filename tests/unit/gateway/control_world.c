@@ -24,7 +24,10 @@ static const struct person {
 
 static char *in_dir(struct node *n, const char *name)
 {
-    return path_join(&n->a, n->dir, name);
+    char *path = path_join(&n->a, n->dir, name);
+
+    assert_non_null(path);
+    return path;
 }
 
 static void good(struct node *n, enum err e)

@@ -160,6 +160,7 @@ static struct exchange *ask_with(const char *text, size_t arena_left)
     buf_printf(&all, "%sHost: h\r\n\r\n", text);
     assert_int_equal(http_head_parse(buf_slice(&all), true, &h, &why), ERR_OK);
     world.x = exchange_new(world.w, &world.conn, &consumer_table, &consumer);
+    assert_non_null(world.x);
     if (arena_left < SIZE_MAX)
         world.x->arena.cap = world.x->arena.used + arena_left;
     ask_read(world.x, &h);

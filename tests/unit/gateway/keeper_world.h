@@ -25,7 +25,10 @@ static struct {
 
 static inline char *in_dir(const char *name)
 {
-    return path_join(&w.a, w.dir, name);
+    char *path = path_join(&w.a, w.dir, name);
+
+    assert_non_null(path);
+    return path;
 }
 
 static inline enum err start(void)

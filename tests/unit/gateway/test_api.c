@@ -98,6 +98,7 @@ static bool is_pattern(const char *described, const char *route)
 static void routes_are_described(void **state)
 {
     const char *source = getenv("SLUICE_SOURCE");
+    const char *file;
     const struct doc *list;
     const struct api_route *r;
     size_t described = 0, routes = 0;
@@ -108,7 +109,9 @@ static void routes_are_described(void **state)
     if (source == NULL || *source == '\0')
         skip();
     arena_init(&a, 16 << 20);
-    assert_int_equal(file_read(path_join(&a, source, "docs/openapi.yaml"), &text, NULL), ERR_OK);
+    file = path_join(&a, source, "docs/openapi.yaml");
+    assert_non_null(file);
+    assert_int_equal(file_read(file, &text, NULL), ERR_OK);
     assert_int_equal(doc_read_yaml(buf_slice(&text), &a, NULL, &list), ERR_OK);
     for (size_t i = 0; (r = api_route_at(i)) != NULL; i++, routes++) {
         bool there = false;

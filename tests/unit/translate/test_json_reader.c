@@ -148,6 +148,7 @@ static void test_cases(void **state)
 
     (void)state;
     assert_non_null(r);
+    assert_non_null(r);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct slice text = slice_of(cases[i].text);
 
@@ -181,6 +182,7 @@ static void test_depth(void **state)
     struct buf b = BUF_INIT(1 << 20);
 
     (void)state;
+    assert_non_null(r);
     for (size_t n = READER_DEPTH_MAX - 1; n <= READER_DEPTH_MAX + 1; n++) {
         enum err want = n <= READER_DEPTH_MAX ? ERR_OK : ERR_TOO_LARGE;
 
@@ -220,6 +222,7 @@ static void test_members(void **state)
     struct buf b = BUF_INIT(1 << 20);
 
     (void)state;
+    assert_non_null(r);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         put_members(&b, rows[i].n, rows[i].k);
         assert_false(b.failed);
@@ -239,6 +242,7 @@ static void test_open_keys(void **state)
     struct buf b = BUF_INIT(8 << 20);
 
     (void)state;
+    assert_non_null(r);
     for (unsigned depth = 0; depth < 6; depth++) {
         for (unsigned i = 0; i < 4000; i++)
             buf_printf(&b, "%s\"%u\":0", i ? "," : "{", i);
@@ -263,6 +267,7 @@ static void test_tokens(void **state)
     struct json_reader *r = json_reader_new(&sink, &t);
 
     (void)state;
+    assert_non_null(r);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         for (size_t n = TOKEN_MAX - 1; n <= TOKEN_MAX + 1; n++) {
             struct buf b = BUF_INIT(2 * TOKEN_MAX);
@@ -292,6 +297,7 @@ static void test_offset(void **state)
     struct json_reader *r = json_reader_new(&sink, &t);
 
     (void)state;
+    assert_non_null(r);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         for (size_t step = 1; step < 12; step++) {
             assert_int_equal(read_by(r, &t, slice_of(rows[i].text), step), ERR_SYNTAX);
@@ -308,6 +314,7 @@ static void test_sink_error(void **state)
     struct json_reader *r = json_reader_new(&sink, &t);
 
     (void)state;
+    assert_non_null(r);
     assert_int_equal(read_by(r, &t, SLICE("[1,2,3]"), 9), ERR_DENIED);
     assert_true(slice_is(buf_slice(&t.out), "[<n\"1\">"));
     json_reader_free(r);
@@ -334,6 +341,7 @@ static void test_names(void **state)
     struct json_reader *r = json_reader_new(&sink, &t);
 
     (void)state;
+    assert_non_null(r);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (unsigned twice = 0; twice < sizes[i]; twice++)
             for (unsigned way = 0; way < 8; way++) {
@@ -430,6 +438,7 @@ static void test_corpus(void **state)
         skip();
     }
     struct json_reader *r = json_reader_new(&sink, &t);
+    assert_non_null(r);
     while ((d = readdir(all)) != NULL) {
         if (d->d_name[0] == '.')
             continue;

@@ -165,6 +165,7 @@ static void test_corpus(void **state)
     else
         snprintf(path, sizeof path, "%s/../shared/data/xml-records/BILLSTATUS-114hr22.xml", source ? source : ".");
     if (file_read(path, &file, NULL) != ERR_OK) {
+        buf_done(&file);
         print_message("  skipped: no corpus; set SLUICE_CORPUS\n");
         skip();
     }

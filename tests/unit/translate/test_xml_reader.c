@@ -70,6 +70,7 @@ static enum err read_all(struct slice s, size_t step, const char *encoding, stru
     struct xml_reader *r = xml_reader_new(&hearing, h, slice_of(encoding));
     enum err e = ERR_OK;
 
+    assert_non_null(r);
     h->opens = h->closes = h->bytes = 0;
     buf_clear(&h->text);
     for (size_t at = 0; at < s.n && e == ERR_OK; at += step)
@@ -263,6 +264,7 @@ static enum err flood_names(const char *head, const char *before, const char *af
     enum err e = xml_reader_feed(r, slice_of(head));
     size_t sent = 0;
 
+    assert_non_null(r);
     for (unsigned long i = 0; e == ERR_OK && sent < total; sent += piece.n) {
         buf_clear(&piece);
         while (piece.n < 16384) {
@@ -285,6 +287,7 @@ static enum err flood(const struct flood *f)
     char *bytes = mem_alloc(block);
     enum err e = xml_reader_feed(r, slice_of(f->head));
 
+    assert_non_null(r);
     for (size_t at = 0; at < block; at += unit)
         memcpy(bytes + at, f->unit, unit);
     for (size_t at = 0; e == ERR_OK && at < f->total; at += block)

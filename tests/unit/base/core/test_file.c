@@ -30,7 +30,10 @@ static int teardown(void **state)
 
 static const char *in_dir(const char *name)
 {
-    return path_join(&arena, dir, name);
+    const char *path = path_join(&arena, dir, name);
+
+    assert_non_null(path);
+    return path;
 }
 
 static unsigned entries(void)
@@ -38,6 +41,7 @@ static unsigned entries(void)
     DIR *d = opendir(dir);
     unsigned n = 0;
 
+    assert_non_null(d);
     while (readdir(d) != NULL)
         n++;
     closedir(d);

@@ -95,6 +95,7 @@ static void old_versions_stay(void **state)
     for (size_t s = 0; s < COUNT(shards) * COUNT(kinds); s++) {
         struct smap *m = kinds[s % COUNT(kinds)](shards[s / COUNT(kinds)]), *first, *second, *third;
 
+        assert_non_null(m);
         assert_null(smap_find(m, SLICE("key-1")));
         for (unsigned i = 1; i <= 500; i++)
             assert_int_equal(put(&m, i, i, load), ERR_OK);
@@ -137,6 +138,7 @@ static void beside_a_model(struct smap *m)
     struct smap *kept[KEPT] = { NULL };
     uint64_t r = 88172645463325252u;
 
+    assert_non_null(m);
     for (unsigned step = 1; step < 20000; step++) {
         unsigned key, slot;
         r ^= r << 13, r ^= r >> 7, r ^= r << 17;
@@ -188,6 +190,7 @@ static void each(void **state)
     size_t sum[3] = { 0, 0, 1000 };
 
     (void)state;
+    assert_non_null(m);
     for (unsigned i = 1; i <= 100; i++)
         assert_int_equal(put(&m, i, i, load), ERR_OK);
     smap_each(m, add_up, sum);
@@ -207,6 +210,8 @@ static void odd_keys(void **state)
     char big[70000];
 
     (void)state;
+    assert_non_null(m);
+    assert_true(a != NULL && b != NULL && c != NULL);
     memset(big, 'k', sizeof big);
     assert_int_equal(smap_put(&m, slice_of(NULL), a), ERR_OK);
     assert_int_equal(smap_put(&m, SLICE("x\0y"), b), ERR_OK);
@@ -309,6 +314,7 @@ static void readers(void **state)
     pthread_t t[READERS];
 
     (void)state;
+    assert_non_null(m);
     for (unsigned k = 0; k < KEYS; k++)
         assert_int_equal(put(&m, k, 1, load), ERR_OK);
     publish(m);
@@ -340,6 +346,7 @@ static void memory(void **state)
     size_t keys = 0, before = mallinfo2().uordblks, after;
 
     (void)state;
+    assert_non_null(m);
     for (unsigned i = 0; i < N; i++) {
         struct slice key = key_of(i, text);
         keys += key.n;

@@ -33,6 +33,7 @@ static void test_sha256(void **state)
 
     (void)state;
     assert_non_null(g);
+    assert_non_null(g);
     for (size_t v = 0; v < sizeof vectors / sizeof *vectors; v++) {
         struct slice s = slice_of(vectors[v].text);
 
@@ -87,6 +88,7 @@ static void test_million(void **state)
     struct digest *g = digest_new();
 
     (void)state;
+    assert_non_null(g);
     assert_non_null(g);
     memset(a, 'a', sizeof a);
     for (int i = 0; i < 1000; i++)

@@ -184,10 +184,12 @@ static void test_damaged(void **state)
 static const char *corpus(struct bench *b)
 {
     const char *given = getenv("SLUICE_CORPUS"), *source = getenv("SLUICE_SOURCE");
+    const char *path = given && *given
+                           ? arena_printf(&b->arena, "%s/json-parsing", given)
+                           : arena_printf(&b->arena, "%s/../shared/data/json-parsing", source ? source : ".");
 
-    if (given && *given)
-        return arena_printf(&b->arena, "%s/json-parsing", given);
-    return arena_printf(&b->arena, "%s/../shared/data/json-parsing", source ? source : ".");
+    assert_non_null(path);
+    return path;
 }
 
 static void test_suite(void **state)
@@ -204,12 +206,15 @@ static void test_suite(void **state)
     }
     while ((entry = readdir(dir)) != NULL) {
         const struct doc *node = NULL;
+        const char *path;
         enum err e;
 
         if (!slice_ends(slice_of(entry->d_name), SLICE(".json")))
             continue;
         bench_reset(b);
-        assert_int_equal(file_read(path_join(&b->arena, corpus(b), entry->d_name), &text, &b->d), ERR_OK);
+        path = path_join(&b->arena, corpus(b), entry->d_name);
+        assert_non_null(path);
+        assert_int_equal(file_read(path, &text, &b->d), ERR_OK);
         e = doc_read_json(buf_slice(&text), &b->arena, &b->d, &node);
         assert_true((e == ERR_OK) == (node != NULL) && (e == ERR_OK) == (b->d.count == 0));
         if (entry->d_name[0] == 'y' && e != ERR_OK && !strstr(entry->d_name, "duplicated_key"))

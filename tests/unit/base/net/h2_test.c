@@ -377,6 +377,14 @@ struct one *h2_one(struct h2_bench *h, unsigned number)
     return o;
 }
 
+struct http_call *h2_call(struct h2_bench *h, unsigned number)
+{
+    struct http_call *call = h2_one(h, number)->call;
+
+    assert_non_null(call);
+    return call;
+}
+
 void exchange(struct h2_bench *h)
 {
     h2_say(h);

@@ -63,4 +63,5 @@ void h2_say(struct h2_bench *h);   /* h->say, which is empty then */
 void h2_hear(struct h2_bench *h);  /* h->words and h->data begin anew */
 void exchange(struct h2_bench *h); /* h2_say, then h2_hear */
 struct one *h2_one(struct h2_bench *h, unsigned number);
+struct http_call *h2_call(struct h2_bench *h, unsigned number); /* its call, which must be there */
 void h2_answer(struct one *o, const char *text);

@@ -110,10 +110,12 @@ static void heads_wait_for_their_owner(void **state)
     put_request(&h.say, 1, "GET", "/hold", END_STREAM, "");
     h2_say(&h);
     o = h2_one(&h, 1);
+    assert_non_null(o->call);
     http_reply_head(o->call, &r);
     h2_hear(&h);
     IS(&h.words, "HEADERS/1 END/1");
     IS(&h.b.log, "/hold#1 end#1");
+    assert_non_null(o->call);
     http_reply_end(o->call, NULL, 0);
     turns(h.b.loop, 2);
     IS(&h.b.log, "/hold#1 end#1 sent#1");
@@ -199,7 +201,7 @@ static void window_comes_back(void **state)
     put_body(&h, 1, 65535);
     exchange(&h);
     IS(&h.words, "");
-    http_call_read(h2_one(&h, 1)->call, true);
+    http_call_read(h2_call(&h, 1), true);
     h2_hear(&h);
     IS(&h.words, "WINDOW/1");
     h2_end_bench(&h);
@@ -259,7 +261,7 @@ static void waiting_bodies_leave_room(void **state)
     exchange(&h);
     assert_int_equal(o->body.n, 4 * sizeof block);
     HAS(&h.words, "WINDOW/1");
-    http_reply_abort(h2_one(&h, 2)->call); /* what it held is forgotten */
+    http_reply_abort(h2_call(&h, 2)); /* what it held is forgotten */
     exchange(&h);
     HAS(&h.words, "RST/3");
     h2_end_bench(&h);
@@ -274,7 +276,7 @@ static void continue_when_it_is_wanted(void **state)
     put_request(&h.say, 1, "POST", "/pause", 0, "expect: 100-continue");
     exchange(&h);
     IS(&h.words, "");
-    http_call_read(h2_one(&h, 1)->call, true);
+    http_call_read(h2_call(&h, 1), true);
     exchange(&h);
     IS(&h.words, "HEADERS/1");
     put_frame(&h.say, F_DATA, END_STREAM, 1, SLICE("hello"));

@@ -1,6 +1,7 @@
 /* The server's side of a connection, end to end over TCP: framing whatever the pieces, order, closing, cutting. */
 #include "net_test.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 
 #define HOST "Host: h\r\n"
@@ -328,6 +329,7 @@ static void body_is_paused(void **state)
     http_call_read(b.call, true);
     while (sent < most) {
         n = send(b.fd, block, most - sent < 4096 ? most - sent : 4096, MSG_NOSIGNAL);
+        assert_true(n > 0 || errno == EAGAIN); /* not closed */
         sent += n > 0 ? (size_t)n : 0;
         turns(b.loop, 1);
     }
@@ -348,6 +350,7 @@ static void continue_when_it_is_wanted(void **state)
     bench_begin(&b);
     bench_say(&b, slice_of(head));
     bench_hear(&b, &got);
+    assert_non_null(b.call);
     assert_int_equal(got.n, 0); /* its owner has not said yet that it wants it */
     http_call_read(b.call, true);
     turns(b.loop, 2);

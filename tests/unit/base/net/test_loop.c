@@ -142,10 +142,12 @@ static void watch_until_freed(void **state)
     struct loop *l = loop_new();
     int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     unsigned n = 0, before;
-    struct watch *w = watch_new(l, fd, on_watch, &n);
+    struct watch *w;
 
     (void)state;
-    assert_true(l != NULL && w != NULL);
+    assert_non_null(l);
+    w = watch_new(l, fd, on_watch, &n);
+    assert_non_null(w);
     turns(l, 3);
     assert_true(n > 0);
     before = n;

@@ -164,13 +164,14 @@ static void world_begin(struct world *w)
 
     memset(w, 0, sizeof *w);
     w->loop = loop_new();
+    assert_non_null(w->loop);
     door_init_yielding(&w->door, w->loop, most);
     s.door = most ? &w->door : NULL;
     assert_int_equal(tls_server_new(&s, &w->server, NULL), ERR_OK);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &w->listener, NULL), ERR_OK);
     address_of(w->listener, &w->to);
     w->acceptor = acceptor_new(w->loop, w->listener, on_accept, w);
-    assert_true(w->loop != NULL && w->acceptor != NULL);
+    assert_non_null(w->acceptor);
 }
 
 static void world_end(struct world *w)
@@ -335,6 +336,7 @@ static void trust_by_table(void **state)
         t.loop = w.loop;
         assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
         c = http_client_new(w.loop, &w.to, tls, slice_of(rows[i].host), &events, &t, 2000);
+        assert_non_null(c);
         assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
         loop_run(w.loop);
         if (t.ended != rows[i].ok || (!rows[i].ok && t.why != REASON_PROVIDER_UNTRUSTED) || w.seen != rows[i].seen)
