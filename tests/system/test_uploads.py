@@ -239,7 +239,7 @@ def test_01_nobody_sends_a_file_without_a_grant_for_it():
     NODE.sluice("provider/pat", "grant", "revoke", GRANT, "--note", "another one")
     GRANT = NODE.grant("provider/filing", "dossier,size,sha")
     asked = NODE.json("bureau/ann", "request", "show", "r2")
-    assert asked["resources"] == [{"resource": "provider/filing", "version": 1, "items": ["dossier", "size", "sha"], "clear": [], "sends": "dossier"}], asked
+    assert asked["resources"] == [{"resource": "provider/filing", "version": 1, "items": ["dossier", "size", "sha"], "clear": [], "part": 1, "sends": "dossier"}], asked
     assert send(b"%PDF")[0] == 200
     intent = [r for r in NODE.records() if r["kind"] == "intent"][-1]
     assert intent["items"] == ["dossier", "size", "sha"] and "params" not in intent, intent

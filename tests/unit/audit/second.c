@@ -21,7 +21,7 @@ static void put(const char *where, const char *name, struct slice text)
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", where, name);
     FILE *f = fopen(path, "wb");
-    if (f == NULL || fwrite(text.p, 1, text.n, f) != text.n || fclose(f) != 0)
+    if (f == NULL || (text.n > 0 && fwrite(text.p, 1, text.n, f) != text.n) || fclose(f) != 0)
         failed(path);
 }
 
