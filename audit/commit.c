@@ -239,7 +239,9 @@ enum err commit_round(struct audit_log *l, enum gather mode)
         e = gather_all(l, mode);
     if (e == ERR_OK)
         e = commit_batch(l);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
         gather_undo(l);
+        batch_clear(l); /* the batch may be given away before another round begins */
+    }
     return e;
 }

@@ -208,6 +208,21 @@ static void a_stop_says_what_was_turned_away(void **state)
     finish();
 }
 
+/* And if it does not let it, what was not written is no leaf of the log's tree. */
+static void a_stop_on_a_broken_disk(void **state)
+{
+    (void)state;
+    uint64_t size = world_size(&w);
+    faults_set(&f, FAULT_SYNC, EIO, 0, -1);
+    assert_int_equal(put_intent(1000).e, ERR_DOWN);
+    world_close(&w);
+    faults_init(&f);
+    world_good(&w, size);
+    assert_int_equal(world_open(&w), ERR_OK);
+    assert_int_equal(put_intent(2000).e, ERR_OK);
+    finish();
+}
+
 /* No room even for the reserve: essential ones fail too, and say so. */
 static void no_room_at_all(void **state)
 {
@@ -286,11 +301,17 @@ int main(void)
 {
 #define TEST(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(one_failure),       TEST(fails_again),
-        TEST(broken_disk),       TEST(full_disk),
-        TEST(no_room_at_all),    TEST(short_writes),
-        TEST(full_at_each_byte), TEST(no_space_ahead),
-        TEST(roll_fails),        TEST(a_stop_says_what_was_turned_away),
+        TEST(one_failure),
+        TEST(fails_again),
+        TEST(broken_disk),
+        TEST(full_disk),
+        TEST(no_room_at_all),
+        TEST(short_writes),
+        TEST(full_at_each_byte),
+        TEST(no_space_ahead),
+        TEST(roll_fails),
+        TEST(a_stop_says_what_was_turned_away),
+        TEST(a_stop_on_a_broken_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
