@@ -96,6 +96,7 @@ static enum err check(struct shelf *s, const char *yaml)
 {
     const struct doc *list = NULL;
 
+    assert_non_null(yaml);
     assert_int_equal(doc_read_yaml(slice_of(yaml), &s->a, NULL, &list), ERR_OK);
     diags_init(&s->d, &s->a);
     return catalog_policy_check(s->tx, list->first, &s->a, &s->d);

@@ -164,6 +164,7 @@ static void test_damaged(void **state)
     for (size_t n = 0; n < sizeof text - 1; n++) {
         struct slice part = { mem_dup(slice_make(text, n)), n }; /* on the heap: the sanitizer guards its end */
 
+        assert_non_null(part.p);
         assert_int_not_equal(doc_read_json(part, &b->arena, NULL, &node), ERR_OK);
         mem_free((void *)(uintptr_t)part.p);
     }
@@ -172,6 +173,7 @@ static void test_damaged(void **state)
             enum err e;
 
             copy = mem_dup(slice_make(text, sizeof text - 1));
+            assert_non_null(copy);
             copy[at] = (char)c;
             e = doc_read_json(slice_make(copy, sizeof text - 1), &b->arena, NULL, &node);
             assert_true(e == ERR_OK || e == ERR_SYNTAX || e == ERR_INVALID);
