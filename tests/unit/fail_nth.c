@@ -298,5 +298,5 @@ __attribute__((constructor)) static void read_arguments(int argc, char **argv)
     setenv("SLUICE_PATIENCE_MS", "3000", 1); /* until.h */
     want.asked = true;
     want.points = argc == 4 ? strtoul(argv[2], NULL, 10) : whole ? 0 : 16;
-    want.ms = argc == 4 ? strtol(argv[3], NULL, 10) * 1000 : whole ? 60000 : 1000;
+    want.ms = argc == 4 ? strtol(argv[3], NULL, 10) * 1000 : whole ? 60000 : 600;
 }
