@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-enum { READS_A_TURN = 8, OUTBOUND_ACKS = 200 };
+enum { READS_A_TURN = 8, OUTBOUND_ACKS = 200, DISCARD_MAX = 256 * 1024 };
 
 /* ---- what nghttp2 tells ---- */
 static struct h2 *of(void *user)
@@ -395,7 +395,7 @@ static void readable(struct http_conn *c)
             return;
         }
         if (c->state == CONN_CLOSING) {
-            if (!conn_discard(c, got))
+            if (!conn_discard(c, got, DISCARD_MAX))
                 return;
         } else if (!feed(c->h2, got) && c->state == CONN_DEAD) {
             return;

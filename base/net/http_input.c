@@ -4,7 +4,9 @@
 #include "base/net/internal.h"
 #include "base/net/http_server.h"
 
-enum { READS_A_TURN = 8 };
+/* DISCARD_MAX: a peer hears why its request was refused only if we read on until it has sent it (RFC 9112 section 9.6):
+ * a body somewhat over limits.body. Who sends more than that, or takes longer than CONN_LINGER_MS, is reset. */
+enum { READS_A_TURN = 8, DISCARD_MAX = 4 << 20 };
 
 void conn_malformed(struct http_conn *c, enum reason why, const char *what)
 {
@@ -272,7 +274,7 @@ void conn_readable(struct http_conn *c)
             return;
         }
         if (c->state == CONN_CLOSING) {
-            if (!conn_discard(c, got))
+            if (!conn_discard(c, got, DISCARD_MAX))
                 return;
             continue;
         }

@@ -14,7 +14,7 @@
 
 #include <unistd.h>
 
-enum { DISCARD_MAX = 256 * 1024, REPLY_HEAD = 16 * 1024 };
+enum { REPLY_HEAD = 16 * 1024 };
 
 static const struct http_limits defaults = { .handshake = 10000,
                                              .head = 10000,
@@ -134,10 +134,10 @@ void conn_linger(struct http_conn *c)
     conn_arm(c);
 }
 
-bool conn_discard(struct http_conn *c, size_t n)
+bool conn_discard(struct http_conn *c, size_t n, size_t most)
 {
     c->discarded += (uint32_t)n;
-    if (c->discarded <= DISCARD_MAX)
+    if (c->discarded <= most)
         return true;
     conn_die(c, REASON_GRANTED, false);
     return false;

@@ -76,4 +76,5 @@ void conn_arm(struct http_conn *c);
 /* Say that nothing more comes, and discard what still arrives: unread bytes would turn the close into a reset that eats
  * the last answer. */
 void conn_linger(struct http_conn *c);
-bool conn_discard(struct http_conn *c, size_t n); /* n bytes more of it; false: that was enough, it died */
+/* n bytes more of it, of at most `most`; false: that was enough, it died */
+bool conn_discard(struct http_conn *c, size_t n, size_t most);

@@ -139,7 +139,7 @@ def test_03_chunked_request_and_split_bytes():
 def test_04_methods_paths_and_sizes():
     for data, want in ((b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"404"), (b"DELETE /x/provider/people HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
                        (b"GET /x/provider/../people HTTP/1.1\r\nHost: a\r\n\r\n", b"404"), (b"GET /x/provider/people/ HTTP/1.1\r\nHost: a\r\n\r\n", b"404"),
-                       (b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"413"), (post(b"{" + b" " * (1 << 21) + b"}"), b"413"),
+                       (b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"413"), (post(b"{" + b" " * (1 << 21) + b"}"), b"413"), (post(b"{" + b" " * (4_000_000) + b"}"), b"413"),
                        (b"GET /x/provider/people HTTP/1.1\r\n\r\n", b"400"), (b"\x16\x03\x01 rubbish\r\n\r\n", b"400"),
                        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", b"400")):
         got, _ = raw(NODE, data, timeout=3)
