@@ -283,10 +283,11 @@ def test_05_strangers_do_not_keep_administrators_out():
         for t in crowd:
             t.start()
         try:
+            # They come and go, and the table of sockets is read while they do: that they fill their places is seen at one moment.
             city.wait_for(lambda: city.accepted(node.control_port) >= before + 100)
-            most, took = 0, []
+            seen, took = [], []
             for verb in ("suspend", "resume") * 3 + ("revoke",):
-                most = max(most, city.accepted(node.control_port) - before)
+                seen.append(city.median([city.accepted(node.control_port) - before for _ in range(3)]))
                 began = time.monotonic()
                 node.sluice("bureau/ann", "grant", verb, grant, "--note", "strangers")
                 took.append(time.monotonic() - began)
@@ -296,7 +297,7 @@ def test_05_strangers_do_not_keep_administrators_out():
             for t in crowd:
                 t.join()
         assert city.median(took) < 10, took
-        assert 100 <= most < 100 + 20, most
+        assert max(seen) < 100 + 20, seen
         # who may not is told so at the head: nobody waits for its body
         for who, code in ((None, "certificate-missing"), ("consumer/app", "role-missing"), ("bureau/audrey", "role-missing")):
             c = api(node, who, "POST", "/v1/grants/g1/revoke", b"{", 16000000)
