@@ -304,7 +304,8 @@ def test_10_attacks_end_their_own_connection():
         wait_for(lambda: any(r.get("reason") == reason or (r["kind"] == "count" and reason in r["counts"]) for r in NODE.records()[began:]))
         c.close()
     grown = rss() - before
-    assert grown < 16 << 20, grown
+    # The thread sanitizer's shadow, several times what it stands for, is no memory of the product's: the other two builds measure.
+    assert "tsan" in city.BUILD or grown < 16 << 20, grown
 
 
 def test_11_slow_ones_lose_their_stream_and_are_on_record():
