@@ -3,8 +3,9 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/run.h"
+#include "policies/policies.h"
 
-enum { PATH_MAX_BYTES = 65536, BODY_MAX = 1 << 20, PARTS_MAX = 64 };
+enum { PATH_MAX_BYTES = 65536, BODY_MAX = 1 << 20 };
 
 static const struct column entry_columns[] = {
     { "id", { "ID", "标识" }, 0 },
@@ -242,9 +243,9 @@ int run_decide(struct cli *c)
     const char *part = cli_value(c, "part");
     uint64_t number = 0;
 
-    if (part != NULL && !slice_u64(slice_of(part), 1, PARTS_MAX, &number))
+    if (part != NULL && !slice_u64(slice_of(part), 1, POLICY_WISHES_MAX, &number))
         return cli_fail(c, CLI_USAGE, "--part is 1 to %d, as `request show` counts them",
-                        "--part 应为 1 至 %d，见 request show", PARTS_MAX);
+                        "--part 应为 1 至 %d，见 request show", POLICY_WISHES_MAX);
     return move(c, "part", number);
 }
 

@@ -24,7 +24,7 @@ static void put_decided(struct json *j, const struct policy_decided *done)
 {
     json_key(j, "parts");
     json_open(j, '[');
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < POLICY_WISHES_MAX; i++)
         if (done->parts >> i & 1)
             json_u64(j, i + 1);
     json_close(j, ']');

@@ -1,8 +1,6 @@
 /* Requests and approvals: who asks for which items, why and until when, and through which steps it goes. */
 #include "gateway/api_list.h"
 
-enum { WISHES_MAX = 64 };
-
 /* ---- the body of a new request ---- */
 struct window_body {
     int32_t from, to;
@@ -167,7 +165,7 @@ static enum err read_wishes(struct api_request *q, const struct doc *list, struc
     struct policy_wish *at;
     enum err e = ERR_OK;
 
-    if (list->count == 0 || list->count > WISHES_MAX)
+    if (list->count == 0 || list->count > POLICY_WISHES_MAX)
         return diag_add(&q->diags, ERR_INVALID, list->line, list->col, "name 1 to 64 resources",
                         "数据资源为 1 至 64 个");
     at = arena_array(&q->arena, list->count, sizeof *at);
