@@ -1,4 +1,5 @@
 # Warnings, sanitizers, and the three functions that every folder's CMakeLists.txt uses.
+add_link_options(-Werror) # what is found at link time, over the whole program, is an error as well
 add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef
   -Wvla -Wwrite-strings -fno-common -fstack-protector-strong)
 add_compile_definitions(_GNU_SOURCE SLUICE_VERSION="${PROJECT_VERSION}")

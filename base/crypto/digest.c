@@ -20,13 +20,15 @@ struct digest {
 /* What does not fill a block is only copied: most of what is added are prefixes, salts and digests. */
 static void add(SHA256_CTX *c, struct slice s)
 {
-    if (s.n + c->num >= SHA256_CBLOCK) {
+    size_t at = c->num % SHA256_CBLOCK; /* it is always less; the compiler cannot know */
+
+    if (s.n >= SHA256_CBLOCK - at) {
         SHA256_Update(c, s.p, s.n);
         return;
     }
     if (s.n == 0)
         return;
-    memcpy((uint8_t *)c->data + c->num, s.p, s.n);
+    memcpy((uint8_t *)c->data + at, s.p, s.n);
     c->num += (unsigned)s.n;
     c->Nh += c->Nl > UINT32_MAX - 8 * (SHA_LONG)s.n;
     c->Nl += 8 * (SHA_LONG)s.n;
