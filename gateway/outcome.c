@@ -72,6 +72,16 @@ static void refuse(struct exchange *x)
         withhold(x);
 }
 
+/* The next one of this service will likely be as long. */
+static void note_length(const struct exchange *x)
+{
+    bool is_long = x->bytes_out > EX_HELD;
+
+    if (x->service != NULL && x->reason == REASON_GRANTED &&
+        atomic_load_explicit(&x->service->long_answers, memory_order_relaxed) != is_long)
+        atomic_store_explicit(&x->service->long_answers, is_long, memory_order_relaxed);
+}
+
 static void conclude(struct exchange *x)
 {
     x->concluded = true;
@@ -82,6 +92,7 @@ static void conclude(struct exchange *x)
     if (x->head_sent && x->reason != REASON_GRANTED)
         exchange_hang_up(x);
     take_held_in(x);
+    note_length(x);
     if (x->intended)
         return;
     if (x->reason == REASON_GRANTED && log_ask_is_hashes(x)) { /* counted, exactly */

@@ -181,8 +181,8 @@ enum err record_intent(struct exchange *x)
     r.params = text.params;
     r.n_params = fill_params(x, &text);
     r.debit_rows = x->verdict.max_rows;
-    /* A file is likely to be long: then its consumer waits for the intent, and the provider with it. */
-    if (!translate_safe(x->service->plan) || translate_whole(x->service->plan))
+    /* Where answers are long their consumers wait for the intent, and the provider with them. */
+    if (!translate_safe(x->service->plan) || atomic_load_explicit(&x->service->long_answers, memory_order_relaxed))
         return put(x, &r, 0, &x->intent);
     worker_nudge_later(x->w);
     return put(x, &r, AUDIT_LAZY, &x->intent);

@@ -16,6 +16,7 @@ struct service {
     uint64_t version;
     const struct translate_plan *plan; /* NULL: listed but not callable */
     struct connector_target *target;   /* ref; NULL: not callable */
+    _Atomic bool long_answers;         /* the last one was more than what is held back; workers write it */
 };
 /* All versions of one resource that are published, and what new calls meet. */
 struct resource_head {

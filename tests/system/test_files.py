@@ -1,8 +1,10 @@
 """Files pass unread: byte for byte, hashed once, with back-pressure; and whatever could be no file is refused or cut."""
 import hashlib
+import http.client
 import json
 import os
 import random
+import re
 import socket
 import time
 import zlib
@@ -95,6 +97,23 @@ def test_02_every_size_goes_through_byte_for_byte_and_is_hashed():
             last = outcome()
             assert (last["rows"], last["bytes_in"], last["bytes_out"]) == (1, size, size), last
             assert last["digest_in"] == last["digest_out"], last
+
+
+def commits():
+    c = http.client.HTTPConnection(NODE.operations, timeout=10)
+    c.request("GET", "/metrics")
+    return int(re.search(r"^sluice_evidence_commits_total (\d+)$", c.getresponse().read().decode(), re.M)[1])
+
+
+def test_02b_the_intent_of_a_short_one_rides_with_its_outcome():
+    for size, least, most in ((1024, 20, 30), (65536, 40, 80)):
+        body = noise(size)
+        P.answer = lambda h, b, s, body=body: s.sendall(head_of(body) + body)
+        assert get()[2] == body  # the length of the last one is what the next is judged by
+        before = commits()
+        for _ in range(20):
+            assert get()[2] == body
+        assert least <= commits() - before < most, (size, commits() - before)
 
 
 def test_03_the_proof_shows_that_what_was_sent_is_what_was_got():
