@@ -86,6 +86,10 @@ static const struct summed {
       offsetof(struct worker_counters, connections_opened) },
     { "sluice_connections_closed_total", "counter", "Connections of consumers ended.",
       offsetof(struct worker_counters, connections_closed) },
+    { "sluice_evidence_queue_waiting", "gauge", "Exchanges that wait for room in the evidence queue.",
+      offsetof(struct worker_counters, waiting) },
+    { "sluice_evidence_queue_waits_total", "counter",
+      "Times that an exchange found the evidence queue full and waited.", offsetof(struct worker_counters, waits) },
     { "sluice_attempts_counted_total", "counter", "Refused attempts that are in count records only.",
       offsetof(struct worker_counters, counted) },
 };

@@ -24,6 +24,8 @@ void room_wait(struct exchange *x, enum room_line line)
     else
         r->first = x;
     r->last = x;
+    COUNT(x->w, waiting, 1);
+    COUNT(x->w, waits, 1);
 }
 
 void room_leave(struct exchange *x)
@@ -41,6 +43,7 @@ void room_leave(struct exchange *x)
     else
         r->last = x->line_before;
     x->in_line = NULL;
+    atomic_fetch_sub_explicit(&x->w->counters.waiting, 1, memory_order_relaxed);
 }
 
 /* Who is resumed and still stands first found no room. */

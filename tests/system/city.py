@@ -306,6 +306,12 @@ class Node:
     def records(self, directory=None):
         return list(self.each_record(directory))
 
+    def metric(self, name):
+        """A number that /metrics shows now."""
+        c = http.client.HTTPConnection(self.operations, timeout=10)
+        c.request("GET", "/metrics")
+        return next(int(line.split()[1]) for line in c.getresponse().read().decode().splitlines() if line.startswith(name + " "))
+
     # ---- consumers ----
     def tls(self, who="consumer/app", cert=None, key=None):
         c = ssl.create_default_context(cafile=self.ca)

@@ -92,9 +92,7 @@ def grant_other(node):
 
 
 def running(node):
-    c = http.client.HTTPConnection(node.operations, timeout=10)
-    c.request("GET", "/metrics")
-    return next(int(line.split()[1]) for line in c.getresponse().read().decode().splitlines() if line.startswith("sluice_exchanges_running "))
+    return node.metric("sluice_exchanges_running")
 
 
 def begin_over_http2(node, who, body):

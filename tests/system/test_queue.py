@@ -48,13 +48,22 @@ def read_all():
     return told
 
 
+def waiting():
+    return NODE.metric("sluice_evidence_queue_waiting")
+
+
 def rounds(resource, want, items="name"):
+    """Each waited at most twice a round, for its two records; that they waited is seen, and that they do no more."""
+    before = NODE.metric("sluice_evidence_queue_waits_total")
     DISK.sync_ms = SYNC_MS
     for _ in range(3):
         send_all(resource, items)
         told = read_all()
         assert told == {want: MANY}, told
     DISK.heal()
+    waits = NODE.metric("sluice_evidence_queue_waits_total") - before
+    assert 0 < waits <= 3 * 2 * MANY, waits
+    city.wait_for(lambda: waiting() == 0, 5)
 
 
 def test_01_who_finds_it_full_waits():
@@ -73,13 +82,18 @@ def test_04_a_log_that_hangs_is_told_as_what_it_is():
     """Whose records are in the queue wait for the disk; who waits for room is told that there is no log."""
     DISK.hang = 1
     send_all("provider/people")
-    time.sleep(9)
+    sent = time.monotonic()
+    stand = city.wait_for(waiting, 3)
+    time.sleep(max(0.0, sent + 9 - time.monotonic()))
+    owed = waiting()  # an outcome whose provider was asked waits as long as it takes
     answered = len(select.select([c.sock for c in KEPT], [], [], 0)[0])
     DISK.heal()
     told = read_all()
+    assert 0 < stand <= MANY and 0 < owed <= MANY - answered, (stand, owed, answered)
     assert told == {(503, "evidence-unavailable"): answered, (200, ""): MANY - answered}, (answered, told)
     assert MANY - 65536 // 640 <= answered < MANY, answered  # intents alone, 640 bytes each in the ring, are what most can be in it
     city.wait_for(lambda: NODE.ask("provider/people", {"id_no": PERSON})[0] == 200)
+    city.wait_for(lambda: waiting() == 0, 5)
 
 
 def test_09_the_log_is_whole():
