@@ -52,7 +52,7 @@ function(sluice_unit folder)
     target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::CMOCKA)
     target_link_options(${target} PRIVATE -Wl,--wrap=_cmocka_run_group_tests,--wrap=mkdtemp)
     add_test(NAME unit/${folder}/${test} COMMAND ${target})
-    set_tests_properties(unit/${folder}/${test} PROPERTIES TIMEOUT 300)
+    set_tests_properties(unit/${folder}/${test} PROPERTIES LABELS unit TIMEOUT 300)
     add_test(NAME memory/${folder}/${test} COMMAND ${target} --fail-nth)
     set_tests_properties(unit/${folder}/${test} memory/${folder}/${test} PROPERTIES
       ENVIRONMENT "SLUICE_CORPUS=$ENV{SLUICE_CORPUS};SLUICE_SOURCE=${CMAKE_SOURCE_DIR}")
