@@ -42,8 +42,13 @@ struct tls_shake {
     uint8_t id[TLS_SESSION_ID];
     bool kept;      /* `id` is that of a session in the store */
     bool asks_anew; /* the client began to renegotiate */
+    bool shaken;    /* the handshake is over */
+    uint16_t steps; /* of its protocol since then, or since steps_at */
+    int64_t steps_at;
 };
 void tls_shake_drop(struct tls_shake *k);
+/* The peer says more than an honest one does beside its bytes: new keys over and over, or a handshake anew. */
+bool tls_noisy(struct tls_shake *k, int64_t now);
 /* The peer object that the server's hooks made for this handshake; the reference leaves with it. *ret NULL: there is no
  * hook. False: there is one, and it had no memory. */
 bool tls_settle(struct ssl_st *ssl, struct tls_peer **ret) MUST_CHECK;

@@ -157,7 +157,7 @@ static enum io tls_read(struct stream *s, void *to, size_t n, size_t *got)
     s->full = true;
     r = SSL_read_ex(s->ssl, to, n, got);
     s->read_needs_write = false;
-    if (s->shake.asks_anew) {
+    if (tls_noisy(&s->shake, loop_now(s->loop))) {
         s->fault = STREAM_TLS;
         return IO_FAIL;
     }

@@ -7,6 +7,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+/* An honest peer changes its keys once in 2^24 records and more (RFC 8446 section 5.5), a server brings some sessions.
+ * A message takes OpenSSL some three steps: 40 messages in 10 s. */
+enum { STEPS_MOST = 128, STEPS_MS = 10000 };
+
 struct tls_context {
     unsigned refs;
     SSL_CTX *ctx; /* own */
@@ -105,13 +109,39 @@ static int judge_client(X509_STORE_CTX *store, void *arg)
     return 1;
 }
 
-/* SSL_OP_NO_RENEGOTIATION answers with a warning and lets the client try again for ever: the stream closes instead. */
-static void watch_alerts(const SSL *ssl, int where, int value)
+/* What comes behind the handshake costs the peer next to nothing and OpenSSL the making of keys: it is counted. */
+static void watch_steps(const SSL *ssl, int where, int value)
 {
     struct tls_shake *k = SSL_get_app_data(ssl);
 
+    (void)value;
+    if (where & SSL_CB_HANDSHAKE_DONE && !k->shaken) {
+        k->shaken = true;
+        k->steps = 0;
+    } else if (where & SSL_CB_LOOP && k->steps < UINT16_MAX) {
+        k->steps++;
+    }
+}
+
+/* SSL_OP_NO_RENEGOTIATION answers with a warning and lets the client try again for ever: the stream closes instead. */
+static void watch_client(const SSL *ssl, int where, int value)
+{
+    struct tls_shake *k = SSL_get_app_data(ssl);
+
+    watch_steps(ssl, where, value);
     if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && (value & 0xff) == SSL_AD_NO_RENEGOTIATION)
         k->asks_anew = true;
+}
+
+bool tls_noisy(struct tls_shake *k, int64_t now)
+{
+    if (k->asks_anew || (k->shaken && k->steps > STEPS_MOST))
+        return true;
+    if (k->steps > 0 && now - k->steps_at >= STEPS_MS) {
+        k->steps = 0;
+        k->steps_at = now;
+    }
+    return false;
 }
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
@@ -176,6 +206,9 @@ static struct tls_context *context_new(const SSL_METHOD *method)
                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(t->ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    /* Else one SSL_read goes on for as long as a peer sends what is no data, and everybody else on the loop waits. */
+    SSL_CTX_clear_mode(t->ctx, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_info_callback(t->ctx, watch_steps);
     SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(t->ctx, 0);
     SSL_CTX_set_read_ahead(t->ctx, 1);
@@ -211,7 +244,7 @@ enum err tls_server_new(const struct tls_server *s, struct tls_context **ret, st
     t->arg = s->arg;
     t->door = s->door;
     set_strict(t->ctx);
-    SSL_CTX_set_info_callback(t->ctx, watch_alerts);
+    SSL_CTX_set_info_callback(t->ctx, watch_client);
     if (s->sessions) {
         t->sessions = tls_sessions_ref(s->sessions);
         tls_resume_setup(t->ctx);

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -183,100 +184,190 @@ static void world_end(struct world *w)
     close(w->listener);
 }
 
-/* A client that holds back the end of its handshake and sends it in one write with its request, as a fast one may. */
+/* ---- a peer that sends what it likes, when it likes ---- */
+struct raw {
+    SSL_CTX *ctx;
+    SSL *ssl;
+    BIO *in, *out;
+    int fd;
+};
+
+static void raw_send(struct raw *r)
+{
+    char *p;
+    long n = BIO_get_mem_data(r->out, &p);
+
+    for (ssize_t put; n > 0; n -= put, p += put) {
+        put = send(r->fd, p, (size_t)n, MSG_NOSIGNAL);
+        assert_true(put > 0);
+    }
+    (void)BIO_reset(r->out);
+}
+
+/* 0: the connection has ended; < 0: nothing is there. */
+static int raw_take(struct raw *r)
+{
+    char block[16384];
+    int n = (int)recv(r->fd, block, sizeof block, MSG_DONTWAIT);
+
+    if (n > 0)
+        BIO_write(r->in, block, n);
+    return n < 0 && errno == ECONNRESET ? 0 : n;
+}
+
+static void raw_make(struct raw *r, const SSL_METHOD *method)
+{
+    r->ctx = SSL_CTX_new(method);
+    r->in = BIO_new(BIO_s_mem());
+    r->out = BIO_new(BIO_s_mem());
+    BIO_set_mem_eof_return(r->in, -1);
+}
+
+/* Until the handshake is over for it; a client's last message is not sent yet. */
+static void raw_settle(struct raw *r, struct loop *l)
+{
+    int one = 1;
+
+    setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* what is written is there in the next turn */
+    r->ssl = SSL_new(r->ctx);
+    SSL_set_bio(r->ssl, r->in, r->out);
+    if (SSL_is_server(r->ssl))
+        SSL_set_accept_state(r->ssl);
+    else
+        SSL_set_connect_state(r->ssl);
+    while (SSL_do_handshake(r->ssl) != 1) {
+        raw_send(r);
+        turns(l, 5);
+        assert_int_not_equal(raw_take(r), 0);
+    }
+}
+
+static void raw_shake(struct raw *r, struct world *w, int version)
+{
+    raw_make(r, TLS_client_method());
+    SSL_CTX_set_max_proto_version(r->ctx, version);
+    r->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(r->fd, (struct sockaddr *)&w->to, sizeof(struct sockaddr_in)), 0);
+    raw_settle(r, w->loop);
+}
+
+static void raw_renews(struct raw *r, int kind, unsigned times)
+{
+    while (times-- > 0) {
+        assert_int_equal(SSL_key_update(r->ssl, kind), 1);
+        assert_int_equal(SSL_do_handshake(r->ssl), 1);
+    }
+    raw_send(r);
+}
+
+static void raw_done(struct raw *r)
+{
+    SSL_free(r->ssl);
+    SSL_CTX_free(r->ctx);
+    close(r->fd);
+}
+
+static bool raw_is_closed(struct raw *r, struct world *w)
+{
+    bool closed = false;
+
+    for (unsigned i = 0; i < 10 && !closed; i++) {
+        turns(w->loop, 3);
+        closed = raw_take(r) == 0;
+    }
+    return closed;
+}
+
+static void raw_asks(struct raw *r, struct world *w)
+{
+    char block[1024];
+    int got = 0;
+
+    assert_int_equal(SSL_write(r->ssl, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27), 27);
+    raw_send(r);
+    for (unsigned i = 0; i < 10 && got <= 0; i++) {
+        turns(w->loop, 3);
+        raw_take(r);
+        got = SSL_read(r->ssl, block, sizeof block);
+    }
+    assert_true(got > 12);
+    assert_memory_equal(block, "HTTP/1.1 200", 12);
+}
+
+/* It holds back the end of its handshake and sends it in one write with its request, as a fast one may. */
 static void request_comes_with_the_handshake(void **state)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-    SSL *ssl = SSL_new(ctx);
     struct world w = { 0 };
-    char block[16384];
-    int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0, got = 0;
+    struct raw r;
 
     (void)state;
     world_begin(&w);
-    assert_int_equal(connect(fd, (struct sockaddr *)&w.to, sizeof(struct sockaddr_in)), 0);
-    BIO_set_mem_eof_return(in, -1);
-    SSL_set_bio(ssl, in, out);
-    SSL_set_connect_state(ssl);
-    while (SSL_do_handshake(ssl) != 1) {
-        while ((n = BIO_read(out, block, sizeof block)) > 0)
-            assert_int_equal(send(fd, block, (size_t)n, 0), n);
-        turns(w.loop, 5);
-        n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT);
-        assert_true(n > 0 || (n < 0 && errno == EAGAIN)); /* else it has ended */
-        if (n > 0)
-            BIO_write(in, block, n);
-    }
-    assert_true(SSL_write(ssl, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27) == 27);
-    n = BIO_read(out, block, sizeof block); /* Finished and the request */
-    assert_int_equal(send(fd, block, (size_t)n, 0), n);
-    for (unsigned i = 0; i < 10 && got <= 0; i++) {
-        turns(w.loop, 3);
-        if ((n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT)) > 0)
-            BIO_write(in, block, n);
-        got = SSL_read(ssl, block, sizeof block);
-    }
-    assert_true(got > 0);
-    assert_true(strncmp(block, "HTTP/1.1 200", 12) == 0);
+    raw_shake(&r, &w, TLS1_3_VERSION);
+    raw_asks(&r, &w);
     assert_int_equal(w.seen, 1);
-    SSL_free(ssl);
-    SSL_CTX_free(ctx);
-    close(fd);
+    raw_done(&r);
     world_end(&w);
 }
 
 /* A client that begins to renegotiate: OpenSSL would refuse with a warning and let it try for ever; we close. */
 static void renegotiation_is_closed(void **state)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-    SSL *ssl;
     struct world w = { 0 };
-    char block[16384];
-    int fd = socket(AF_INET, SOCK_STREAM, 0), n = 0;
-    bool closed = false;
+    struct raw r;
 
     (void)state;
     world_begin(&w);
-    SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
-    ssl = SSL_new(ctx);
-    assert_int_equal(connect(fd, (struct sockaddr *)&w.to, sizeof(struct sockaddr_in)), 0);
-    BIO_set_mem_eof_return(in, -1);
-    SSL_set_bio(ssl, in, out);
-    SSL_set_connect_state(ssl);
-    while (SSL_do_handshake(ssl) != 1) {
-        while ((n = BIO_read(out, block, sizeof block)) > 0)
-            assert_int_equal(send(fd, block, (size_t)n, 0), n);
-        turns(w.loop, 5);
-        n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT);
-        assert_true(n > 0 || (n < 0 && errno == EAGAIN)); /* else it has ended */
-        if (n > 0)
-            BIO_write(in, block, n);
-    }
+    raw_shake(&r, &w, TLS1_2_VERSION);
     turns(w.loop, 5);
     assert_int_equal(w.seen, 1);
-    assert_int_equal(SSL_renegotiate(ssl), 1);
-    SSL_do_handshake(ssl);
-    n = BIO_read(out, block, sizeof block); /* a ClientHello under the keys of the connection */
-    assert_true(n > 0);
-    assert_int_equal(send(fd, block, (size_t)n, 0), n);
-    for (unsigned i = 0; i < 10 && !closed; i++) {
-        turns(w.loop, 3);
-        n = (int)recv(fd, block, sizeof block, MSG_DONTWAIT);
-        closed = n == 0 || (n < 0 && errno == ECONNRESET);
-    }
-    assert_true(closed);
-    SSL_free(ssl);
-    SSL_CTX_free(ctx);
-    close(fd);
+    assert_int_equal(SSL_renegotiate(r.ssl), 1);
+    SSL_do_handshake(r.ssl);
+    assert_true(BIO_ctrl_pending(r.out) > 0); /* a ClientHello under the keys of the connection */
+    raw_send(&r);
+    assert_true(raw_is_closed(&r, &w));
+    raw_done(&r);
     world_end(&w);
+}
+
+/* New keys now and then are an honest peer's; over and over they cost it nothing and us their making. A reader that
+ * went on for as long as they come would let everybody else wait. */
+static void keys_over_and_over_are_closed(void **state)
+{
+    static const struct {
+        int kind;
+        unsigned n, times;
+        bool closed;
+    } rows[] = {
+        { SSL_KEY_UPDATE_NOT_REQUESTED, 1, 10, false },  { SSL_KEY_UPDATE_REQUESTED, 1, 10, false },
+        { SSL_KEY_UPDATE_NOT_REQUESTED, 2000, 1, true }, { SSL_KEY_UPDATE_REQUESTED, 200, 1, true },
+        { SSL_KEY_UPDATE_NOT_REQUESTED, 4, 20, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct world w = { 0 };
+        struct raw r;
+        bool closed = false;
+        world_begin(&w);
+        raw_shake(&r, &w, TLS1_3_VERSION);
+        raw_asks(&r, &w);
+        for (unsigned k = 0; k < rows[i].times && !closed; k++) {
+            raw_renews(&r, rows[i].kind, rows[i].n);
+            closed = raw_is_closed(&r, &w);
+            if (!closed && !rows[i].closed)
+                raw_asks(&r, &w);
+        }
+        if (closed != rows[i].closed)
+            fail_msg("row %zu: closed %d", i, closed);
+        raw_done(&r);
+        world_end(&w);
+    }
 }
 
 /* ---- our client ---- */
 struct told {
     struct loop *loop;
-    bool ended, failed;
+    bool ended, failed, sent;
     enum reason why;
 };
 
@@ -298,7 +389,7 @@ static void told_fail(void *user, enum reason why, bool sent)
 {
     struct told *t = user;
 
-    assert_false(sent);
+    t->sent = sent;
     t->failed = true;
     t->why = why;
     loop_stop(t->loop);
@@ -339,6 +430,7 @@ static void trust_by_table(void **state)
         assert_non_null(c);
         assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
         loop_run(w.loop);
+        assert_false(t.sent);
         if (t.ended != rows[i].ok || (!rows[i].ok && t.why != REASON_PROVIDER_UNTRUSTED) || w.seen != rows[i].seen)
             fail_msg("%s: ended %d, %s, seen %d", rows[i].name, t.ended, reason_info(t.why)->code, w.seen);
         http_client_free(c);
@@ -346,6 +438,45 @@ static void trust_by_table(void **state)
         turns(w.loop, 3);
         world_end(&w);
     }
+}
+
+/* A provider that changes its keys over and over in the place of an answer. */
+static void a_provider_s_keys_too(void **state)
+{
+    struct tls_client how = { TLS_SERVER, cert_file, NULL, NULL };
+    struct sockaddr_storage to;
+    struct tls_context *tls;
+    struct http_client *c;
+    struct told t = { 0 };
+    struct raw r;
+    int listener;
+
+    (void)state;
+    t.loop = loop_new();
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &listener, NULL), ERR_OK);
+    address_of(listener, &to);
+    assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
+    c = http_client_new(t.loop, &to, tls, SLICE("provider.example"), &events, &t, 2000);
+    assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
+    turns(t.loop, 3);
+    raw_make(&r, TLS_server_method());
+    assert_int_equal(SSL_CTX_use_certificate_chain_file(r.ctx, cert_file), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(r.ctx, key_file, SSL_FILETYPE_PEM), 1);
+    r.fd = accept(listener, NULL, NULL);
+    assert_true(r.fd >= 0);
+    raw_settle(&r, t.loop);
+    raw_renews(&r, SSL_KEY_UPDATE_NOT_REQUESTED, 5);
+    turns(t.loop, 5);
+    assert_false(t.failed);
+    raw_renews(&r, SSL_KEY_UPDATE_NOT_REQUESTED, 2000);
+    turns(t.loop, 30);
+    assert_true(t.failed && t.sent);
+    http_client_free(c);
+    tls_unref(tls);
+    turns(t.loop, 3);
+    loop_free(t.loop);
+    raw_done(&r);
+    close(listener);
 }
 
 /* A connection that says nothing. */
@@ -421,7 +552,10 @@ static void door_yields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
-                                        cmocka_unit_test(renegotiation_is_closed), cmocka_unit_test(trust_by_table),
+                                        cmocka_unit_test(renegotiation_is_closed),
+                                        cmocka_unit_test(keys_over_and_over_are_closed),
+                                        cmocka_unit_test(a_provider_s_keys_too),
+                                        cmocka_unit_test(trust_by_table),
                                         cmocka_unit_test(door_yields) };
 
     return cmocka_run_group_tests(tests, make_files, drop_files);
