@@ -141,30 +141,74 @@ static void put_pseudonym(struct pen *w, struct slice value)
     pen_raw(w, SLICE("\"}"));
 }
 
+enum {
+    PARAM_NAME = 64,
+    PARAM_VALUE = 256,
+    PARAM_ROOM = PARAM_NAME + PARAM_VALUE + 2 * TEXT_OVER,
+    PARAM_MORE = 32,                                                 /* ,"…":n */
+    PSEUDO_ROOM = sizeof(",\"…32\":{\"hmac\":\"\"}") - 1 + HMAC_LEN, /* under its number */
+    PSEUDO_OVER = PSEUDO_ROOM - (sizeof("…32") - 1),                 /* what stands around a name */
+    PARAMS_CAP = 2048
+};
+_Static_assert(AUDIT_PARAMS_MAX *PSEUDO_ROOM + PARAM_MORE < PARAMS_CAP, "every pseudonym fits");
+
+static void put_mark(struct pen *w, char *mark)
+{
+    pen_raw(w, slice_make(mark, 1));
+    *mark = ',';
+}
+
+/* Whom was asked for is never what does not fit: pseudonyms come first, and each has its share of the room. Where that
+ * is too short for a parameter's name, its number stands there, from 1. How many were written. */
+static size_t put_persons(struct pen *w, const struct audit_record *r, const char *stop, char *mark)
+{
+    size_t n = r->n_params < AUDIT_PARAMS_MAX ? r->n_params : AUDIT_PARAMS_MAX, left = 0, all;
+    for (size_t i = 0; i < n; i++)
+        left += r->params[i].pseudonym;
+    all = left;
+    for (size_t i = 0; i < n; i++) {
+        const struct audit_param *p = &r->params[i];
+        if (!p->pseudonym)
+            continue;
+        size_t share = stop > w->p ? (size_t)(stop - w->p) / left : 0;
+        left--;
+        put_mark(w, mark);
+        if (p->name.n <= PARAM_NAME && p->name.n + PSEUDO_OVER <= share && utf8_valid(p->name)) {
+            pen_text(w, p->name, p->name.n);
+        } else {
+            pen_raw(w, SLICE("\"…"));
+            pen_u64(w, i + 1);
+            pen_raw(w, SLICE("\""));
+        }
+        pen_raw(w, SLICE(":"));
+        put_pseudonym(w, p->value);
+    }
+    return all;
+}
+
 static void put_params(struct pen *w, const struct column *c, const void *field)
 {
     const struct audit_record *r = field;
-    enum { NAME_CAP = 64, VALUE_CAP = 256, ONE_MAX = NAME_CAP + VALUE_CAP + 2 * TEXT_OVER, MORE_MAX = 32 };
     if (r->n_params == 0)
         return;
     put_key(w, c);
-    const char *stop = w->p + c->cap - MORE_MAX;
+    const char *stop = w->p + c->cap - PARAM_MORE;
     char mark = '{';
-    for (size_t i = 0; i < r->n_params; i++) {
-        pen_raw(w, slice_make(&mark, 1));
-        mark = ',';
-        if (i >= AUDIT_PARAMS_MAX || stop < w->p + ONE_MAX) {
-            pen_raw(w, SLICE("\"…\":"));
-            pen_u64(w, r->n_params - i);
-            break;
-        }
+    size_t done = put_persons(w, r, stop, &mark);
+    for (size_t i = 0; i < r->n_params && i < AUDIT_PARAMS_MAX && stop >= w->p + PARAM_ROOM; i++) {
         const struct audit_param *p = &r->params[i];
-        pen_text(w, utf8_valid(p->name) ? p->name : SLICE("?"), NAME_CAP);
-        pen_raw(w, SLICE(":"));
         if (p->pseudonym)
-            put_pseudonym(w, p->value);
-        else
-            pen_text(w, p->value, VALUE_CAP);
+            continue;
+        put_mark(w, &mark);
+        pen_text(w, utf8_valid(p->name) ? p->name : SLICE("?"), PARAM_NAME);
+        pen_raw(w, SLICE(":"));
+        pen_text(w, p->value, PARAM_VALUE);
+        done++;
+    }
+    if (done < r->n_params) {
+        put_mark(w, &mark);
+        pen_raw(w, SLICE("\"…\":"));
+        pen_u64(w, r->n_params - done);
     }
     pen_raw(w, SLICE("}"));
 }
@@ -256,7 +300,7 @@ static const struct column columns[] = {
     COL("snapshot", EX | ACT, put_u64, snapshot, NUMBER_MAX),
     COL("debit_rows", EX, put_u64, debit_rows, NUMBER_MAX),
     COL("debit_bytes", EX, put_u64, debit_bytes, NUMBER_MAX),
-    WHOLE("params", EX, put_params, 2048),
+    WHOLE("params", EX, put_params, PARAMS_CAP),
     COL("items", EX, put_items, items, 1536),
     WHOLE("reason", EX | ACT | SUM, put_reason, 40),
     COL("status", EX | ACT, put_status, status, NUMBER_MAX),

@@ -175,6 +175,18 @@ def test_06a_however_the_number_is_written():
     assert held and all(set(p) == {"hmac"} for p in held), held
 
 
+def test_06a2_nobody_is_hidden_behind_long_texts():
+    """Parameters that come before the person's and fill the record: who was asked for is found all the same."""
+    others = [f"p{i:02d}" for i in range(12)]
+    NODE.publish(json_resource(PROVIDER.port, "long").replace("    - {param: id_no,", "".join(f"    - {{param: {p}, level: 2, to: json:/{p}}}\n" for p in others) + "    - {param: id_no,"),
+                 "provider/long")
+    NODE.grant("provider/long", "age")
+    assert NODE.ask("provider/long", {**{p: "x" * 250 for p in others}, "id_no": PERSON})[0] == 200
+    (row,) = search("--person", "-", "--resource", "provider/long", stdin=PERSON + "\n")["rows"]
+    params = row["record"]["params"]
+    assert set(params["id_no"]) == {"hmac"} and len(params) - 2 + params["…"] == len(others), params
+
+
 def test_06b_an_act_too_large_for_a_record_is_whole_all_the_same():
     """A grant of several hundred items: its record goes on in others, and answers join them."""
     names = [f"item-{i:03d}-of-a-rather-wide-register".replace("-", "_") for i in range(240)]

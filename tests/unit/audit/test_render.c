@@ -1,6 +1,7 @@
 /* Lines: each kind, hostile bytes, caps, and the offsets that readers rely on. judge.c is the outside judge of JSON. */
 #include "tests/unit/audit/world.h"
 #include "audit/crc32c.h"
+#include "audit/terms.h"
 #include "tests/unit/audit/judge.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,58 @@ static void intent_line(void **state)
     assert_true(judge_text_is(get(p, "id_no"), "hmac", "00112233445566778899aabbccddeeff"));
     assert_true(slice_is(get(get(p, "leak"), "hmac"), "null"));
     assert_null(memmem(line.p, line.n, "990101199001011234", 18));
+    buf_done(&line);
+}
+
+/* Long texts before them, names that are long, many: each person that was asked for is in the record, and can be asked
+ * for. */
+static void persons_always_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned texts, persons;
+        size_t text_n, name_n; /* of the texts; of the persons' names */
+    } cases[] = { { 12, 1, 250, 5 }, { 31, 1, 250, 64 }, { 0, 32, 0, 8 }, { 0, 32, 0, 64 }, { 20, 12, 300, 64 } };
+    struct buf line = BUF_INIT(1 << 16);
+    static char text[300], names[32][80], values[32][33];
+    memset(text, 'x', sizeof text);
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct audit_param params[32];
+        unsigned n = cases[c].texts + cases[c].persons;
+        for (unsigned i = 0; i < n; i++) {
+            bool person = i >= cases[c].texts;
+            size_t name_n = person ? cases[c].name_n : 6;
+            memset(names[i], 'n', sizeof names[i]);
+            snprintf(names[i] + name_n - 2, 3, "%02u", i);
+            snprintf(values[i], sizeof values[i], "%032x", i + 1);
+            params[i] =
+                (struct audit_param){ slice_make(names[i], name_n),
+                                      person ? slice_of(values[i]) : slice_make(text, cases[c].text_n), person };
+        }
+        struct audit_record r = world_intent(1);
+        r.params = params;
+        r.n_params = n;
+        struct slice j = line_json(&r, &line), p = get(j, "params");
+        struct logline_iter it = { .object = p };
+        struct slice key, value;
+        unsigned found = 0, written = 0;
+        while (logline_next(&it, &key, &value)) {
+            written += !slice_is(key, "…");
+            found += value.p[0] == '{';
+        }
+        assert_int_equal(found, cases[c].persons);
+        for (unsigned i = cases[c].texts; i < n; i++)
+            assert_non_null(memmem(p.p, p.n, values[i], 32));
+        assert_int_equal(written < n, has(p, "…"));
+        if (written < n)
+            assert_int_equal(judge_int(p, "…"), n - written);
+        struct terms t = { 0 };
+        struct term_facts facts;
+        terms_begin(&t, 1);
+        assert_true(terms_of_line(&t, j, &facts));
+        for (unsigned i = cases[c].texts; i < n; i++)
+            assert_true(terms_hold(&t, term_of(&t, TERM_PERSON, slice_of(values[i]))));
+    }
     buf_done(&line);
 }
 
@@ -405,10 +458,13 @@ static void index_columns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(offsets),         cmocka_unit_test(crc_known),     cmocka_unit_test(intent_line),
-        cmocka_unit_test(canonical_order), cmocka_unit_test(known_columns), cmocka_unit_test(numbers),
-        cmocka_unit_test(hostile_texts),   cmocka_unit_test(worst_records), cmocka_unit_test(act_content),
-        cmocka_unit_test(count_line),      cmocka_unit_test(bad_lines),     cmocka_unit_test(index_columns),
+        cmocka_unit_test(offsets),         cmocka_unit_test(crc_known),
+        cmocka_unit_test(intent_line),     cmocka_unit_test(persons_always_fit),
+        cmocka_unit_test(canonical_order), cmocka_unit_test(known_columns),
+        cmocka_unit_test(numbers),         cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(worst_records),   cmocka_unit_test(act_content),
+        cmocka_unit_test(count_line),      cmocka_unit_test(bad_lines),
+        cmocka_unit_test(index_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
