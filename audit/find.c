@@ -3,6 +3,7 @@
  * hold all that was asked; rows come in the order of their first records, each once; a question sees the parts and the
  * end of the draft as they were when it began. */
 #include "audit/index.h"
+#include "audit/render.h"
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -21,8 +22,10 @@ struct finder {
     size_t n_late;
     uint64_t first, draft_first, end; /* end: records from here on are not part of the answer */
     struct terms want, have;
-    uint64_t older[PERSON_SPELLINGS]; /* terms that will do as well as the last of `want`, the person's */
-    unsigned n_older;
+    struct {
+        uint64_t wanted, hash;
+    } instead[PERSON_SPELLINGS + 1]; /* terms that will do as well as one of `want` */
+    unsigned n_instead;
     uint8_t bits[PART_BITS], one[PART_BITS];
     struct part_row rows[PAGE_ROWS];
     uint64_t segment; /* of fd */
@@ -160,17 +163,26 @@ static void sealed_mark(struct finder *f, const struct part *p, uint64_t hash)
     }
 }
 
-/* How many terms will do in place of number i. */
-static unsigned instead_of(const struct finder *f, unsigned i)
+/* Steps through the terms that will do in place of `wanted`, itself first; *k from 0. */
+static bool each_instead(const struct finder *f, uint64_t wanted, unsigned *k, uint64_t *ret)
 {
-    return i + 1 == f->want.n ? f->n_older : 0;
+    *ret = wanted;
+    if ((*k)++ == 0)
+        return true;
+    while (*k - 2 < f->n_instead && f->instead[*k - 2].wanted != wanted)
+        ++*k;
+    if (*k - 2 >= f->n_instead)
+        return false;
+    *ret = f->instead[*k - 2].hash;
+    return true;
 }
 
 static bool draft_may(const struct finder *f, unsigned i)
 {
-    bool may = draft_may_have(&f->x->draft, f->want.hash[i]);
-    for (unsigned k = 0; k < instead_of(f, i) && !may; k++)
-        may = draft_may_have(&f->x->draft, f->older[k]);
+    bool may = false;
+    uint64_t hash;
+    for (unsigned k = 0; !may && each_instead(f, f->want.hash[i], &k, &hash);)
+        may = draft_may_have(&f->x->draft, hash);
     return may;
 }
 
@@ -195,11 +207,10 @@ static bool part_intersect(struct finder *f, const struct part *p, uint64_t rows
         bool result = i == f->want.n;
         if (result && (p == NULL || f->q->result == AUDIT_NO_RESULT))
             break; /* a draft has no list of results */
-        uint64_t hash = result ? term_result(&f->want, f->q->result) : f->want.hash[i], word, other;
+        uint64_t wanted = result ? term_result(&f->want, f->q->result) : f->want.hash[i], hash, word, other;
         memset(f->one, 0, PART_BITS);
-        term_mark(f, p, hash);
-        for (unsigned k = 0; !result && k < instead_of(f, i); k++)
-            term_mark(f, p, f->older[k]);
+        for (unsigned k = 0; each_instead(f, wanted, &k, &hash);)
+            term_mark(f, p, hash);
         any = 0;
         for (size_t k = 0; k < PART_BITS; k += sizeof word) {
             memcpy(&word, f->bits + k, sizeof word);
@@ -250,9 +261,10 @@ static bool has_all(const struct finder *f, uint64_t *missing)
 {
     uint64_t left = 0;
     for (unsigned i = 0; i < f->want.n; i++) {
-        bool held = terms_hold(&f->have, f->want.hash[i]);
-        for (unsigned k = 0; k < instead_of(f, i) && !held; k++)
-            held = terms_hold(&f->have, f->older[k]);
+        bool held = false;
+        uint64_t hash;
+        for (unsigned k = 0; !held && each_instead(f, f->want.hash[i], &k, &hash);)
+            held = terms_hold(&f->have, hash);
         if ((*missing >> i & 1) && !held)
             left |= 1ull << i;
     }
@@ -268,13 +280,14 @@ static enum err row_read(struct finder *f, const struct part_row *r, uint64_t fi
     const bool there[] = { true, r->outcome != 0, r->cut != 0 };
     uint64_t missing = f->want.n == 0 ? 0 : UINT64_MAX >> (64 - f->want.n);
     struct term_facts facts;
-    *ret = (struct audit_row){ .index = index };
+    *ret = (struct audit_row){ .index = index, .item_unsure = f->q->item.n > 0 };
     for (int i = 0; i < 3; i++) {
         if (!there[i] || at[i] >= f->end)
             continue;
         if (!line_read(f, at[i], f->lines[i], lines[i]) || !terms_of_line(&f->have, *lines[i], &facts))
             return ERR_CORRUPT;
         (void)!has_all(f, &missing);
+        ret->item_unsure = ret->item_unsure && !terms_hold(&f->have, f->want.item);
         ret->result = i == 0 || facts.result != AUDIT_NO_RESULT ? facts.result : ret->result;
     }
     return missing == 0 ? ERR_OK : ERR_NOT_FOUND;
@@ -427,6 +440,12 @@ static struct finder *finder_new(struct audit_index *x)
     return NULL;
 }
 
+static void instead_add(struct finder *f, uint64_t wanted, uint64_t hash)
+{
+    f->instead[f->n_instead].wanted = wanted;
+    f->instead[f->n_instead++].hash = hash;
+}
+
 enum err audit_find(struct audit_index *x, const struct audit_question *q,
                     bool (*fn)(void *arg, const struct audit_row *row), void *arg, struct audit_found *ret,
                     struct diags *d)
@@ -441,8 +460,10 @@ enum err audit_find(struct audit_index *x, const struct audit_question *q,
     f->arg = arg;
     f->ret = ret;
     enum err e = terms_of_question(&f->want, q);
-    for (; f->n_older < q->n_older; f->n_older++)
-        f->older[f->n_older] = term_of(&f->want, TERM_PERSON, q->older[f->n_older]);
+    for (unsigned i = 0; i < q->n_older && f->want.n > 0; i++)
+        instead_add(f, f->want.hash[f->want.n - 1], term_of(&f->want, TERM_PERSON, q->older[i]));
+    if (q->item.n > 0)
+        instead_add(f, f->want.item, term_of(&f->want, TERM_ITEM, SLICE(RENDER_CUT)));
     if (e == ERR_OK)
         e = finder_ask(f);
     finder_free(f);

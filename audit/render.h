@@ -1,9 +1,10 @@
 #pragma once
 /* One record into its blank line: one table of columns gives order, kinds, types and caps. Hot path: no allocation, no
  * system call, one pass over each field. No input makes it fail or reach over AUDIT_RECORD_MAX: what does not fit is
- * cut
- * ("…"), what is not UTF-8 becomes {"b64":…}. */
+ * cut ("…"), what is not UTF-8 becomes {"b64":…}. */
 #include "audit/logline.h"
+
+#define RENDER_CUT "\"…\"" /* the last of a list that had no room for all */
 
 /* Writes the line with LF into out[AUDIT_RECORD_MAX]; returns its length. */
 size_t render_record(const struct audit_record *r, char *out);

@@ -59,6 +59,7 @@ struct audit_row {  /* lines without LF; bor: for the call */
     uint64_t index; /* of the first record */
     enum audit_result result;
     struct slice record, outcome, cut; /* the latter two empty when there is none */
+    bool item_unsure; /* asked for an item: it may be among those that the record's list had no room for ("…") */
 };
 struct audit_found {
     bool more;               /* there are others behind `last` */

@@ -363,11 +363,14 @@ enum err terms_of_question(struct terms *t, const struct audit_question *q)
     };
     enum err e = ERR_OK;
     t->n = 0;
+    t->item = 0;
     for (size_t i = 0; e == ERR_OK && i < sizeof all / sizeof all[0]; i++) {
         if (all[i].column == NULL)
             terms_add(t, all[i].field, all[i].text);
         else
             e = add_rendered(t, all[i].field, all[i].column, all[i].text);
+        if (all[i].field == TERM_ITEM && all[i].text.n > 0 && e == ERR_OK)
+            t->item = t->hash[t->n - 1];
     }
     return e;
 }

@@ -71,6 +71,7 @@ struct terms {
     uint64_t low[TERM_WORDS + 2], high[TERM_WORDS + 2]; /* the key that the seed stands for: 128 bits a word */
     unsigned n;
     uint64_t hash[TERMS_MAX];
+    uint64_t item;   /* of a question: the term of the item that it asks for */
     unsigned runs_n; /* terms that are not in hash[]: runs that were known */
     struct term_memo_run *run[2];
     struct term_memo *memo; /* bor; NULL: none, and no line is read the quick way. For one thread */

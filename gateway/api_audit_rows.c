@@ -18,11 +18,18 @@ struct named_grant {
     struct slice id;
     uint64_t version;
 };
+struct grant_item { /* does this grant have the item that is asked for? */
+    struct slice id;
+    bool lacks;
+};
+enum { ITEMS_KNOWN = 64 };
 struct rows {
     struct study *study;
     struct arena arena;
     struct named_grant grants[GRANTS_MAX];
     unsigned n_grants;
+    struct grant_item known[ITEMS_KNOWN]; /* in turn */
+    unsigned n_known;
     struct audit_proofs *proofs; /* own; NULL: none are asked for */
     struct buf note;
     enum err e;
@@ -184,11 +191,80 @@ static void put_proofs(struct rows *r, const struct audit_row *row)
     json_close(j, '}');
 }
 
+/* ---- items that a record had no room for ---- */
+struct item_look {
+    struct rows *rows;
+    enum err e;
+    bool lacks;
+};
+
+static bool take_grant(void *arg, const struct audit_row *row)
+{
+    struct item_look *l = arg;
+    struct study *s = l->rows->study;
+    struct arena a;
+    const struct doc *content, *items;
+
+    arena_init(&a, WHOLE_MEMORY);
+    l->e = content_whole(s, row->index, line_doc(row->record, &a), &a, &content);
+    items = doc_get(content, "items");
+    l->lacks = items != NULL;
+    DOC_EACH(one, items)
+    {
+        l->lacks = l->lacks && !slice_eq(one->text, s->question.item);
+    }
+    arena_done(&a);
+    return false;
+}
+
+static struct audit_question grant_question(struct slice id)
+{
+    return (struct audit_question){
+        .object = id, .verb = SLICE("grant.create"), .kind = SLICE("act"), .after = UINT64_MAX, .limit = 1
+    };
+}
+
+static bool grant_lacks(struct rows *r, struct slice id)
+{
+    struct study *s = r->study;
+    struct item_look l = { .rows = r };
+    struct audit_question q = grant_question(id);
+    struct audit_found found;
+    struct grant_item *g = &r->known[r->n_known % ITEMS_KNOWN];
+
+    for (unsigned i = 0; i < r->n_known && i < ITEMS_KNOWN; i++)
+        if (slice_eq(r->known[i].id, id))
+            return r->known[i].lacks;
+    r->e = audit_find(s->index, &q, take_grant, &l, &found, &s->q->diags);
+    r->e = r->e == ERR_OK ? l.e : r->e;
+    *g = (struct grant_item){ arena_dup(&r->arena, id), l.lacks };
+    r->n_known++;
+    return l.lacks;
+}
+
+/* A grant that lacks the item speaks for the row; one whose act is gone, or that has it, leaves it open: shown. */
+static bool is_without_item(struct rows *r, const struct audit_row *row)
+{
+    struct arena a;
+    struct slice id;
+    bool without;
+
+    if (!row->item_unsure)
+        return false;
+    arena_init(&a, LINE_MEMORY);
+    id = doc_text(line_doc(row->record, &a), "grant");
+    without = id.n > 0 && grant_lacks(r, id);
+    arena_done(&a);
+    return without;
+}
+
 static bool put_row(void *arg, const struct audit_row *row)
 {
     struct rows *r = arg;
     struct json *j = &r->study->q->json;
 
+    if (is_without_item(r, row))
+        return r->e == ERR_OK;
     json_open(j, '{');
     json_pair_u64(j, "index", row->index);
     json_opt(j, "result", slice_of(audit_result_name(row->result)));
@@ -260,9 +336,7 @@ static enum err put_grants(struct rows *r)
     for (unsigned i = 0; e == ERR_OK && i < r->n_grants; i++) {
         const struct named_grant *g = &r->grants[i];
         struct audit_found found;
-        struct audit_question q = {
-            .object = g->id, .verb = SLICE("grant.create"), .kind = SLICE("act"), .after = UINT64_MAX, .limit = 1
-        };
+        struct audit_question q = grant_question(g->id);
         json_open(j, '{');
         json_pair(j, "grant", g->id);
         json_pair_u64(j, "version", g->version);

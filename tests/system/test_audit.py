@@ -216,6 +216,12 @@ def test_06b_an_act_too_large_for_a_record_is_whole_all_the_same():
     (approved,) = [g for g in found["grants"] if g["grant"] == gid]
     assert approved["items"] == ["name"] + names and approved["basis"] == "Test Act art. 1", approved
     assert approved["approvers"] == ["provider/pat", "bureau/ann"] and approved["author"] == "consumer/chen", approved
+    # who saw an item for which the record had no room? What the grant lacks nobody saw
+    (seen,) = found["rows"]
+    assert seen["record"]["items"][-1] == "…" and names[-1] not in seen["record"]["items"], seen
+    for item, want in ((names[0], 1), (names[-1], 1), ("age", 0)):
+        rows = search("--item", item, "--resource", "provider/wide", "--kind", "intent")["rows"]
+        assert [r["index"] for r in rows] == [seen["index"]] * want, (item, rows)
 
 
 def api(who):
