@@ -142,6 +142,8 @@ static void put_question(struct json *j, const struct study *s)
     api_put_time(j, "from", f->from);
     api_put_time(j, "to", f->to);
     json_pair_u64(j, "limit", f->limit);
+    if (f->oldest_first) /* which rows a page shows depends on it */
+        json_pair_bool(j, "oldest_first", true);
     if (s->proofs)
         json_pair_bool(j, "proofs", true);
     if (f->after != UINT64_MAX)

@@ -1,7 +1,8 @@
 /* Trace context (W3C Trace Context level 1): a consumer's trace goes on to the provider with this gateway's own parent
  * id; where none or an ill-formed one came, a trace begins here, with the exchange's id as its trace id, so that a
- * provider's traces lead to the record. tracestate is not passed on: what it holds is for the consumer's own tools, and
- * free text does not cross from one department to another. */
+ * provider's traces lead to the record. So it does where the trace id that came has an identity number among its
+ * digits: trace ids stand in everyone's logs. tracestate is not passed on: what it holds is for the consumer's own
+ * tools, and free text does not cross from one department to another. */
 #include "gateway/exchange.h"
 
 enum { VERSION_AT = 0, TRACE_AT = 3, PARENT_AT = 36, FLAGS_AT = 53, LENGTH = 55 };
@@ -37,7 +38,7 @@ void trace_read(struct exchange *x, const struct http_head *h)
     struct slice v = http_get(h, "traceparent", &count);
     uint8_t flags;
 
-    if (count != 1 || !traceparent_valid(v))
+    if (count != 1 || !traceparent_valid(v) || digits_hold_id_card(slice_sub(v, TRACE_AT, 32)))
         return;
     x->ask.trace = arena_dup(&x->arena, slice_sub(v, TRACE_AT, 32));
     x->ask.sampled = hex_read(slice_sub(v, FLAGS_AT, 2), &flags, 1) && (flags & 1);

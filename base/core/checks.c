@@ -300,3 +300,20 @@ bool text_holds_id_card(struct slice text)
     }
     return is_id_card(run, n);
 }
+
+bool digits_hold_id_card(struct slice text)
+{
+    bool begins = true; /* nothing but zeros of this run before */
+
+    for (size_t at = 0; at < text.n; at++) {
+        const char *p = text.p + at;
+        size_t n = 0;
+
+        while (at + n < text.n && is_digit(p[n]))
+            n++;
+        if ((n >= 18 && id_card_18(p)) || (n == 15 && begins && id_card_15(p)))
+            return true;
+        begins = n == 0 || (begins && p[0] == '0');
+    }
+    return false;
+}

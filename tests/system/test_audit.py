@@ -78,6 +78,10 @@ def test_03_asking_is_on_record_before_the_answer_and_names_no_value():
     search("--person", "-", stdin=OTHER + "\n")
     asked = [r for r in NODE.records() if r.get("verb") == "audit.search"]
     assert len(asked) == before + 1 and asked[-1]["author"].endswith("/person/audrey") and len(asked[-1]["content"]["pseudonym"]) == 32, asked[-1]
+    # which page of it was shown can be told from the record: order, length and where it began
+    search("--case", "case-7", "--oldest-first", "--limit", "2", "--after", "3")
+    said = [r for r in NODE.records() if r.get("verb") == "audit.search"][-1]["content"]
+    assert said == {"case": "case-7", "limit": 2, "oldest_first": True, "after": 3} and "oldest_first" not in asked[-1]["content"], said
     folder = os.path.join(NODE.dir, "log")
     for base, _, names in os.walk(folder):
         for name in names:

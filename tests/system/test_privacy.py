@@ -79,6 +79,10 @@ def test_01_marked_values_go_everywhere():
         assert NODE.ask(path, method="GET")[0] in (400, 403, 404)
     for name in ("User-Agent", "X-" + MARK, "Referer", "Cookie", "Authorization", "Accept", "Accept-Language", "Sluice-Grant", "Sluice-Purpose-" + MARK, "traceparent"):
         NODE.ask("provider/people", {"id_no": NUMBERS[1]}, headers={name: MARK + NUMBERS[1]})
+    for trace in (NUMBERS[1].rjust(32, "0"), NUMBERS[1].ljust(32, "7"), OLD.rjust(32, "0"), OLD.center(32, "a")):
+        assert trace.isalnum() and not {*trace} - {*"0123456789abcdef"}
+        assert NODE.ask("provider/people", {"id_no": NUMBERS[1]}, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})[0] == 200
+        assert trace.encode() not in P.heads[-1][0], "it goes on to nobody's logs"
     head = f"POST /x/provider/people HTTP/1.1\r\nHost: {MARK}\r\nContent-Type: application/json\r\nContent-Length: "
     for data in (f"{MARK} / HTTP/1.1\r\n\r\n", f"GET /{MARK}\x01 HTTP/1.1\r\n\r\n", f"GET / HTTP/{MARK}\r\n\r\n", f"GET / HTTP/1.1\r\n{MARK}\r\n\r\n",
                  head + MARK + "\r\n\r\n", head + "30\r\n\r\n{" + MARK + "x" * 40, head + "9\r\n\r\n" + MARK + "{}", f"\x16\x03{MARK}"):

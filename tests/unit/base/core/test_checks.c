@@ -265,6 +265,32 @@ static void inside_text_with_x(void **state)
     assert_false(text_holds_id_card(slice_of(NULL)));
 }
 
+/* Trace ids: the number may be filled up, in front or behind. */
+static void among_digits(void **state)
+{
+    static const struct {
+        const char *text;
+        bool found;
+    } rows[] = {
+        { "440524188001010014", true },
+        { "00000000000000440524188001010014", true },
+        { "44052418800101001477777777777777", true },
+        { "123abc9440524188001010014567890f", true },
+        { "00000000000000440524188001010015", false },
+        { "00000000000000000110105491231002", true },
+        { "a00000000000110105491231002bbbbb", true },
+        { "00000000000000001110105491231002", false }, /* 16 digits */
+        { "00000000000000000110105491331002", false },
+        { "0123456789abcdef0123456789abcdef", false },
+        { "4bf92f3577b34da6a3ce929d0e0e4736", false },
+        { "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        ROW_TRUE(digits_hold_id_card(slice_of(rows[i].text)) == rows[i].found, rows[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +299,7 @@ int main(void)
         cmocka_unit_test(births),
         cmocka_unit_test(check_digits),
         cmocka_unit_test(inside_text),
+        cmocka_unit_test(among_digits),
         cmocka_unit_test(the_first_generation),
         cmocka_unit_test(inside_text_with_x),
     };
