@@ -35,6 +35,7 @@ struct http_client {
     uint16_t most; /* to be read at once */
     bool head_method, reusable, asked, reading;
     bool reached; /* some of the request is in the kernel's hands */
+    bool heard;   /* the provider has said something on this connection */
     /* a request whose body streams */
     bool streams, more;                                /* more: of its body, to be put */
     bool chunking, in_chunk, blocked, deaf, flush_set; /* deaf: writing has failed */
@@ -223,6 +224,11 @@ static void take_input(struct http_client *c, struct slice in)
 
 static void peer_closed(struct http_client *c, enum io io)
 {
+    if (!c->heard && stream_fault(c->stream) == STREAM_REJECTED) {
+        c->reached = false; /* a server looks at no request before it has taken the certificate */
+        fail(c, REASON_GATEWAY_UNTRUSTED);
+        return;
+    }
     if (c->state == BODY && c->body.until_close && io == IO_EOF) {
         c->body.done = true;
         c->reusable = false;
@@ -246,6 +252,7 @@ static void on_readable(void *user)
             peer_closed(c, io); /* bytes nobody asked for make the connection useless too */
             return;
         }
+        c->heard = true;
         if (c->state == BODY)
             take_body(c, (struct slice){ scratch, got });
         else
@@ -427,7 +434,9 @@ static void on_open(void *user)
 
 static void on_broken(void *user, enum stream_fault f)
 {
-    fail(user, f == STREAM_UNTRUSTED ? REASON_PROVIDER_UNTRUSTED : REASON_PROVIDER_UNREACHABLE);
+    fail(user, f == STREAM_UNTRUSTED  ? REASON_PROVIDER_UNTRUSTED
+               : f == STREAM_REJECTED ? REASON_GATEWAY_UNTRUSTED
+                                      : REASON_PROVIDER_UNREACHABLE);
 }
 
 static const struct stream_events events = { on_open, on_readable, on_writable, on_broken };

@@ -34,6 +34,9 @@ struct ssl_ctx_st;
 struct ssl_st;
 struct ssl_ctx_st *tls_ssl_ctx(const struct tls_context *t);
 bool tls_is_server(const struct tls_context *t);
+/* The first error of this thread's queue is an alert about the certificate that was shown to the peer, or was not (RFC
+ * 8446 section 6.2). */
+bool tls_rejected(void);
 
 /* What a handshake settles; its stream embeds it and gives it to the SSL as its app data. */
 struct tls_shake {

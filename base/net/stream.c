@@ -122,6 +122,13 @@ static void forget_errors(void)
         ERR_clear_error();
 }
 
+static enum stream_fault tls_fault(const struct stream *s)
+{
+    if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(s->ssl) != X509_V_OK)
+        return STREAM_UNTRUSTED;
+    return !tls_is_server(s->tls) && tls_rejected() ? STREAM_REJECTED : STREAM_TLS;
+}
+
 static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_write)
 {
     switch (SSL_get_error(s->ssl, r)) {
@@ -140,9 +147,7 @@ static enum io tls_error(struct stream *s, int r, bool *needs_read, bool *needs_
         /* Many peers just end their connection: that says nothing about its keys. */
         if (tls_is_server(s->tls) && ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
             tls_failed(s->ssl);
-        s->fault = SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE && SSL_get_verify_result(s->ssl) != X509_V_OK
-                       ? STREAM_UNTRUSTED
-                       : STREAM_TLS;
+        s->fault = tls_fault(s);
     }
     ERR_clear_error();
     return IO_FAIL;

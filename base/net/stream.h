@@ -12,7 +12,8 @@ enum stream_fault {
     STREAM_REFUSED /* connect */,
     STREAM_RESET,
     STREAM_TLS,
-    STREAM_UNTRUSTED /* peer's certificate */
+    STREAM_UNTRUSTED, /* peer's certificate */
+    STREAM_REJECTED   /* the peer does not accept ours. In TLS 1.3 a client hears that when it reads first */
 };
 
 struct stream;
