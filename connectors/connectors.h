@@ -36,7 +36,8 @@ bool connector_stale(const struct connector_target *t);
 
 /* ---- one exchange with a provider: the provider endpoint ---- */
 struct connector_pool; /* all targets' connections of one worker */
-struct connector_pool *connector_pool_new(struct loop *l, unsigned worker);
+/* rate: bytes a second that an answer must bring, over its target's timeout. */
+struct connector_pool *connector_pool_new(struct loop *l, unsigned worker, uint32_t rate);
 struct connector_pool *connector_pool_free(struct connector_pool *p);
 /* Close the idle connections of targets that no snapshot holds any more; call after a swap. True: some are still busy,
  * so call again in a while. */

@@ -160,6 +160,7 @@ struct entry { /* one target in one worker */
 struct connector_pool {
     struct loop *loop; /* bor */
     unsigned worker;   /* its number */
+    uint32_t rate;     /* that answers must keep */
     struct buf text;   /* own: a request being rendered */
     struct entry *bucket[BUCKETS];
 };

@@ -4,7 +4,7 @@
  * its target; TLS contexts belong to this loop. */
 #include "connectors/internal.h"
 
-struct connector_pool *connector_pool_new(struct loop *l, unsigned worker)
+struct connector_pool *connector_pool_new(struct loop *l, unsigned worker, uint32_t rate)
 {
     struct connector_pool *p = mem_zalloc(sizeof *p);
 
@@ -12,6 +12,7 @@ struct connector_pool *connector_pool_new(struct loop *l, unsigned worker)
         return NULL;
     p->loop = l;
     p->worker = worker;
+    p->rate = rate;
     buf_init(&p->text, (size_t)8 << 20);
     return p;
 }
@@ -221,6 +222,7 @@ enum err pool_connect(struct entry *e, struct conn **ret)
         mem_free(k);
         return ERR_NOMEM;
     }
+    http_client_least(k->http, e->pool->rate);
     k->entry = e;
     alarm_init(&k->expiry, run_expiry);
     LIST_INSERT_HEAD(&e->busy, k, link);

@@ -187,6 +187,11 @@ static const struct doc_key limits_keys[] = {
     { "rate", DOC_K_U64, AT(limits.rate), 1, 1 << 20, .flags = DOC_STATIC, .otherwise = "240",
       .help = { "bytes a second that a consumer must send, or take, over body_time or write: trickling holds a place",
                 "使用方在 body_time 或 write 时段内每秒至少收发的字节数，防止以涓流占用资源" } },
+    { "provider_rate", DOC_K_U64, AT(limits.provider_rate), 1, 1 << 20, .flags = DOC_STATIC, .otherwise = "24",
+      .help = { "bytes a second that a provider's answer must bring over its resource's timeout: one that trickles "
+                "would "
+                "hold a consumer's exchange for ever",
+                "提供方响应在该资源 timeout 时段内每秒至少送达的字节数：涓流响应会使使用方的交换永不结束" } },
     { "http2_streams", DOC_K_U64, AT(limits.http2_streams), 0, 1000, .flags = DOC_STATIC, .otherwise = "100",
       .help = { "HTTP/2 requests at once on one connection; 0: HTTP/1.1 only",
                 "单个连接上同时进行的 HTTP/2 请求数；0 表示仅用 HTTP/1.1" } },

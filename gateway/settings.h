@@ -65,8 +65,8 @@ struct settings {
         uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, upload, strangers_source,
             strangers_all, refusals, sessions, handshakes, control_connections, control_each, control_strangers,
             control_bodies;
-        uint64_t head_bytes, head_fields, bodies, bodies_each, begun_each, rate, http2_streams, http2_resets,
-            http2_frames, log_reads;
+        uint64_t head_bytes, head_fields, bodies, bodies_each, begun_each, rate, provider_rate, http2_streams,
+            http2_resets, http2_frames, log_reads;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms, names_ms;
     } limits;
 };

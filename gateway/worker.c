@@ -490,7 +490,7 @@ static enum err prepare(struct worker *w, struct diags *d)
         e = audit_queue_new(w->cfg.log, w->cfg.settings->evidence.queue_bytes, on_record_done, &w->queue);
     if (e != ERR_OK)
         return e;
-    w->pool = connector_pool_new(w->loop, w->cfg.number);
+    w->pool = connector_pool_new(w->loop, w->cfg.number, (uint32_t)l->provider_rate);
     w->queue_watch = watch_new(w->loop, audit_queue_fd(w->queue), on_evidence, w);
     w->acceptor = acceptor_new(w->loop, w->cfg.data_fd, on_accept, w);
     w->expiry = moment_new(w->loop, on_expiry, w);

@@ -167,6 +167,9 @@ void http_client_read(struct http_client *c, bool on); /* back-pressure */
 /* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most; at first it
  * is 8 KiB. */
 void http_client_most(struct http_client *c, size_t n);
+/* Bytes a second that an answer must bring, over `ms` and whatever lies between its pieces then; 0 (at first): a byte
+ * in `ms` will do. What we make it wait does not count. */
+void http_client_least(struct http_client *c, uint32_t rate);
 /* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants
  * one. */
 enum err http_request_put(struct buf *out, struct slice method, struct slice target, struct slice host,

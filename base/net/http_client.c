@@ -31,6 +31,9 @@ struct http_client {
     struct grave grave;
     int64_t patience; /* ms allowed until the head, and without progress after it */
     int64_t due;      /* when the head must be there */
+    int64_t since;    /* of an answer's body: when this period began, in which so much came */
+    uint64_t came;
+    uint32_t rate;
     uint8_t state;
     uint16_t most; /* to be read at once */
     bool head_method, reusable, asked, reading;
@@ -112,6 +115,30 @@ static void answer_done(struct http_client *c)
     c->events->end(c->user, reusable);
 }
 
+/* It is read from now on: a period begins. */
+static void watch_body(struct http_client *c)
+{
+    c->since = loop_now(c->loop);
+    c->came = 0;
+    alarm_set(c->loop, &c->alarm, c->patience);
+}
+
+/* n bytes more. A byte now and then keeps no alarm from ringing: it would hold the exchange for ever. */
+static bool keeps_up(struct http_client *c, size_t n)
+{
+    int64_t took = loop_now(c->loop) - c->since;
+    bool enough;
+
+    c->came += n;
+    if (took < c->patience) {
+        alarm_set(c->loop, &c->alarm, c->patience);
+        return true;
+    }
+    enough = c->came * 1000 >= (uint64_t)took * c->rate;
+    watch_body(c);
+    return enough;
+}
+
 static void on_piece(void *arg, struct slice content)
 {
     struct http_client *c = arg;
@@ -130,12 +157,12 @@ static void take_body(struct http_client *c, struct slice in)
     }
     if (c->state != BODY)
         return;
-    if (c->reading)
-        alarm_set(c->loop, &c->alarm, c->patience);
     if (used < in.n)
         c->reusable = false; /* bytes that nobody asked for */
     if (c->body.done)
         answer_done(c);
+    else if (c->reading && !keeps_up(c, in.n))
+        fail(c, REASON_PROVIDER_TIMEOUT);
 }
 
 /* Offset behind the first empty line, or 0. */
@@ -160,7 +187,7 @@ static void begin_answer(struct http_client *c, const struct http_head *head)
     http_body_init(&c->body, head, false, c->head_method);
     c->reusable = head->keep_alive && !c->body.until_close;
     c->state = BODY;
-    alarm_set(c->loop, &c->alarm, c->patience);
+    watch_body(c);
     c->events->head(c->user, head);
 }
 
@@ -522,7 +549,7 @@ void http_client_read(struct http_client *c, bool on)
     if (c->state != BODY)
         return;
     if (on)
-        alarm_set(c->loop, &c->alarm, c->patience);
+        watch_body(c);
     else
         alarm_clear(&c->alarm); /* it is us who wait: the consumer's deadline runs */
 }
@@ -530,4 +557,9 @@ void http_client_read(struct http_client *c, bool on)
 void http_client_most(struct http_client *c, size_t n)
 {
     c->most = (uint16_t)(n < READ_LEAST ? READ_LEAST : n < READ_MOST ? n : READ_MOST);
+}
+
+void http_client_least(struct http_client *c, uint32_t rate)
+{
+    c->rate = rate;
 }

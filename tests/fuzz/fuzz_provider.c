@@ -106,7 +106,7 @@ static void listen_here(void)
 static void make_world(void)
 {
     world_begin(true);
-    world.w->pool = connector_pool_new(world.w->loop, 0);
+    world.w->pool = connector_pool_new(world.w->loop, 0, 24);
     must(world.w->pool != NULL);
     for (size_t i = 0; i < 2 * MANIFESTS; i++)
         services[i] = service_of(slice_of(manifests[i]), 1);

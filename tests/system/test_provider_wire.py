@@ -71,12 +71,17 @@ def test_01_cut_at_each_byte():
 def test_02_trickling():
     def trickle(pause):
         def answer(h, b, s):
-            for i in range(len(WHOLE["length"])):
+            head = WHOLE["length"].index(b"\r\n\r\n") + 4
+            s.sendall(WHOLE["length"][:head])
+            for i in range(head, len(WHOLE["length"])):
                 s.sendall(WHOLE["length"][i:i + 1])
                 time.sleep(pause)
         return answer
     P.answer = trickle(0.002)
     assert asked()[0] == 200
+    P.answer = trickle(0.2)                    # never a pause of a second, and half a minute in all
+    assert asked()[:2] == (504, "provider-timeout")
+    assert lasted() < 4000, lasted()
     P.answer = lambda h, b, s: (s.sendall(WHOLE["length"][:60]), time.sleep(2.5))[0]
     assert asked()[:2] == (504, "provider-timeout")
     assert lasted() < 2000, lasted()

@@ -210,7 +210,7 @@ void scene_begin(struct scene *s, const char *more)
     compile_text(&s->t, &w, false, text, NULL);
     assert_int_equal(s->t.err, ERR_OK);
     s->loop = loop_new();
-    s->pool = connector_pool_new(s->loop, 0);
+    s->pool = connector_pool_new(s->loop, 0, 24);
     assert_true(s->loop != NULL && s->pool != NULL);
 }
 

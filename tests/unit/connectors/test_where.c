@@ -117,7 +117,7 @@ static void city_begin(struct city *c, unsigned first, unsigned n, bool hangs)
     named(c, &c->t);
     assert_int_equal(c->t.err, ERR_OK);
     c->loop = loop_new();
-    c->pool = connector_pool_new(c->loop, 0);
+    c->pool = connector_pool_new(c->loop, 0, 24);
     assert_true(c->loop != NULL && c->pool != NULL);
     if (!hangs)
         names_settle(c->names, 10000);

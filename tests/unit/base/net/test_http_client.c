@@ -217,6 +217,44 @@ static void deadlines(void **state)
     pair_end(&p);
 }
 
+/* Pieces of n bytes, each far within the deadline, until it has failed or all are said. */
+static void trickle(struct pair *p, size_t n, unsigned times)
+{
+    static const char bytes[64] = "";
+
+    pair_begin(p, false, 400);
+    http_client_least(p->client, 100);
+    say(p, OK_ "Content-Length: 960\r\n\r\n", 40);
+    for (unsigned i = 0; i < times && !p->told.failed; i++) {
+        run_for(p->told.loop, 100);
+        say(p, bytes, n);
+    }
+}
+
+/* Each piece moves the deadline, so an answer must keep a rate too, over that time and more; what we do not read for a
+ * while is not late. */
+static void answers_keep_a_rate(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    trickle(&p, 1, 12);
+    assert_true(p.told.failed && p.told.sent);
+    assert_int_equal(p.told.why, REASON_PROVIDER_TIMEOUT);
+    assert_true(p.told.body.n < 12);
+    pair_end(&p);
+    trickle(&p, 64, 15);
+    assert_true(p.told.ended);
+    pair_end(&p);
+    trickle(&p, 1, 2);
+    http_client_read(p.client, false);
+    run_for(p.told.loop, 900);
+    http_client_read(p.client, true);
+    say(&p, "x", 1);
+    assert_false(p.told.failed);
+    pair_end(&p);
+}
+
 /* ---- bodies that stream ---- */
 #define HEAD "POST / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -348,13 +386,12 @@ static void answers_that_come_too_soon(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
-                                        cmocka_unit_test(more_than_asked_is_not_reused),
-                                        cmocka_unit_test(deadlines),
-                                        cmocka_unit_test(bodies_stream),
-                                        cmocka_unit_test(a_full_socket_holds_the_owner_back),
-                                        cmocka_unit_test(who_is_waited_for),
-                                        cmocka_unit_test(answers_that_come_too_soon) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_by_table),  cmocka_unit_test(more_than_asked_is_not_reused),
+        cmocka_unit_test(deadlines),         cmocka_unit_test(answers_keep_a_rate),
+        cmocka_unit_test(bodies_stream),     cmocka_unit_test(a_full_socket_holds_the_owner_back),
+        cmocka_unit_test(who_is_waited_for), cmocka_unit_test(answers_that_come_too_soon)
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
