@@ -111,6 +111,8 @@ void answer_problem(struct exchange *x, enum reason r)
     struct headers h = { 0 };
     struct http_reply reply = { .status = info->status, .close = x->stranger };
     struct buf body = BUF_INIT(16384);
+    /* A provider that nobody could connect to may be back when its circuit lets the next one try. */
+    struct slice again = problem_retry_after(r == REASON_PROVIDER_UNREACHABLE ? 503 : info->status);
 
     for (size_t i = 0; i < p.n_ids; i++)
         ids[i] = slice_of(x->grant_ids[i]);
@@ -121,8 +123,8 @@ void answer_problem(struct exchange *x, enum reason r)
     add_common(x, &h, false);
     if (info->status == 405)
         add(&h, SLICE("Allow"), x->log ? SLICE("GET") : x->up ? SLICE("POST") : SLICE("GET, POST"));
-    if (info->status == 503 || info->status == 429)
-        add(&h, SLICE("Retry-After"), SLICE("2"));
+    if (again.n > 0)
+        add(&h, SLICE("Retry-After"), again);
     reply.headers = h.at;
     reply.n_headers = h.n;
     reply.length = (int64_t)body.n;

@@ -87,10 +87,14 @@ static void on_answered(struct api_request *q)
 {
     struct api_call *call = (struct api_call *)(void *)q;
     const char *type = q->type ? q->type : "application/json";
-    struct http_header h[3] = { { SLICE("Content-Type"), slice_of(type) },
+    struct slice again = problem_retry_after(q->status);
+    struct http_header h[4] = { { SLICE("Content-Type"), slice_of(type) },
                                 { SLICE("Cache-Control"), SLICE("no-store") },
-                                { SLICE("Vary"), SLICE("Accept-Language") } };
-    struct http_reply r = { .status = q->status, .headers = h, .n_headers = 3, .length = (int64_t)q->out.n };
+                                { SLICE("Vary"), SLICE("Accept-Language") },
+                                { SLICE("Retry-After"), again } };
+    struct http_reply r = {
+        .status = q->status, .headers = h, .n_headers = again.n > 0 ? 4 : 3, .length = (int64_t)q->out.n
+    };
 
     q->control->api_answers[q->status / 100 % 6]++;
     ops_tell(q->control); /* whoever has the answer finds it told */

@@ -210,6 +210,11 @@ static void put_members(struct writer *w, const struct problem *p, enum lang l)
     put_places(w, p->problems, l);
 }
 
+struct slice problem_retry_after(int status)
+{
+    return status == 503 || status == 429 ? SLICE("2") : (struct slice){ 0 };
+}
+
 void problem_put(const struct problem *p, enum problem_form f, enum lang l, struct buf *out)
 {
     struct writer w = { .form = f, .out = out };

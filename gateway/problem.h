@@ -23,5 +23,7 @@ const char *problem_type(enum problem_form f); /* "application/problem+json", "a
 enum lang lang_of_accept(struct slice accept_language, enum lang otherwise);
 /* In Chinese, what base/net says in English of bytes that were no request (struct http_service, `malformed`). */
 const char *problem_malformed_zh(const char *what);
+/* What Retry-After says to an answer with this status, in seconds; empty: asking again soon is of no use. */
+struct slice problem_retry_after(int status);
 /* The body, appended to `out`; texts that are not UTF-8 are left out. */
 void problem_put(const struct problem *p, enum problem_form f, enum lang l, struct buf *out);

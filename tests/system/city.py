@@ -336,6 +336,7 @@ class Node:
         data = r.read()
         if connection is None:
             c.close()
+        assert r.status not in (429, 503) or r.headers["Retry-After"], (r.status, data)   # whatever refuses says when to ask again
         return r.status, r.headers, data
 
     def reason(self, *args, **more):

@@ -237,6 +237,7 @@ def api(node, who, method="GET", path="/v1/me", body=None, length=None):
 def status(connection):
     r = connection.getresponse()
     text = r.read()
+    assert (r.status in (429, 503)) == (r.headers["Retry-After"] is not None), (r.status, text)
     return r.status, json.loads(text).get("code") if r.status != 200 else None
 
 

@@ -174,6 +174,8 @@ def test_07_the_circuit_opens_and_closes():
     NODE.grant("provider/down", "age")
     for _ in range(6):
         assert asked("provider/down")[:2] == (502, "provider-unreachable")
+    status, head, body = NODE.ask("provider/down", {"id_no": PERSON})   # refused early: nobody tries to connect
+    assert (status, head["Retry-After"]) == (502, "2"), (status, head, body)
     back = socket.socket()
     back.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     back.bind(("127.0.0.1", port))
