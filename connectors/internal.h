@@ -158,10 +158,9 @@ struct entry { /* one target in one worker */
     struct grave grave;
 };
 struct connector_pool {
-    struct loop *loop; /* bor */
-    unsigned worker;   /* its number */
-    uint32_t rate;     /* that answers must keep */
-    struct buf text;   /* own: a request being rendered */
+    struct loop *loop;     /* bor */
+    unsigned worker, rate; /* its number; what answers must keep */
+    struct buf text;       /* own: a request being rendered */
     struct entry *bucket[BUCKETS];
 };
 struct entry *pool_entry(struct connector_pool *p, struct connector_target *t); /* NULL: no memory */

@@ -256,6 +256,7 @@ struct http_limits control_limits(const struct control *c)
                                  .idle = s->limits.idle_ms,
                                  .write = s->limits.write_ms,
                                  .rate = (uint32_t)s->limits.rate,
+                                 .requests = (uint32_t)s->limits.requests,
                                  .head_bytes = (uint32_t)s->limits.head_bytes,
                                  .head_fields = (uint32_t)s->limits.head_fields };
 }

@@ -105,117 +105,13 @@ static const struct doc_key evidence_keys[] = {
       .otherwise = "60s", .help = { "it is late after this", "超过该时间即为逾期" } },
     { .name = NULL },
 };
-static const struct doc_key limits_keys[] = {
-    { "connections", DOC_K_U64, AT(limits.connections), 1, 1000000, .flags = DOC_STATIC, .otherwise = "10000",
-      .help = { "open at once, all workers together", "同时打开的连接总数" } },
-    { "exchanges", DOC_K_U64, AT(limits.exchanges), 1, 1000000, .flags = DOC_STATIC, .otherwise = "4096",
-      .help = { "running at once, all workers together", "同时进行的交换总数" } },
-    { "connections_each", DOC_K_U64, AT(limits.connections_each), 1, 1000000, .flags = DOC_STATIC, .otherwise = "2000",
-      .help = { "of one identity (or one address without one), all workers together",
-                "单一身份（无身份时为单一地址）同时打开的连接数" } },
-    { "exchanges_each", DOC_K_U64, AT(limits.exchanges_each), 1, 1000000, .flags = DOC_STATIC, .otherwise = "1024",
-      .help = { "of one department's applications, all workers together", "单一部门各应用同时进行的交换数" } },
-    { "begun_each", DOC_K_U64, AT(limits.begun_each), 1, 1000000, .flags = DOC_STATIC, .otherwise = "1024",
-      .help = { "requests of one identity (or one address without one) that wait for their bodies, or whose refusals "
-                "wait to be taken; a department, or all strangers, twice that, all together eight times: beginning "
-                "costs a consumer nothing",
-                "单一身份（无身份时为单一地址）正文未收齐、或拒绝答复尚未取走的请求数；单一部门或全部陌生来源为其两倍，"
-                "全部合计为其八倍：发起请求对使用方几乎没有成本" } },
-    { "memory", DOC_K_BYTES, AT(limits.memory), 0, (int64_t)1 << 40, .flags = DOC_STATIC, .otherwise = "4g",
-      .help = { "of the process; near it new exchanges are refused; 0: no cap",
-                "进程内存上限；接近时拒绝新的交换；0 表示不限" } },
-    { "head_bytes", DOC_K_BYTES, AT(limits.head_bytes), 1 << 10, HTTP_HEAD_MAX, .flags = DOC_STATIC, .otherwise = "16k",
-      .help = { "a request's head: an honest one is a tenth of that, and one under way is held in memory",
-                "请求头总长度上限：正常请求头不到其十分之一，且未收齐时须驻留内存" } },
-    { "head_fields", DOC_K_U64, AT(limits.head_fields), 16, HTTP_HEADERS_MAX, .flags = DOC_STATIC, .otherwise = "64",
-      .help = { "header fields of a request, Host among them: each is looked at, however short it is",
-                "请求头字段数上限（含 Host）：字段再短也须逐个检查" } },
-    { "body", DOC_K_BYTES, AT(limits.body), 1 << 10, 64 << 20, .flags = DOC_STATIC, .otherwise = "1m",
-      .help = { "a consumer's request body", "使用方请求正文上限" } },
-    { "upload", DOC_K_BYTES, AT(limits.upload), 1 << 10, (int64_t)1 << 40, .flags = DOC_STATIC, .otherwise = "4g",
-      .help = { "a file that a consumer sends: it passes in pieces, so this bounds how long it holds its provider",
-                "使用方发送的单个文件上限：文件分段转交、不驻留内存，此限约束其占用提供方的时间" } },
-    { "bodies", DOC_K_BYTES, AT(limits.bodies), 1 << 20, (int64_t)64 << 30, .flags = DOC_STATIC, .otherwise = "256m",
-      .help = { "request bodies held at once, all workers together: a body waits for its end in memory",
-                "同时驻留内存的请求正文总量：正文收齐前须保存在内存中" } },
-    { "bodies_each", DOC_K_BYTES, AT(limits.bodies_each), 1 << 10, (int64_t)64 << 30, .flags = DOC_STATIC,
-      .otherwise = "32m",
-      .help = { "of one department's applications: bodies that come slowly must not take the room of the others'",
-                "其中单一部门各应用的总量：缓慢到达的正文不得占尽他人的余量" } },
-    { "strangers_source", DOC_K_U64, AT(limits.strangers_source), 1, 10000, .flags = DOC_STATIC, .otherwise = "10",
-      .help = { "attempts of one unknown source recorded one by one, a second", "每秒逐条存证的单一陌生来源尝试数" } },
-    { "strangers_all", DOC_K_U64, AT(limits.strangers_all), 1, 100000, .flags = DOC_STATIC, .otherwise = "100",
-      .help = { "of all unknown sources together, a second", "每秒逐条存证的全部陌生来源尝试数" } },
-    { "refusals", DOC_K_U64, AT(limits.refusals), 1, 100000, .flags = DOC_STATIC, .otherwise = "100",
-      .help = { "refusals of one known identity recorded one by one, a second",
-                "每秒逐条存证的单一已知身份被拒次数" } },
-    { "sessions", DOC_K_U64, AT(limits.sessions), 0, 1000000, .flags = DOC_STATIC, .otherwise = "20000",
-      .help = { "TLS sessions kept for resumption, all workers together; 0: none",
-                "为会话恢复保留的 TLS 会话总数；0 表示不保留" } },
-    { "log_reads", DOC_K_U64, AT(limits.log_reads), 1, 100000, .flags = DOC_STATIC, .otherwise = "50",
-      .help = { "proofs, checkpoints and tiles of the log for one identity, a second",
-                "单一身份每秒可读取的证明、检查点与哈希块数" } },
-    { "handshakes", DOC_K_U64, AT(limits.handshakes), 1, 100000, .flags = DOC_STATIC, .otherwise = "512",
-      .help = { "TLS handshakes under way at once, all workers together; further connections wait",
-                "同时进行的 TLS 握手总数；超出的连接排队等待" } },
-    { "control_connections", DOC_K_U64, AT(limits.control_connections), 1, 100000, .flags = DOC_STATIC,
-      .otherwise = "256",
-      .help = { "of people and applications that administer, open at once; beyond it the longest idle one is closed",
-                "管理人员与管理应用同时打开的连接数；超出时关闭空闲最久的连接" } },
-    { "control_each", DOC_K_U64, AT(limits.control_each), 1, 100000, .flags = DOC_STATIC, .otherwise = "32",
-      .help = { "of one of them: a browser opens six, and nobody shall shut others out",
-                "其中单人（或单个应用）的连接数：浏览器一般打开六条，任何人不得占满他人的位置" } },
-    { "control_strangers", DOC_K_U64, AT(limits.control_strangers), 1, 100000, .flags = DOC_STATIC, .otherwise = "256",
-      .help = { "connections at the control and the witness listener that have not shown who they are; beyond it the "
-                "oldest of the address with most gives way, for administrators must always get in",
-                "管理与见证监听端口上尚未表明身份的连接数；超出时关闭占用最多的地址中最早的一条，以确保管理人员随时可以"
-                "接入" } },
-    { "control_bodies", DOC_K_BYTES, AT(limits.control_bodies), 16 << 20, (int64_t)64 << 30, .flags = DOC_STATIC,
-      .otherwise = "64m",
-      .help = { "request bodies of the administration API held at once: a body waits for its end in memory",
-                "同时驻留内存的管理接口请求正文总量：正文收齐前须保存在内存中" } },
-    { "handshake", DOC_K_DURATION, AT(limits.handshake_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "10s",
-      .help = { "time for a TLS handshake", "TLS 握手时限" } },
-    { "head", DOC_K_DURATION, AT(limits.head_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "10s",
-      .help = { "time for a request head", "请求头时限" } },
-    { "body_time", DOC_K_DURATION, AT(limits.body_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "30s",
-      .help = { "longest pause within a request body", "请求正文最长停顿" } },
-    { "idle", DOC_K_DURATION, AT(limits.idle_ms), 100, 3600000, .flags = DOC_STATIC, .otherwise = "75s",
-      .help = { "a connection without a request", "空闲连接时限" } },
-    { "write", DOC_K_DURATION, AT(limits.write_ms), 100, 600000, .flags = DOC_STATIC, .otherwise = "60s",
-      .help = { "longest pause of a consumer that reads", "使用方读取最长停顿" } },
-    { "rate", DOC_K_U64, AT(limits.rate), 1, 1 << 20, .flags = DOC_STATIC, .otherwise = "240",
-      .help = { "bytes a second that a consumer must send, or take, over body_time or write: trickling holds a place",
-                "使用方在 body_time 或 write 时段内每秒至少收发的字节数，防止以涓流占用资源" } },
-    { "provider_rate", DOC_K_U64, AT(limits.provider_rate), 1, 1 << 20, .flags = DOC_STATIC, .otherwise = "24",
-      .help = { "bytes a second that a provider's answer must bring over its resource's timeout: one that trickles "
-                "would "
-                "hold a consumer's exchange for ever",
-                "提供方响应在该资源 timeout 时段内每秒至少送达的字节数：涓流响应会使使用方的交换永不结束" } },
-    { "http2_streams", DOC_K_U64, AT(limits.http2_streams), 0, 1000, .flags = DOC_STATIC, .otherwise = "100",
-      .help = { "HTTP/2 requests at once on one connection; 0: HTTP/1.1 only",
-                "单个连接上同时进行的 HTTP/2 请求数；0 表示仅用 HTTP/1.1" } },
-    { "http2_resets", DOC_K_U64, AT(limits.http2_resets), 1, 300, .flags = DOC_STATIC, .otherwise = "200",
-      .help = { "requests reset on one connection within 10 s: beginning and resetting costs a consumer nothing",
-                "单个连接 10 秒内可被重置的请求数：发起后即重置对使用方几乎没有成本" } },
-    { "http2_frames", DOC_K_U64, AT(limits.http2_frames), 100, 100000, .flags = DOC_STATIC, .otherwise = "2000",
-      .help = { "HTTP/2 frames without content within 10 s (settings, pings, priorities, empty or tiny ones)",
-                "10 秒内不含内容的 HTTP/2 帧数（设置、探测、优先级、空帧或极小的帧）" } },
-    { "names", DOC_K_DURATION, AT(limits.names_ms), 1000, 3600000, .flags = DOC_STATIC, .otherwise = "60s",
-      .help = { "between two lookups of a host's name, a provider's or a witness's: it may move, and nobody tells how "
-                "long an answer holds",
-                "两次解析同一主机名（提供方或见证方）之间的间隔：主机可能迁移，而系统不提供解析结果的有效期" } },
-    { "drain", DOC_K_DURATION, AT(limits.drain_ms), 0, 3600000, .otherwise = "30s",
-      .help = { "time for running exchanges to end at a stop", "停止时等待交换结束的时限" } },
-    { .name = NULL },
-};
 /* The order of printing; the first has no name of its own. */
 static const struct section {
     const char *name;
     const struct doc_key *keys;
 } sections[] = {
     { NULL, top_keys },      { "listen", listen_keys },     { "tls", tls_keys },
-    { "state", state_keys }, { "evidence", evidence_keys }, { "limits", limits_keys },
+    { "state", state_keys }, { "evidence", evidence_keys }, { "limits", settings_limits },
 };
 enum { SECTIONS = sizeof sections / sizeof sections[0], EVIDENCE_SECTION = 4 };
 _Static_assert((int)SECTIONS == (int)SETTINGS_SECTIONS, "each section has its place");
@@ -511,13 +407,19 @@ void settings_print(const struct settings *s, enum lang lang, struct buf *out)
         for (const struct doc_key *k = sections[i].keys; k->name; k++) {
             buf_printf(out, "%s%s%s: ", sections[i].name ? sections[i].name : "", sections[i].name ? "." : "", k->name);
             put_value(out, s, k);
-            if (k->otherwise && lang == LANG_EN)
-                buf_printf(out, "  # default %s; %s\n", k->otherwise, k->help[lang]);
-            else if (k->otherwise)
-                buf_printf(out, "  # 默认 %s；%s\n", k->otherwise, k->help[lang]);
-            else
-                buf_printf(out, "  # %s\n", k->help[lang]);
+            buf_puts(out, "  # ");
+            if (k->otherwise)
+                buf_printf(out, lang == LANG_EN ? "default %s; " : "默认 %s；", k->otherwise);
+            buf_puts(out, k->help[lang]);
+            buf_puts(out, "\n");
         }
+    for (const struct settings_fixed *f = settings_fixed; f->name; f++) {
+        buf_printf(out, "fixed.%s: ", f->name);
+        put_scaled(out, f->value, byte_scale);
+        buf_puts(out, lang == LANG_EN ? "  # stands fast; " : "  # 固定；");
+        buf_puts(out, f->help[lang]);
+        buf_puts(out, "\n");
+    }
 }
 
 static bool same(const struct settings *a, const struct settings *b, const struct doc_key *k)
@@ -561,10 +463,12 @@ void settings_write(struct slice node, struct slice trust_domain, const char *di
         buf_printf(out, "%s%s:\n", written ? "" : "# ", sections[i].name);
         for (const struct doc_key *k = sections[i].keys; k->name; k++) {
             if (written && n < sizeof ports / sizeof ports[0])
-                buf_printf(out, "  %s: 127.0.0.1:%u  # %s / %s\n", k->name, ports[n++], k->help[LANG_EN],
-                           k->help[LANG_ZH]);
+                buf_printf(out, "  %s: 127.0.0.1:%u  # ", k->name, ports[n++]);
             else if (k->otherwise && k->otherwise[0] != '\0')
-                buf_printf(out, "#   %s: %s  # %s / %s\n", k->name, k->otherwise, k->help[LANG_EN], k->help[LANG_ZH]);
+                buf_printf(out, "#   %s: %s  # ", k->name, k->otherwise);
+            else
+                continue;
+            buf_printf(out, "%s / %s\n", k->help[LANG_EN], k->help[LANG_ZH]);
         }
     }
 }

@@ -62,9 +62,9 @@ struct settings {
         int64_t witness_bound_ms;
     } evidence;
     struct limit_settings {
-        uint64_t connections, connections_each, exchanges, exchanges_each, memory, body, upload, strangers_source,
-            strangers_all, refusals, sessions, handshakes, control_connections, control_each, control_strangers,
-            control_bodies;
+        uint64_t requests, connections, connections_each, exchanges, exchanges_each, memory, body, upload,
+            strangers_source, strangers_all, refusals, sessions, handshakes, control_connections, control_each,
+            control_strangers, control_bodies;
         uint64_t head_bytes, head_fields, bodies, bodies_each, begun_each, rate, provider_rate, http2_streams,
             http2_resets, http2_frames, log_reads;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, drain_ms, names_ms;
@@ -76,7 +76,18 @@ bool settings_address(struct slice address, char host[SETTINGS_HOST], unsigned *
 /* Read and check a whole file; relative paths are relative to the file's folder. Every problem is reported. */
 enum err settings_read(const char *path, struct settings *ret, struct diags *d) MUST_CHECK;
 void settings_done(struct settings *s);
-/* Every setting with its value, default and meaning, for --check -v. */
+/* settings_limits.c: the section `limits`, each row with its reason; and what no setting changes. Both end with a row
+ * without a name. */
+enum { CONTROL_BODY_CAP = 16 << 20 /* of a request to the administration API */ };
+struct settings_fixed {
+    const char *name;
+    uint64_t value;
+    const char *help[2]; /* by enum lang; as those of limits: what it is, a colon, and why */
+};
+extern const struct doc_key settings_limits[];
+extern const struct settings_fixed settings_fixed[];
+/* Every setting with its value, default, meaning and, of limits, the reason, and the limits that stand fast, for
+ * --check -v. */
 void settings_print(const struct settings *s, enum lang lang, struct buf *out);
 /* ERR_CONFLICT, each named, when `next` differs from `now` in a setting that a reload may not change. */
 enum err settings_may_reload(const struct settings *now, const struct settings *next, struct diags *d) MUST_CHECK;

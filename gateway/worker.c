@@ -192,6 +192,7 @@ static void on_accept(void *arg, int fd)
                                   .head_bytes = (uint32_t)l->head_bytes,
                                   .head_fields = (uint32_t)l->head_fields,
                                   .rate = (uint32_t)l->rate,
+                                  .requests = (uint32_t)l->requests,
                                   .streams = (uint32_t)l->http2_streams,
                                   .resets = (uint32_t)l->http2_resets,
                                   .frames = (uint32_t)l->http2_frames };

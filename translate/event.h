@@ -3,7 +3,7 @@
  * A JSON member is an element named by its key with no namespace; an array is its key's element repeated, so that
  * "0..n records" looks the same whoever speaks. The root value of a JSON text has the empty name.
  * Slices are valid during the call only. A sink that returns an error stops its reader, which returns the same. */
-#include "base/core/core.h"
+#include "translate/translate.h"
 
 enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOL, SCALAR_NULL }; /* XML gives SCALAR_TEXT only */
 struct member_memo {
@@ -26,7 +26,6 @@ struct event_sink {
      * string has no escapes. `memo` is the same one whenever this name comes again at this depth. */
     enum err (*member)(void *self, struct member_memo *memo, enum scalar kind, struct slice value);
 };
-enum { TOKEN_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
 
 /* JSON gives ns empty, never calls attr, and gives every scalar at least one call of text (an empty string: one empty
  * piece; null: the piece "null"). A root array is the empty name repeated. */

@@ -8,7 +8,7 @@
 #include "translate/event.h"
 #include "translate/value.h"
 
-enum { RECORD_MAX = 1 << 20, FRAMES_MAX = READER_DEPTH_MAX + 4 };
+enum { FRAMES_MAX = READER_DEPTH_MAX + 4 };
 
 struct map_frame {
     uint16_t first, n; /* in `active` */

@@ -7,6 +7,9 @@
  * in, bytes out. */
 #include "base/doc/doc.h"
 
+/* Of what is read, wherever it comes from: a name or a value, a record, levels of a document. */
+enum { TOKEN_MAX = 1 << 20, RECORD_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
+
 /* ---- what the catalog knows of an item; filled by the caller, all slices live as long as the plan's arena ---- */
 struct translate_code {
     struct slice code, title;

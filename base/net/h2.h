@@ -16,14 +16,8 @@
 #include <nghttp2/nghttp2.h>
 
 enum {
-    H2_HELD = 32 * 1024,
-    H2_MEMORY = 1 << 20,
-    H2_WINDOW = 64 * 1024,       /* input of a stream that may be under way */
-    H2_CONN_WINDOW = 256 * 1024, /* and of all streams together */
-    H2_PARKED = 1 << 20,
-    H2_PIECE = 8 * 1024,  /* of parked input, to its owner at once */
-    H2_CONTINUATIONS = 7, /* nghttp2 has a limit of its own: 8 */
-    H2_FIELDS_EXCESS = 4  /* a header list may be so many times too large before the connection ends */
+    H2_PIECE = 8 * 1024, /* of parked input, to its owner at once */
+    H2_FIELDS_EXCESS = 4 /* a header list may be so many times too large before the connection ends */
 };
 
 /* A budget of frames of one kind: full at the start, refilled within H2_INTERVAL_MS. */

@@ -6,7 +6,7 @@
 
 /* Framing bytes (chunk lines and extensions, trailers) that are not paid for by content: a byte of content pays for
  * eight of framing, so that chunks of one byte pass and long extensions do not. */
-enum { OVERHEAD_MAX = 16 * 1024, CONTENT_PAYS = 8 };
+enum { CONTENT_PAYS = 8 };
 
 _Static_assert(sizeof(llhttp_t) <= sizeof((struct http_body){ 0 }.parser), "llhttp_t outgrew its place");
 
@@ -81,7 +81,7 @@ static enum err feed_chunks(struct http_body *b, struct slice in, size_t *used)
     }
     *used = in.n;
     weigh(b, in.n);
-    if (e != HPE_OK || b->overhead > OVERHEAD_MAX)
+    if (e != HPE_OK || b->overhead > HTTP_OVERHEAD_MAX)
         return ERR_SYNTAX;
     return ERR_OK;
 }

@@ -13,7 +13,6 @@ enum {
     READ_FIRST = 8 * 1024,
     READ_LEAST = 4 * 1024,
     READS_A_TURN = 4,
-    ANSWER_HEAD_MAX = 16 * 1024,
     PIECE_MOST = 8 * 1024, /* of a request's body, gathered before it goes */
     CHUNK_HEAD = 8,        /* six hex digits and a line end: of what is gathered, before its length is known */
     CHUNK_MOST = 0xffffff
@@ -227,7 +226,7 @@ static void take_head(struct http_client *c)
         buf_done(&c->in);
         return;
     }
-    if (c->state == WAITING && c->in.n >= ANSWER_HEAD_MAX)
+    if (c->state == WAITING && c->in.n >= HTTP_ANSWER_HEAD_MAX)
         fail(c, REASON_PROVIDER_MALFORMED);
 }
 
@@ -481,7 +480,7 @@ struct http_client *http_client_new(struct loop *l, const struct sockaddr_storag
     c->user = user;
     c->reading = true;
     c->state = CONNECTING;
-    buf_init(&c->in, ANSWER_HEAD_MAX + READ_MOST);
+    buf_init(&c->in, HTTP_ANSWER_HEAD_MAX + READ_MOST);
     buf_init(&c->out, (size_t)16 << 20);
     alarm_init(&c->alarm, on_alarm);
     alarm_set(l, &c->alarm, connect_ms);

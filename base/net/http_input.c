@@ -4,9 +4,10 @@
 #include "base/net/internal.h"
 #include "base/net/http_server.h"
 
-/* DISCARD_MAX: a peer hears why its request was refused only if we read on until it has sent it (RFC 9112 section 9.6):
- * a body somewhat over limits.body. Who sends more than that, or takes longer than CONN_LINGER_MS, is reset. */
-enum { READS_A_TURN = 8, DISCARD_MAX = 4 << 20 };
+/* HTTP_DISCARD_MAX: a peer hears why its request was refused only if we read on until it has sent it (RFC 9112
+ * section 9.6): a body somewhat over limits.body. Who sends more than that, or takes longer than CONN_LINGER_MS, is
+ * reset. */
+enum { READS_A_TURN = 8 };
 
 void conn_malformed(struct http_conn *c, enum reason why, const char *what)
 {
@@ -274,7 +275,7 @@ void conn_readable(struct http_conn *c)
             return;
         }
         if (c->state == CONN_CLOSING) {
-            if (!conn_discard(c, got, DISCARD_MAX))
+            if (!conn_discard(c, got, HTTP_DISCARD_MAX))
                 return;
             continue;
         }

@@ -7,10 +7,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-/* An honest peer changes its keys once in 2^24 records and more (RFC 8446 section 5.5), a server brings some sessions.
- * A message takes OpenSSL some three steps: 40 messages in 10 s. */
-enum { STEPS_MOST = 128, STEPS_MS = 10000 };
-
 struct tls_context {
     unsigned refs;
     SSL_CTX *ctx; /* own */
@@ -135,9 +131,9 @@ static void watch_client(const SSL *ssl, int where, int value)
 
 bool tls_noisy(struct tls_shake *k, int64_t now)
 {
-    if (k->asks_anew || (k->shaken && k->steps > STEPS_MOST))
+    if (k->asks_anew || (k->shaken && k->steps > TLS_STEPS_MOST))
         return true;
-    if (k->steps > 0 && now - k->steps_at >= STEPS_MS) {
+    if (k->steps > 0 && now - k->steps_at >= TLS_STEPS_MS) {
         k->steps = 0;
         k->steps_at = now;
     }

@@ -4,6 +4,10 @@
 #include "base/net/door.h"
 #include "base/net/sessions.h"
 
+/* Of the handshake's protocol behind the handshake, within so many ms. An honest peer changes its keys once in 2^24
+ * records and more (RFC 8446 section 5.5), a server brings some sessions; a message takes OpenSSL some three steps. */
+enum { TLS_STEPS_MOST = 128, TLS_STEPS_MS = 10000 };
+
 struct x509_st;
 struct stack_st_X509;
 struct tls_context; /* counted, not atomic */

@@ -125,8 +125,8 @@ def test_07_http2_many_times_too_large_ends_the_connection():
 
 
 # ---- the settings ----
-def check(*args):
-    return subprocess.run([city.SLUICED, *args], capture_output=True, text=True, check=False, env=NODE.env)
+def check(*args, lang="en"):
+    return subprocess.run([city.SLUICED, *args], capture_output=True, text=True, check=False, env=NODE.env | {"LC_ALL": {"en": "C.UTF-8", "zh": "zh_CN.UTF-8"}[lang]})
 
 
 def test_08_the_settings_tell_value_default_and_reason():
@@ -135,6 +135,10 @@ def test_08_the_settings_tell_value_default_and_reason():
     for name, value, otherwise in (("head_bytes", "2k", "16k"), ("head_fields", str(FIELDS), "64")):
         line = re.search(rf"^limits\.{name}: {value}  # default {otherwise}; (.+)$", told, re.M)
         assert line and len(line[1]) > 30, told
+    for lang, row, fixed in (("en", r"(\S+)  # default (\S+); (.+): (.+)", r"(\S+)  # stands fast; (.+): (.+)"), ("zh", r"(\S+)  # 默认 (\S+?)；(.+)：(.+)", r"(\S+)  # 固定；(.+)：(.+)")):
+        lines = check("-c", path, "--check", "-v", lang=lang).stdout.splitlines()   # each with its default and the reason
+        told = [line for line in lines if line.startswith(("limits.", "fixed."))]
+        assert len(told) > 45 and not [line for line in told if not re.fullmatch(r"limits\.\w+: " + row + r"|fixed\.\w+: " + fixed, line)], told
     with open(path, encoding="utf-8") as f:
         text = f.read()
     for wrong in ("head_bytes: 128k", "head_bytes: 512", "head_fields: 8", "head_fields: 257"):

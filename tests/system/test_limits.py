@@ -59,6 +59,45 @@ def test_01_connections_of_one_identity():
         city.wait_for(lambda: held(node) is not None, 10)
 
 
+def test_01b_connections_of_all():
+    """Whoever they belong to; and there is a place again when one has ended."""
+    with Node(workers=1, settings="limits: {connections: 8}\n") as node:
+        node.city()
+        other_department(node)
+        kept = [node.connect(who) for who in ["consumer/app"] * 5 + ["other/app"] * 4]   # its share is rounded up
+        for c in kept:
+            c.connect()
+            c.request("GET", "/x/provider/nothing")
+            assert c.getresponse().read()
+        for who in ("consumer/app", "other/app", None):
+            try:
+                raise AssertionError(node.ask("provider/nothing", who=who)[0])
+            except OSError:
+                pass
+        kept[0].close()
+        city.wait_for(lambda: served(node), 10)
+
+
+def served(node):
+    try:
+        return node.ask("provider/nothing")[0] == 404
+    except OSError:
+        return False
+
+
+def test_01c_requests_of_one_connection():
+    """The last of them is answered like the others, and says that it is the last."""
+    with Node(workers=1, settings="limits: {requests: 3}\n") as node:
+        node.city()
+        c = node.connect()
+        told = [node.ask("provider/nothing", connection=c)[1]["Connection"] for _ in range(3)]
+        assert told == [None, None, "close"], told
+        c = Client(node)
+        streams = [c.ask() for _ in range(3)]
+        assert [c.answer(s)[::2] for s in streams] == [(404, "end")] * 3, c.got
+        assert c.goaway() == h2.NO_ERROR and c.closed == "end", c.closed
+
+
 def test_02_exchanges_of_one_department():
     go_on = threading.Event()
     slow = Provider(lambda h, b, s: (go_on.wait(60), Provider.one_person(h, b, s))[1])

@@ -215,6 +215,40 @@ static void what_is_written_is_read(void **state)
     buf_done(&shown);
 }
 
+/* What it is, a colon, and why. */
+static bool told_in_both(const char *const text[2])
+{
+    const char *en = strstr(text[LANG_EN], ": "), *zh = strstr(text[LANG_ZH], "：");
+
+    return en && zh && en - text[LANG_EN] > 5 && zh - text[LANG_ZH] > 5 && strlen(en) > 12 && strlen(zh) > 12;
+}
+
+/* What a peer controls is bounded by something that says how much as a rule, what it is, and why. */
+static void limits_have_reasons(void **state)
+{
+    struct bench *b = *state;
+    struct buf shown = BUF_INIT(1 << 16);
+    struct settings s;
+    char want[128];
+
+    assert_int_equal(read_text(b, BASE, &s), ERR_OK);
+    settings_print(&s, LANG_EN, &shown);
+    for (const struct doc_key *k = settings_limits; k->name; k++) {
+        if (k->otherwise == NULL || !told_in_both(k->help))
+            fail_msg("limits.%s has no default, meaning or reason", k->name);
+        snprintf(want, sizeof want, "limits.%s: ", k->name);
+        assert_non_null(memmem(shown.p, shown.n, want, strlen(want)));
+        assert_non_null(memmem(shown.p, shown.n, k->help[LANG_EN], strlen(k->help[LANG_EN])));
+    }
+    for (const struct settings_fixed *f = settings_fixed; f->name; f++) {
+        if (f->value == 0 || !told_in_both(f->help))
+            fail_msg("fixed.%s has no value, meaning or reason", f->name);
+        assert_non_null(memmem(shown.p, shown.n, f->help[LANG_EN], strlen(f->help[LANG_EN])));
+    }
+    settings_done(&s);
+    buf_done(&shown);
+}
+
 static void addresses(void **state)
 {
     static const struct {
@@ -249,7 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(defaults_and_paths),      BENCH_TEST(faults_have_places),       BENCH_TEST(all_faults_at_once),
         BENCH_TEST(anchors_are_read),        BENCH_TEST(a_reload_may_change_some), BENCH_TEST(witnesses_are_read),
-        BENCH_TEST(what_is_written_is_read), cmocka_unit_test(addresses),
+        BENCH_TEST(what_is_written_is_read), BENCH_TEST(limits_have_reasons),      cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
