@@ -122,10 +122,42 @@ enum err note_sign(struct slice origin, uint64_t size, const struct sha256 *root
     return note_line(origin, hash, slice_make(sig, sizeof sig), out);
 }
 
+/* UTF-8 without control characters, and not too long: signed-note asks it of the whole note. */
+static bool note_plain(struct slice note)
+{
+    if (note.n > NOTE_MAX || note.n == 0 || note.p[note.n - 1] != '\n' || !utf8_valid(note))
+        return false;
+    for (size_t i = 0; i < note.n; i++) {
+        if ((uint8_t)note.p[i] < ' ' && note.p[i] != '\n')
+            return false;
+    }
+    return true;
+}
+
+/* Each is "— name base64" of a key hash and something more, those of unknown signers too: an empty line would end
+ * another text for who looks for the last one, and what is no signature would seem to be part of what is signed. */
+static enum err note_lines_check(struct slice lines)
+{
+    struct buf raw = BUF_INIT(NOTE_MAX);
+    enum err e = lines.n > 0 ? ERR_OK : ERR_SYNTAX;
+    while (e == ERR_OK && lines.n > 0) {
+        struct slice line = slice_cut(&lines, '\n');
+        bool dash = slice_starts(line, slice_of(em_dash));
+        line = slice_sub(line, dash ? sizeof em_dash - 1 : 0, line.n);
+        struct slice name = slice_cut(&line, ' ');
+        buf_clear(&raw);
+        e = dash && name.n > 0 && slice_find(name, '+') == name.n ? base64_read(line, &raw) : ERR_SYNTAX;
+        if (e == ERR_OK && raw.n <= NOTE_HASH)
+            e = ERR_SYNTAX;
+    }
+    buf_done(&raw);
+    return e;
+}
+
 enum err note_read(struct slice note, struct note_checkpoint *ret)
 {
     struct slice rest = note;
-    if (note.n > NOTE_MAX || note.n == 0 || note.p[note.n - 1] != '\n')
+    if (!note_plain(note))
         return ERR_SYNTAX;
     ret->origin = slice_cut(&rest, '\n');
     struct slice size = slice_cut(&rest, '\n'), root = slice_cut(&rest, '\n');
@@ -139,7 +171,7 @@ enum err note_read(struct slice note, struct note_checkpoint *ret)
         return ERR_SYNTAX;
     ret->text = slice_make(note.p, (size_t)(rest.p - note.p));
     ret->lines = slice_make(rest.p + 1, rest.n - 1);
-    return ERR_OK;
+    return note_lines_check(ret->lines);
 }
 
 bool note_line_next(struct slice *lines, struct slice name, const uint8_t hash[NOTE_HASH], void *sig, size_t n)

@@ -34,7 +34,7 @@ enum err note_text(struct slice origin, uint64_t size, const struct sha256 *root
 enum err note_line(struct slice name, const uint8_t hash[NOTE_HASH], struct slice sig, struct buf *out) MUST_CHECK;
 enum err note_sign(struct slice origin, uint64_t size, const struct sha256 *root, const struct signer *signer,
                    struct buf *out) MUST_CHECK;
-/* Shape only. */
+/* Shape only: text, one empty line, nothing but lines of signatures. ERR_SYNTAX; ERR_NOMEM. */
 enum err note_read(struct slice note, struct note_checkpoint *ret) MUST_CHECK;
 /* The next line of this signer with a signature of n bytes; *lines keeps what follows it. False: there is none. */
 bool note_line_next(struct slice *lines, struct slice name, const uint8_t hash[NOTE_HASH], void *sig, size_t n);

@@ -199,6 +199,15 @@ static bool parse_hash(struct slice text, struct sha256 *ret)
     return ok;
 }
 
+/* Opaque, but base64. */
+static bool parse_base64(struct slice text)
+{
+    struct buf raw = BUF_INIT(text.n + 1);
+    bool ok = base64_read(text, &raw) == ERR_OK && raw.n > 0;
+    buf_done(&raw);
+    return ok;
+}
+
 /* C2SP tlog-proof, strictly: header, perhaps extra, index, hashes, an empty line, the checkpoint. */
 static bool parse(struct slice text, struct parsed *ret)
 {
@@ -206,8 +215,11 @@ static bool parse(struct slice text, struct parsed *ret)
     if (!slice_is(slice_cut(&text, '\n'), PROOF_HEADER))
         return false;
     struct slice line = slice_cut(&text, '\n');
-    if (slice_starts(line, SLICE("extra ")))
+    if (slice_starts(line, SLICE("extra "))) {
+        if (!parse_base64(slice_sub(line, 6, line.n)))
+            return false;
         line = slice_cut(&text, '\n');
+    }
     if (!slice_starts(line, SLICE("index ")))
         return false;
     line = slice_sub(line, 6, line.n);

@@ -260,13 +260,20 @@ static void check_record(struct checking *k, struct slice line, const struct doc
     k->last = index;
 }
 
+/* Nothing before the object, behind it or between its first bytes: EXPORT.md says which, and others read it so. */
+static bool line_is_strict(struct slice line)
+{
+    return (slice_starts(line, SLICE("{\"checkpoint\":\"")) && slice_ends(line, SLICE("\"}"))) ||
+           (slice_starts(line, SLICE("{\"record\":{")) && slice_ends(line, SLICE("]}")));
+}
+
 static void check_line(struct checking *k, struct slice line)
 {
     struct arena a;
     const struct doc *doc = NULL;
 
     arena_init(&a, 1 << 20);
-    if (doc_read_json(line, &a, NULL, &doc) != ERR_OK) {
+    if (!line_is_strict(line) || doc_read_json(line, &a, NULL, &doc) != ERR_OK) {
         check_bad(k, "not a line of an export", "不是导出文件的行");
     } else if (doc_get(doc, "checkpoint") && doc->count == 1) { /* beside it nothing would be checked */
         enum err e = audit_signed_read(doc_text(doc, "checkpoint"), k->vkey, &k->signed_);

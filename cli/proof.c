@@ -96,6 +96,9 @@ static const struct fault {
     { "line", { "the record was changed, or its index is another", "记录被改动或序号不符" } },
     { "sm2-signature", { "the log's SM2 key did not sign its checkpoint", "检查点没有在该 SM2 公钥下成立的签名" } },
     { "path", { "the record is not in the tree that was signed", "记录不在已签名的树中" } },
+    { "claims",
+      { "the file says another log or another index of itself than it proves",
+        "文件自称的日志或序号与其所证明的不符" } },
     { "exchange", { "the record belongs to another exchange", "记录属于另一次交换" } },
     { "order", { "these are not the records of one exchange", "这些记录不构成一次交换" } },
     { "answer", { "this file is not what was handed out", "所给文件不是交付的内容" } },
@@ -184,6 +187,8 @@ static int record_check(struct cli *c, struct proved *p, const struct doc *one, 
     if (in.bad[0] == '\0' && doc_read_json(line, &c->arena, NULL, &record) != ERR_OK)
         in.bad = "line";
     kind = doc_text(record, "kind");
+    if (in.bad[0] == '\0' && doc_u64(one, "index", AUDIT_UNKNOWN) != in.index)
+        in.bad = "claims";
     if (in.bad[0] == '\0' && !slice_eq(doc_text(record, "exchange"), p->exchange))
         in.bad = "exchange";
     if (in.bad[0] == '\0' && ((*above != AUDIT_UNKNOWN && in.index <= *above) || !order_holds(p, record, kind)))
@@ -202,6 +207,7 @@ static int record_check(struct cli *c, struct proved *p, const struct doc *one, 
 static int proof_check(struct cli *c, struct proved *p, struct slice text)
 {
     const struct doc *records;
+    struct slice origin;
     uint64_t above = AUDIT_UNKNOWN;
     int code = CLI_OK;
 
@@ -214,21 +220,30 @@ static int proof_check(struct cli *c, struct proved *p, struct slice text)
         if (code == CLI_OK)
             code = record_check(c, p, one, &above);
     }
-    return code == CLI_OK && !p->closed ? disproved(c, above, "order") : code;
+    if (code == CLI_OK && !p->closed)
+        return disproved(c, above, "order");
+    if (code == CLI_OK && audit_vkey_origin(p->vkey, &origin) && !slice_eq(doc_text(p->whole, "origin"), origin))
+        return disproved(c, above, "claims");
+    return code;
 }
 
 /* ---- the bodies ---- */
 static int digest_check(struct cli *c, const struct proved *p, const char *option, const char *salt, const char *digest)
 {
     const char *file = cli_value(c, option);
+    const struct doc *salted = doc_get(doc_get(p->whole, "salts"), salt);
     struct buf body = BUF_INIT(ANSWER_MAX);
     struct sha256 s = { { 0 } }, want = { { 0 } }, got;
     int code;
 
     if (file == NULL)
         return CLI_OK;
+    if (p->outcome == NULL) /* a refusal hands out nothing */
+        return disproved(c, doc_u64(p->first, "index", 0), option);
     code = cli_error(c, file_read(file, &body, &c->diags));
-    if (code == CLI_OK && !hex_read(doc_text(doc_get(p->whole, "salts"), salt), s.b, sizeof s.b))
+    if (code == CLI_OK && salted && !hex_read(salted->text, s.b, sizeof s.b))
+        code = disproved(c, 0, "shape");
+    else if (code == CLI_OK && !salted)
         code =
             cli_fail(c, CLI_USAGE,
                      "this proof has no salt for --%s: there was no such body, or only the provider or an auditor is "
@@ -305,8 +320,6 @@ static int check_and_say(struct cli *c, struct slice text)
         code = quorum_read(c, &p.quorum);
     if (code == CLI_OK)
         code = proof_check(c, &p, text);
-    if (code == CLI_OK && p.outcome == NULL && (cli_has(c, "answer") || cli_has(c, "sent") || cli_has(c, "upload")))
-        code = disproved(c, 0, "order");
     if (code == CLI_OK)
         code = digest_check(c, &p, "answer", "out", "digest_out");
     if (code == CLI_OK)

@@ -122,7 +122,9 @@ def test_05_an_export_with_proofs_verifies_elsewhere():
         "a hash less": data[:data.rindex(b',"')] + b"]}\n", "another's proof": data.replace(lines[0].rpartition(b',"proof":')[2], lines[1].rpartition(b',"proof":')[2], 1),
         "beside the note": note[:-2] + b"," + never + b"}\n" + b"".join(lines), "before the note": b"{" + never + b"," + note[1:] + b"".join(lines),
         "behind the proof": data[:-2] + b',"more":{' + never + b"}}\n", "twice": data[:-2] + b"," + never + b"}\n", "a line between": note + b"{" + never + b"}\n" + b"".join(lines),
-        "a blank line": note + b"\n" + b"".join(lines)}
+        "a blank line": note + b"\n" + b"".join(lines), "ends of lines of another system": data.replace(b"\n", b"\r\n"), "a byte order mark": b"\xef\xbb\xbf" + data,
+        "blanks before": b" " + data, "blanks behind": data[:-1] + b" \n", "blanks within": data.replace(b'{"checkpoint":', b'{"checkpoint": ', 1),
+        "a word below the note": data.replace(b'\\n"}', b'\\nchecked\\n"}', 1), "another text": data.replace(b'\\n"}', '\\n\\n— a.example AAAAAAAA\\n"}'.encode(), 1)}
     for name, forged in {"good": data, **forgeries}.items():
         assert name == "good" or forged != data, name
         with open(path, "wb") as f:

@@ -240,7 +240,7 @@ class Key:
             raise ValueError("not an Ed25519 verifier key")
         self.name, self.public = name.encode(), raw[1:]
         self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
-        if self.hash.hex() != number:
+        if self.hash.hex() != number.lower():
             raise ValueError("the key's hash does not fit")
 
     def verify(self, text, signature):
@@ -258,7 +258,7 @@ class Sm2Key:
             raise ValueError("not an SM2 verifier key")
         self.name, self.public = name.encode(), raw[len(self.KIND):]
         self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
-        if self.hash.hex() != number:
+        if self.hash.hex() != number.lower():
             raise ValueError("the key's hash does not fit")
 
     def verify(self, text, signature):
@@ -275,7 +275,7 @@ class Witness:
             raise ValueError("not a witness's verifier key")
         self.name, self.public = name.encode(), raw[1:]
         self.hash = hashlib.sha256(self.name + b"\n" + raw).digest()[:4]
-        if self.hash.hex() != number:
+        if self.hash.hex() != number.lower():
             raise ValueError("the key's hash does not fit")
 
     def signed(self, checkpoint):
@@ -296,17 +296,35 @@ def cosigned(checkpoint, witnesses):
     return len({w.public for w in witnesses if w.signed(checkpoint)})
 
 
+NOTE_MAX, PATH_MAX = 8192, 55
+SIZE = rb"0|[1-9][0-9]{0,15}"
+
+
+def number(text):
+    """A size or an index below 2^53."""
+    if not re.fullmatch(SIZE, text) or int(text) >= 2**53:
+        raise ValueError("no number")
+    return int(text)
+
+
 class Checkpoint:
     def __init__(self, note):
+        note.decode("utf-8")
+        if len(note) > NOTE_MAX or re.search(rb"[\x00-\x09\x0b-\x1f]", note):
+            raise ValueError("no note")
         text, blank, signatures = note.rpartition(b"\n\n")
         lines = text.split(b"\n")
-        if not blank or len(lines) < 3 or not lines[0] or not re.fullmatch(rb"0|[1-9][0-9]{0,15}", lines[1]) or b64(lines[2], 32) is None:
+        if not blank or len(lines) < 3 or not all(lines) or b64(lines[2], 32) is None:
             raise ValueError("no checkpoint")
         if not signatures.endswith(b"\n"):
             raise ValueError("the note does not end in a line end")
-        self.origin, self.size, self.root = lines[0], int(lines[1]), b64(lines[2])
+        self.origin, self.size, self.root = lines[0], number(lines[1]), b64(lines[2])
         self.text = text + b"\n"
         self.lines = signatures[:-1].split(b"\n")
+        for line in self.lines:
+            signature = re.fullmatch("\u2014 [^ +]+ ([A-Za-z0-9+/=]+)".encode(), line)
+            if not signature or len(b64(signature[1]) or b"") <= 4:
+                raise ValueError("not a line of a signature")
 
     def fault(self, key):
         """None when the key's own line holds."""
@@ -334,20 +352,24 @@ def proof_fault(text, entry, key):
     lines = head.split(b"\n")
     if not blank or lines[0] != b"c2sp.org/tlog-proof@v1":
         return "shape"
-    rest = lines[2:] if len(lines) > 1 and lines[1].startswith(b"extra ") else lines[1:]
-    if not rest or not re.fullmatch(rb"index (0|[1-9][0-9]{0,15})", rest[0]):
+    rest = lines[1:]
+    if rest and rest[0].startswith(b"extra "):
+        if not b64(rest.pop(0)[6:]):
+            return "shape"
+    if not rest or not rest[0].startswith(b"index "):
         return "shape"
     path = [b64(line, 32) for line in rest[1:]]
-    if None in path:
+    if None in path or len(path) > PATH_MAX:
         return "shape"
     try:
+        index = number(rest[0][6:])
         checkpoint = Checkpoint(note)
     except ValueError:
         return "shape"
     fault = checkpoint.fault(key)
     if fault:
         return fault
-    return None if inclusion_holds(leaf_hash(entry), int(rest[0][6:]), checkpoint.size, path, checkpoint.root) else "path"
+    return None if inclusion_holds(leaf_hash(entry), index, checkpoint.size, path, checkpoint.root) else "path"
 
 
 # ---- C2SP tlog-tiles ----

@@ -23,6 +23,20 @@ RECORD = re.compile(rb'\{"v":1,"index":( *[0-9]+),"crc":"([0-9a-f]{8})","kind":"
 RECORD_MAX = 8192
 
 
+def strict(text):
+    """JSON that every reader reads the same: no member twice, no number that is none, no half of a surrogate pair."""
+    def members(pairs):
+        if len({k for k, _ in pairs}) < len(pairs):
+            raise ValueError("a member stands twice")
+        return dict(pairs)
+
+    def constant(name):
+        raise ValueError(name)
+    value = json.loads(text, object_pairs_hook=members, parse_constant=constant)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _crc_table():
     table = []
     for n in range(256):
@@ -147,14 +161,13 @@ class Log:
         covered = self.checkpoint.size if self.checkpoint else 0
         others = [i for i in map(record_index, rest) if i is not None]
         if index is None and last and want >= covered and not others:
-            self.verdict["torn"] = bool((line + b"".join(rest)).strip(b"\0"))
-            self.lines_ended = True
+            self.verdict["torn"] = self.lines_ended = True
         elif index is not None and index < want:
             self.verdict.fail("inserted", index if index == want - 1 else want)
         elif index is not None and index > want:
             self.verdict.fail("reordered" if want in others else "missing", want)
         else:
-            self.verdict.fail("altered", want)
+            self.verdict.fail("inserted" if others and others[0] == want else "altered", want)
 
     def segment(self, name, limit, last):
         lines = self.read(name).rstrip(b"\0").split(b"\n")
@@ -183,7 +196,7 @@ class Log:
             self.tree = None
         if self.tree is None:
             self.tree = tlog.Tree()
-            self.verdict.fail(*(("altered", first) if self.leaves else ("missing", 0, first - 1)))
+            self.verdict.fail("missing", 0, first - 1)
             return
         self.verdict["first"] = first
         self.front = Front(first)
@@ -241,11 +254,11 @@ def record_fault(tlog_proof, line, key):
 def verify_proof(text, key, answer=None, sm2=None, upload=None, sent=None):
     """None, or (fault, index) of the first record whose proof does not hold."""
     try:
-        proof = json.loads(text)
+        proof = strict(text)
         records, exchange = proof["records"], proof["exchange"]
         parsed = []
         above = -1
-        if not records or proof["v"] != 1:
+        if not records or type(proof["v"]) is not int or proof["v"] != 1:
             return "shape", 0
         for r in records:
             line, tlog_proof = r["line"].encode(), r["proof"].encode()
@@ -253,7 +266,9 @@ def verify_proof(text, key, answer=None, sm2=None, upload=None, sent=None):
             if fault is None and sm2 and tlog.Checkpoint(tlog_proof.split(b"\n\n", 1)[1]).fault(sm2):
                 fault = "sm2-signature"
             index = int(re.search(rb"^index ([0-9]+)$", tlog_proof, re.M)[1])
-            record = json.loads(line)
+            record = strict(line)
+            if fault is None and (type(r.get("index")) is not int or r["index"] != index):
+                fault = "claims"
             if fault is None and record["exchange"] != exchange:
                 fault = "exchange"
             if fault is None and index <= above:
@@ -267,12 +282,22 @@ def verify_proof(text, key, answer=None, sm2=None, upload=None, sent=None):
     kinds = [r["kind"] for r in parsed]
     if kinds not in (["refused"], ["intent", "outcome"], ["intent", "outcome", "cut"]):
         return "order", above
+    if proof.get("origin") != key.name.decode():
+        return "claims", above
     outcome = next((r for r in parsed if r["kind"] == "outcome"), {})
     one = "digest_in" in outcome and outcome["digest_in"] == outcome.get("digest_out")  # a file that passed unread has one digest, under the salt of what was handed out
     for body, name, way, salt in ((answer, "answer", "out", "out"), (upload, "upload", "upload", "upload"), (sent, "sent", "in", "out" if one else "in")):
-        want = outcome.get("digest_" + way)
-        if body is not None and (want is None or hashlib.sha256(bytes.fromhex(proof["salts"][salt]) + body).hexdigest() != want):
+        if body is None:
+            continue
+        if not outcome:
             return name, above
+        want, known = outcome.get("digest_" + way), proof.get("salts", {}).get(salt)
+        if known is None:
+            return "salt", above
+        if not isinstance(known, str) or not re.fullmatch(r"[0-9A-Fa-f]{64}", known):
+            return "shape", 0
+        if want is None or hashlib.sha256(bytes.fromhex(known) + body).hexdigest() != want:
+            return name, outcome["index"]
     return None
 
 
@@ -285,7 +310,7 @@ def verify_export(data, key, sm2=None):
         record = re.fullmatch(rb'\{"record":(\{.*\}),"proof":\[([^\[\]{}]*)\]\}', line)
         try:
             if note:
-                checkpoint = tlog.Checkpoint(json.loads(note[1]).encode())
+                checkpoint = tlog.Checkpoint(strict(note[1]).encode())
                 fault = checkpoint.fault(key) or (checkpoint.fault(sm2) if sm2 else None)
             else:
                 path = [tlog.b64(text, 32) for text in json.loads(b"[" + record[2] + b"]")]
@@ -344,6 +369,8 @@ def main():
         if witnesses:
             verdict.update(signed=signed, pending=signed < need)
         print(json.dumps(verdict))
+        if (verdict.get("fault") or [None])[0] == "salt":
+            return 2  # nothing is wrong with the proof: it cannot be asked that
         return 0 if verdict["verified"] and not verdict.get("pending") else 7
 
     if o.what == "log":

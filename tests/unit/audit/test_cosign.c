@@ -155,13 +155,56 @@ static void keys_that_are_none(void **state)
     assert_int_equal(audit_cosigned(SLICE(""), known, WITNESSES), 0);
 }
 
+/* Below the text stand lines of signatures and nothing else, of unknown signers too. */
+static void a_note_is_strict(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more; /* behind a whole note */
+        bool good;
+    } rows[] = {
+        { "", true },
+        { "— another/w AAAAAAAA\n", true },
+        { "— another/w AAAAAAAA\n— another/w AAAAAAAA\n", true },
+        { "— 审计局.example/w2 AAAAAAA=\n", true },
+        { "\n", false },
+        { "\n— another/w AAAAAAAA\n", false },
+        { "checked, all is well\n", false },
+        { "- another/w AAAAAAAA\n", false },
+        { "— another/w\n", false },
+        { "— another/w AAAAAAAA \n", false },
+        { "—  AAAAAAAA\n", false },
+        { "— an+other AAAAAAAA\n", false },
+        { "— another/w AAAAAA==\n", false }, /* a key hash without a signature */
+        { "— another/w AAAAAAAB=\n", false },
+        { "— another/w AAAAAAA!\n", false },
+        { "— another/w AAAAAAAA", false },
+        { "— another/w\r AAAAAAAA\n", false },
+        { "— an\x1bother AAAAAAAA\n", false },
+        { "— \xff AAAAAAAA\n", false },
+    };
+    struct note_checkpoint c;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf whole = BUF_INIT(2 * NOTE_MAX);
+        buf_put(&whole, buf_slice(&note));
+        buf_puts(&whole, rows[i].more);
+        if ((note_read(buf_slice(&whole), &c) == ERR_OK) != rows[i].good)
+            print_error("case %zu\n", i);
+        assert_int_equal(note_read(buf_slice(&whole), &c), rows[i].good ? ERR_OK : ERR_SYNTAX);
+        assert_int_equal(audit_cosigned(buf_slice(&whole), known, WITNESSES), rows[i].good ? WITNESSES : 0);
+        while (rows[i].good && whole.n <= NOTE_MAX)
+            buf_puts(&whole, "— another/w AAAAAAAA\n");
+        assert_int_equal(note_read(buf_slice(&whole), &c), ERR_SYNTAX); /* too long, or as before */
+        buf_done(&whole);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_holds),
-        cmocka_unit_test(an_altered_byte_does_not_hold),
-        cmocka_unit_test(each_counts_once),
-        cmocka_unit_test(keys_that_are_none),
+        cmocka_unit_test(a_line_holds),     cmocka_unit_test(an_altered_byte_does_not_hold),
+        cmocka_unit_test(each_counts_once), cmocka_unit_test(keys_that_are_none),
+        cmocka_unit_test(a_note_is_strict),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
