@@ -3,6 +3,7 @@
  * in ops_thread.c's thread, of a picture and of what any thread may read. */
 #include "gateway/control_internal.h"
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 
@@ -108,11 +109,41 @@ static void put_sessions(struct buf *out, const struct control *c)
         n.displaced);
 }
 
+/* Open descriptors, without the one that counts them; 0: they cannot be looked at. */
+static uint64_t open_files(void)
+{
+    DIR *all = opendir("/proc/self/fd");
+    uint64_t n = 0;
+
+    if (all == NULL)
+        return 0;
+    for (const struct dirent *d; (d = readdir(all)) != NULL;)
+        n += d->d_name[0] != '.';
+    closedir(all);
+    return n - 1;
+}
+
+static uint64_t cpu_ms(void)
+{
+    struct rusage u = { 0 };
+
+    getrusage(RUSAGE_SELF, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
 /* Names that Prometheus's client libraries use for every process. */
 static void put_process(struct buf *out, struct control *c)
 {
     struct rlimit files = { 0 };
+    uint64_t open = open_files();
 
+    head(out, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.");
+    buf_puts(out, "process_cpu_seconds_total ");
+    put_seconds(out, cpu_ms());
+    buf_puts(out, "\n");
+    if (open > 0)
+        one(out, "process_open_fds", "gauge", "Number of open file descriptors.", open);
     getrlimit(RLIMIT_NOFILE, &files);
     one(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
         pressure_resident(&c->pressure));

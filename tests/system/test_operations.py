@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 
 import city
@@ -38,6 +39,12 @@ def test_01_metrics_are_well_formed():
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
     assert checked.returncode == 0 and not (checked.stdout + checked.stderr).strip(), checked.stdout + checked.stderr
     assert 'sluice_exchanges_total{reason="granted"} 1' in text
+    files = lambda: int(re.search(r"^process_open_fds (\d+)$", fetch("/metrics")[2], re.M)[1])
+    before, own = files(), [socket.create_connection(("127.0.0.1", NODE.data_port)) for _ in range(20)]
+    city.wait_for(lambda: files() >= before + 20)
+    for s in own:
+        s.close()
+    assert float(re.search(r"^process_cpu_seconds_total (\S+)$", text, re.M)[1]) > 0
     assert 'sluice_exchanges_total{reason="not-published"} 1' in text
 
 
