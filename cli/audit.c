@@ -1,6 +1,7 @@
 /* sluice audit search: questions to the log through the API, and the rows of an answer. */
 #include "cli/audit.h"
 #include "cli/run.h"
+#include <unistd.h>
 
 enum { BODY_MAX = 1 << 20, LIMIT_DEFAULT = 100, PERSON_MAX = 4096 };
 
@@ -53,7 +54,8 @@ const char *audit_time(struct cli *c, const char *text)
     return arena_str(&c->arena, slice_of(out));
 }
 
-/* A person's value: "-" reads it from the standard input, so that it stays out of the list of processes. */
+/* A person's value is read from the standard input and is no argument: these stand in the list of processes, which
+ * everybody may read, and in the shell's history. */
 static int person_read(struct cli *c, const char **ret)
 {
     const char *v = cli_value(c, "person");
@@ -61,9 +63,16 @@ static int person_read(struct cli *c, const char **ret)
     struct slice line;
     int code;
 
-    *ret = v;
-    if (v == NULL || strcmp(v, "-") != 0)
+    *ret = NULL;
+    if (v == NULL)
         return CLI_OK;
+    if (strcmp(v, "-") != 0)
+        return cli_fail(c, CLI_USAGE,
+                        "a person's identifier would be left in the list of processes and the shell's history: give "
+                        "--person - and the identifier on the standard input",
+                        "个人标识作为参数会留在进程列表和命令历史中：请用 --person - 并从标准输入提供标识值");
+    if (isatty(STDIN_FILENO))
+        fputs(c->lang == LANG_ZH ? "个人标识：" : "identifier: ", c->err);
     code = cli_error(c, file_read("/dev/stdin", &text, &c->diags));
     line = buf_slice(&text);
     line = slice_trim(slice_cut(&line, '\n'));

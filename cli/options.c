@@ -280,44 +280,43 @@ const struct option options_checkpoint[] = {
       { "the newest that the quorum of witnesses has co-signed", "获取已达见证法定数的最新检查点" } },
     END,
 };
-#define SEARCH_ROWS                                                                                                        \
-    { "subject", 0, "URI", NULL, 0, { "who asked, spiffe://…", "主体 spiffe://…" } },                                      \
-        { "who", 0, "ID", NULL, 0, { "the same as department/name", "主体：部门/名称" } },                                 \
-        { "department", 0, "ID", NULL, 0, { "department that asked, or whose resource it is", "请求方或提供方部门" } },    \
-        { "item", 0, "NAME", NULL, 0, { "item", "数据项" } },                                                              \
-        { "result",                                                                                                        \
-          0,                                                                                                               \
-          "RESULT",                                                                                                        \
-          NULL,                                                                                                            \
-          0,                                                                                                               \
-          { "granted, refused, failed, cut, interrupted, running",                                                         \
-            "granted、refused、failed、cut、interrupted、running" } },                                                     \
-        { "verb", 0, "VERB",                                                                                               \
-          NULL,   0, { "act: grant.revoke, request.approve, …", "治理行为：grant.revoke、request.approve 等" } },          \
-        { "object", 0, "ID", NULL, 0, { "what an act was done to", "治理行为的对象" } },                                   \
-        { "resource", 0, "ID", NULL, 0, { "data resource", "数据资源" } },                                                 \
-        { "grant", 0, "ID", NULL, 0, { "grant", "授权" } },                                                                \
-        { "reason", 0, "CODE", NULL, 0, { "granted, no-grant, revoked, …", "granted、no-grant、revoked 等" } },            \
-        { "kind",                                                                                                          \
-          0,                                                                                                               \
-          "KIND",                                                                                                          \
-          NULL,                                                                                                            \
-          0,                                                                                                               \
-          { "refused, intent, progress, outcome, cut, act, count, gap",                                                    \
-            "refused、intent、progress、outcome、cut、act、count、gap" } },                                                \
-        { "operator", 0, "ACCOUNT", NULL, 0, { "operator at the consumer", "使用方操作员" } },                             \
-        { "case", 0, "NUMBER", NULL, 0, { "case number", "办件号" } },                                                     \
-        { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },                                                          \
-        { "person", 0,                                                                                                     \
-          "VALUE",  NULL,                                                                                                  \
-          0,        { "a person's identifier; - reads it from the standard input", "人员标识值；- 表示从标准输入读取" } }, \
-        { "exchange", 0, "UUID", NULL, 0, { "one exchange", "交换编号" } },                                                \
-        { "from", 0, "TIME", NULL, 0, { "not before; a date or RFC 3339", "起始时间（日期或 RFC 3339）" } },               \
-    {                                                                                                                      \
-        "to", 0, "TIME", NULL, 0,                                                                                          \
-        {                                                                                                                  \
-            "before; a date or RFC 3339", "截止时间（日期或 RFC 3339）"                                           \
-        }                                                                                                                  \
+#define SEARCH_ROWS                                                                                                     \
+    { "subject", 0, "URI", NULL, 0, { "who asked, spiffe://…", "主体 spiffe://…" } },                                   \
+        { "who", 0, "ID", NULL, 0, { "the same as department/name", "主体：部门/名称" } },                              \
+        { "department", 0, "ID", NULL, 0, { "department that asked, or whose resource it is", "请求方或提供方部门" } }, \
+        { "item", 0, "NAME", NULL, 0, { "item", "数据项" } },                                                           \
+        { "result",                                                                                                     \
+          0,                                                                                                            \
+          "RESULT",                                                                                                     \
+          NULL,                                                                                                         \
+          0,                                                                                                            \
+          { "granted, refused, failed, cut, interrupted, running",                                                      \
+            "granted、refused、failed、cut、interrupted、running" } },                                                  \
+        { "verb", 0, "VERB",                                                                                            \
+          NULL,   0, { "act: grant.revoke, request.approve, …", "治理行为：grant.revoke、request.approve 等" } },       \
+        { "object", 0, "ID", NULL, 0, { "what an act was done to", "治理行为的对象" } },                                \
+        { "resource", 0, "ID", NULL, 0, { "data resource", "数据资源" } },                                              \
+        { "grant", 0, "ID", NULL, 0, { "grant", "授权" } },                                                             \
+        { "reason", 0, "CODE", NULL, 0, { "granted, no-grant, revoked, …", "granted、no-grant、revoked 等" } },         \
+        { "kind",                                                                                                       \
+          0,                                                                                                            \
+          "KIND",                                                                                                       \
+          NULL,                                                                                                         \
+          0,                                                                                                            \
+          { "refused, intent, progress, outcome, cut, act, count, gap",                                                 \
+            "refused、intent、progress、outcome、cut、act、count、gap" } },                                             \
+        { "operator", 0, "ACCOUNT", NULL, 0, { "operator at the consumer", "使用方操作员" } },                          \
+        { "case", 0, "NUMBER", NULL, 0, { "case number", "办件号" } },                                                  \
+        { "purpose", 0, "CODE", NULL, 0, { "purpose", "用途" } },                                                       \
+        { "person", 0, "VALUE",                                                                                         \
+          NULL,     0, { "-: a person's identifier, read from the standard input", "-：从标准输入读取人员标识值" } },   \
+        { "exchange", 0, "UUID", NULL, 0, { "one exchange", "交换编号" } },                                             \
+        { "from", 0, "TIME", NULL, 0, { "not before; a date or RFC 3339", "起始时间（日期或 RFC 3339）" } },            \
+    {                                                                                                                   \
+        "to", 0, "TIME", NULL, 0,                                                                                       \
+        {                                                                                                               \
+            "before; a date or RFC 3339", "截止时间（日期或 RFC 3339）"                                        \
+        }                                                                                                               \
     }
 #define BOM                                                                                                            \
     {                                                                                                                  \

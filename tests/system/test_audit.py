@@ -57,6 +57,16 @@ def test_01_who_saw_this_person_and_what_came_of_it():
     assert act["verb"] == "grant.create" and act["object"] == "g1", act
 
 
+def test_01b_a_person_is_no_argument():
+    """It would stand in the list of processes and the shell's history; nothing is asked, and nothing repeats it."""
+    before = len(NODE.records())
+    for words in (("search",), ("export",), ("export", "--proofs")):
+        for value in (PERSON, "13800138000", ""):
+            r = NODE.sluice(AUDITOR, "audit", *words, "--person", value, check=False)
+            assert r.returncode == 2 and "--person -" in r.stderr and not (value and value in r.stdout + r.stderr), (words, r)
+    assert len(NODE.records()) == before
+
+
 def test_02_by_each_condition():
     people = [r["record"]["index"] for r in search("--resource", "provider/people", "--kind", "intent")["rows"]]
     assert len(people) == 2 and people == sorted(people, reverse=True), people
