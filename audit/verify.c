@@ -267,7 +267,7 @@ static enum err verify_run(struct verify *v, struct diags *d)
     if (e == ERR_OK && r->failed)
         e = localise(v, d);
     if (e == ERR_OK)
-        verify_kept(v);
+        e = verify_kept(v, d);
     if (e == ERR_OK && v->progress != NULL)
         v->progress(v->arg, v->total, v->total);
     r->size = v->tree.size - (r->failed ? 0 : r->first);

@@ -39,6 +39,6 @@ size_t verify_begin(struct verify *v);     /* place in the list of the segment t
 void verify_front_end(struct verify *v);   /* all was read: may the log begin where it does? */
 bool verify_range_holds(struct verify *v); /* what was read is the beginning of the signed tree: by its tiles */
 void verify_take_kept(struct verify *v);
-void verify_kept(struct verify *v);
+enum err verify_kept(struct verify *v, struct diags *d) MUST_CHECK;
 /* After a failure: the first record before the place found that differs from tiles under the signed root, if any. */
 enum err localise(struct verify *v, struct diags *d) MUST_CHECK;

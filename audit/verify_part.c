@@ -117,20 +117,37 @@ static enum vouched kept_vouched(struct verify *v)
     return v->kept.size == 0 ? VOUCHED_SAME : tiles_vouch(v, v->kept.size, &v->kept.root);
 }
 
-void verify_kept(struct verify *v)
+/* The log's own checkpoint does not go so far: of the records behind it only the kept one is signed, so nobody signed
+ * others, and what differs was altered. Its tiles may tell which. */
+static enum err kept_differs(struct verify *v, struct diags *d)
+{
+    const struct note_checkpoint own = v->cp;
+    verify_fail(v, "altered", own.size, 0);
+    v->report->bad_last = v->kept.size - 1;
+    v->report->bad_file[0] = '\0';
+    v->cp = v->kept;
+    enum err e = localise(v, d);
+    v->cp = own;
+    return e;
+}
+
+enum err verify_kept(struct verify *v, struct diags *d)
 {
     enum vouched says = VOUCHED_SAME;
     if (!v->has_kept || v->report->failed)
-        return;
+        return ERR_OK;
     snprintf(v->name, sizeof v->name, "kept checkpoint");
     if (v->has_key && !note_verify(&v->kept, v->origin, v->key)) {
         verify_fail(v, "signature", v->kept.size, 0);
     } else if (!v->kept_seen && v->kept.size > v->tree.size && v->stop == UINT64_MAX) {
         verify_fail(v, "truncated", v->tree.size, 0);
-    } else if ((says = kept_vouched(v)) != VOUCHED_SAME) {
+    } else if ((says = kept_vouched(v)) == VOUCHED_OTHER && v->signed_ok && v->kept.size > v->cp.size) {
+        return kept_differs(v, d);
+    } else if (says != VOUCHED_SAME) {
         verify_fail(v, says == VOUCHED_OTHER ? "forked" : "missing", 0, 0);
         v->report->bad_last = v->kept.size - 1;
     } else {
         v->report->kept_ok = v->has_key && v->key_given;
     }
+    return ERR_OK;
 }

@@ -309,6 +309,21 @@ def test_06_forks_and_stale_checkpoints():
     assert both(W["log"], W["vkey"], kept)["bad"] == "signature"
 
 
+def test_06a_what_only_the_kept_checkpoint_covers_was_altered_and_not_forked():
+    """The log's own checkpoint is an old one that was put back: no second history was signed, and none is claimed."""
+    covered = tlog.Checkpoint(read(os.path.join(W["early"], "log", "checkpoint"))).size
+    for index, tiles in ((covered + 9, True), (covered + 9, False), (covered, True), (Copy().last_index(), True), (int(Copy().names[-1][:16]), True)):
+        c = Copy()
+        shutil.copy(os.path.join(W["early"], "log", "checkpoint"), c.path("checkpoint"))
+        assert both(c.dir, W["vkey"], W["kept"])["verified"]
+        c.change(index, byte_changed_and_stamped)
+        assert both(c.dir, W["vkey"])["verified"], "nothing that was signed and is here covers it"
+        if not tiles:
+            shutil.rmtree(c.path("tile"))
+        found = both(c.dir, W["vkey"], W["kept"])
+        assert found["bad"] == "altered" and (found["bad_index"], found["bad_last"]) == ((index, index) if tiles else (covered, Copy().last_index())), (index, tiles, found)
+
+
 def test_06b_an_older_checkpoint_is_compared_by_hashes():
     """When its records are not read. Hashes that are missing or wrong accuse nobody."""
     early = os.path.join(W["early"], "log", "checkpoint")

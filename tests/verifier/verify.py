@@ -110,6 +110,7 @@ class Log:
         self.verdict = Verdict(verified=True, first=0, size=0, covered=0, torn=False)
         self.tree, self.roots = tlog.Tree(), {0: tlog.Tree().root()}
         self.checkpoint = self.leaves = None
+        self.behind = {}  # leaves of records that only the kept checkpoint covers
         self.lines_ended = False
         self.front = None
 
@@ -151,6 +152,8 @@ class Log:
         if good:
             if self.front and (self.checkpoint is None or self.want() < self.checkpoint.size):
                 self.front.take(json.loads(line))
+            if self.kept and self.checkpoint and self.checkpoint.size <= self.want() < self.kept.size:
+                self.behind[self.want()] = leaf
             self.tree.push(leaf)
             self.marked_root()
         return good
@@ -239,7 +242,11 @@ class Log:
             v.fail("truncated", self.want())
         if k and v["verified"]:
             root = self.roots.get(k.size) or self.stored.old_root(k.size, c)
-            if root != k.root:
+            if root and root != k.root and self.key and c and k.size > c.size:  # nobody signed other records than those
+                signed = k.signed_hashes(self.read("tile/0.hashes") or b"")
+                which = [n for n, leaf in self.behind.items() if signed and signed[n] != leaf]
+                v.fail("altered", *(which[:1] or (c.size, k.size - 1)))
+            elif root != k.root:
                 v.fail("forked" if root else "missing", 0, k.size - 1)
         return v
 
