@@ -500,6 +500,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     if (w->intents == NULL || w->asks == NULL || w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL ||
         w->acceptor == NULL)
         return ERR_NOMEM;
+    acceptor_leaves(w->acceptor);
     w->door.acceptor = w->acceptor;
     loop_on_turn(w->loop, on_turn, w);
     alarm_init(&w->nudge, on_nudge);

@@ -22,6 +22,11 @@ void loop_not_soon(struct soon *node);
 /* As recv without flags, and send without a signal: -1 and errno. */
 ssize_t socket_take(int fd, void *to, size_t n);
 ssize_t socket_give(int fd, const void *from, size_t n);
+/* spare.c: who has to leave how many of the last descriptors to others. */
+enum spare { SPARE_HALF, SPARE_ALL };
+bool spare_reached(int fd, enum spare who); /* fd is one of those */
+bool spare_left(int fd, enum spare who);    /* the next one would be none of them; fd is any open one */
+int spare_take(int fd, enum spare who);     /* fd; or it is closed, and -1 */
 
 /* address.c: of an IP address as text; false: it is none. */
 struct sockaddr_storage;

@@ -1,5 +1,5 @@
-/* Listening sockets, and accepting. An acceptor that runs out of descriptors pauses, so that it neither spins nor dies.
- */
+/* Listening sockets, and accepting. An acceptor pauses when hardly any descriptors are left, so that it neither spins
+ * nor dies, and what must go on goes on (spare.c); who comes meanwhile waits in the kernel. */
 #include "base/net/internal.h"
 
 #include <arpa/inet.h>
@@ -51,21 +51,34 @@ struct acceptor {
     void *arg;
     int fd;
     unsigned a_turn;
+    enum spare spare;
     bool held;
+    bool scarce; /* the last one that was accepted lay among those that are left to others */
     struct grave grave;
 };
+
+static void take_a_break(struct acceptor *a)
+{
+    a->watch = watch_free(a->watch);
+    alarm_set(a->loop, &a->pause, PAUSE_MS);
+}
 
 static void accept_ready(void *arg)
 {
     struct acceptor *a = arg;
 
     for (unsigned i = 0; i < a->a_turn && a->watch != NULL; i++) {
-        int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd;
+        if (a->scarce && !spare_left(a->fd, a->spare)) {
+            take_a_break(a);
+            return;
+        }
+        fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            a->scarce = spare_reached(fd, a->spare);
             a->fn(a->arg, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            a->watch = watch_free(a->watch);
-            alarm_set(a->loop, &a->pause, PAUSE_MS);
+            take_a_break(a);
         } else if (errno != ECONNABORTED && errno != EINTR) {
             return;
         }
@@ -99,6 +112,11 @@ struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int 
     if (a->watch == NULL)
         return mem_free(a);
     return a;
+}
+
+void acceptor_leaves(struct acceptor *a)
+{
+    a->spare = SPARE_ALL;
 }
 
 void acceptor_yields(struct acceptor *a, const struct door *g)

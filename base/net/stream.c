@@ -397,7 +397,7 @@ static bool aim_tls(struct stream *s, struct slice name)
 struct stream *stream_connect(struct loop *l, const struct sockaddr_storage *to, struct tls_context *tls,
                               struct slice name, const struct stream_events *e, void *user)
 {
-    int fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = spare_take(socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), SPARE_HALF);
     socklen_t n = to->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     struct stream *s;
 

@@ -65,10 +65,12 @@ int stream_fd(const struct stream *s);
 enum err net_listen(const char *host, unsigned port, bool reuse_port, int *ret_fd, struct diags *d) MUST_CHECK;
 unsigned net_port(int fd); /* the bound port */
 struct acceptor;
-/* Accepts until it would block, at most 64 a turn; pauses by itself for 100 ms when descriptors run out. Borrows fd. */
+/* Accepts until it would block, at most 64 a turn; pauses by itself for 100 ms at a time while hardly any descriptors
+ * are left. Borrows fd. */
 struct acceptor *acceptor_new(struct loop *l, int fd, void (*fn)(void *arg, int fd), void *arg);
 struct acceptor *acceptor_free(struct acceptor *a);
 void acceptor_hold(struct acceptor *a, bool on); /* accept nothing for now; go on. May be called by fn */
+void acceptor_leaves(struct acceptor *a);        /* whoever may come: it leaves twice as many to all others */
 /* Of a listener whose door yields: so few a turn that each is heard before it could have to give way, and only those
  * that have sent something, or were silent for a second. */
 void acceptor_yields(struct acceptor *a, const struct door *g);

@@ -222,6 +222,36 @@ def test_03_descriptors_run_out():
         city.wait_for(lambda: node.ask("provider/people", {"id_no": PERSON})[0] == 200, 15)
 
 
+def test_03b_the_last_descriptors_are_not_for_whoever_comes():
+    """Strangers hold all that they may: the log goes on into its next file, providers are connected to, administrators get in."""
+    provider = Provider()
+    with Node(workers=1, settings="evidence: {segment_bytes: 64k, queue_bytes: 64k}\n", wrapper=["prlimit", "--nofile=96:96"]) as node:
+        node.city()
+        node.publish(json_resource(provider.port), "provider/people")
+        grant = node.grant("provider/people", "name")
+        first = node.connect()
+        assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
+        many = []
+        for _ in range(150):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", node.data_port))
+            many.append(s)
+        time.sleep(1)
+        provider.answer = lambda h, b, s: (Provider.one_person(h, b, s), False)[1]   # closes: the next one connects anew
+        for i in range(300):
+            status, _, body = node.ask("provider/people", {"id_no": PERSON}, connection=first)
+            assert status == 200, (i, body)
+        assert len([f for f in os.listdir(os.path.join(node.dir, "log")) if f.endswith(".seg")]) > 2
+        node.sluice("bureau/ann", "grant", "revoke", grant, "--note", "a test")
+        assert node.reason("provider/people", {"id_no": PERSON}, connection=first) == (403, "revoked")
+        for s in many:
+            s.close()
+        city.wait_for(lambda: node.reason("provider/people", {"id_no": PERSON}) == (403, "revoked"), 15)
+        node.stop()
+        assert node.verify()[0] == 0
+
+
 def test_04_memory_is_short():
     """Near its cap the process refuses new exchanges, says so, and serves again when there is room."""
     provider = Provider()
