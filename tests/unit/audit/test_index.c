@@ -414,8 +414,8 @@ static void index_open(void)
 static int setup(void **state)
 {
     (void)state;
-    for (size_t n = 0; n + 32 < sizeof wide_items; n += strlen(wide_items + n))
-        snprintf(wide_items + n, 32, "%sitem-%zu-of-many", n > 0 ? "," : "", n);
+    for (size_t n = 0; n + 48 < sizeof wide_items; n += strlen(wide_items + n))
+        snprintf(wide_items + n, 48, "%sitem-%zu-of-many", n > 0 ? "," : "", n);
     world_init(&w);
     w.c.segment_bytes = 16 << 20;
     rows = mem_array(RECORDS + 40000, sizeof *rows);

@@ -115,7 +115,8 @@ static void persons_always_fit(void **state)
             bool person = i >= cases[c].texts;
             size_t name_n = person ? cases[c].name_n : 6;
             memset(names[i], 'n', sizeof names[i]);
-            snprintf(names[i] + name_n - 2, 3, "%02u", i);
+            names[i][name_n - 2] = (char)('0' + i / 10);
+            names[i][name_n - 1] = (char)('0' + i % 10);
             snprintf(values[i], sizeof values[i], "%032x", i + 1);
             params[i] =
                 (struct audit_param){ slice_make(names[i], name_n),
