@@ -1,5 +1,6 @@
 /* The consumer endpoint over HTTP/1 and HTTP/2, whose calls base/net shows as one: joins them with exchanges. Its table
  * of functions is what an exchange answers through. */
+#include "gateway/calm.h"
 #include "gateway/problem.h"
 #include "gateway/upload.h"
 
@@ -68,11 +69,10 @@ static void *on_open(void *arg, struct http_conn *http)
     if (!tally_enter(&w->connections_each, whose(c), &c->slot))
         return mem_free(c);
     c->group = tally_slot(&w->exchanges_each, group_of(c));
-    c->next = w->connections;
-    c->pprev = &w->connections;
-    if (c->next)
-        c->next->pprev = &c->next;
-    w->connections = c;
+    c->since = loop_now(w->loop);
+    c->pprev = w->connections_end;
+    *c->pprev = c;
+    w->connections_end = &c->next;
     w->n_connections++;
     COUNT(w, connections_opened, 1);
     worker_second_later(w);
@@ -86,10 +86,23 @@ static void on_close(void *conn_state)
     *c->pprev = c->next;
     if (c->next)
         c->next->pprev = c->pprev;
+    else
+        c->w->connections_end = c->pprev;
     c->w->n_connections--;
     tally_leave(&c->w->connections_each, c->slot);
     COUNT(c->w, connections_closed, 1);
     mem_free(c);
+}
+
+static bool on_hold(void *arg, size_t n, bool comes)
+{
+    struct worker *w = arg;
+
+    if (comes ? w->n_connections + w->door.now < CONNECTIONS_FEW || pressure_begin(w->cfg.pressure, n)
+              : pressure_stand(w->cfg.pressure, n))
+        return true;
+    calm_later(w);
+    return false;
 }
 
 /* ---- calls ---- */
@@ -99,14 +112,17 @@ static void on_close(void *conn_state)
  * are always let in, to be refused in words when memory is short. */
 static enum reason place(const struct connection *c)
 {
-    const struct worker *w = c->w;
+    struct worker *w = c->w;
     size_t begun = w->n_exchanges - w->n_admitted;
 
     if (!tally_room(&w->begun_each, c->slot, 1) || !tally_room(&w->begun_group, c->group, 1))
         return REASON_RATE_LIMITED;
     if (begun >= (size_t)w->begun_each.most * BEGUN_ALL)
         return REASON_OVERLOADED;
-    return begun < BEGUN_FEW || pressure_begin(w->cfg.pressure) ? REASON_GRANTED : REASON_OVERLOADED;
+    if (begun < BEGUN_FEW || pressure_begin(w->cfg.pressure, PRESSURE_BEGUN))
+        return REASON_GRANTED;
+    calm_later(w);
+    return REASON_OVERLOADED;
 }
 
 /* An attempt that becomes an exchange; or one that is turned away without memory, and counted. */
@@ -261,4 +277,5 @@ const struct http_service consumer_service = {
     .gone = on_gone,
     .sent = on_sent,
     .malformed = on_malformed,
+    .hold = on_hold,
 };

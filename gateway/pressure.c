@@ -30,11 +30,12 @@ static uint64_t mark(const struct pressure *p)
 /* Room from here on, less `taken` at once. Any thread; two at a time agree but for what grew between them. */
 static uint64_t measure(struct pressure *p, uint64_t taken)
 {
-    uint64_t now = pressure_resident(p), up = mark(p), end = p->cap - p->cap / 16,
+    uint64_t now = pressure_resident(p), up = mark(p), end = p->cap - p->cap / 16, edge = p->cap - p->cap / 32,
              full = now + atomic_load_explicit(&p->promised, memory_order_relaxed);
 
     atomic_store_explicit(&p->room, full < up ? up - full : 0, memory_order_relaxed);
     atomic_store_explicit(&p->last, full < end ? end - full : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->edge, full < edge ? edge - full : 0, memory_order_relaxed);
     atomic_store_explicit(&p->taken, taken, memory_order_relaxed);
     atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->looked, clock_mono_ms(), memory_order_relaxed);

@@ -3,8 +3,8 @@
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
  * holds. What may grow between two looks, an exchange and a body that is held, takes from the room that the last look
  * found, before it grows; what runs may still grow while the flag is up, as far as there is room. What only begins has
- * half of the last eighth besides: it must be there to be told that there is no room. Who finds none left looks by
- * itself: what was taken may long be given back. */
+ * half of the last eighth besides: it must be there to be told that there is no room; connections come from that too,
+ * and grow a little beyond it. Who finds none left looks by itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
@@ -17,6 +17,7 @@ struct pressure {
     _Atomic uint64_t resident;
     _Atomic uint64_t room, taken; /* any thread: found by the last look, before the flag goes up; taken since */
     _Atomic uint64_t last;        /* any thread: room that the last look found for what only begins */
+    _Atomic uint64_t edge;        /* any thread: and for connections that stand already */
     _Atomic uint64_t promised;    /* any thread: taken for bodies that have not come yet, so that no look finds it */
     _Atomic int64_t looked;       /* any thread: mono ms of the last look */
     _Atomic bool high;            /* any thread */
@@ -43,17 +44,31 @@ static inline bool pressure_grow(struct pressure *p, size_t n)
                atomic_load_explicit(&p->room, memory_order_relaxed) ||
            pressure_look_again(p, n, &p->room);
 }
-/* One more begins. False: not even to be refused; then nothing was taken, for a crowd that is turned away must not end
- * what runs. */
-static inline bool pressure_begin(struct pressure *p)
+static inline bool pressure_ask(struct pressure *p, size_t n, const _Atomic uint64_t *room)
 {
-    if (p == NULL || p->cap == 0)
-        return true;
-    if (atomic_load_explicit(&p->taken, memory_order_relaxed) + PRESSURE_BEGUN >
-        atomic_load_explicit(&p->last, memory_order_relaxed))
-        return pressure_look_again(p, PRESSURE_BEGUN, &p->last);
-    atomic_fetch_add_explicit(&p->taken, PRESSURE_BEGUN, memory_order_relaxed);
+    if (atomic_load_explicit(&p->taken, memory_order_relaxed) + n > atomic_load_explicit(room, memory_order_relaxed))
+        return pressure_look_again(p, n, room);
+    atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed);
     return true;
+}
+/* One more begins, or a connection comes, of n bytes. False: not even to be refused; then nothing was taken, for a
+ * crowd that is turned away must not end what runs. */
+static inline bool pressure_begin(struct pressure *p, size_t n)
+{
+    return p == NULL || p->cap == 0 || pressure_ask(p, n, &p->last);
+}
+/* A connection that stands holds n bytes more. It has some room that what comes has not: to be told of each request
+ * that there is none for it costs less than to come again. */
+static inline bool pressure_stand(struct pressure *p, size_t n)
+{
+    return p == NULL || p->cap == 0 || pressure_ask(p, n, &p->edge);
+}
+/* So much must go, of the whole process, before the flag comes down. */
+static inline uint64_t pressure_excess(const struct pressure *p)
+{
+    uint64_t now = atomic_load_explicit(&p->resident, memory_order_relaxed), down = p->cap - p->cap / 4;
+
+    return now > down ? now - down : 0;
 }
 /* The same for what begins: not while memory is short. */
 static inline bool pressure_take(struct pressure *p, size_t n)

@@ -266,6 +266,7 @@ static const struct malformed {
     { "a character in the target that must be percent-encoded", "请求目标中有须百分号编码的字符" },
     { "a target that is too long", "请求目标过长" },
     { "a target of another host", "请求目标属于其他主机" },
+    { "the gateway's memory is short", "网关内存不足" },
     { "a target that is not a path", "请求目标不是路径" },
 };
 

@@ -43,9 +43,10 @@ const struct doc_key settings_limits[] = {
            "who connects anew is spread over workers and gateways anew, and shows its certificate",
            "重新连接会重新分配到各线程与节点，并重新出示证书") },
     { BYTES_("memory", memory, 0, (int64_t)1 << 40), "4g",
-      TOLD("of the process; near it new exchanges are refused; 0: no cap",
-           "进程内存上限；接近时拒绝新的交换；0 表示不限", "a process that the kernel ends serves nobody",
-           "被内核终止的进程无法为任何人服务") },
+      TOLD("of the process; near it new exchanges and connections are refused, and connections of whoever has most "
+           "end; 0: no cap",
+           "进程内存上限；接近时拒绝新的交换与连接，并关闭占用最多者的连接；0 表示不限",
+           "a process that the kernel ends serves nobody", "被内核终止的进程无法为任何人服务") },
     { BYTES_("head_bytes", head_bytes, 1 << 10, HTTP_HEAD_MAX), "16k",
       TOLD("a request's head", "请求头总长度上限",
            "an honest one is a tenth of that, and one under way is held in memory",

@@ -1,5 +1,6 @@
 /* The stages from the head to the provider: who asks, for what, may they, is there room, the intent, the call. Each
  * either moves on, waits for an event, or fails with a reason. */
+#include "gateway/calm.h"
 #include "gateway/upload.h"
 
 enum { RECHECK_MS = 60000, LONG_TEXT = 16 * 1024 /* of shorter ones PRESSURE_EXCHANGE bears all copies */ };
@@ -274,8 +275,10 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
     if (w->n_admitted > w->cfg.settings->limits.exchanges / w->cfg.workers)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE))
+    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE)) {
+        calm_later(w);
         return exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
+    }
     if (!tally_room(&w->exchanges_each, x->group, 1))
         return exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
                              "本部门同时进行的交换过多");

@@ -1,4 +1,5 @@
 /* A worker thread: loop, listening socket, TLS, evidence queue, provider pool, and the swap of snapshots. */
+#include "gateway/calm.h"
 #include "gateway/exchange.h"
 #include "gateway/room.h"
 
@@ -197,8 +198,14 @@ static void on_accept(void *arg, int fd)
                                   .resets = (uint32_t)l->http2_resets,
                                   .frames = (uint32_t)l->http2_frames };
 
-    if (http_serve(w->loop, fd, w->tls, &limits, &consumer_service, w) != ERR_OK)
+    enum err e = http_serve(w->loop, fd, w->tls, &limits, &consumer_service, w);
+
+    if (e == ERR_BUSY)
+        COUNT(w, connections_refused, 1);
+    else if (e != ERR_OK)
         log_event(LOG_WARN, "accept-failed", NULL);
+    if (pressure_short(w->cfg.pressure))
+        calm_later(w);
 }
 
 static enum err make_tls(struct worker *w, struct tls_context **ret, struct diags *d)
@@ -431,6 +438,7 @@ static void worker_done(struct worker *w)
         w->spare = x->next;
     mem_free(w->intents);
     mem_free(w->asks);
+    mem_free(w->calm);
     mem_free(w);
 }
 
@@ -497,8 +505,10 @@ static enum err prepare(struct worker *w, struct diags *d)
     w->expiry = moment_new(w->loop, on_expiry, w);
     w->intents = mem_array(INTENT_MEMOS, sizeof *w->intents);
     w->asks = mem_array(HTTP_KEPT, sizeof *w->asks);
-    if (w->intents == NULL || w->asks == NULL || w->pool == NULL || w->expiry == NULL || w->queue_watch == NULL ||
-        w->acceptor == NULL)
+    w->calm = calm_new(w);
+    w->connections_end = &w->connections;
+    if (w->intents == NULL || w->asks == NULL || w->calm == NULL || w->pool == NULL || w->expiry == NULL ||
+        w->queue_watch == NULL || w->acceptor == NULL)
         return ERR_NOMEM;
     acceptor_leaves(w->acceptor);
     w->door.acceptor = w->acceptor;

@@ -26,6 +26,9 @@ struct connection { /* one consumer's connection */
     struct connection *next, **pprev;
     struct http_conn *http;
     const struct certs_peer *peer; /* bor: until the connection ends */
+    int64_t since;                 /* mono ms: it is open */
+    bool busy, admitted;           /* it has exchanges, has admitted ones: as of the last look of calm.c */
+    bool calmed;                   /* told to end, by that */
     uint64_t trust_generation;     /* the peer was rechecked under; 0: not yet */
     int64_t checked;               /* mono ms of the last look at revocation */
     uint32_t slot, group;          /* of its identity, and of its department or of all strangers, in tallies */
@@ -62,6 +65,9 @@ struct room { /* exchanges that wait for the evidence queue, see room.h */
 enum { DIGEST_POOL = 64, EXCHANGE_POOL = 128, INTENT_MEMOS = 64 };
 /* So many times limits.begun_each may have begun of one department, or of all strangers; and of all together. */
 enum { BEGUN_GROUP = 2, BEGUN_ALL = 8, BEGUN_FEW = 32 /* so many of a worker take from no room */ };
+enum {
+    CONNECTIONS_FEW = 64
+}; /* so many of a worker are let in whatever memory there is: to be told that there is none */
 static inline size_t worker_body_kib(size_t bytes)
 {
     return (bytes + 1023) / 1024;
@@ -82,7 +88,7 @@ struct worker {
     int64_t expiry_at;     /* mono ms it is set for; 0: not set */
     struct connector_pool *pool;
     struct acceptor *acceptor;
-    struct connection *connections;
+    struct connection *connections, **connections_end; /* the oldest first */
     struct exchange *exchanges;
     size_t n_connections, n_exchanges, n_admitted;
     size_t body_bytes;                   /* of requests, held by exchanges */
@@ -92,6 +98,7 @@ struct worker {
     unsigned n_spare;
     struct intent_memo *intents; /* own: INTENT_MEMOS */
     struct ask_memo *asks;       /* own: HTTP_KEPT */
+    struct calm *calm;           /* own */
     struct flood flood;
     struct tally connections_each, exchanges_each; /* by identity; by department: admitted */
     struct tally begun_each, begun_group; /* not admitted, or not yet: by identity; by department, or all strangers */

@@ -15,13 +15,25 @@ static void hold(struct door *g, bool on)
         acceptor_hold(g->acceptor, on);
 }
 
+/* Until fewer than `enough` stand there. */
+static void hurry(struct door *g, unsigned enough)
+{
+    int64_t before = loop_now(g->loop) - HURRY_MS;
+
+    while (g->first && g->now >= enough && g->first->since <= before)
+        stream_hurry(g->first); /* leaves the door */
+}
+
+void door_hurry(struct door *g)
+{
+    hurry(g, 0);
+}
+
 static void on_hurry(struct alarm *a)
 {
     struct door *g = (struct door *)((char *)a - offsetof(struct door, hurry));
-    int64_t before = loop_now(g->loop) - HURRY_MS;
 
-    while (g->first && g->now >= g->most && g->first->since <= before)
-        stream_hurry(g->first); /* leaves the door */
+    hurry(g, g->most);
     if (g->now >= g->most)
         alarm_set(g->loop, a, LOOK_MS);
 }

@@ -33,4 +33,5 @@ struct door_pass {     /* inside a stream that shakes hands */
 };
 void door_init(struct door *g, struct loop *l, unsigned most);
 void door_init_yielding(struct door *g, struct loop *l, unsigned most); /* has no acceptor */
-void door_done(struct door *g);                                         /* ends all that stand in it */
+void door_hurry(struct door *g); /* ends those that have stood in it for a second, though it is not full */
+void door_done(struct door *g);  /* ends all that stand in it */

@@ -16,8 +16,10 @@
 #include <nghttp2/nghttp2.h>
 
 enum {
-    H2_PIECE = 8 * 1024, /* of parked input, to its owner at once */
-    H2_FIELDS_EXCESS = 4 /* a header list may be so many times too large before the connection ends */
+    H2_RESTS = 16 * 1024, /* what an idle connection holds of nghttp2's memory */
+    H2_CALL = 768,        /* and what a stream has of it, with a head of its answer that waits */
+    H2_PIECE = 8 * 1024,  /* of parked input, to its owner at once */
+    H2_FIELDS_EXCESS = 4  /* a header list may be so many times too large before the connection ends */
 };
 
 /* A budget of frames of one kind: full at the start, refilled within H2_INTERVAL_MS. */
@@ -79,6 +81,7 @@ struct h2 {
     struct h2_stream *streams, *ready;
     struct h2_block *blocks;          /* own: the session's memory */
     size_t n_streams, memory, parked; /* parked: of all streams */
+    size_t n_open;                    /* streams whose calls are */
     struct h2_fields fields;
     struct h2_budget resets, frames;
     struct h2_frame {
@@ -91,6 +94,7 @@ struct h2 {
     uint8_t why;     /* enum reason, or REASON_INTERNAL (0): of the violation that ends it */
     bool starved;    /* an allocation of the session has failed */
     bool over;       /* the session is ending: what comes is not read any more */
+    bool hurried;    /* the alarm is for its last words */
     bool leaving;    /* GOAWAY was sent or has come: the last stream ends it */
     uint32_t behind; /* requests that began since */
 };
@@ -99,6 +103,7 @@ enum err h2_begin(struct http_conn *c) MUST_CHECK;
 struct h2 *h2_free(struct h2 *h);
 extern const struct http_answers h2_answers;
 extern const struct http_protocol h2_protocol;
+size_t h2_holds(const struct h2 *h); /* beside its calls, beyond what any idle connection does */
 nghttp2_mem h2_memory(struct h2 *h);
 void h2_memory_done(struct h2 *h);
 /* No more streams; the connection ends with the last one. */
@@ -121,7 +126,7 @@ void h2_stream_gone(struct h2_stream *s, enum reason why); /* tells the owner, i
 void h2_stream_ready(struct h2_stream *s);                 /* look at it when the turn ends */
 void h2_stream_wanted(struct h2_stream *s);                /* its body is, by its owner */
 void h2_stream_arm(struct h2_stream *s);
-void h2_streams_settle(struct h2 *h);                  /* those that are ready */
-struct h2_stream *h2_stream_free(struct h2_stream *s); /* with the connection */
+void h2_streams_settle(struct h2 *h); /* those that are ready */
+void h2_streams_free(struct h2 *h);   /* with the session */
 /* An attempt that the protocol itself ends: on record like any other, without an answer. */
 void h2_attempt(struct h2 *h, enum reason why, const char *what);

@@ -179,7 +179,10 @@ static void reply_abort(struct http_call *call)
 
     call->open = false;
     call->state = NULL;
-    if (!was_open || s->mute || call->conn->state == CONN_DEAD)
+    if (!was_open || s->mute)
+        return;
+    call->conn->h2->n_open--;
+    if (call->conn->state == CONN_DEAD)
         return;
     h2_stream_arm(s);
     if (!s->closed)

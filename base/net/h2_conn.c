@@ -249,8 +249,7 @@ struct h2 *h2_free(struct h2 *h)
 {
     if (h == NULL)
         return NULL;
-    while (h->streams)
-        h2_stream_free(h->streams);
+    h2_streams_free(h);
     h2_memory_done(h); /* instead of nghttp2_session_del */
     buf_done(&h->fields.text);
     return mem_free(h);
@@ -320,14 +319,55 @@ static bool flush(struct h2 *h)
     return true;
 }
 
-/* The session has said its last. Calls that are open are cut, and so is the connection, but its GOAWAY is to arrive. */
+/* The session has said its last. Calls that are open are cut, and so is the connection, but its GOAWAY is to arrive:
+ * until then it holds nothing. */
 static void finish(struct h2 *h)
 {
     struct http_conn *c = h->conn;
 
     h2_protocol.gone(c, REASON_INTERRUPTED);
-    if (c->state != CONN_DEAD)
-        conn_linger(c);
+    if (c->state == CONN_DEAD)
+        return;
+    h2_streams_free(h);
+    h2_memory_done(h);
+    h->session = NULL;
+    buf_done(&h->fields.text);
+    conn_linger(c);
+}
+
+/* Its last words must go soon: it may hold much, and has been told to go. */
+static void hurry(struct h2 *h)
+{
+    struct http_conn *c = h->conn;
+
+    if (h->hurried)
+        return;
+    h->hurried = c->writing = true;
+    c->moved = 0;
+    alarm_set(c->loop, &c->alarm, conn_linger_ms(c));
+}
+
+/* What its calls hold has room of its own. */
+size_t h2_holds(const struct h2 *h)
+{
+    size_t all = h->memory + h->n_streams * sizeof(struct h2_stream) + h->fields.text.room + h->conn->out.room,
+           theirs = H2_RESTS + h->n_open * (sizeof(struct h2_stream) + H2_CALL);
+
+    return all > theirs ? all - theirs : 0;
+}
+
+/* Streams that were turned away go with their last frames: only what is left then is too much. */
+static void hold(struct h2 *h, size_t record)
+{
+    struct http_conn *c = h->conn;
+
+    if (h->over || conn_hold(c, h2_holds(h) + record) || !flush(h))
+        return;
+    h2_streams_settle(h);
+    if (c->state == CONN_DEAD || h->over || conn_hold(c, h2_holds(h) + record))
+        return;
+    c->calmed = true;
+    h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_OVERLOADED, conn_no_room);
 }
 
 static void turn(struct http_conn *c)
@@ -351,6 +391,8 @@ static void turn(struct http_conn *c)
     }
     if (h->over && c->out.n == 0)
         finish(h);
+    else if (h->over)
+        hurry(h);
     else
         conn_arm(c);
 }
@@ -388,8 +430,11 @@ static void readable(struct http_conn *c)
             return;
         }
         io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
-        if (io == IO_AGAIN)
+        if (io == IO_AGAIN) {
+            if (c->state != CONN_CLOSING)
+                hold(c->h2, conn_record(c));
             return;
+        }
         if (io != IO_DONE) {
             conn_die(c, REASON_CONSUMER_GONE, false);
             return;
@@ -399,6 +444,10 @@ static void readable(struct http_conn *c)
                 return;
         } else if (!feed(c->h2, got) && c->state == CONN_DEAD) {
             return;
+        } else if (c->doom == REASON_INTERNAL) {
+            hold(c->h2, 0);
+            if (c->state == CONN_DEAD)
+                return;
         }
         if (!stream_pending(c->stream) && got < CONN_READ)
             return;
@@ -412,7 +461,7 @@ static void arm(struct http_conn *c)
     int64_t ms = c->limits.idle - (loop_now(c->loop) - c->h2->since);
 
     if (c->state == CONN_CLOSING)
-        alarm_set(c->loop, &c->alarm, CONN_LINGER_MS);
+        alarm_set(c->loop, &c->alarm, conn_linger_ms(c));
     else if (c->h2->n_streams == 0)
         alarm_set(c->loop, &c->alarm, ms > 0 ? ms : 1);
     else
@@ -444,4 +493,21 @@ static void drain(struct http_conn *c)
     h2_leave(c->h2);
 }
 
-const struct http_protocol h2_protocol = { readable, turn, late, gone, drain, arm };
+/* Who is idle has done nothing wrong, and may come again; who is not is told to ask less. */
+static void calm(struct http_conn *c)
+{
+    struct h2 *h = c->h2;
+
+    if (h->over || c->state == CONN_CLOSING)
+        return;
+    if (h->n_streams > 0) {
+        h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_OVERLOADED, conn_no_room);
+        return;
+    }
+    h->over = true;
+    nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
+    if (flush(h)) /* what it takes at once: nothing is to be waited for */
+        conn_die(c, REASON_OVERLOADED, false);
+}
+
+const struct http_protocol h2_protocol = { readable, turn, late, gone, drain, calm, arm };

@@ -138,10 +138,16 @@ static void *release(struct h2_stream *s)
     return mem_free(s);
 }
 
-struct h2_stream *h2_stream_free(struct h2_stream *s)
+void h2_streams_free(struct h2 *h)
 {
-    unlink_stream(s);
-    return release(s);
+    struct h2_stream *s;
+
+    while ((s = h->streams) != NULL) {
+        unlink_stream(s);
+        release(s);
+    }
+    h->ready = NULL;
+    h->n_streams = h->n_open = 0;
 }
 
 static void bury(struct grave *g)
@@ -166,6 +172,7 @@ static void *let_go(struct h2_stream *s)
 {
     void *state = s->call.state;
 
+    h2_of(s)->n_open -= !s->mute;
     s->call.open = false;
     s->call.state = NULL;
     return state;
@@ -261,6 +268,7 @@ void h2_stream_request(struct h2_stream *s, bool ends)
     const char *why;
 
     s->headed = s->call.open = true;
+    h->n_open++;
     h2_stream_arm(s);
     if (h->leaving && ++h->behind > c->limits.streams) {
         h2_violate(h, NGHTTP2_ENHANCE_YOUR_CALM, REASON_RATE_LIMITED, "requests for ever behind a GOAWAY");

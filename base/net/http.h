@@ -93,6 +93,9 @@ struct http_service { /* constant table; arg is the listener's owner */
     /* Bytes that are no request: answer it like a call whose head never was (head is not called); `raw` for a digest.
      */
     void (*malformed)(void *conn_state, struct http_call *call, enum reason why, const char *what, struct slice raw);
+    /* n bytes more are to be held for a connection beside its calls, or for one that comes (http_held.c); false: there
+     * is no room for them, and it ends, told why as far as its protocol can. NULL: there always is. */
+    bool (*hold)(void *arg, size_t n, bool comes);
 };
 struct http_limits {                            /* ms, counts or bytes; zero takes the default in parentheses */
     int64_t handshake, head, body, idle, write; /* (10 s, 10 s, 30 s, 75 s, 60 s) body, write: see rate */
@@ -108,7 +111,8 @@ struct http_limits {                            /* ms, counts or bytes; zero tak
     uint32_t frames;      /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */
     bool http2;           /* plain connections speak HTTP/2 from the first byte (RFC 9113 section 3.3) */
 };
-/* Take an accepted fd. tls NULL: plain. The connection frees itself. */
+/* Take an accepted fd. tls NULL: plain. The connection frees itself. ERR_BUSY: service.hold had no room; it is closed.
+ */
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
                     const struct http_service *s, void *arg) MUST_CHECK;
 struct tls_peer *http_conn_peer(const struct http_conn *c); /* stream_peer */

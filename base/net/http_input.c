@@ -172,6 +172,16 @@ static void conn_feed_body(struct http_conn *c)
         buf_drop(&c->in, used);
 }
 
+/* Half a head is kept, and half a TLS record behind it may be, which costs as much as a whole one: of those who have
+ * not begun their request there can be thousands. */
+static void hold_head(struct http_conn *c, size_t record)
+{
+    if (conn_hold(c, c->in.room + record))
+        return;
+    c->calmed = true;
+    conn_malformed(c, REASON_OVERLOADED, conn_no_room);
+}
+
 /* Understand as much of the input as the state allows. */
 static void conn_advance(struct http_conn *c)
 {
@@ -192,6 +202,7 @@ static void conn_advance(struct http_conn *c)
                 c->state = CONN_HEAD;
                 conn_arm(c);
             }
+            hold_head(c, 0);
             return;
         } else {
             conn_take_head(c, n);
@@ -268,8 +279,11 @@ void conn_readable(struct http_conn *c)
     for (unsigned i = 0; i < READS_A_TURN; i++) {
         size_t got = 0;
         enum io io = stream_read(c->stream, loop_scratch(c->loop), CONN_READ, &got);
-        if (io == IO_AGAIN)
+        if (io == IO_AGAIN) {
+            if (c->state == CONN_IDLE || c->state == CONN_HEAD)
+                hold_head(c, conn_record(c));
             return;
+        }
         if (io != IO_DONE) {
             conn_die(c, REASON_CONSUMER_GONE, false);
             return;

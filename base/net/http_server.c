@@ -78,7 +78,7 @@ static void arm(struct http_conn *c)
     else if (c->state == CONN_BODY || c->state == CONN_BAD)
         alarm_set(c->loop, &c->alarm, l->body);
     else if (c->state == CONN_CLOSING)
-        alarm_set(c->loop, &c->alarm, CONN_LINGER_MS);
+        alarm_set(c->loop, &c->alarm, conn_linger_ms(c));
     else
         alarm_rest(&c->alarm); /* the exchange has its own deadlines */
 }
@@ -116,7 +116,7 @@ static void on_alarm(struct alarm *a)
 
     if (!c->writing) {
         c->protocol->late(c);
-    } else if (c->moved >= (uint64_t)c->limits.write * c->limits.rate / 1000) {
+    } else if (!c->calmed && c->moved >= (uint64_t)c->limits.write * c->limits.rate / 1000) {
         c->writing = false;
         conn_arm(c);
     } else {
@@ -291,7 +291,15 @@ static void drain(struct http_conn *c)
         c->closing = c->closing || c->state > CONN_IDLE;
 }
 
-static const struct http_protocol http1 = { conn_readable, turn, late, call_gone, drain, arm };
+static void calm(struct http_conn *c)
+{
+    if (c->state == CONN_HEAD)
+        conn_malformed(c, REASON_OVERLOADED, conn_no_room);
+    else if (c->state != CONN_BAD && c->state != CONN_CLOSING)
+        conn_die(c, REASON_OVERLOADED, c->state != CONN_IDLE);
+}
+
+static const struct http_protocol http1 = { conn_readable, turn, late, call_gone, drain, calm, arm };
 
 static void on_readable(void *user)
 {
@@ -354,11 +362,12 @@ static void fill_limits(struct http_limits *l, const struct http_limits *given)
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
                     const struct http_service *s, void *arg)
 {
-    struct http_conn *c = mem_zalloc(sizeof *c);
+    bool room = conn_hold_first(s, arg, tls != NULL);
+    struct http_conn *c = room ? mem_zalloc(sizeof *c) : NULL;
 
     if (c == NULL) {
         close(fd);
-        return ERR_NOMEM;
+        return room ? ERR_NOMEM : ERR_BUSY;
     }
     if ((c->stream = stream_accept(l, fd, tls, &events, c)) == NULL) {
         mem_free(c);

@@ -10,6 +10,7 @@ struct http_protocol {
     void (*late)(struct http_conn *c);                  /* its alarm */
     void (*gone)(struct http_conn *c, enum reason why); /* it dies: tell the calls that are open */
     void (*drain)(struct http_conn *c);
+    void (*calm)(struct http_conn *c);
     void (*arm)(struct http_conn *c); /* set its alarm for what it waits for, but for output */
 };
 struct http_answers {
@@ -23,7 +24,7 @@ struct http_answers {
 extern const struct http_answers http1_answers;
 
 enum conn_state { CONN_SHAKING, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_BAD, CONN_CLOSING, CONN_DEAD };
-enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024, CONN_LINGER_MS = 2000 };
+enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024, CONN_LINGER_MS = 2000, CONN_LINGER_SHORT_MS = 256 };
 
 struct http_call {
     struct http_conn *conn; /* its connection: HTTP/1's embeds it */
@@ -49,6 +50,7 @@ struct http_conn {
     struct later flush;
     struct http_seen seen;
     uint32_t served, discarded;
+    uint32_t held;    /* bytes that the service has room for (http_held.c), beyond those of any connection */
     uint8_t state;    /* enum conn_state */
     uint8_t minor;    /* of the request under way */
     uint8_t doom;     /* enum reason, or REASON_INTERNAL (0): why it dies at the end of this turn */
@@ -56,6 +58,7 @@ struct http_conn {
     bool paused;      /* the owner does not want the body now */
     bool peer_closes; /* said by the request's head */
     bool request_done, replied, answer_ended, closing, draining, head_only, expect, chunking, flush_set;
+    bool calmed;  /* it goes because memory is short: its last words have a moment, no more */
     bool writing; /* the alarm is for output that the peer does not take */
 };
 /* The owner wants the body: its client, that waits to be told so (RFC 9110 section 10.1.1), is told; `more` bytes of it
@@ -71,10 +74,20 @@ void conn_wake(struct http_conn *c);                  /* go on at the end of thi
 void conn_doom(struct http_conn *c, enum reason why); /* dies at the end of this turn; the call gets gone(why) */
 void conn_cut(struct http_conn *c);
 void conn_die(struct http_conn *c, enum reason why, bool cut); /* the one place where a connection dies */
+static inline int64_t conn_linger_ms(const struct http_conn *c)
+{
+    return c->calmed ? CONN_LINGER_SHORT_MS : CONN_LINGER_MS;
+}
 bool conn_push(struct http_conn *c); /* give the kernel what is gathered; false: the peer is gone */
 void conn_arm(struct http_conn *c);
 /* Say that nothing more comes, and discard what still arrives: unread bytes would turn the close into a reset that eats
  * the last answer. */
 void conn_linger(struct http_conn *c);
+/* http_held.c: room for one that comes; for `now` bytes beyond those of any connection. False: there is none. */
+bool conn_hold_first(const struct http_service *s, void *arg, bool tls);
+bool conn_hold(struct http_conn *c, size_t now);
+size_t
+conn_record(const struct http_conn *c); /* that half a TLS record takes, if one is there when nothing can be read */
+extern const char conn_no_room[];       /* what the service is told of one that asked for more than there is */
 /* n bytes more of it, of at most `most`; false: that was enough, it died */
 bool conn_discard(struct http_conn *c, size_t n, size_t most);

@@ -8,4 +8,5 @@
 #include "base/net/stream.h"
 #include "base/net/names.h"
 #include "base/net/http.h"
+#include "base/net/http_held.h"
 #include "base/net/http_small.h"

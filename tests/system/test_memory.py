@@ -15,11 +15,14 @@ import time
 import city
 import h2
 from city import Node, Provider, json_resource, PERSON, wait_for
+from test_limits import grant_other, other_department
 from test_slow_readers import SOURCE, rss
 
 ASK = json.dumps({"id_no": PERSON}).encode()
 ROOM = 40 << 20        # from the process at rest to its cap
 BODY = 3 << 20         # held of each request
+CROWD = 1800           # connections, of which the smallest takes 16 KiB and the cap leaves room for less
+CONTEXTS = {}
 
 
 def start(limits):
@@ -40,11 +43,13 @@ def test_00_setup():
         ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64:allocator_release_to_os_interval_ms=50"
     NODE.__enter__()
     NODE.city()
+    other_department(NODE)
     NODE.publish(json_resource(FAST.port), "provider/people")
     NODE.publish(json_resource(int(LOUD.stdout.readline()), "loud", timeout="5m").replace("timeout: 5m", "timeout: 5m\n  limits: {in_flight: 1000}"),
                  "provider/loud")
     NODE.publish(json_resource(Provider(late).port, "late", timeout="30s").replace("timeout: 30s", "timeout: 30s\n  limits: {in_flight: 1000}"), "provider/late")
     NODE.grant("provider/people", "name")
+    grant_other(NODE)
     NODE.grant("provider/loud", "name,age")
     NODE.grant("provider/late", "name,age")
     for _ in range(20):
@@ -55,8 +60,12 @@ def test_00_setup():
         TEXT = f.read()
     CAP = (rest + ROOM) >> 20 << 20
     # Nothing but the process's memory is in the way of the load.
-    start(f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, begun_each: 100000, bodies_each: 4g, "
-          "connections_each: 100000, drain: 2s}\n")
+    start(limits())
+
+
+def limits(more="begun_each: 100000, "):
+    return (f"limits: {{memory: {CAP >> 20}m, body: 4m, bodies: 4g, body_time: 5m, write: 5m, idle: 5m, exchanges: 100000, exchanges_each: 100000, {more}bodies_each: 4g, "
+            "connections_each: 100000, drain: 2s}\n")
 
 
 def late(_head, _body, s):
@@ -224,10 +233,10 @@ def test_03b_answers_whose_result_comes_last():
     recovers()
 
 
-def served():
+def served(who="consumer/app"):
     """False also for who is turned away without a word, while what the crowd held is given back."""
     try:
-        return NODE.ask("provider/people", {"id_no": PERSON})[0] == 200
+        return NODE.ask("provider/people", {"id_no": PERSON}, who=who, timeout=5)[0] == 200
     except OSError:
         return False
 
@@ -259,6 +268,103 @@ def test_03c_requests_that_only_begin():
             wait_for(served, 20)
             recovers()
         wait_for(lambda before=before: refusals() - before > 500, 10)
+
+
+def plain(protocol):
+    """A connection of the application's own, and what has been read of it."""
+    if protocol not in CONTEXTS:
+        CONTEXTS[protocol] = NODE.tls()
+        CONTEXTS[protocol].set_alpn_protocols([protocol])
+    return CONTEXTS[protocol].wrap_socket(socket.create_connection(("127.0.0.1", NODE.data_port), timeout=10), server_hostname="x")
+
+
+def half_a_head():
+    s = plain("http/1.1")
+    s.sendall(b"POST /x/provider/people HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 15900)
+    return s
+
+
+def half_a_hello():
+    s = socket.create_connection(("127.0.0.1", NODE.data_port), timeout=10)
+    s.sendall(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03" + b"a" * 16000)
+    return s
+
+
+def idle_http2():
+    s = plain("h2")
+    s.sendall(h2.PREFACE + h2.frame(h2.SETTINGS))
+    return s
+
+
+def tables_and_half_a_list():
+    """Four KiB of header table in the smallest of fields, which cost most, then a header list as long as may be that does not end."""
+    s = plain("h2")
+    small = b"".join(b"\x40\x01" + bytes([97 + j % 26]) + b"\x00" for j in range(60))
+    long = h2.field("x-a", "a" * 3900) * 2
+    s.sendall(h2.PREFACE + h2.frame(h2.SETTINGS) + b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 1 + 2 * k, h2.block() + small) for k in range(3)) +
+              h2.frame(h2.HEADERS, 0, 7, h2.block()) + h2.frame(h2.CONTINUATION, 0, 7, long) * 6)
+    return s
+
+
+def turned_away_streams():
+    """A hundred requests whose bodies have begun; most are reset at once."""
+    s = plain("h2")
+    more = (("content-type", "application/json"), ("sluice-case", "c" * 60))
+    s.sendall(h2.PREFACE + h2.frame(h2.SETTINGS) + b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS, 1 + 2 * k, h2.block(more=more)) + h2.frame(h2.DATA, 0, 1 + 2 * k, b"{")
+                                                            for k in range(100)))
+    return s
+
+
+def last_words(s):
+    """What came on a connection, whether or not it has ended."""
+    got = b""
+    s.settimeout(0)
+    try:
+        while piece := s.recv(65536):
+            got += piece
+    except OSError:
+        pass
+    return got
+
+
+def told(kind, got):
+    """In words, as far as the protocol has any."""
+    if kind == "503":
+        return got.startswith(b"HTTP/1.1 503") and b"\r\nRetry-After: " in got
+    calm = h2.frame(h2.GOAWAY, payload=h2.u32(0))[3:9]
+    return calm in got and got[got.rindex(calm) + 10:][:4] == h2.u32({"calm": h2.ENHANCE_YOUR_CALM, "idle": h2.NO_ERROR}[kind])
+
+
+def test_03d_connections_that_hold_much():
+    """Thousands of connections of one application, each in the state that costs most and asking for nothing that is ever admitted: the process stays
+    under its cap, says so to those that it ends, and another department is served while the crowd stands there. Requests that only begin have their
+    usual limit here: what they hold they hold, as long as it takes."""
+    for begin, kind in ((half_a_head, "503"), (idle_http2, "idle"), (tables_and_half_a_list, "calm"), (turned_away_streams, None), (half_a_hello, None)):
+        NODE.stop()
+        start(limits(""))
+        assert NODE.ask("provider/people", {"id_no": PERSON}, who="other/app")[0] == 200
+        crowd, away = [], 0
+        with Watched() as watched:
+            for _ in range(CROWD):
+                try:
+                    crowd.append(begin())
+                except OSError:
+                    away += 1
+            if begin is not half_a_hello:  # there it waits for the door, which is another test's
+                wait_for(lambda: served("other/app"), 20)
+            ended = NODE.metric("sluice_connections_refused_total") + NODE.metric("sluice_connections_calmed_total")
+            if begin is half_a_hello:
+                assert highest(NODE.pid) < CAP, (highest(NODE.pid), CAP)
+            else:
+                watched.held_under_the_cap(f"{len(crowd)} of {CROWD} connections, {begin.__name__}, {away} not even begun", ended)
+                assert ended > 50, (begin, ended)
+        words = [last_words(s) for s in crowd]
+        assert kind is None or sum(told(kind, got) for got in words) >= 20, (kind, [got[-60:] for got in words if got][:3])
+        for s in crowd:
+            s.close()
+        if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+            wait_for(served, 20)
+            recovers()
 
 
 def test_04_all_is_on_record():

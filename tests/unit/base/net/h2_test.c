@@ -307,8 +307,8 @@ static void on_malformed(void *state, struct http_call *call, enum reason why, c
     http_reply_end(call, NULL, 0);
 }
 
-static const struct http_service service = { on_open, on_close, on_head, on_body,     on_end,
-                                             on_room, on_gone,  on_sent, on_malformed };
+static const struct http_service service = { on_open, on_close, on_head, on_body,      on_end,
+                                             on_room, on_gone,  on_sent, on_malformed, bench_hold };
 
 /* ---- the bench ---- */
 void h2_begin_unsettled(struct h2_bench *h)

@@ -191,8 +191,19 @@ static void on_malformed(void *state, struct http_call *call, enum reason why, c
     http_reply_end(call, NULL, 0);
 }
 
-static const struct http_service service = { on_open, on_close, on_head, on_body,     on_end,
-                                             on_room, on_gone,  on_sent, on_malformed };
+bool bench_hold(void *arg, size_t n, bool comes)
+{
+    struct bench *b = arg;
+
+    (void)comes;
+    if (b->no_room)
+        return false;
+    b->took += n;
+    return true;
+}
+
+static const struct http_service service = { on_open, on_close, on_head, on_body,      on_end,
+                                             on_room, on_gone,  on_sent, on_malformed, bench_hold };
 
 /* ---- the peer ---- */
 
@@ -213,6 +224,12 @@ static void tcp_pair(int fd[2])
     close(listener);
 }
 
+void bench_serve(struct bench *b, int fd, enum err want)
+{
+    assert_int_equal(
+        http_serve(b->loop, fd, NULL, &b->limits, b->service ? b->service : &service, b->service ? b->arg : b), want);
+}
+
 void bench_begin(struct bench *b)
 {
     int fd[2], small = 128 * 1024, one = 1;
@@ -227,9 +244,7 @@ void bench_begin(struct bench *b)
     b->limits.window = b->limits.window ? b->limits.window : 64 * 1024;
     b->loop = loop_new();
     assert_non_null(b->loop);
-    assert_int_equal(
-        http_serve(b->loop, fd[1], NULL, &b->limits, b->service ? b->service : &service, b->service ? b->arg : b),
-        ERR_OK);
+    bench_serve(b, fd[1], ERR_OK);
     turns(b->loop, 2);
 }
 

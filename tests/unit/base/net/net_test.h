@@ -30,12 +30,17 @@ struct bench {
     struct buf log, body; /* log: "open head body end …", words */
     size_t big, given, most_held;
     struct http_limits limits;
+    bool no_room;                       /* nothing more may be held for connections */
+    size_t took;                        /* was, so far */
     bool reset;                         /* the peer's end saw an error */
     const struct http_service *service; /* another service than the one above, and its arg */
     void *arg;
 };
 void bench_begin(struct bench *b); /* b->limits may be set before */
+/* One more connection of the same service, by this end (taken), and what comes of that. */
+void bench_serve(struct bench *b, int fd, enum err want);
 void bench_end(struct bench *b);
+bool bench_hold(void *arg, size_t n, bool comes);     /* the service's, whose arg begins with a bench */
 void bench_say(struct bench *b, struct slice bytes);  /* writes all, then runs turns */
 void bench_hear(struct bench *b, struct buf *to);     /* what has arrived, appended */
 bool bench_closed(struct bench *b, bool *reset);      /* the peer's end sees the end; reset: by an error */
