@@ -111,7 +111,7 @@ static void put_witnesses(const struct witnesses_status *s, enum lang lang, char
     }
 }
 
-/* Lateness that stops exchanges makes the node unfit; else it is said, and the node serves. */
+/* Lateness that stops exchanges makes the node unfit; else somebody should look, and the node serves. */
 static void check_witnesses(struct control *c, const struct control_picture *p, struct health *h)
 {
     struct witnesses_status s;
@@ -124,6 +124,7 @@ static void check_witnesses(struct control *c, const struct control_picture *p, 
     }
     witnesses_status(c->witnesses, &s);
     h->ok = !(s.late && s.stops);
+    h->warn = s.late;
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%s%llu of %zu must sign; %llu records signed;",
              s.late ? s.stops ? "LATE, exchanges are stopped; " : "LATE; " : "", (unsigned long long)s.quorum, s.n,
              (unsigned long long)s.size);
@@ -160,9 +161,18 @@ static void check_cosigner(struct control *c, const struct control_picture *p, s
 
 static void check_disk(uint64_t free, struct health *h)
 {
-    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu MiB free", (unsigned long long)(free >> 20));
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "剩余 %llu MiB", (unsigned long long)(free >> 20));
+    unsigned long long mib = free >> 20, wanted = DISK_WANTED >> 20;
+
     h->ok = free >= DISK_WANTED;
+    if (h->ok) {
+        snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu MiB free", mib);
+        snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "剩余 %llu MiB", mib);
+    } else {
+        snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "only %llu MiB free, make room: at least %llu are wanted",
+                 mib, wanted);
+        snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "仅剩 %llu MiB，请清理磁盘：至少需要 %llu MiB", mib,
+                 wanted);
+    }
 }
 
 static void check_log_disk(struct control *c, const struct control_picture *p, struct health *h)
@@ -183,15 +193,17 @@ static void say_until(struct health *h, int64_t until, int64_t now)
 
     h->ok = until > now;
     clock_text(until, text);
-    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "valid until %s", text);
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "有效期至 %s", text);
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], h->ok ? "valid until %s" : "EXPIRED at %s", text);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], h->ok ? "有效期至 %s" : "已过期：%s", text);
 }
 
 static void check_crl(struct control *c, const struct control_picture *p, struct health *h)
 {
     (void)c;
-    if (p->crl_next == 0)
-        say(h, p->has_trust, "no revocation list is in use", "未使用证书吊销列表");
+    if (!p->has_trust)
+        say(h, false, "the authorities' certificates are not loaded", "未载入签发机构证书");
+    else if (p->crl_next == 0)
+        say(h, true, "no revocation list is in use", "未使用证书吊销列表");
     else
         say_until(h, p->crl_next, clock_wall_ms());
 }
@@ -237,21 +249,26 @@ static void check_reload(struct control *c, const struct control_picture *p, str
 static void check_acts(struct control *c, const struct control_picture *p, struct health *h)
 {
     (void)c;
-    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu acts under way", p->acts);
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 项操作正在生效", p->acts);
     h->ok = !p->held;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu acts under way%s", p->acts,
+             h->ok ? "" : ", HELD: the evidence log does not take their records, it is tried again");
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 项操作正在生效%s", p->acts,
+             h->ok ? "" : "，已搁置：存证日志未接收其记录，正在重试");
 }
 
 static void check_memory(struct control *c, const struct control_picture *p, struct health *h)
 {
     unsigned long long mib = atomic_load(&c->pressure.resident) >> 20, cap = c->pressure.cap >> 20;
+    bool high = atomic_load(&c->pressure.high);
 
     (void)p;
-    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu of %llu MiB in use", mib, cap);
-    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "已用 %llu MiB，上限 %llu MiB", mib, cap);
-    if (cap == 0)
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu of %llu MiB in use%s", mib, cap,
+             high ? ": new exchanges are refused" : "");
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "已用 %llu MiB，上限 %llu MiB%s", mib, cap,
+             high ? "：拒绝新的交换" : "");
+    if (c->pressure.cap == 0)
         say(h, true, "no cap is set", "未设内存上限");
-    h->ok = !atomic_load(&c->pressure.high);
+    h->ok = !high;
 }
 
 /* The others are served: the node is fit. */
