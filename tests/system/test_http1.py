@@ -14,7 +14,7 @@ from test_http import cases, post, raw, request_of
 OPEN = b"GET /x/provider/open?age=36 HTTP/1.1\r\nHost: localhost\r\n"
 
 
-OURS = {b"host", b"accept", b"accept-encoding", b"user-agent", b"content-type", b"content-length", b"traceparent", b"tracestate"}
+OURS = {b"host", b"accept", b"accept-encoding", b"user-agent", b"content-type", b"content-length", b"traceparent"}
 
 
 def names_of(head):

@@ -13,6 +13,8 @@ from city import Node, Provider, json_resource, PERSON
 NODE = None
 P = Provider()
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+GOOD = f"00-{TRACE}-00f067aa0ba902b7-01"
+MARK = "whose-words-are-these"
 
 
 def fetch(path):
@@ -70,32 +72,63 @@ def test_03_counters_only_grow():
     assert after['sluice_exchanges_total{reason="granted"}'] == before['sluice_exchanges_total{reason="granted"}'] + 3
 
 
-def traced(header):
-    """The trace id on the records of an exchange with this traceparent, and what the provider was sent."""
-    headers = {"traceparent": header} if header is not None else {}
-    status, head, _ = NODE.ask("provider/people", {"id_no": PERSON}, headers=headers)
-    assert status == 200
-    exchange = head["Sluice-Exchange"]
+def traced(*headers):
+    """The trace id on the records of an exchange with these headers, the traceparent that the provider was sent, and the exchange."""
+    c, body = NODE.connect(), json.dumps({"id_no": PERSON}).encode()
+    c.putrequest("POST", "/x/provider/people")
+    for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers):
+        c.putheader(name, value)
+    c.endheaders(body)
+    r = c.getresponse()
+    assert r.status == 200 and r.read() and r.headers["tracestate"] is None, (headers, r.status)
+    exchange = r.headers["Sluice-Exchange"]
+    c.close()
     record = next(r for r in NODE.records() if r["kind"] == "intent" and r["exchange"] == exchange)
-    sent = re.search(rb"(?i)\r\ntraceparent: ([^\r]*)\r\n", P.heads[-1][0])
-    return record.get("trace"), sent and sent[1].decode(), exchange.replace("-", "")
+    sent = re.findall(rb"(?i)\r\ntraceparent:[ \t]*([^\r]*)(?=\r\n)", P.heads[-1][0])
+    assert len(sent) == 1, (headers, P.heads[-1])
+    return record.get("trace"), sent[0].decode(), exchange.replace("-", "")
+
+
+def begun_anew(*headers):
+    """As if no trace had come: this one begins here, under the exchange's own id, which is returned."""
+    trace, sent, exchange = traced(*headers)
+    made = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]", sent)
+    assert made and made[1] not in (TRACE, "0" * 32) and made[2] != "0" * 16, (headers, sent)
+    assert trace is None and made[1] == exchange, (headers, trace, sent)   # the record's own exchange
+    return exchange
 
 
 def test_04_trace_context_is_carried_or_begun_anew():
     """W3C Trace Context level 1, 4.3: a good traceparent is carried on with a new parent id; anything else is as if none had come."""
-    trace, sent, _ = traced(f"00-{TRACE}-00f067aa0ba902b7-01")
+    trace, sent, _ = traced(("traceparent", GOOD))
     assert trace == TRACE, trace
-    assert re.fullmatch(rf"00-{TRACE}-(?!00f067aa0ba902b7|0{{16}})[0-9a-f]{{16}}-01", sent or ""), sent
-    trace, sent, _ = traced(f"cc-{TRACE}-00f067aa0ba902b7-01-more")   # a later version: its first fields are read
+    assert re.fullmatch(rf"00-{TRACE}-(?!00f067aa0ba902b7|0{{16}})[0-9a-f]{{16}}-01", sent), sent
+    trace, sent, _ = traced(("traceparent", f"cc-{TRACE}-00f067aa0ba902b7-01-more"))   # a later version: its first fields are read
     assert trace == TRACE and sent.startswith(f"00-{TRACE}-"), (trace, sent)
-    seen = set()
-    for bad in (None, "", "00", f"00-{TRACE}-00f067aa0ba902b7", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}-{'0' * 16}-01", f"ff-{TRACE}-00f067aa0ba902b7-01",
+    seen = {begun_anew()}
+    for bad in ("", "00", f"00-{TRACE}-00f067aa0ba902b7", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}-{'0' * 16}-01", f"ff-{TRACE}-00f067aa0ba902b7-01",
                 f"00-{TRACE.upper()}-00f067aa0ba902b7-01", f"00-{TRACE}-00f067aa0ba902b7-01-more", f"00-{TRACE}x-00f067aa0ba902b7-01"):
-        trace, sent, exchange = traced(bad)
-        made = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]", sent or "")
-        assert made and made[1] not in (TRACE, "0" * 32) and made[2] != "0" * 16, (bad, sent)
-        assert trace is None and made[1] == exchange and made[1] not in seen, (bad, trace, sent)   # the record's own exchange
-        seen.add(made[1])
+        seen.add(begun_anew(("traceparent", bad)))
+    assert len(seen) == 10, seen   # no two the same
+
+
+def test_04b_two_of_them_are_none():
+    """There is one traceparent or none (3.2): which of two was meant, nobody can say, though they be the same."""
+    other = f"00-{TRACE[::-1]}-00f067aa0ba902b7-01"
+    for second in (GOOD, other, "", "nonsense"):
+        assert begun_anew(("traceparent", GOOD), ("traceparent", second)) not in other
+        begun_anew(("traceparent", second), ("tracestate", "a=b"), ("TraceParent", GOOD))
+
+
+def test_04c_tracestate_ends_here():
+    """It may be left out (3.3), and must be where the trace begins anew (4.3): what it holds would pass unseen from one department to another."""
+    for state in (("tracestate", f"consumer={MARK}"), ("TraceState", f"a={MARK},b={MARK}"), ("tracestate", ""), ("tracestate", MARK * 60)):
+        assert traced(("traceparent", GOOD), state)[0] == TRACE
+        begun_anew(state)
+        begun_anew(("traceparent", "nonsense"), state, state)
+        for head, body in P.heads[-3:]:
+            assert b"tracestate" not in head.lower() and MARK.encode() not in head + body, head
+    assert MARK not in json.dumps(NODE.records())
 
 
 def test_05_readyz_says_what_is_wrong():
