@@ -10,7 +10,8 @@ from city import Node, json_resource, PERSON
 
 NODE = None
 SERVICE = 0.1          # seconds the provider takes
-PLACES = 8             # at once: 80 answers a second
+PLACES = 8             # at once
+CAPACITY = PLACES / SERVICE  # answers a second
 
 
 # In a process of its own: the threads that ask share one interpreter, and would make it slow.
@@ -61,13 +62,14 @@ class Asker(threading.Thread):
     def __init__(self, who, pause=0.0):
         super().__init__(daemon=True)
         self.who, self.pause = who, pause
-        self.times, self.refused, self.stopped = [], [], False
+        self.asked, self.times, self.refused, self.stopped = [], [], [], False
         self.start()
 
     def run(self):
         connection = NODE.connect(self.who)
         while not self.stopped:
             began = time.monotonic()
+            self.asked.append(began)
             status, head, body = NODE.ask("provider/people", {"id_no": PERSON}, connection=connection)
             if status == 200:
                 self.times.append(time.monotonic() - began)
@@ -90,6 +92,13 @@ def end(running):
     for a in running:
         a.join()
     return [t for a in running for t in a.times], [r for a in running for r in a.refused]
+
+
+def offered(running):
+    """What these ask for, a second, from when all of them had begun until now."""
+    asked = [list(a.asked) for a in running]
+    since, now = max(a[0] for a in asked), time.monotonic()
+    return sum(t >= since for a in asked for t in a) / (now - since)
 
 
 def p99(times):
@@ -131,11 +140,15 @@ def beside_a_noisy_one():
 
 def under_overload():
     normal, _ = end(watch("noisy/app", PLACES // 2, 3))
-    times, refused = end(watch("noisy/app", PLACES * 4, 5))
-    print(f"       normal p99 {p99(normal) * 1000:.0f} ms; under overload {len(times)} answers with p99 {p99(times) * 1000:.0f} ms, {len(refused)} refused")
-    assert len(times) > 0.7 * 5 * PLACES / SERVICE, f"the provider was idle: {len(times)} answers"
+    crowd = watch("noisy/app", PLACES * 4, 5)
+    load = offered(crowd)
+    times, refused = end(crowd)
+    print(f"       {load / CAPACITY:.1f} times the capacity asked for; normal p99 {p99(normal) * 1000:.0f} ms; "
+          f"under overload {len(times)} answers with p99 {p99(times) * 1000:.0f} ms, {len(refused)} refused")
+    assert load >= 3 * CAPACITY, f"that was no overload: {load:.0f} a second"
+    assert len(times) > 0.7 * 5 * CAPACITY, f"the provider was idle: {len(times)} answers"
     assert p99(times) <= 2 * p99(normal) + 0.03, (p99(normal), p99(times))
-    assert len(refused) > 20, "that was no overload"
+    assert len(refused) > 20, "nobody was refused"
     assert {r[:2] for r in refused} == {(503, "provider-busy")} and all(r[2] for r in refused), refused[:3]
     assert sorted(r[3] for r in refused)[len(refused) // 2] < 0.05, "a refusal comes early"
 
