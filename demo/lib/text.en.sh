@@ -80,7 +80,7 @@ confirmed.'
 why, and what came of it?'
     [searches_exchange]='What came of that one: an intent and an outcome, both on disk before the answer was complete.'
     [searches_person]='And who asked about this child? The search takes the number from the standard input (without
-echo it asks, and no shell's history keeps the answer); the log knows only a pseudonym of it.'
+echo it asks, and no shell history keeps the answer); the log knows only a pseudonym of it.'
     [searches_refused]='Refusals are on record as well, strangers included.'
     [verifies]='The log holds no personal value. It is a Merkle tree with signed checkpoints; verifying it needs
 no gateway and no trust in its operator, only the key that qian keeps.'
