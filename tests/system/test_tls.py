@@ -1,6 +1,7 @@
 """TLS of the data listener: sessions are resumed over all workers, and by nobody who would be refused; certificates, keys and lists are reloaded
 under way; handshakes are bounded and leave nothing behind."""
 import datetime
+import http.client
 import json
 import os
 import re
@@ -284,6 +285,114 @@ def test_07_certificate_and_key_are_reloaded_and_nobody_is_cut():
         s.sendall(REQUEST)
         assert read_answer(s)[0] == 200
     assert once(context, session)[::2] == (200, True)
+
+
+# ---- reload, with exchanges in every state ----
+class Held:
+    """A provider that answers when it is let: /held whole, /long half of a long answer at once and the rest then."""
+    ROWS = 20000
+
+    def __init__(self):
+        self.go, self.halves = threading.Event(), threading.Semaphore(0)
+        self.provider = Provider(self.answer)
+
+    def row(self, asked, i):
+        return json.dumps({"id": asked, "name": "x" * 60, "age": i}).encode()
+
+    def answer(self, head, body, s):
+        asked = json.loads(body)["id"]
+        if b" /long " not in head.split(b"\r\n")[0]:
+            self.halves.release()
+            self.go.wait(60)
+            Provider.reply(s, b'{"code":"0","rows":[' + self.row(asked, 7) + b"]}")
+            return
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for part, wait in ((range(self.ROWS // 2), False), (range(self.ROWS // 2, self.ROWS), True)):
+            if wait:
+                self.halves.release()
+                self.go.wait(60)
+            text = (b"," if wait else b'{"code":"0","rows":[') + b",".join(self.row(asked, i) for i in part) + (b"]}" if wait else b"")
+            s.sendall(b"%x\r\n%s\r\n" % (len(text), text) + (b"0\r\n\r\n" if wait else b""))
+
+
+def request_of(name):
+    return REQUEST.replace(b"/x/provider/people", b"/x/provider/" + name.encode())
+
+
+class Under:
+    """A connection whose exchange has come so far: `before` was sent, and of the answer so much was read. `after` is still to be sent."""
+
+    def __init__(self, version, before, after=b"", wanted=(7,), read=0):
+        plain = socket.create_connection(("127.0.0.1", NODE.data_port), timeout=60)
+        self.s = only(NODE, version).wrap_socket(plain, server_hostname="localhost")
+        self.after, self.wanted, self.got = after, list(wanted), b""
+        self.s.sendall(before)
+        self.answer = http.client.HTTPResponse(self.s, method="POST")
+        if read:
+            self.answer.begin()
+            self.got = self.answer.read(read)
+
+    def goes_on(self):
+        """The exchange ends as it should, and the connection serves another; the exchange."""
+        self.s.sendall(self.after)
+        if not self.got:
+            self.answer.begin()
+        told = json.loads(self.got + self.answer.read())
+        assert self.answer.status == 200 and [r["age"] for r in told["records"]] == self.wanted, (self.answer.status, str(told)[:300])
+        self.s.sendall(REQUEST)
+        assert read_answer(self.s)[0] == 200
+        self.s.close()
+        return self.answer.headers["Sluice-Exchange"]
+
+
+def serial_shown(version):
+    """Of the certificate that a new connection gets, which is good for an exchange."""
+    with socket.create_connection(("127.0.0.1", NODE.data_port), timeout=20) as plain, only(NODE, version).wrap_socket(plain, server_hostname="localhost") as s:
+        s.sendall(REQUEST)
+        assert read_answer(s)[0] == 200
+        return s.getpeercert()["serialNumber"]
+
+
+def serial_on_disk():
+    with open(os.path.join(NODE.dir, "keys", "gateway.pem"), "rb") as f:
+        text = subprocess.run(["openssl", "x509", "-noout", "-serial"], stdin=f, capture_output=True, check=True).stdout.decode()
+    return text.split("=")[1].strip()
+
+
+def test_07b_reloads_in_the_middle_of_exchanges():
+    """Requests half sent, answers waited for, one of which half is read, and one handshake that has not begun: two reloads cut none of them, and
+    whoever comes afterwards, to whichever worker, gets the new certificate."""
+    held = Held()
+    for name in ("held", "long"):
+        NODE.publish(json_resource(held.provider.port, name, path="/" + name, timeout="1m"), "provider/" + name)
+        NODE.grant("provider/" + name, "id_no,name,age")
+    began, half = serial_shown(BOTH[0]), len(REQUEST) - 7
+    try:
+        under = [Under(BOTH[0], request_of("long"), wanted=range(Held.ROWS), read=200000)]
+        for version in BOTH:
+            under += [Under(version, request_of("held")) for _ in range(3)]
+            under += [Under(version, request_of("held")[:n], request_of("held")[n:]) for n in (5, half)]
+        for _ in range(1 + 2 * 3):
+            assert held.halves.acquire(timeout=20), "a provider was not asked"
+        raw = socket.create_connection(("127.0.0.1", NODE.data_port), timeout=60)
+        seen = {began}
+        for _ in range(2):
+            new_gateway_certificate(NODE)
+            hup(NODE)
+            shown = {serial_shown(BOTH[i % 2]) for i in range(16)}   # of two workers; that one takes them all is one in 32768
+            assert shown == {serial_on_disk()} and not shown & seen, (shown, seen)
+            seen |= shown
+        held.go.set()
+        exchanges = [u.goes_on() for u in under]
+        with NODE.tls().wrap_socket(raw, server_hostname="localhost") as s:
+            assert s.getpeercert()["serialNumber"] in seen   # of when it came
+            s.sendall(REQUEST)
+            assert read_answer(s)[0] == 200
+    finally:
+        held.go.set()
+        held.provider.close()
+    ended = lambda: [r["reason"] for r in NODE.records() if r["kind"] == "outcome" and r["exchange"] in exchanges]
+    assert wait_for(lambda: len(ended()) == len(under)) and set(ended()) == {"granted"}, ended()
 
 
 def test_08_a_bad_file_changes_nothing_and_is_told():
