@@ -95,6 +95,7 @@ class Node:
         self.env = dict(os.environ, HOME=self.top, LC_ALL="C.UTF-8")
         self.daemon_env = {}  # of the daemon alone, besides
         self.log_path = os.path.join(self.top, "sluiced.log")
+        self.log_seen = 0  # bytes of it that look_at_log need not read
 
     def __enter__(self):
         self.init()
@@ -135,6 +136,7 @@ class Node:
         if os.path.exists(self.ready):
             os.unlink(self.ready)
         log = open(self.log_path, "a", encoding="utf-8")
+        self.log_seen = os.path.getsize(self.log_path)  # a start that was refused says why in plain words
         self.process = subprocess.Popen([*self.wrapper, SLUICED, "-c", os.path.join(self.dir, "sluice.yaml"), "--ready-file", self.ready],
                                         stdout=log, stderr=log, env={**self.env, **self.daemon_env})
         log.close()
@@ -158,6 +160,7 @@ class Node:
         os.kill(self.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+        self.look_at_log()
 
     def stop(self, expect=0):
         if self.process is None:
@@ -174,6 +177,22 @@ class Node:
         if code != expect:
             with open(self.log_path, encoding="utf-8", errors="replace") as f:
                 raise AssertionError(f"sluiced ended with {code}:\n" + "".join(f.readlines()[-80:]))
+        self.look_at_log()
+
+    def look_at_log(self):
+        """What the daemon has said since its start is events: whole lines of UTF-8, each of them one JSON object that tells when, how bad and
+        what, and nothing twice. Whatever happened to it; and nothing else writes there."""
+        with open(self.log_path, "rb") as f:
+            f.seek(self.log_seen)
+            said = f.read()
+        assert not said or said.endswith(b"\n"), said[-300:]
+        for line in said.split(b"\n")[:-1]:
+            try:
+                event = json.loads(line.decode(), object_pairs_hook=lambda pairs: (dict(pairs), len(pairs)))
+                assert isinstance(event, tuple) and len(event[0]) == event[1]
+                assert {"time", "level", "event"} <= set(event[0]) and event[0]["level"] in ("debug", "info", "warn", "error")
+            except (ValueError, AssertionError):
+                raise AssertionError(f"no event: {line[:1000]!r}") from None
 
     def restart(self):
         self.stop()
