@@ -48,6 +48,7 @@ struct tls_shake {
     struct tls_peer *shown, *resumed; /* ref: named by a certificate; by a kept session */
     int64_t until;                    /* wall ms: a session with this peer ends; 0: none is kept */
     uint8_t id[TLS_SESSION_ID];
+    int fd;         /* bor */
     bool kept;      /* `id` is that of a session in the store */
     bool asks_anew; /* the client began to renegotiate */
     bool shaken;    /* the handshake is over */
@@ -56,7 +57,8 @@ struct tls_shake {
 };
 void tls_shake_drop(struct tls_shake *k);
 /* The peer says more than an honest one does beside its bytes: new keys over and over, or a handshake anew. */
-bool tls_noisy(struct tls_shake *k, int64_t now);
+bool tls_is_noisy(const struct tls_shake *k);
+bool tls_noisy(struct tls_shake *k, int64_t now); /* the same; else what it said long ago is forgotten */
 /* The peer object that the server's hooks made for this handshake; the reference leaves with it. *ret NULL: there is no
  * hook. False: there is one, and it had no memory. */
 bool tls_settle(struct ssl_st *ssl, struct tls_peer **ret) MUST_CHECK;
@@ -66,8 +68,9 @@ int64_t tls_good_until(const struct tls_context *t, const struct tls_peer *p);
 void tls_resume_setup(struct ssl_ctx_st *ctx);
 void tls_shown(struct ssl_st *ssl, struct tls_peer *peer); /* takes the reference */
 struct tls_peer *tls_take_peer(struct ssl_st *ssl);
-void tls_failed(struct ssl_st *ssl);         /* by a fault of its protocol */
-bool tls_socket(struct ssl_st *ssl, int fd); /* tls_socket.c: reads and writes there; false: no memory */
+void tls_failed(struct ssl_st *ssl); /* by a fault of its protocol */
+/* tls_socket.c: reads and writes there, until this peer is noisy; false: no memory. k: bor, until the SSL is freed */
+bool tls_socket(struct ssl_st *ssl, struct tls_shake *k, int fd);
 struct door_pass;
 uint8_t door_source(int fd); /* a slot of its peer's address */
 void door_enter(struct door *g, struct door_pass *p, uint8_t source);

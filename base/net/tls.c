@@ -129,9 +129,14 @@ static void watch_client(const SSL *ssl, int where, int value)
         k->asks_anew = true;
 }
 
+bool tls_is_noisy(const struct tls_shake *k)
+{
+    return k->asks_anew || (k->shaken && k->steps > TLS_STEPS_MOST);
+}
+
 bool tls_noisy(struct tls_shake *k, int64_t now)
 {
-    if (k->asks_anew || (k->shaken && k->steps > TLS_STEPS_MOST))
+    if (tls_is_noisy(k))
         return true;
     if (k->steps > 0 && now - k->steps_at >= TLS_STEPS_MS) {
         k->steps = 0;
@@ -202,7 +207,8 @@ static struct tls_context *context_new(const SSL_METHOD *method)
                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(t->ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    /* Else one SSL_read goes on for as long as a peer sends what is no data, and everybody else on the loop waits. */
+    /* Else one SSL_read goes on while a peer sends what is no data, and everybody else on the loop waits. What it reads
+     * on for all the same, the rest of a record, ends in tls_socket.c. */
     SSL_CTX_clear_mode(t->ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_info_callback(t->ctx, watch_steps);
     SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);

@@ -12,7 +12,9 @@ static BIO_METHOD *method; /* own, until the process ends */
 
 static int fd_of(BIO *b)
 {
-    return (int)(intptr_t)BIO_get_data(b);
+    const struct tls_shake *k = BIO_get_data(b);
+
+    return k->fd;
 }
 
 static bool try_again(void)
@@ -20,10 +22,18 @@ static bool try_again(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+/* OpenSSL reads on within one SSL_read where its buffer ends inside of a record, and how large records are is the
+ * peer's choice: whose stream will be closed for what it says finds an end here, for the time being. */
 static int socket_read(BIO *b, char *to, size_t n, size_t *got)
 {
-    ssize_t r = socket_take(fd_of(b), to, n);
+    ssize_t r;
 
+    if (tls_is_noisy(BIO_get_data(b))) {
+        *got = 0;
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    r = socket_take(fd_of(b), to, n);
     BIO_clear_retry_flags(b);
     *got = r > 0 ? (size_t)r : 0;
     if (r == 0)
@@ -70,7 +80,7 @@ static void make(void)
         BIO_meth_free(m);
 }
 
-bool tls_socket(SSL *ssl, int fd)
+bool tls_socket(SSL *ssl, struct tls_shake *k, int fd)
 {
     BIO *b;
 
@@ -78,7 +88,8 @@ bool tls_socket(SSL *ssl, int fd)
     b = method != NULL ? BIO_new(method) : NULL;
     if (b == NULL)
         return false;
-    BIO_set_data(b, (void *)(intptr_t)fd); // NOLINT(performance-no-int-to-ptr)
+    k->fd = fd;
+    BIO_set_data(b, k);
     BIO_set_init(b, 1);
     SSL_set_bio(ssl, b, b);
     return true;
