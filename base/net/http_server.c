@@ -165,6 +165,8 @@ static void after_answer(struct http_conn *c)
         return;
     }
     c->state = CONN_IDLE;
+    if (c->in.n == 0 && c->in.room > 0)
+        buf_done(&c->in); /* a head came in pieces: the next one may be long in coming */
     stream_want_read(c->stream, true);
     conn_arm(c);
 }
@@ -305,6 +307,8 @@ static void on_readable(void *user)
 {
     struct http_conn *c = user;
 
+    if (c->held > 0)
+        conn_hold_anew(c);
     c->protocol->readable(c);
 }
 

@@ -51,6 +51,7 @@ struct http_conn {
     struct http_seen seen;
     uint32_t served, discarded;
     uint32_t held;    /* bytes that the service has room for (http_held.c), beyond those of any connection */
+    int64_t held_at;  /* mono ms: it was asked */
     uint8_t state;    /* enum conn_state */
     uint8_t minor;    /* of the request under way */
     uint8_t doom;     /* enum reason, or REASON_INTERNAL (0): why it dies at the end of this turn */
@@ -86,6 +87,7 @@ void conn_linger(struct http_conn *c);
 /* http_held.c: room for one that comes; for `now` bytes beyond those of any connection. False: there is none. */
 bool conn_hold_first(const struct http_service *s, void *arg, bool tls);
 bool conn_hold(struct http_conn *c, size_t now);
+void conn_hold_anew(struct http_conn *c); /* more is about to come; what was given back has no room any more */
 size_t
 conn_record(const struct http_conn *c); /* that half a TLS record takes, if one is there when nothing can be read */
 extern const char conn_no_room[];       /* what the service is told of one that asked for more than there is */

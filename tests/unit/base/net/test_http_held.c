@@ -12,7 +12,7 @@ static void half_a_head(struct bench *b, size_t n)
     static char filler[16 * 1024];
 
     memset(filler, 'x', sizeof filler);
-    bench_say(b, SLICE("GET / HTTP/1.1\r\nHost: h\r\nX: "));
+    bench_say(b, SLICE("GET /echo HTTP/1.1\r\nHost: h\r\nX: "));
     bench_say(b, (struct slice){ filler, n });
     buf_clear(&heard);
     bench_hear(b, &heard);
@@ -52,6 +52,28 @@ static void half_a_head_is_held_in_steps(void **state)
     first = b.took;
     bench_say(&b, SLICE("xxxx"));
     assert_int_equal(b.took, first);
+    bench_end(&b);
+}
+
+/* What was given back long ago was found by a look at the process, and is anybody's: it must be asked for again. */
+static void what_was_given_back_is_asked_for_again(void **state)
+{
+    struct bench b = { 0 };
+    size_t idle, first;
+
+    (void)state;
+    bench_begin(&b);
+    assert_non_null(b.conn);
+    idle = http_conn_held(b.conn);
+    half_a_head(&b, 12000);
+    bench_say(&b, SLICE("\r\n\r\n"));
+    HAS(&b.log, "sent");
+    assert_non_null(b.conn);
+    assert_int_equal(http_conn_held(b.conn), idle);
+    first = b.took;
+    run_for(b.loop, 200);
+    half_a_head(&b, 12000);
+    assert_true(b.took > first);
     bench_end(&b);
 }
 
@@ -103,6 +125,43 @@ static void a_session_grows_in_steps(void **state)
     h2_begin_bench(&h);
     half_a_list(&h, 1);
     assert_true(h.b.took >= rests + 16 * 1024);
+    h2_end_bench(&h);
+}
+
+/* The peer's header table, of 4096 bytes by its own account, with as many fields as it takes; or with none. */
+static void fill_table(struct h2_bench *h, uint32_t stream, bool full)
+{
+    struct buf block = BUF_INIT(1 << 20);
+
+    buf_put(&block, SLICE("\x20")); /* RFC 7541 section 6.3: empty */
+    if (full)
+        buf_put(&block, SLICE("\x3f\xe1\x1f"));
+    put_block(&block, "GET", "/echo", "");
+    for (int i = 0; i < 124 && full; i++)
+        buf_put(&block, slice_make("\x40\x01"
+                                   "a\0",
+                                   4));
+    put_frame(&h->say, F_HEADERS, END_STREAM | END_HEADERS, stream, buf_slice(&block));
+    buf_done(&block);
+    exchange(h);
+}
+
+static void a_session_asks_again_too(void **state)
+{
+    struct h2_bench h = { 0 };
+    size_t before, grown;
+
+    (void)state;
+    h2_begin_bench(&h);
+    before = h.b.took;
+    fill_table(&h, 1, true);
+    grown = h.b.took - before;
+    assert_true(grown > 0);
+    fill_table(&h, 3, false);
+    run_for(h.b.loop, 200);
+    before = h.b.took;
+    fill_table(&h, 5, true);
+    assert_true(h.b.took - before >= grown);
     h2_end_bench(&h);
 }
 
@@ -201,8 +260,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_step_is_taken_when_it_comes),
         cmocka_unit_test(half_a_head_is_held_in_steps),
+        cmocka_unit_test(what_was_given_back_is_asked_for_again),
         cmocka_unit_test(half_a_head_without_room_is_answered),
         cmocka_unit_test(a_session_grows_in_steps),
+        cmocka_unit_test(a_session_asks_again_too),
         cmocka_unit_test(a_session_without_room_is_told_to_ask_less),
         cmocka_unit_test(calm_ends_who_is_idle),
         cmocka_unit_test(calm_tells_who_is_not),
