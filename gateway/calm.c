@@ -20,6 +20,7 @@ struct calm {
     uint64_t total;                 /* KiB, of those that may end */
     uint64_t want, going;           /* bytes: to go; of those that are told to, and whose last words go out yet */
     int64_t before;                 /* mono ms: who came later is left alone */
+    int64_t ended;                  /* mono ms: some were, for the last time */
     unsigned left;
 };
 
@@ -84,6 +85,19 @@ static void end(struct calm *k, bool much)
     }
 }
 
+/* What is to go, as the process was found after the last that ended, and the last words of those that still speak; 0:
+ * no look has come since. The control thread looks as often, but may be busy for long: what one look found would end
+ * as much each time. */
+static uint64_t still_wanted(const struct calm *k, struct pressure *p)
+{
+    uint64_t want;
+
+    if (atomic_load_explicit(&p->looked, memory_order_relaxed) <= k->ended && !pressure_look_again(p, 0, &p->room))
+        return 0;
+    want = pressure_excess(p) / k->worker->cfg.workers;
+    return want > k->going ? want - k->going : 0;
+}
+
 static void on_look(struct alarm *a)
 {
     struct calm *k = (struct calm *)((char *)a - offsetof(struct calm, alarm));
@@ -96,15 +110,16 @@ static void on_look(struct alarm *a)
     door_hurry(&w->door);
     mem_trim(); /* a small block that is kept holds its page */
     k->before = loop_now(w->loop) - FRESH_MS;
-    k->want = pressure_excess(p) / w->cfg.workers;
     k->left = ENDS_A_LOOK;
     mark_busy(w);
     weigh(k);
-    k->want -= k->going < k->want ? k->going : k->want;
     if (k->total * 1024 < p->cap / SHARE / w->cfg.workers)
         return;
+    k->want = still_wanted(k, p);
     end(k, true);
     end(k, false);
+    if (k->left < ENDS_A_LOOK)
+        k->ended = clock_mono_ms();
 }
 
 struct calm *calm_new(struct worker *w)

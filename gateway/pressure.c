@@ -27,8 +27,8 @@ static uint64_t mark(const struct pressure *p)
     return p->cap - p->cap / 8;
 }
 
-/* Room from here on, less `taken` at once. Any thread; two at a time agree but for what grew between them. */
-static uint64_t measure(struct pressure *p, uint64_t taken)
+/* Room from here on. Any thread; two at a time agree but for what grew between them. */
+static uint64_t measure(struct pressure *p)
 {
     uint64_t now = pressure_resident(p), up = mark(p), end = p->cap - p->cap / 16, edge = p->cap - p->cap / 32,
              full = now + atomic_load_explicit(&p->promised, memory_order_relaxed);
@@ -36,7 +36,7 @@ static uint64_t measure(struct pressure *p, uint64_t taken)
     atomic_store_explicit(&p->room, full < up ? up - full : 0, memory_order_relaxed);
     atomic_store_explicit(&p->last, full < end ? end - full : 0, memory_order_relaxed);
     atomic_store_explicit(&p->edge, full < edge ? edge - full : 0, memory_order_relaxed);
-    atomic_store_explicit(&p->taken, taken, memory_order_relaxed);
+    atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->looked, clock_mono_ms(), memory_order_relaxed);
     return now;
@@ -50,8 +50,11 @@ bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *r
         !atomic_compare_exchange_strong_explicit(&p->looked, &looked, now, memory_order_relaxed, memory_order_relaxed))
         return false;
     malloc_trim(0); /* those who were refused have given theirs back, but not to the kernel */
-    (void)measure(p, n);
-    return n <= atomic_load_explicit(room, memory_order_relaxed);
+    (void)measure(p);
+    if (n > atomic_load_explicit(room, memory_order_relaxed))
+        return false;
+    atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed);
+    return true;
 }
 
 static void look(struct pressure *p)
@@ -61,7 +64,7 @@ static void look(struct pressure *p)
 
     if (was)
         malloc_trim(0); /* what was freed counts as ours until the kernel has it back */
-    now = measure(p, 0);
+    now = measure(p);
     high = p->cap != 0 && now >= (was ? down : up);
     atomic_store_explicit(&p->high, high, memory_order_relaxed);
     if (high != was)
