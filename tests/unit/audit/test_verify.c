@@ -403,7 +403,7 @@ static void kept_checkpoints(void **state)
     assert_string_equal(r.bad_what, "forked");
     ask_part((struct audit_verify_ask){ .kept = buf_slice(&early) }, &r);
     assert_false(r.failed);
-    early.p[early.n - 8] ^= 1;
+    early.p[early.n - 8] = early.p[early.n - 8] == 'A' ? 'B' : 'A'; /* base64 still */
     ask_part((struct audit_verify_ask){ .kept = buf_slice(&early) }, &r);
     assert_true(r.failed);
     assert_string_equal(r.bad_what, "signature");
