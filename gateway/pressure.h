@@ -36,23 +36,24 @@ enum { PRESSURE_EXCHANGE = 96 * 1024, PRESSURE_STEP = 64 * 1024 };
 /* The most that one holds which has only begun: itself, its stream, and what is kept of its head. */
 enum { PRESSURE_BEGUN = 24 * 1024 };
 bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *room);
+/* False: nothing was taken, for those who are turned away, a crowd or one who wants much, must not end what runs. */
+static inline bool pressure_ask(struct pressure *p, size_t n, const _Atomic uint64_t *room)
+{
+    uint64_t taken = atomic_load_explicit(&p->taken, memory_order_relaxed);
+
+    do {
+        if (taken + n > atomic_load_explicit(room, memory_order_relaxed))
+            return pressure_look_again(p, n, room);
+    } while (!atomic_compare_exchange_weak_explicit(&p->taken, &taken, taken + n, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
 /* n bytes more are to be held by what runs already; false: they have no room. */
 static inline bool pressure_grow(struct pressure *p, size_t n)
 {
-    return p == NULL || p->cap == 0 ||
-           atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed) + n <=
-               atomic_load_explicit(&p->room, memory_order_relaxed) ||
-           pressure_look_again(p, n, &p->room);
+    return p == NULL || p->cap == 0 || pressure_ask(p, n, &p->room);
 }
-static inline bool pressure_ask(struct pressure *p, size_t n, const _Atomic uint64_t *room)
-{
-    if (atomic_load_explicit(&p->taken, memory_order_relaxed) + n > atomic_load_explicit(room, memory_order_relaxed))
-        return pressure_look_again(p, n, room);
-    atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed);
-    return true;
-}
-/* One more begins, or a connection comes, of n bytes. False: not even to be refused; then nothing was taken, for a
- * crowd that is turned away must not end what runs. */
+/* One more begins, or a connection comes, of n bytes. False: not even to be refused. */
 static inline bool pressure_begin(struct pressure *p, size_t n)
 {
     return p == NULL || p->cap == 0 || pressure_ask(p, n, &p->last);

@@ -117,12 +117,12 @@ static bool may_grow(struct exchange *x)
     struct pressure *p = x->w->cfg.pressure;
 
     while (x->out.n > x->out_taken + PRESSURE_STEP) {
-        x->out_taken += PRESSURE_STEP;
         if (!pressure_grow(p, PRESSURE_STEP)) {
             buf_done(&x->out);
             pressure_give(p, x->out_taken);
             return false;
         }
+        x->out_taken += PRESSURE_STEP;
     }
     return true;
 }

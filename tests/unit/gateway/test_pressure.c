@@ -20,6 +20,8 @@ static void what_is_refused_takes_nothing(void **state)
     assert_true(pressure_begin(&p, 1000));
     assert_true(pressure_stand(&p, 1000));
     assert_true(pressure_take(&p, 1000));
+    assert_false(pressure_grow(&p, CAP)); /* and no look comes so soon */
+    assert_true(pressure_grow(&p, 1000));
 }
 
 int main(void)
