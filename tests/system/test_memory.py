@@ -36,7 +36,7 @@ def test_00_setup():
     global NODE, TEXT, FAST, LOUD, CAP
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     FAST = Provider()
-    LOUD = subprocess.Popen([sys.executable, "-c", SOURCE], stdout=subprocess.PIPE, text=True)
+    LOUD = subprocess.Popen([sys.executable, "-c", SOURCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     NODE = Node()
     # What was freed goes back to the kernel at once, as without the sanitizer.
     NODE.env["ASAN_OPTIONS"] = NODE.env.get("ASAN_OPTIONS", "") + \
