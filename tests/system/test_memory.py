@@ -23,6 +23,7 @@ ROOM = 40 << 20        # from the process at rest to its cap
 BODY = 3 << 20         # held of each request
 CROWD = 1800           # connections, of which the smallest takes 16 KiB and the cap leaves room for less
 CONTEXTS = {}
+SANITIZED = "asan" in city.BUILD or "tsan" in city.BUILD
 
 
 def start(limits):
@@ -213,7 +214,7 @@ def test_03_streams_by_the_hundred():
     for c in clients:
         c.close()
     # Thousands of small pieces: the sanitizer gives back to the kernel only what is free for a long way, now and then too little.
-    if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+    if not SANITIZED:
         recovers()
 
 
@@ -264,7 +265,7 @@ def test_03c_requests_that_only_begin():
         assert turned > 50, turned
         for c in clients:
             c.close()
-        if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+        if not SANITIZED:
             wait_for(served, 20)
             recovers()
         wait_for(lambda before=before: refusals() - before > 500, 10)
@@ -350,7 +351,9 @@ def test_03d_connections_that_hold_much():
                     crowd.append(begin())
                 except OSError:
                     away += 1
-            if begin is not half_a_hello:  # there it waits for the door, which is another test's
+            # With half a hello it waits for the door, which is another test's. Of a hundred thousand streams a sanitizer's allocator keeps 18 of the
+            # 40 MiB there are, also when all have ended: then nobody is served, here and below; tests/run looks at the release build too.
+            if begin is not half_a_hello and not (SANITIZED and begin is turned_away_streams):
                 wait_for(lambda: served("other/app"), 20)
             ended = NODE.metric("sluice_connections_refused_total") + NODE.metric("sluice_connections_calmed_total")
             if begin is half_a_hello:
@@ -362,7 +365,7 @@ def test_03d_connections_that_hold_much():
         assert kind is None or sum(told(kind, got) for got in words) >= 20, (kind, [got[-60:] for got in words if got][:3])
         for s in crowd:
             s.close()
-        if "asan" not in city.BUILD and "tsan" not in city.BUILD:
+        if not SANITIZED:
             wait_for(served, 20)
             recovers()
 
