@@ -201,6 +201,7 @@ static void window_comes_back(void **state)
     put_body(&h, 1, 65535);
     exchange(&h);
     IS(&h.words, "");
+    assert_non_null(h2_call(&h, 1));
     http_call_read(h2_call(&h, 1), true);
     h2_hear(&h);
     IS(&h.words, "WINDOW/1");
@@ -252,6 +253,7 @@ static void waiting_bodies_leave_room(void **state)
     exchange(&h);
     ENDS(&h.words, "DATA/17:5 END/17");
     o = h2_one(&h, 1);
+    assert_non_null(o->call);
     http_call_read(o->call, true);
     http_call_read(o->call, false); /* thought better of it */
     exchange(&h);
@@ -276,6 +278,7 @@ static void continue_when_it_is_wanted(void **state)
     put_request(&h.say, 1, "POST", "/pause", 0, "expect: 100-continue");
     exchange(&h);
     IS(&h.words, "");
+    assert_non_null(h2_call(&h, 1));
     http_call_read(h2_call(&h, 1), true);
     exchange(&h);
     IS(&h.words, "HEADERS/1");

@@ -365,6 +365,7 @@ static void continue_when_it_is_wanted(void **state)
     buf_clear(&got);
     snprintf(text, sizeof text, "%shel", head);
     bench_say(&b, slice_of(text));
+    assert_non_null(b.call);
     http_call_read(b.call, true);
     turns(b.loop, 2);
     bench_say(&b, SLICE("lo"));
