@@ -1,6 +1,8 @@
 /* The service of the whole-connection fuzzers: the last byte of a path says how it answers. */
 #include "http_front.h"
 
+#include "base/net/http_held.h"
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -183,6 +185,20 @@ static void front_wake(struct front *f)
             http_call_read(f->one[i].call, true);
 }
 
+/* Steps of memory for what is held beside calls: plenty, or for every fifth length of input hardly any. */
+static bool front_hold(void *arg, size_t n, bool comes)
+{
+    struct front *f = arg;
+
+    (void)n;
+    if (comes)
+        return true;
+    if (f->steps == 0)
+        return false;
+    f->steps--;
+    return true;
+}
+
 static void front_hear(struct front *f, int fd)
 {
     ssize_t n;
@@ -193,11 +209,13 @@ static void front_hear(struct front *f, int fd)
 
 void front_run(struct front *f, struct slice data, size_t step, bool http2)
 {
-    static const struct http_service service = { front_open, front_close, front_head, front_body,     front_end,
-                                                 front_room, front_gone,  front_sent, front_malformed };
+    static const struct http_service service = { front_open, front_close, front_head, front_body,      front_end,
+                                                 front_room, front_gone,  front_sent, front_malformed, front_hold };
     struct http_limits limits = { .http2 = http2, .requests = 100 };
+    bool calm = data.n % 7 == 3;
     int fd[2];
 
+    f->steps = data.n % 5 == 2 ? 2 : 1000;
     f->loop = f->loop ? f->loop : loop_new();
     f->conn = NULL;
     f->n = f->opened = f->closed = f->output = 0;
@@ -224,7 +242,9 @@ void front_run(struct front *f, struct slice data, size_t step, bool http2)
         front_turns(f, 2);
         front_hear(f, fd[0]);
     }
-    if (f->conn)
+    if (f->conn && calm)
+        http_conn_calm(f->conn);
+    else if (f->conn)
         http_conn_drain(f->conn);
     front_turns(f, 2);
     front_hear(f, fd[0]);

@@ -19,6 +19,7 @@ struct front {
     struct front_one one[FRONT_CALLS];
     size_t n, opened, closed;
     size_t output; /* bytes that came back */
+    size_t steps;  /* of memory that are left to the connection */
     char last[FRONT_OUTPUT];
 };
 
