@@ -193,6 +193,18 @@ def test_02b_what_only_begins_takes_nobody_elses_place():
         city.wait_for(lambda: node.ask("provider/people", {"id_no": PERSON}, who="consumer/second")[0] == 200, 10)
 
 
+def silent(node, n):
+    """Connections that say nothing, made at once."""
+    many = []
+    for _ in range(n):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(("127.0.0.1", node.data_port))
+        many.append(s)
+    time.sleep(1)
+    return many
+
+
 def test_03_descriptors_run_out():
     """Connections that came first go on, nothing crashes or spins, and it is over when descriptors are free again."""
     provider = Provider()
@@ -202,13 +214,7 @@ def test_03_descriptors_run_out():
         node.grant("provider/people", "name")
         first = node.connect()
         assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
-        many = []
-        for _ in range(150):
-            s = socket.socket()
-            s.setblocking(False)
-            s.connect_ex(("127.0.0.1", node.data_port))
-            many.append(s)
-        time.sleep(1)
+        many = silent(node, 150)
         for _ in range(5):
             assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
         with open(f"/proc/{node.pid}/stat", encoding="ascii") as f:
@@ -231,13 +237,7 @@ def test_03b_the_last_descriptors_are_not_for_whoever_comes():
         grant = node.grant("provider/people", "name")
         first = node.connect()
         assert node.ask("provider/people", {"id_no": PERSON}, connection=first)[0] == 200
-        many = []
-        for _ in range(150):
-            s = socket.socket()
-            s.setblocking(False)
-            s.connect_ex(("127.0.0.1", node.data_port))
-            many.append(s)
-        time.sleep(1)
+        many = silent(node, 150)
         provider.answer = lambda h, b, s: (Provider.one_person(h, b, s), False)[1]   # closes: the next one connects anew
         for i in range(300):
             status, _, body = node.ask("provider/people", {"id_no": PERSON}, connection=first)
