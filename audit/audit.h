@@ -173,6 +173,10 @@ enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, 
  * short timer; costs nothing when the writer is awake anyway. */
 void audit_kick(struct audit_queue *q);  /* for records that somebody waits for */
 void audit_nudge(struct audit_queue *q); /* for lazy ones older than a few milliseconds */
+/* At the end of a turn, before audit_kick: whether what waits may gather for one more turn, which must follow at once.
+ * Only while each turn brings more, for a millisecond and 64 KiB at most: one commit, one sync and one wake then carry
+ * what took several, and who has nothing else to do asks for its commit without delay. `now_ns`: monotonic. */
+bool audit_gathers(struct audit_queue *q, int64_t now_ns);
 /* Call about once a second: while the disk does not answer, what is not essential is refused at once instead of
  * waiting with what already waits. */
 void audit_look(struct audit_queue *q);

@@ -27,7 +27,7 @@ enum {
     AFTER_MAX = 16 << 20,    /* a batch that the writer waits for */
     AFTER_KEEP = 4 << 20,    /* memory that a batch keeps */
     SEGMENT_FILL_MIN = 64 << 10,
-    SEGMENT_FILL_MAX = 4 << 20
+    SEGMENT_FILL_MAX = 1 << 20
 };
 
 struct batch_item {

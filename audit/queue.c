@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { RING_MIN = 1 << 16, SLOT_MAX = SLOT_ALIGN + AUDIT_RECORD_MAX };
+enum { RING_MIN = 1 << 16, SLOT_MAX = SLOT_ALIGN + AUDIT_RECORD_MAX, GATHER_BYTES = 64 << 10, GATHER_NS = 1000000 };
 
 enum err audit_queue_new(struct audit_log *l, size_t bytes, audit_done *done, struct audit_queue **ret)
 {
@@ -149,6 +149,16 @@ static void queue_want(struct audit_queue *q)
     q->urgent = q->lazy = false;
     atomic_store(&q->wanted, q->put);
     log_wake(q->log);
+}
+
+bool audit_gathers(struct audit_queue *q, int64_t now_ns)
+{
+    int64_t since = q->gather_ns != 0 ? q->gather_ns : now_ns;
+    uint64_t told = atomic_load_explicit(&q->wanted, memory_order_relaxed);
+    bool more = q->urgent && q->put != q->gathered && q->put - told < GATHER_BYTES && now_ns - since < GATHER_NS;
+    q->gathered = q->put;
+    q->gather_ns = more ? since : 0;
+    return more;
 }
 
 void audit_kick(struct audit_queue *q)

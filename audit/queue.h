@@ -40,7 +40,9 @@ struct audit_queue {
     /* owner */
     alignas(SLOT_ALIGN) uint64_t put, freed;
     bool urgent, lazy;
-    bool hung; /* as audit_look found it */
+    uint64_t gathered; /* `put` as audit_gathers found it */
+    int64_t gather_ns; /* what gathers began then; 0: nothing does */
+    bool hung;         /* as audit_look found it */
     /* owner to writer */
     alignas(SLOT_ALIGN) _Atomic uint64_t tail;
     _Atomic uint64_t wanted, seen;

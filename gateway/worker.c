@@ -81,7 +81,12 @@ static void on_record_done(void *waiter, enum err e, uint64_t index)
 
 static void on_turn(void *arg)
 {
-    audit_kick(((struct worker *)arg)->queue);
+    struct worker *w = arg;
+
+    if (audit_gathers(w->queue, loop_now_ns(w->loop)))
+        loop_again(w->loop);
+    else
+        audit_kick(w->queue);
 }
 
 static void on_nudge(struct alarm *a)

@@ -32,6 +32,7 @@ struct loop {
     struct hook hooks[4];
     unsigned n_hooks;
     bool stopping;
+    bool again;          /* the next turn does not wait */
     int64_t now, now_ns; /* valid while `fresh` */
     int64_t wall;        /* valid while `wall_fresh` */
     bool fresh, wall_fresh;
@@ -276,6 +277,11 @@ void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
         l->hooks[l->n_hooks++] = (struct hook){ fn, arg };
 }
 
+void loop_again(struct loop *l)
+{
+    l->again = true;
+}
+
 void loop_stop(struct loop *l)
 {
     l->stopping = true;
@@ -286,7 +292,9 @@ void loop_run(struct loop *l)
     l->stopping = false;
     while (!l->stopping) {
         struct soon *list;
-        bool busy = take_soon(l, &list) != NULL;
+        bool busy = take_soon(l, &list) != NULL || l->again;
+
+        l->again = false;
         l->fresh = l->wall_fresh = false; /* also what was read between the turns: the wait may be long */
         /* Once, also when it does not wait: else a descriptor that is always ready holds the turn open for ever. */
         if (event_base_loop(l->base, busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) != 0)

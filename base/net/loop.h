@@ -42,6 +42,9 @@ void loop_later(struct loop *l, struct later *node, void (*fn)(struct later *));
 /* Called once at the end of every turn, in the order of adding; at most 4. */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 
+/* The next turn takes what is ready and does not wait for more. */
+void loop_again(struct loop *l);
+
 /* Watch a foreign descriptor (eventfd, signalfd, socket) for reading. */
 struct watch;
 struct watch *watch_new(struct loop *l, int fd, void (*fn)(void *arg), void *arg); /* borrows fd */

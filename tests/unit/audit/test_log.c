@@ -117,6 +117,40 @@ static void acts(void **state)
     assert_int_equal(audit_put_line(w.q, SLICE(""), 5, 0, NULL), ERR_INVALID);
 }
 
+/* Records gather while each turn brings some, for a millisecond or 64 KiB, and never when nobody waits. */
+static void gathering(void **state)
+{
+    (void)state;
+    static struct waited x[200];
+    struct audit_record r = world_intent(1);
+    enum { NOW = 5000000, MS = 1000000 };
+    unsigned n = 0;
+    memset(x, 0, sizeof x);
+    assert_int_equal(world_open(&w), ERR_OK);
+    assert_false(audit_gathers(w.q, NOW));
+    assert_int_equal(audit_put(w.q, &r, AUDIT_LAZY, NULL), ERR_OK);
+    assert_false(audit_gathers(w.q, NOW));
+    for (int64_t at = NOW; at < NOW + MS; at += MS / 4) {
+        assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
+        assert_true(audit_gathers(w.q, at));
+    }
+    assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
+    assert_false(audit_gathers(w.q, NOW + MS));
+    audit_kick(w.q);
+    assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
+    assert_true(audit_gathers(w.q, NOW + 2 * MS));
+    assert_false(audit_gathers(w.q, NOW + 2 * MS)); /* that turn brought nothing */
+    audit_kick(w.q);
+    world_wait(&w, &x[n - 1]);
+    while (n < 200 && (assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK), audit_gathers(w.q, NOW + 3 * MS)))
+        ;
+    assert_in_range(n, 60, 180);
+    audit_kick(w.q);
+    world_wait(&w, &x[n - 1]);
+    world_close(&w);
+    world_good(&w, n + 2);
+}
+
 static void lazy_ride(void **state)
 {
     (void)state;
@@ -343,9 +377,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(fresh_log), TEST(pairs_in_order), TEST(reopened),     TEST(acts),
-        TEST(lazy_ride), TEST(full_ring),      TEST(full_of_lazy), TEST(checkpoint_follows),
-        TEST(two_opens), TEST(secrets),        TEST(spellings),    TEST(many_owners),
+        TEST(fresh_log),          TEST(pairs_in_order), TEST(reopened),  TEST(acts),
+        TEST(gathering),          TEST(lazy_ride),      TEST(full_ring), TEST(full_of_lazy),
+        TEST(checkpoint_follows), TEST(two_opens),      TEST(secrets),   TEST(spellings),
+        TEST(many_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,51 @@ static void turn_has_an_order(void **state)
     loop_free(o.loop);
 }
 
+struct again {
+    struct loop *loop;
+    unsigned turns, at_once; /* turns before the moment came; those that followed one that asked for it */
+    bool asked;
+};
+
+static void ask_again(void *arg)
+{
+    struct again *a = arg;
+
+    a->at_once += a->asked;
+    a->asked = a->turns++ < 2;
+    if (a->asked)
+        loop_again(a->loop);
+}
+
+static void begin_again(void *arg)
+{
+    (void)arg;
+}
+
+static void stop_loop(void *arg)
+{
+    loop_stop(((struct again *)arg)->loop);
+}
+
+/* Two turns ask for another at once; the one after them waits, until the moment. */
+static void again_does_not_wait(void **state)
+{
+    struct again a = { .loop = loop_new() };
+    struct moment *m = moment_new(a.loop, stop_loop, &a);
+    struct loop_msg begin = { .fn = begin_again, .arg = NULL };
+
+    (void)state;
+    assert_non_null(m);
+    loop_on_turn(a.loop, ask_again, &a);
+    loop_post(a.loop, &begin);
+    moment_set(m, 100);
+    loop_run(a.loop);
+    assert_int_equal(a.at_once, 2);
+    assert_in_range(a.turns, 4, 6);
+    moment_free(m);
+    loop_free(a.loop);
+}
+
 static void on_watch(void *arg)
 {
     ++*(unsigned *)arg;
@@ -259,10 +304,11 @@ static void a_flood_does_not_hold_a_turn_open(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(messages_keep_their_order),
-                                        cmocka_unit_test(turn_has_an_order), cmocka_unit_test(watch_until_freed),
-                                        cmocka_unit_test(refused_connect_is_told),
-                                        cmocka_unit_test(a_flood_does_not_hold_a_turn_open) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_keep_their_order), cmocka_unit_test(turn_has_an_order),
+        cmocka_unit_test(again_does_not_wait),       cmocka_unit_test(watch_until_freed),
+        cmocka_unit_test(refused_connect_is_told),   cmocka_unit_test(a_flood_does_not_hold_a_turn_open)
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
