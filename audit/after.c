@@ -8,6 +8,7 @@
  * the writer waits. Invariants: taken <= given < taken + AFTER_BATCHES; while taken == given nobody but the writer
  * touches the tree, so it may read it then. Before the thread runs (audit_open) batches are taken at once. */
 #include "audit/log.h"
+#include "base/core/thread.h"
 
 static void take_line(struct audit_log *l, struct slice line)
 {
@@ -104,6 +105,7 @@ static void last_checkpoint(struct audit_log *l)
 void *after_main(void *log)
 {
     struct audit_log *l = log;
+    thread_stand_back(0); /* a stretch of zeros must not keep exchanges off its processor */
     for (uint32_t taken = 0;;) {
         while (atomic_load(&l->given) == taken)
             log_futex_wait(&l->given, taken, -1);

@@ -3,8 +3,8 @@
  * files costs more than a record does. It reads files and two atomics of the log, nothing else; it takes no lock that a
  * worker or the log's writer takes. Invariant: records [first, next) are in parts and draft. */
 #include "audit/index.h"
+#include "base/core/thread.h"
 #include <errno.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum { TICK_MS = 500, FOLLOW_MS = 5000, FOLLOW = 16384, RETRY_MS = 5000, BATCH = 256, NICE = 5 };
@@ -274,7 +274,7 @@ static bool follow_due(struct audit_index *x, uint64_t before, int64_t since)
 static void *index_main(void *arg)
 {
     struct audit_index *x = arg;
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* this thread's alone: exchanges go first */
+    thread_stand_back(NICE); /* exchanges go first */
     while (!x->stop && index_load(x) != ERR_OK)
         index_sleep(x, RETRY_MS);
     while (!x->stop) {
