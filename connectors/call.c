@@ -325,6 +325,7 @@ static void on_head(void *user, const struct http_head *h)
     struct connector_head told = { .status = h->status, .content_type = http_get(h, "Content-Type", &types) };
 
     c->answered = true;
+    health_answered(k->entry->target);
     told.early = c->streams && !http_client_sent(k->http);
     if (readable_coding(h)) {
         told.exact = (h->has_length || h->chunked) && types <= 1;
@@ -384,6 +385,14 @@ static bool elsewhere(struct connector_call *c, struct conn *k)
     return false;
 }
 
+/* Whoever accepts and then says nothing is as good as away. A body that its consumer had not sent whole proves nothing.
+ */
+static bool is_silence(const struct connector_call *c, const struct conn *k, enum reason why)
+{
+    return !c->answered && k->opened && http_client_sent(k->http) &&
+           (why == REASON_PROVIDER_TIMEOUT || why == REASON_PROVIDER_UNREACHABLE);
+}
+
 static void on_fail(void *user, enum reason why, bool sent)
 {
     struct conn *k = user;
@@ -399,6 +408,8 @@ static void on_fail(void *user, enum reason why, bool sent)
             fail_by(c, e == ERR_NOMEM ? REASON_OVERLOADED : why, sent);
         return;
     }
+    if (!again && is_silence(c, k, why))
+        health_silent(k->entry->target, loop_now(k->entry->pool->loop));
     pool_close(k);
     if (!again) {
         fail_by(c, why, sent);

@@ -64,7 +64,8 @@ struct connector_target {
     } share[TARGET_PARTIES];    /* share.c */
     _Atomic int64_t next_us;    /* rate: when the next request is due */
     _Atomic uint32_t failures;  /* connects in a row */
-    _Atomic int64_t open_until; /* ms; while failures is at its limit */
+    _Atomic uint32_t silences;  /* requests in a row that nothing answered */
+    _Atomic int64_t open_until; /* ms; while one of the two is at its limit */
 };
 void target_keep(struct connector_target *t); /* a pool's reference */
 void target_drop(struct connector_target *t);
@@ -103,7 +104,9 @@ void health_served(struct connector_target *t, int64_t us); /* an answer took so
 int64_t health_service_us(const struct connector_target *t);
 bool health_may_connect(struct connector_target *t, int64_t now);
 void health_connected(struct connector_target *t);
-void health_unreachable(struct connector_target *t, int64_t now);
+void health_answered(struct connector_target *t);
+void health_unreachable(struct connector_target *t, int64_t now); /* no connection came about */
+void health_silent(struct connector_target *t, int64_t now); /* a request went out whole, no answer began in time */
 
 /* share.c: whose places. A party's slot, by slice_hash of its name with seed 0; what it wants at once just now; may it
  * take one more place, which t->running counts already; how many it may hold. */

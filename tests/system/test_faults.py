@@ -1,5 +1,6 @@
 """Providers that are down, slow, cut, lie, or answer rubbish: each fault has its own reason, nothing is taken for an empty answer, and the
 gateway's memory stays flat."""
+import concurrent.futures
 import json
 import socket
 import time
@@ -103,6 +104,20 @@ def test_04_down():
     NODE.publish(json_resource(port, "down"), "provider/down")
     NODE.grant("provider/down", "age")
     assert NODE.reason("provider/down", {"id_no": PERSON}) == (502, "provider-unreachable")
+
+
+def test_04b_who_accepts_and_never_answers_is_left_alone():
+    P.answer = lambda h, b, s: (time.sleep(4), False)[1]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        silent = [pool.submit(NODE.reason, "provider/people", {"id_no": PERSON}) for _ in range(5)]
+        assert [f.result() for f in silent] == [(504, "provider-timeout")] * 5
+    began = time.monotonic()
+    status, headers, body = NODE.ask("provider/people", {"id_no": PERSON})
+    assert time.monotonic() - began < 1, "its consumer waited for a provider that is known not to answer"
+    assert (status, json.loads(body)["code"]) == (502, "provider-unreachable") and int(headers["Retry-After"]) > 0, (status, headers, body)
+    P.answer = Provider.one_person
+    time.sleep(2.2)
+    assert [NODE.ask("provider/people", {"id_no": PERSON})[0] for _ in range(10)] == [200] * 10
 
 
 def stream_rows(total, row, head=b'{"code":"0","rows":[', tail=b"]}", comma=b",", kind="application/json"):

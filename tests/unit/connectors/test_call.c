@@ -231,6 +231,32 @@ static void unreachable_then_circuit(void **state)
     scene_end(&s);
 }
 
+/* Who accepts and never answers is asked by one in CIRCUIT_OPEN_MS, until it answers. */
+static void silent_then_circuit(void **state)
+{
+    struct heard h[CIRCUIT_FAILURES] = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", timeout: 1s");
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        assert_int_equal(begin(&s, &h[i], "/hang", true), ERR_OK);
+    UNTIL((run_for(s.loop, 20), atomic_load(&s.t.target->running) == 0));
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        assert_int_equal(h[i].why, REASON_PROVIDER_TIMEOUT);
+    assert_int_equal(begin(&s, &h[0], "/ok", true), ERR_AGAIN);
+    run_for(s.loop, CIRCUIT_OPEN_MS);
+    ask(&s, &h[0], "/ok", true);
+    assert_int_equal(h[0].ended, 1);
+    atomic_store(&s.t.target->open_until, INT64_MAX); /* that it is closed is not a matter of time */
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(begin(&s, &h[i], "/ok", true), ERR_OK);
+    run_until_ended(&s, h, 3);
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        buf_done(&h[i].body);
+    scene_end(&s);
+}
+
 static void queue_keeps_the_limit(void **state)
 {
     struct heard h[6] = { 0 };
@@ -544,6 +570,7 @@ int main(void)
         cmocka_unit_test(stale_is_tried_again_once),
         cmocka_unit_test(failures_by_table),
         cmocka_unit_test(unreachable_then_circuit),
+        cmocka_unit_test(silent_then_circuit),
         cmocka_unit_test(queue_keeps_the_limit),
         cmocka_unit_test(crowds_use_their_connections_again),
         cmocka_unit_test(queue_gives_up),

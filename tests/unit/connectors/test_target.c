@@ -248,6 +248,34 @@ static void circuit_opens_and_probes(void **state)
     compile_done(&t);
 }
 
+/* Connecting does not close it: only an answer does. */
+static void circuit_opens_on_silence(void **state)
+{
+    struct text_target t;
+
+    (void)state;
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
+    assert_non_null(t.target);
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
+        assert_true(health_may_connect(t.target, 100));
+        health_connected(t.target);
+        health_silent(t.target, 100);
+    }
+    health_connected(t.target);
+    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS - 1));
+    assert_true(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
+    health_connected(t.target);
+    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
+    health_answered(t.target);
+    assert_true(health_may_connect(t.target, 101 + CIRCUIT_OPEN_MS));
+    for (unsigned i = 0; i < 3 * CIRCUIT_FAILURES; i++) { /* not in a row */
+        health_silent(t.target, 200);
+        health_answered(t.target);
+        assert_true(health_may_connect(t.target, 201));
+    }
+    compile_done(&t);
+}
+
 static void no_leak_when_memory_fails(void **state)
 {
     (void)state;
@@ -281,6 +309,7 @@ int main(void)
         cmocka_unit_test(no_host_has_so_long_a_name),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(circuit_opens_and_probes),
+        cmocka_unit_test(circuit_opens_on_silence),
         cmocka_unit_test(no_leak_when_memory_fails),
     };
 
