@@ -22,6 +22,9 @@ void loop_not_soon(struct soon *node);
 /* As recv without flags, and send without a signal: -1 and errno. */
 ssize_t socket_take(int fd, void *to, size_t n);
 ssize_t socket_give(int fd, const void *from, size_t n);
+/* listen.c: the kernel takes no more than 256 KiB beyond what is on its way to the peer (TCP_NOTSENT_LOWAT), where it
+ * would take 4 MiB from itself for each peer that does not read. A listener's connections have it from their listener. */
+void socket_bound(int fd);
 /* spare.c: who has to leave how many of the last descriptors to others. */
 enum spare { SPARE_HALF, SPARE_ALL };
 bool spare_reached(int fd, enum spare who); /* fd is one of those */

@@ -9,6 +9,14 @@
 #include <unistd.h>
 
 enum { ACCEPT_A_TURN = 64, PAUSE_MS = 100, BACKLOG = 1024 };
+enum { UNSENT = 256 << 10 };
+
+void socket_bound(int fd)
+{
+    int most = UNSENT;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
 
 enum err net_listen(const char *host, unsigned port, bool reuse_port, int *ret_fd, struct diags *d)
 {
@@ -23,6 +31,7 @@ enum err net_listen(const char *host, unsigned port, bool reuse_port, int *ret_f
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (reuse_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    socket_bound(fd); /* who is accepted has it too */
     if (bind(fd, (struct sockaddr *)&a, address_size(&a)) != 0 || listen(fd, BACKLOG) != 0) {
         int sys = errno;
         close(fd);

@@ -408,6 +408,7 @@ struct stream *stream_connect(struct loop *l, const struct sockaddr_storage *to,
         return NULL;
     if (s->ssl && !aim_tls(s, name))
         return stream_close(s);
+    socket_bound(fd);
     s->state = CONNECTING;
     if (connect(fd, (const struct sockaddr *)to, n) != 0 && errno != EINPROGRESS)
         s->fault = STREAM_REFUSED; /* told by the write event, like a later one: SO_ERROR has forgotten it by then */

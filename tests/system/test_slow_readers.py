@@ -12,7 +12,8 @@ from city import FULL, Node, Provider, json_resource, PERSON, wait_for
 
 READERS = 100
 GIB = 1 << 30
-FULL_AT = GIB >> 5  # of each gigabyte: the kernel's buffers of two connections, of which it gives the gateway's some megabytes
+FULL_AT = GIB >> 8  # of each gigabyte: the kernel's buffers of two connections
+KERNEL_EACH = 384 << 10  # the gateway's half of a connection: 256 KiB and what is on its way
 MORE = 16 << 20  # of all together: they take some hundred bytes each, and a window that opens lets some more in
 # A provider that sends as fast as it is let, to each for a gigabyte; in a process of its own. For each line that it reads it says how much that was.
 SOURCE = """
@@ -81,6 +82,13 @@ def settled(source):
     return seen[-1]
 
 
+def held_by_kernel(port):
+    """Bytes that the gateway gave away and no consumer has: they count for no limit of the process, and it must not be megabytes each."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(int(r[4].split(":")[0], 16) for r in rows if r[1].endswith(f":{port:04X}") and r[3] == "01")
+
+
 def held_by_files(folder):
     """Bytes on the disk of all that is in this folder."""
     total = 0
@@ -142,7 +150,7 @@ def test_a_hundred_slow_readers():
             slow = [reader(node) for _ in range(READERS)]
             for s in slow:
                 assert s.recv(500).startswith(b"HTTP/1.1 200")
-            full = settled(source)
+            full, kernel = settled(source), held_by_kernel(node.data_port)
             most, took = 0, []
             for _ in range(20 if FULL else 5):
                 for s in slow:
@@ -156,9 +164,10 @@ def test_a_hundred_slow_readers():
             assert min(took) < 1, took  # all of them would wait if the readers were in the way
             more, disk = sent(source) - full, held_by_files(node.top) - disk
             print(f"       the provider sent {full >> 20} MiB until all was full, {more >> 10} KiB since; {disk >> 10} KiB more on the disk")
-            print(f"       {READERS} readers: {most / READERS / 1024:.0f} KiB each, {most >> 20} MiB in all{', sanitizer included' if sanitized else ''}")
+            print(f"       {READERS} readers: {most / READERS / 1024:.0f} KiB each, {most >> 20} MiB in all{', sanitizer included' if sanitized else ''}; the kernel {kernel / READERS / 1024:.0f} KiB each")
             assert most < (20 if sanitized else 10) << 20, f"grew by {most} bytes"
             assert full < READERS * FULL_AT, full
+            assert 0 < kernel < READERS * KERNEL_EACH, kernel
             assert more < MORE, f"{more} bytes more went in, and did not come out"
             assert disk < 1 << 20, f"{disk} bytes more in the node's folders"
             spooled = [f for f in files_of(node.pid) if not f.startswith(node.dir) and not f.endswith(".log") and "/lib/" not in f]
