@@ -8,7 +8,7 @@
  * the writer waits. Invariants: taken <= given < taken + AFTER_BATCHES; while taken == given nobody but the writer
  * touches the tree, so it may read it then. Before the thread runs (audit_open) batches are taken at once. */
 #include "audit/log.h"
-#include "base/core/thread.h"
+#include "audit/thread.h"
 
 static void take_line(struct audit_log *l, struct slice line)
 {

@@ -88,9 +88,7 @@ struct audit_record {
     int64_t from, to;       /* wall ms */
     const uint32_t *counts; /* by enum reason, REASON_COUNT_ of them */
 };
-/* Those columns of a record of an exchange, for any kind of these. ERR_TOO_LARGE: they are longer than is worth
- * keeping.
- */
+/* Those columns of a record of an exchange, for any kind of these. ERR_TOO_LARGE: longer than is worth keeping. */
 enum err audit_know(const struct audit_record *r, struct audit_known *ret) MUST_CHECK;
 /* The line with LF, index blank and CRC zeros. For outbox rows and tests; queues render by themselves. */
 enum err audit_render(const struct audit_record *r, struct buf *out) MUST_CHECK;
@@ -134,8 +132,7 @@ struct audit_status {
 };
 void audit_status(const struct audit_log *l, struct audit_status *ret); /* any thread */
 const char *audit_dir(const struct audit_log *l);                       /* any thread */
-/* The last signed checkpoint (C2SP tlog-checkpoint note), with whatever lines of witnesses it has by now; any thread.
- */
+/* The last signed checkpoint (C2SP tlog-checkpoint note), with the witnesses' lines it has by now; any thread. */
 enum err audit_checkpoint(const struct audit_log *l, struct buf *out) MUST_CHECK;
 struct slice audit_origin(const struct audit_log *l); /* bor: as long as the log; any thread */
 /* Salt of a payload digest: HMAC(salt_key, exchange ‖ direction): 'i' provider's bytes, 'o' handed out. Any thread. */
@@ -165,8 +162,7 @@ enum { AUDIT_LAZY = 1, AUDIT_ESSENTIAL = 2 };
 enum err audit_put(struct audit_queue *q, const struct audit_record *r, unsigned flags, void *waiter) MUST_CHECK;
 /* An act's line from the outbox, byte for byte, in act order. It may always use the reserve: its state is committed and
  * later acts must follow it, so refuse a widening act before its transaction while the log is unavailable. done() gets
- * ERR_EXISTS when the log holds that act already, ERR_CONFLICT when one before it is missing: replay the outbox.
- */
+ * ERR_EXISTS when the log holds that act already, ERR_CONFLICT when one before it is missing: replay them. */
 enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, unsigned flags,
                         void *waiter) MUST_CHECK;
 /* Wake the writer if something is waiting that it was not told of. Call once at the end of each loop turn and from a

@@ -3,7 +3,7 @@
  * files costs more than a record does. It reads files and two atomics of the log, nothing else; it takes no lock that a
  * worker or the log's writer takes. Invariant: records [first, next) are in parts and draft. */
 #include "audit/index.h"
-#include "base/core/thread.h"
+#include "audit/thread.h"
 #include <errno.h>
 #include <time.h>
 

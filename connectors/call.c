@@ -4,7 +4,7 @@
  *     callback, so that this may start another;
  *   - a request is sent a second time at most once, on a fresh connection, when the kept one turned out stale before a
  *     byte of an answer, and either none of it had left or its manifest says that asking again changes nothing. */
-#include "connectors/internal.h"
+#include "connectors/health.h"
 
 enum call_state { CALL_WAITING, CALL_RUNNING, CALL_OVER };
 enum { POLL_MS = 2, HEADERS_MAX = 32, TEXT_KEPT = 256 * 1024 };

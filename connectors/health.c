@@ -4,7 +4,7 @@
  * included; never faster than limits.rate but for a quarter of a second's burst; after CIRCUIT_FAILURES connects in a
  * row that failed, or requests in a row that went out whole and whose answer did not begin in time, one worker a
  * CIRCUIT_OPEN_MS tries again. */
-#include "connectors/internal.h"
+#include "connectors/health.h"
 
 static void place_free(struct connector_target *t)
 {

@@ -3,7 +3,7 @@
  * waiting makes another wait for one of them, not for all. Invariants: a party is in the ring exactly while it has
  * calls; the worker's bit of health.c is set exactly while the ring is not empty; what cannot be served in time is
  * refused at once, never queued. */
-#include "connectors/internal.h"
+#include "connectors/health.h"
 
 enum { SHORT_US = 50 * 1000 };
 

@@ -5,7 +5,7 @@
  * Parties are told apart by a hash: two in one slot share what is kept for them. Atomics only; between workers the
  * numbers may be a moment old, so what is kept is kept nearly always, while limits.in_flight (health.c) holds exactly.
  */
-#include "connectors/internal.h"
+#include "connectors/health.h"
 
 enum { WINDOW_MS = 2000, PEAK_MAX = 0xFFFF };
 

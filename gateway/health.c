@@ -164,7 +164,10 @@ static void check_disk(uint64_t free, struct health *h)
     unsigned long long mib = free >> 20, wanted = DISK_WANTED >> 20;
 
     h->ok = free >= DISK_WANTED;
-    if (h->ok) {
+    if (free == UINT64_MAX) {
+        snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "the system does not say how much is free");
+        snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "系统未报告剩余空间");
+    } else if (h->ok) {
         snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%llu MiB free", mib);
         snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "剩余 %llu MiB", mib);
     } else {

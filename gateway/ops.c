@@ -176,7 +176,8 @@ static void put_evidence(struct buf *out, struct control *c, const struct contro
     one(out, "sluice_evidence_index_lag_records", "gauge", "Durable records that the search index does not cover yet.",
         s.size > x.indexed ? s.size - x.indexed : 0);
     one(out, "sluice_evidence_index_bytes", "gauge", "Bytes of the search index's files.", x.bytes);
-    one(out, "sluice_evidence_free_bytes", "gauge", "Room on the disk of the log.", p->log_free);
+    if (p->log_free != UINT64_MAX)
+        one(out, "sluice_evidence_free_bytes", "gauge", "Room on the disk of the log.", p->log_free);
 }
 
 static void put_witnesses(struct buf *out, struct control *c)

@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { DESCRIPTORS_OWN = 128 }; /* log, state, index, listeners, loops */
+
 void start_process(void)
 {
     struct rlimit files, none = { 0, 0 };
@@ -26,6 +28,23 @@ void start_process(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+void start_descriptors(const struct settings *s)
+{
+    const struct limit_settings *l = &s->limits;
+    uint64_t wanted = l->connections + l->exchanges + l->control_connections +
+                      DESCRIPTORS_OWN; /* one to a provider for each exchange */
+    struct rlimit files;
+    char has[24], wants[24];
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted)
+        return;
+    snprintf(has, sizeof has, "%llu", (unsigned long long)files.rlim_cur);
+    snprintf(wants, sizeof wants, "%llu", (unsigned long long)wanted);
+    log_event(LOG_WARN, "descriptors-few", "limit", has, "wanted", wants, "remedy",
+              "raise LimitNOFILE= of the service (or ulimit -n), or lower limits.connections and limits.exchanges",
+              NULL);
 }
 
 /* ---- evidence ---- */

@@ -6,6 +6,7 @@
 
 /* No core dumps, no SIGPIPE, as many descriptors as the system allows. */
 void start_process(void);
+void start_descriptors(const struct settings *s); /* says so when the system allows fewer than the limits promise */
 /* The keeper with the keys of log and authority: before any thread. */
 enum err start_keeper(const struct settings *s, struct gate *gate, struct keeper **ret, struct diags *d) MUST_CHECK;
 /* Evidence: the secrets of digests and pseudonyms under <state>/keys (salt.key, name.key), then the log itself, open

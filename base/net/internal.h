@@ -23,7 +23,7 @@ void loop_not_soon(struct soon *node);
 ssize_t socket_take(int fd, void *to, size_t n);
 ssize_t socket_give(int fd, const void *from, size_t n);
 /* listen.c: the kernel takes no more than 256 KiB beyond what is on its way to the peer (TCP_NOTSENT_LOWAT), where it
- * would take 4 MiB from itself for each peer that does not read. A listener's connections have it from their listener. */
+ * would take 4 MiB for each peer that does not read. A connection that is accepted has it from its listener. */
 void socket_bound(int fd);
 /* spare.c: who has to leave how many of the last descriptors to others. */
 enum spare { SPARE_HALF, SPARE_ALL };

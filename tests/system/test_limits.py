@@ -209,6 +209,9 @@ def test_03_descriptors_run_out():
     """Connections that came first go on, nothing crashes or spins, and it is over when descriptors are free again."""
     provider = Provider()
     with Node(workers=1, wrapper=["prlimit", "--nofile=96:96"]) as node:
+        with open(node.log_path, encoding="utf-8") as f:
+            few = [e for e in map(json.loads, f) if e["event"] == "descriptors-few"]
+        assert [(e["level"], e["limit"]) for e in few] == [("warn", "96")] and int(few[0]["wanted"]) > 10000 and "LimitNOFILE" in few[0]["remedy"], few
         node.city()
         node.publish(json_resource(provider.port), "provider/people")
         node.grant("provider/people", "name")

@@ -1,6 +1,7 @@
 /* Calls and the pool against a real provider: connections kept and found stale, limits, deadlines, cuts, back-pressure,
  * and for each failure what may be said about the provider having been reached. */
 #include "provider.h"
+#include "connectors/health.h"
 #include "tests/unit/until.h"
 
 #include <sys/socket.h>

@@ -1,5 +1,6 @@
 /* Compiling `connector`: what DESIGN.md shows is taken, everything wrong is told with its place, in one go. */
 #include "provider.h"
+#include "connectors/health.h"
 
 #include <sys/stat.h>
 

@@ -315,6 +315,20 @@ static void each_fault_is_named(void **state)
     }
 }
 
+/* A file system that does not tell its room is no fault, and no number. */
+static void room_may_be_unknown(void **state)
+{
+    const struct fault f = { .check = "evidence-disk",
+                             .en = { "does not say how much is free" },
+                             .zh = { "系统未报告剩余空间" } };
+
+    (void)state;
+    all_is_well();
+    w.picture.log_free = UINT64_MAX;
+    named(&f, health_of(f.check));
+    assert_true(health_of(f.check)->ok);
+}
+
 /* Nothing is checked that has no fault above. */
 static void each_check_has_a_fault(void **state)
 {
@@ -387,9 +401,9 @@ static void many_witnesses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_fault_is_named), cmocka_unit_test(each_check_has_a_fault),
-        cmocka_unit_test(all_at_once),         cmocka_unit_test(a_node_without_extras_is_fit),
-        cmocka_unit_test(many_witnesses),
+        cmocka_unit_test(each_fault_is_named),          cmocka_unit_test(room_may_be_unknown),
+        cmocka_unit_test(each_check_has_a_fault),       cmocka_unit_test(all_at_once),
+        cmocka_unit_test(a_node_without_extras_is_fit), cmocka_unit_test(many_witnesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

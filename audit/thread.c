@@ -1,5 +1,5 @@
 /* Owns nothing. The C library of today has no call for a thread's slice. */
-#include "base/core/thread.h"
+#include "audit/thread.h"
 
 #include <linux/sched.h>
 #include <linux/sched/types.h>
