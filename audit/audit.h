@@ -146,8 +146,7 @@ struct sha256 audit_keyed_digest(const struct audit_log *l, struct slice raw);
 /* ---- queues ---- */
 struct audit_queue;
 enum { AUDIT_QUEUES = 320 }; /* of one log, at most */
-/* done() is called by audit_poll in the order of audit_put, with the record's index, or with the reason why it never
- * will be durable. */
+/* done() is called by audit_poll in the order of audit_put, with the index, or with why it never will be durable. */
 typedef void audit_done(void *waiter, enum err e, uint64_t index);
 /* `bytes`: capacity of the ring, at least 64 KiB. ERR_TOO_LARGE: there are AUDIT_QUEUES already. audit_queue_fd is
  * readable when audit_poll has something. */
@@ -169,10 +168,11 @@ enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, 
  * short timer; costs nothing when the writer is awake anyway. */
 void audit_kick(struct audit_queue *q);  /* for records that somebody waits for */
 void audit_nudge(struct audit_queue *q); /* for lazy ones older than a few milliseconds */
-/* At the end of a turn, before audit_kick: whether what waits may gather for one more turn, which must follow at once.
- * Only while each turn brings more, for a millisecond and 64 KiB at most: one commit, one sync and one wake then carry
- * what took several, and who has nothing else to do asks for its commit without delay. `now_ns`: monotonic. */
-bool audit_gathers(struct audit_queue *q, int64_t now_ns);
+/* At the end of a turn that began at `began_ns` (monotonic, as now_ns), before audit_kick: whether what waits may
+ * gather for one turn more, which must follow at once. Only while each turn brings more, up to 64 KiB and until a
+ * millisecond has passed: one commit and one wake carry what took several, and who has nothing else to do does not
+ * wait. */
+bool audit_gathers(struct audit_queue *q, int64_t began_ns, int64_t now_ns);
 /* Call about once a second: while the disk does not answer, what is not essential is refused at once instead of
  * waiting with what already waits. */
 void audit_look(struct audit_queue *q);

@@ -147,13 +147,15 @@ enum err audit_put_line(struct audit_queue *q, struct slice line, uint64_t act, 
 static void queue_want(struct audit_queue *q)
 {
     q->urgent = q->lazy = false;
+    if (atomic_load_explicit(&q->done, memory_order_acquire) >= q->put)
+        return; /* it rode along already */
     atomic_store(&q->wanted, q->put);
     log_wake(q->log);
 }
 
-bool audit_gathers(struct audit_queue *q, int64_t now_ns)
+bool audit_gathers(struct audit_queue *q, int64_t began_ns, int64_t now_ns)
 {
-    int64_t since = q->gather_ns != 0 ? q->gather_ns : now_ns;
+    int64_t since = q->gather_ns != 0 ? q->gather_ns : began_ns;
     uint64_t told = atomic_load_explicit(&q->wanted, memory_order_relaxed);
     bool more = q->urgent && q->put != q->gathered && q->put - told < GATHER_BYTES && now_ns - since < GATHER_NS;
     q->gathered = q->put;
@@ -169,11 +171,7 @@ void audit_kick(struct audit_queue *q)
 
 void audit_nudge(struct audit_queue *q)
 {
-    if (!q->urgent && !q->lazy)
-        return;
-    if (atomic_load_explicit(&q->done, memory_order_acquire) >= q->put)
-        q->urgent = q->lazy = false; /* it rode along already */
-    else
+    if (q->urgent || q->lazy)
         queue_want(q);
 }
 

@@ -165,6 +165,8 @@ static enum err send_any(struct connector_call *c)
 {
     struct conn *k;
 
+    if (!health_may_ask(c->entry->target, c->slot, loop_now(c->entry->pool->loop)))
+        return ERR_AGAIN;
     while (!c->streams && (k = pool_take(c->entry)) != NULL) {
         k->call = c;
         if (send_on(c, k) == ERR_OK)
@@ -325,7 +327,7 @@ static void on_head(void *user, const struct http_head *h)
     struct connector_head told = { .status = h->status, .content_type = http_get(h, "Content-Type", &types) };
 
     c->answered = true;
-    health_answered(k->entry->target);
+    health_answered(k->entry->target, c->slot, loop_now(k->entry->pool->loop));
     told.early = c->streams && !http_client_sent(k->http);
     if (readable_coding(h)) {
         told.exact = (h->has_length || h->chunked) && types <= 1;
@@ -385,12 +387,24 @@ static bool elsewhere(struct connector_call *c, struct conn *k)
     return false;
 }
 
-/* Whoever accepts and then says nothing is as good as away. A body that its consumer had not sent whole proves nothing.
- */
+/* Whoever accepts and then says nothing is as good as away. A body that its consumer had not sent whole proves nothing,
+ * nor does a kept connection that was closed: that may be the doing of something between. */
 static bool is_silence(const struct connector_call *c, const struct conn *k, enum reason why)
 {
     return !c->answered && k->opened && http_client_sent(k->http) &&
-           (why == REASON_PROVIDER_TIMEOUT || why == REASON_PROVIDER_UNREACHABLE);
+           (why == REASON_PROVIDER_TIMEOUT || (why == REASON_PROVIDER_UNREACHABLE && !k->kept));
+}
+
+/* What is no answer, or half of one, is not silence either. */
+static void note_health(const struct connector_call *c, const struct conn *k, enum reason why)
+{
+    struct connector_target *t = k->entry->target;
+    int64_t now = loop_now(k->entry->pool->loop);
+
+    if (why == REASON_PROVIDER_MALFORMED || why == REASON_PROVIDER_CUT)
+        health_answered(t, c->slot, now);
+    else if (is_silence(c, k, why))
+        health_silent(t, c->slot, c->due - t->timeout, now);
 }
 
 static void on_fail(void *user, enum reason why, bool sent)
@@ -408,8 +422,8 @@ static void on_fail(void *user, enum reason why, bool sent)
             fail_by(c, e == ERR_NOMEM ? REASON_OVERLOADED : why, sent);
         return;
     }
-    if (!again && is_silence(c, k, why))
-        health_silent(k->entry->target, loop_now(k->entry->pool->loop));
+    if (!again)
+        note_health(c, k, why);
     pool_close(k);
     if (!again) {
         fail_by(c, why, sent);

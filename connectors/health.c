@@ -1,9 +1,7 @@
-/* What all workers share about one provider: places in flight, the rate, and whether it can be reached at all. Atomics
- * only; no lock. A place that is given back while calls wait is handed to the worker where one has waited longest, so
- * that none has to be lucky. Invariants: never more than limits.in_flight at once over all workers, places handed over
- * included; never faster than limits.rate but for a quarter of a second's burst; after CIRCUIT_FAILURES connects in a
- * row that failed, or requests in a row that went out whole and whose answer did not begin in time, one worker a
- * CIRCUIT_OPEN_MS tries again. */
+/* What all workers share about one provider: places in flight and the rate. Atomics only; no lock. A place that is
+ * given back while calls wait is handed to the worker where one has waited longest, so that none has to be lucky.
+ * Invariants: never more than limits.in_flight at once over all workers, places handed over included; never faster than
+ * limits.rate but for a quarter of a second's burst. */
 #include "connectors/health.h"
 
 static void place_free(struct connector_target *t)
@@ -130,49 +128,4 @@ enum health health_admit(struct connector_target *t, unsigned worker, unsigned s
         return HEALTH_OK;
     place_free(t);
     return HEALTH_FULL;
-}
-
-/* Half-open: who moves open_until on is the one that tries. */
-bool health_may_connect(struct connector_target *t, int64_t now)
-{
-    int64_t until;
-
-    if (atomic_load_explicit(&t->failures, memory_order_relaxed) < CIRCUIT_FAILURES &&
-        atomic_load_explicit(&t->silences, memory_order_relaxed) < CIRCUIT_FAILURES)
-        return true;
-    until = atomic_load_explicit(&t->open_until, memory_order_relaxed);
-    return now >= until && atomic_compare_exchange_strong_explicit(&t->open_until, &until, now + CIRCUIT_OPEN_MS,
-                                                                   memory_order_relaxed, memory_order_relaxed);
-}
-
-void health_connected(struct connector_target *t)
-{
-    if (atomic_load_explicit(&t->failures, memory_order_relaxed) != 0)
-        atomic_store_explicit(&t->failures, 0, memory_order_relaxed);
-}
-
-void health_answered(struct connector_target *t)
-{
-    if (atomic_load_explicit(&t->silences, memory_order_relaxed) != 0)
-        atomic_store_explicit(&t->silences, 0, memory_order_relaxed);
-}
-
-static void one_more(struct connector_target *t, _Atomic uint32_t *in_a_row, int64_t now)
-{
-    uint32_t n = atomic_load_explicit(in_a_row, memory_order_relaxed);
-
-    if (n + 1 >= CIRCUIT_FAILURES) /* before the count, so that nobody sees the one without the other */
-        atomic_store_explicit(&t->open_until, now + CIRCUIT_OPEN_MS, memory_order_relaxed);
-    if (n < CIRCUIT_FAILURES)
-        atomic_fetch_add_explicit(in_a_row, 1, memory_order_relaxed);
-}
-
-void health_unreachable(struct connector_target *t, int64_t now)
-{
-    one_more(t, &t->failures, now);
-}
-
-void health_silent(struct connector_target *t, int64_t now)
-{
-    one_more(t, &t->silences, now);
 }

@@ -3,8 +3,9 @@
  * thread. */
 #include "connectors/internal.h"
 
-/* ---- health.c: places, the rate, the circuit ---- */
 enum { CIRCUIT_FAILURES = 5, CIRCUIT_OPEN_MS = 2000 };
+
+/* ---- health.c: places and the rate ---- */
 enum health {
     HEALTH_OK,
     HEALTH_FULL /* no place, or ahead of the rate */,
@@ -18,11 +19,16 @@ void health_wait(struct connector_target *t, unsigned worker, int64_t since);
 unsigned health_waiting(const struct connector_target *t);  /* how many workers wait */
 void health_served(struct connector_target *t, int64_t us); /* an answer took so long */
 int64_t health_service_us(const struct connector_target *t);
+
+/* ---- circuit.c: when it is left alone ---- */
 bool health_may_connect(struct connector_target *t, int64_t now);
 void health_connected(struct connector_target *t);
-void health_answered(struct connector_target *t);
 void health_unreachable(struct connector_target *t, int64_t now); /* no connection came about */
-void health_silent(struct connector_target *t, int64_t now); /* a request went out whole, no answer began in time */
+/* The same of answers, for a party's slot. A request that went out whole at `began` and whose answer did not begin in
+ * its time counts as a silence, unless the party was answered since then. */
+bool health_may_ask(struct connector_target *t, unsigned slot, int64_t now);
+void health_answered(struct connector_target *t, unsigned slot, int64_t now);
+void health_silent(struct connector_target *t, unsigned slot, int64_t began, int64_t now);
 
 /* ---- share.c: whose places ---- */
 /* A party's slot, by slice_hash of its name with seed 0; what it wants at once just now; may it

@@ -27,6 +27,11 @@ enum { KIND_HEADERS = 3, TARGET_HEADERS = KIND_HEADERS + 2 };
 
 enum { TARGET_WORKERS = 256, TARGET_PARTIES = 64 };
 /* ---- target: immutable but for the atomics at its end, which all workers share ---- */
+struct circuit {
+    _Atomic uint32_t failures;  /* in a row */
+    _Atomic int64_t open_until; /* ms; while that is at its limit */
+};
+
 struct connector_target {
     _Atomic uint32_t held; /* references of snapshots; 0: pools let go of it */
     _Atomic uint32_t refs; /* of pools, and one for all of `held` */
@@ -61,11 +66,11 @@ struct connector_target {
     } * side;                    /* own: one for each worker */
     struct {
         _Atomic uint64_t running, waiting, demand;
-    } share[TARGET_PARTIES];    /* share.c */
-    _Atomic int64_t next_us;    /* rate: when the next request is due */
-    _Atomic uint32_t failures;  /* connects in a row */
-    _Atomic uint32_t silences;  /* requests in a row that nothing answered */
-    _Atomic int64_t open_until; /* ms; while one of the two is at its limit */
+        struct circuit answers;   /* circuit.c */
+        _Atomic int64_t answered; /* ms: when it was last answered, to within ANSWERED_MS */
+    } share[TARGET_PARTIES];      /* share.c */
+    _Atomic int64_t next_us;      /* rate: when the next request is due */
+    struct circuit reach;         /* circuit.c: connects */
 };
 void target_keep(struct connector_target *t); /* a pool's reference */
 void target_drop(struct connector_target *t);

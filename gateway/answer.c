@@ -111,7 +111,7 @@ void answer_problem(struct exchange *x, enum reason r)
     struct headers h = { 0 };
     struct http_reply reply = { .status = info->status, .close = x->stranger };
     struct buf body = BUF_INIT(16384);
-    /* A provider that nobody could connect to may be back when its circuit lets the next one try. */
+    /* A provider that cannot be reached, or answers nobody, may be back when its circuit lets the next one try. */
     struct slice again = problem_retry_after(r == REASON_PROVIDER_UNREACHABLE ? 503 : info->status);
 
     for (size_t i = 0; i < p.n_ids; i++)

@@ -134,6 +134,15 @@ static void put_expiry(struct json *j, const char *key, struct slice path)
         api_put_time(j, key, until);
 }
 
+/* Left out where the system does not say. */
+static void put_room(struct json *j, const char *key, const char *dir)
+{
+    uint64_t room = control_disk_free(dir);
+
+    if (room != UINT64_MAX)
+        json_pair_u64(j, key, room);
+}
+
 static void put_log(struct json *j, struct control *c)
 {
     struct audit_status s;
@@ -145,7 +154,7 @@ static void put_log(struct json *j, struct control *c)
     json_pair_u64(j, "size", s.size);
     json_pair_u64(j, "checkpoint_size", s.checkpoint_size);
     api_put_time(j, "checkpoint_at", s.checkpoint_at);
-    json_pair_u64(j, "free_bytes", control_disk_free(audit_dir(c->log)));
+    put_room(j, "free_bytes", audit_dir(c->log));
     json_close(j, '}');
 }
 
@@ -211,7 +220,7 @@ static void status(struct api_request *q)
     put_checks(q);
     put_log(j, c);
     put_certificates(j, c);
-    json_pair_u64(j, "state_free_bytes", control_disk_free(c->state_dir));
+    put_room(j, "state_free_bytes", c->state_dir);
     put_counts(j, c->snapshot);
     if (api_read(q, &tx) != ERR_OK)
         return;

@@ -223,11 +223,11 @@ static int serve(const struct options *o, const struct settings *s, struct diags
     m->settings = s;
     if (e == ERR_OK)
         e = crypto_init(d);
+    start_descriptors(s);
     if (e == ERR_OK)
         e = start(m, o, d);
     if (e == ERR_OK) {
         log_event(LOG_INFO, "started", "version", SLUICE_VERSION, NULL);
-        start_descriptors(s);
         start_notify("READY=1");
         control_run(m->control);
         start_notify("STOPPING=1");

@@ -240,7 +240,8 @@ static void put_node(struct buf *out, const struct control_picture *p)
             (uint64_t)(p->certificate_until / 1000));
     one(out, "sluice_certificate_due", "gauge", "1: the gateway's certificate ends within tls.remind days.",
         p->certificate_due);
-    one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", p->state_free);
+    if (p->state_free != UINT64_MAX)
+        one(out, "sluice_state_free_bytes", "gauge", "Room on the disk of the state.", p->state_free);
     one(out, "sluice_control_silent_seconds", "gauge",
         "Since the control thread's last sign of life; it has one a second.",
         (uint64_t)(clock_mono_ms() - p->at) / 1000);

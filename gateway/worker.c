@@ -83,7 +83,7 @@ static void on_turn(void *arg)
 {
     struct worker *w = arg;
 
-    if (audit_gathers(w->queue, loop_now_ns(w->loop)))
+    if (audit_gathers(w->queue, loop_now_ns(w->loop), clock_mono_ns()))
         loop_again(w->loop);
     else
         audit_kick(w->queue);

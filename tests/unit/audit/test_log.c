@@ -127,22 +127,26 @@ static void gathering(void **state)
     unsigned n = 0;
     memset(x, 0, sizeof x);
     assert_int_equal(world_open(&w), ERR_OK);
-    assert_false(audit_gathers(w.q, NOW));
+    assert_false(audit_gathers(w.q, NOW, NOW));
     assert_int_equal(audit_put(w.q, &r, AUDIT_LAZY, NULL), ERR_OK);
-    assert_false(audit_gathers(w.q, NOW));
+    assert_false(audit_gathers(w.q, NOW, NOW));
     for (int64_t at = NOW; at < NOW + MS; at += MS / 4) {
         assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
-        assert_true(audit_gathers(w.q, at));
+        assert_true(audit_gathers(w.q, at, at));
     }
     assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
-    assert_false(audit_gathers(w.q, NOW + MS));
+    assert_false(audit_gathers(w.q, NOW + MS, NOW + MS));
     audit_kick(w.q);
     assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
-    assert_true(audit_gathers(w.q, NOW + 2 * MS));
-    assert_false(audit_gathers(w.q, NOW + 2 * MS)); /* that turn brought nothing */
+    assert_false(audit_gathers(w.q, NOW, NOW + MS)); /* a turn that was so long by itself */
+    audit_kick(w.q);
+    assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK);
+    assert_true(audit_gathers(w.q, NOW + 2 * MS, NOW + 2 * MS));
+    assert_false(audit_gathers(w.q, NOW + 2 * MS, NOW + 2 * MS)); /* that turn brought nothing */
     audit_kick(w.q);
     world_wait(&w, &x[n - 1]);
-    while (n < 200 && (assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK), audit_gathers(w.q, NOW + 3 * MS)))
+    while (n < 200 &&
+           (assert_int_equal(audit_put(w.q, &r, 0, &x[n++]), ERR_OK), audit_gathers(w.q, NOW + 3 * MS, NOW + 3 * MS)))
         ;
     assert_in_range(n, 60, 180);
     audit_kick(w.q);

@@ -232,29 +232,36 @@ static void unreachable_then_circuit(void **state)
     scene_end(&s);
 }
 
-/* Who accepts and never answers is asked by one in CIRCUIT_OPEN_MS, until it answers. */
+/* Who accepts and never answers is asked by one in CIRCUIT_OPEN_MS, on kept connections too, until it answers. Others
+ * ask as before. */
 static void silent_then_circuit(void **state)
 {
-    struct heard h[CIRCUIT_FAILURES] = { 0 };
+    enum { N = CIRCUIT_FAILURES + 1 };
+    struct heard h[N] = { 0 }, other = { .party = "another" };
     struct scene s;
 
     (void)state;
-    scene_begin(&s, ", timeout: 1s");
+    scene_begin(&s, ", timeout: 2s"); /* the handshake is in it */
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(begin(&s, &h[i], "/slow", true), ERR_OK);
+    run_until_ended(&s, h, N); /* so many connections are kept */
     for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
         assert_int_equal(begin(&s, &h[i], "/hang", true), ERR_OK);
     UNTIL((run_for(s.loop, 20), atomic_load(&s.t.target->running) == 0));
     for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
         assert_int_equal(h[i].why, REASON_PROVIDER_TIMEOUT);
     assert_int_equal(begin(&s, &h[0], "/ok", true), ERR_AGAIN);
+    ask(&s, &other, "/ok", true);
+    assert_int_equal(other.ended, 1);
     run_for(s.loop, CIRCUIT_OPEN_MS);
     ask(&s, &h[0], "/ok", true);
     assert_int_equal(h[0].ended, 1);
-    atomic_store(&s.t.target->open_until, INT64_MAX); /* that it is closed is not a matter of time */
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(begin(&s, &h[i], "/ok", true), ERR_OK);
     run_until_ended(&s, h, 3);
-    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+    for (unsigned i = 0; i < N; i++)
         buf_done(&h[i].body);
+    buf_done(&other.body);
     scene_end(&s);
 }
 

@@ -249,31 +249,33 @@ static void circuit_opens_and_probes(void **state)
     compile_done(&t);
 }
 
-/* Connecting does not close it: only an answer does. */
+/* Connecting does not close it: only an answer does. It is the party's own; what began before an answer counts for
+ * nothing, and what ends late does not put the next trial off. */
 static void circuit_opens_on_silence(void **state)
 {
+    enum { A, B, BEGAN = 1000, NOW = 2000 };
     struct text_target t;
 
     (void)state;
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
     assert_non_null(t.target);
+    health_answered(t.target, A, BEGAN);
+    for (unsigned i = 0; i < 3 * CIRCUIT_FAILURES; i++)
+        health_silent(t.target, A, BEGAN, NOW);
+    assert_true(health_may_ask(t.target, A, NOW));
     for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
-        assert_true(health_may_connect(t.target, 100));
+        assert_true(health_may_ask(t.target, A, NOW));
         health_connected(t.target);
-        health_silent(t.target, 100);
+        health_silent(t.target, A, BEGAN + 1, NOW);
     }
-    health_connected(t.target);
-    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS - 1));
-    assert_true(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
-    health_connected(t.target);
-    assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
-    health_answered(t.target);
-    assert_true(health_may_connect(t.target, 101 + CIRCUIT_OPEN_MS));
-    for (unsigned i = 0; i < 3 * CIRCUIT_FAILURES; i++) { /* not in a row */
-        health_silent(t.target, 200);
-        health_answered(t.target);
-        assert_true(health_may_connect(t.target, 201));
-    }
+    health_silent(t.target, A, BEGAN + 1, NOW + CIRCUIT_OPEN_MS - 1);
+    assert_false(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS - 1));
+    assert_true(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS)); /* one probe */
+    assert_false(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS));
+    assert_true(health_may_ask(t.target, B, NOW)); /* others are answered, for all one knows */
+    assert_true(health_may_connect(t.target, NOW));
+    health_answered(t.target, A, NOW + CIRCUIT_OPEN_MS);
+    assert_true(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS));
     compile_done(&t);
 }
 

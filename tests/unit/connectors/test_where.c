@@ -221,7 +221,7 @@ static void the_next_address_is_tried(void **state)
     assert_int_equal(name_unreachable(c.t.target->where, &at), 3); /* so 127.0.0.2 and .3 come first, where nobody is */
     assert_int_equal(ask(&c, &h), ERR_OK);
     assert_int_equal(h.status, 200);
-    assert_int_equal(atomic_load(&c.t.target->failures), 0);
+    assert_int_equal(atomic_load(&c.t.target->reach.failures), 0);
     assert_int_equal(c.provider.connections, 1);
     city_end(&c);
 }
@@ -235,8 +235,8 @@ static void none_answers(void **state)
     city_begin(&c, 2, 3, false);
     assert_int_equal(ask(&c, &h), ERR_OK);
     assert_true(h.status == 0 && h.why == REASON_PROVIDER_UNREACHABLE && h.reached == REACHED_NO);
-    assert_int_equal(atomic_load(&c.t.target->failures), 1); /* one call, whatever it tried */
-    while (service.asked < 2)                                /* and it is looked for */
+    assert_int_equal(atomic_load(&c.t.target->reach.failures), 1); /* one call, whatever it tried */
+    while (service.asked < 2)                                      /* and it is looked for */
         usleep(1000);
     city_end(&c);
 }
