@@ -206,17 +206,24 @@ static void cosign(struct cosigner *c, struct http_small_ask *a)
     buf_done(&out);
 }
 
-/* Whoever is not known is read too, for its record, and refused when it is whole; until then it stays in the door. */
-static int on_head(void *owner, const struct http_conn *http, const struct http_head *h, const char **text)
+/* From the end of its handshake on: else it would stand among the strangers until its request comes, and go for the
+ * next of them. */
+static bool is_known(void *owner, const struct http_conn *http)
 {
     const struct cosigner *c = owner;
 
+    return certs_gateway_judge(c->trust.trust, http_conn_peer(http), clock_wall_ms()) == REASON_GRANTED;
+}
+
+/* Whoever is not known is read too, for its record, and refused when it is whole; until then it stays in the door. */
+static int on_head(void *owner, const struct http_conn *http, const struct http_head *h, const char **text)
+{
     *text = "POST /add-checkpoint\n";
     if (!slice_ends(h->path, SLICE("/add-checkpoint")))
         return 404;
     if (!slice_is(h->method, "POST"))
         return 405;
-    return certs_gateway_judge(c->trust.trust, http_conn_peer(http), clock_wall_ms()) == REASON_GRANTED ? 0 : -1;
+    return is_known(owner, http) ? 0 : -1;
 }
 
 static void on_ask(void *owner, struct http_small_ask *a)
@@ -328,6 +335,7 @@ static enum err open_all(struct cosigner *c, struct diags *d)
     struct http_small_config service = { .body_max = AUDIT_ADD_MAX,
                                          .connections = CONNECTIONS,
                                          .door = &c->door,
+                                         .known = is_known,
                                          .head = on_head,
                                          .ask = on_ask,
                                          .owner = c };

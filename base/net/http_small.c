@@ -95,6 +95,8 @@ static void *on_open(void *arg, struct http_conn *http)
     *k = (struct small_conn){ .of = s, .http = http };
     if (s->c.door == NULL && !admit(k))
         return mem_free(k);
+    if (s->c.known != NULL && s->c.known(s->c.owner, http))
+        (void)!admit(k); /* else its request is told that there is no room */
     k->next = s->open;
     k->pprev = &s->open;
     if (s->open != NULL)

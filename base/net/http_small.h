@@ -19,6 +19,9 @@ struct http_small_config {
     size_t body_max;      /* more is answered 413 */
     unsigned connections; /* at once; when all are taken the longest idle one gives way */
     struct door *door;    /* bor: of the TLS context, if it has one that yields: those who stand in it do not count */
+    /* With a door: whether the peer is known, asked when its handshake is over, and it leaves the door then. NULL: at a
+     * head that is let through. */
+    bool (*known)(void *owner, const struct http_conn *http);
     /* At a request's head: 0 lets it be read; else its status, with *text. Judge the peer here. Below 0 it is read from
      * a peer that is not known: its connection stays in the door. */
     int (*head)(void *owner, const struct http_conn *http, const struct http_head *h, const char **text);

@@ -160,6 +160,37 @@ def test_02_who_may_ask_and_what_is_refused():
         assert b.verify()[0] == 0
 
 
+def is_closed(s):
+    s.setblocking(False)
+    try:
+        return s.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_02b_a_gateway_that_has_not_asked_yet_is_no_stranger():
+    """Between its handshake and its request it gives way to nobody who comes and says nothing."""
+    with Operator("east.example") as a, Operator("west.example") as b:
+        pair(a, b)
+        served(a)
+        wait_for(lambda: signs(a))
+        body = "old 0\n\n" + read(f"{a.dir}/log/checkpoint")
+        context = ssl.create_default_context(cafile=f"{b.dir}/ca/chain.pem")
+        context.load_cert_chain(f"{a.dir}/keys/gateway.pem", f"{a.dir}/keys/gateway.key")
+        known = context.wrap_socket(socket.create_connection(("127.0.0.1", b.port), timeout=10), server_hostname="127.0.0.1")
+        wait_for(lambda: city.accepted(b.port) >= 1)
+        crowd = [socket.create_connection(("127.0.0.1", b.port), timeout=10) for _ in range(400)]
+        wait_for(lambda: sum(map(is_closed, crowd)) >= 40, 20)  # the door is full: one goes for each that comes
+        known.sendall(f"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nConnection: close\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode())
+        assert known.recv(1000).startswith(b"HTTP/1.1 409"), "it was closed for somebody who said nothing"
+        for s in crowd + [known]:
+            s.close()
+        a.stop()
+        b.stop()
+
+
 def test_03_a_forked_log_is_caught():
     with Operator("east.example") as a, Operator("west.example") as b:
         pair(a, b)
