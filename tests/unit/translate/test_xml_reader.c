@@ -267,11 +267,11 @@ static enum err flood_names(const char *head, const char *before, const char *af
     assert_non_null(r);
     for (unsigned long i = 0; e == ERR_OK && sent < total; sent += piece.n) {
         buf_clear(&piece);
-        while (piece.n < 16384) {
+        while (piece.failed == ERR_OK && piece.n < 16384) {
             buf_printf(&piece, "%s%lu%s", before, i, after);
             i++;
         }
-        e = xml_reader_feed(r, buf_slice(&piece));
+        e = piece.failed == ERR_OK ? xml_reader_feed(r, buf_slice(&piece)) : piece.failed;
     }
     (void)xml_reader_free(r);
     buf_done(&piece);
