@@ -353,6 +353,7 @@ static void log_runs(void **state)
     char command[128];
     for (unsigned round = 0; round < 2; round++) { /* with tiles, and without any */
         struct prover *p = prover_folder(w.dir, size);
+        assert_non_null(p);
         assert_int_equal(prove_root(p, &tiles), ERR_OK);
         assert_memory_equal(&root, &tiles, sizeof root);
         prover_free(p);
