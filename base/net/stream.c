@@ -343,9 +343,9 @@ static struct stream *stream_make(struct loop *l, int fd, struct tls_context *tl
     if (tls) {
         s->tls = tls_ref(tls);
         s->ssl = SSL_new(tls_ssl_ctx(tls));
-        if (s->ssl == NULL || !tls_socket(s->ssl, &s->shake, fd))
+        /* Without memory for it the pointer is not kept, and what watches the handshake needs it. */
+        if (s->ssl == NULL || SSL_set_app_data(s->ssl, &s->shake) != 1 || !tls_socket(s->ssl, &s->shake, fd))
             return stream_close(s);
-        SSL_set_app_data(s->ssl, &s->shake);
     }
     return s;
 }

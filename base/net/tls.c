@@ -200,9 +200,10 @@ static struct tls_context *context_new(const SSL_METHOD *method)
         return NULL;
     t->refs = 1;
     t->ctx = SSL_CTX_new(method);
-    if (t->ctx == NULL)
+    if (t->ctx == NULL || SSL_CTX_set_app_data(t->ctx, t) != 1) {
+        SSL_CTX_free(t->ctx);
         return mem_free(t);
-    SSL_CTX_set_app_data(t->ctx, t);
+    }
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(t->ctx,
