@@ -48,9 +48,12 @@ static struct connector_call *world_abort(struct connector_call *c)
 }
 static void provider_says(const char *body, bool whole)
 {
+    const unsigned before = provider_dropped;
+
     provider_events->head(provider_user, &(struct connector_head){ 200, SLICE("application/json"), true, false });
-    provider_events->body(provider_user, slice_of(body));
-    if (whole)
+    if (provider_dropped == before)
+        provider_events->body(provider_user, slice_of(body));
+    if (whole && provider_dropped == before)
         provider_events->end(provider_user);
 }
 #define connector_start        world_start
