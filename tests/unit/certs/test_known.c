@@ -9,6 +9,8 @@ static struct certs_trust *trust_without(struct pki *p, const char *revoked)
     struct buf text = BUF_INIT(65536);
     struct certs_trust *t;
 
+    assert_non_null(ca);
+    assert_non_null(root);
     buf_puts(&text, ca);
     buf_puts(&text, root);
     buf_putc(&text, '\0');

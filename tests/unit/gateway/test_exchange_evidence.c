@@ -327,6 +327,7 @@ static void status_as_given(void **state)
     for (int i = 0; i < 400; i++)
         buf_puts(&rows, "," ROW);
     buf_putc(&rows, '\0');
+    assert_int_equal(rows.failed, ERR_OK);
     provider_says(rows.p, false);
     assert_int_equal(consumer.status, 200);
     (provider_events->fail)(provider_user, REASON_PROVIDER_CUT, REACHED_YES);

@@ -393,7 +393,9 @@ static void judge_file(const char *dir, const char *file, struct tally *t)
 
     arena_init(&a, 32 << 20);
     diags_init(&d, &a);
-    assert_int_equal(file_read(path_join(&a, dir, file), &bytes, &d), ERR_OK);
+    const char *path = path_join(&a, dir, file);
+    assert_non_null(path);
+    assert_int_equal(file_read(path, &bytes, &d), ERR_OK);
     if (doc_read_yaml(buf_slice(&bytes), &a, &d, &docs) != ERR_OK)
         fail_msg("%s: %s", file, d.first ? d.first->what[LANG_EN] : "");
     DOC_EACH(list, docs)

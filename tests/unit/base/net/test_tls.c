@@ -541,6 +541,7 @@ static struct http_client *client(struct world *w, struct told *t, enum tls_mode
     *t = (struct told){ .loop = w->loop };
     assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
     c = http_client_new(w->loop, &w->to, tls, SLICE("provider.example"), &events, t, 2000);
+    assert_non_null(c);
     assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2000), ERR_OK);
     tls_unref(tls);
     loop_run(w->loop);
