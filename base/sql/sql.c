@@ -37,7 +37,7 @@ static enum err file_prepare(const char *path, struct diags *d)
 
     if (fd >= 0) {
         close(fd);
-        return sql_sync_folder(path, d);
+        return ERR_OK;
     }
     if (errno == EEXIST)
         return file_check_private(path, d);
@@ -97,7 +97,8 @@ static enum err db_open(struct sql *s)
     e = wal_switch(s);
     if (e != ERR_OK)
         return e;
-    return sql_script(s, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=1000");
+    e = sql_script(s, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=1000");
+    return e == ERR_OK ? sql_script(s, "PRAGMA schema_version") : e; /* a read: the -wal is there from now on */
 }
 
 /* SQLite refuses a path with a symbolic link anywhere in it when NOFOLLOW is set; folders may be links, the file not.
@@ -143,6 +144,10 @@ enum err sql_open(const char *where, struct sql **ret, struct diags *d)
         if (e != ERR_OK)
             diag_add(d, e, 0, 0, "cannot open the state %s: %s", "无法打开状态库 %s：%s", where, s->error);
     }
+    /* SQLite syncs the name of its -wal with the first commit and does not mind when that fails: after a power cut the
+     * commits would be gone with it. */
+    if (e == ERR_OK)
+        e = sql_sync_folder(s->path, d);
     if (e == ERR_OK) {
         *ret = s;
         s = NULL;

@@ -9,7 +9,7 @@ import time
 import city
 import load
 from city import FULL, Node
-from disk import Disk, EIO, LOG, STATE
+from disk import DATABASE, Disk, EIO, LOG, STATE
 
 CUTS = 500 if FULL else 25
 CUTS_IN_A_ROW = 100  # then from the beginning again: looking costs with what was done
@@ -84,6 +84,35 @@ def test_01_power_cuts():
         back_to_the_beginning()
         bad = run(rng, min(CUTS_IN_A_ROW, CUTS - done))
         assert not bad, "\n".join(bad)
+
+
+class Nothing(random.Random):
+    """Of the ways to lose what is not synced: all of it."""
+
+    def choice(self, seq):
+        return seq[0]
+
+
+def test_01b_the_states_log_keeps_its_name():
+    """SQLite does not mind when the folder cannot be synced as its log's first commit is: the log must have its name before."""
+    for nth in range(1, 13):
+        back_to_the_beginning()
+        disk = Disk(NODE, journal=True)
+        NODE.start()
+        disk.scope, disk.sync_every, disk.syncs, disk.sync_errno = DATABASE, 1 << 20, (1 << 20) - nth, EIO  # this one fails and no other
+        acted = []
+        mixed = load.Load(NODE, nth)
+        try:
+            city.wait_for(lambda m=mixed: len(m.acted) > 10)
+            told = disk.cut(Nothing())
+        finally:
+            mixed.end()
+        acted += mixed.acted
+        disk.heal()
+        disk.scope = LOG | STATE
+        NODE.start()
+        bad = load.judge_state(NODE, acted)
+        assert not bad, (nth, told, bad)
 
 
 def test_02_syncs_that_lie_are_found_out():
