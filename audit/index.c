@@ -194,6 +194,7 @@ static enum err take_segment(struct audit_index *x, uint64_t limit, bool closed)
         e = take_batch(x, &s, limit, &end);
         pthread_cond_broadcast(&x->moved);
         pthread_mutex_unlock(&x->lock);
+        thread_give_way();
     }
     logscan_close(&s);
     pthread_mutex_lock(&x->lock);

@@ -2,13 +2,21 @@
  * renamed. Nothing is synced: the index must not make the log's commits wait, and its files can be built again. */
 #include "audit/crc32c.h"
 #include "audit/part.h"
+#include "audit/thread.h"
 #include <endian.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { FILE_CAP = 1 << 30, SPREAD_MOST = 20, FEW_ROWS = 32 };
+enum { FILE_CAP = 1 << 30, SPREAD_MOST = 20, FEW_ROWS = 32, STEPS = 4096, PIECE = 65536 };
+
+/* Between two of a long loop's steps: a part takes milliseconds, and exchanges go first. */
+static void step(size_t i)
+{
+    if (i % STEPS == 0)
+        thread_give_way();
+}
 
 /* What is made of a draft's terms. */
 struct sealing {
@@ -50,6 +58,7 @@ static void rows_count(struct sealing *s)
             s->end[d->group_terms[g->at + k]] += g->rows;
     }
     for (size_t i = 1; i < d->known_n; i++) {
+        step(i);
         struct draft_term *t = &d->known[i];
         uint32_t grouped = s->end[i], own = t->n & DRAFT_ROWS;
         t->n = (t->n & (DRAFT_MIXED | DRAFT_BORN)) | (own + grouped);
@@ -67,6 +76,7 @@ static void rows_gather(struct sealing *s)
 {
     const struct draft *d = s->d;
     for (size_t i = 0; i < d->posts_n; i++) {
+        step(i);
         const struct draft_post p = d->posts[i];
         if (!(p.term & DRAFT_GROUP)) {
             s->rows[s->end[p.term]++] = (uint16_t)p.row;
@@ -105,12 +115,14 @@ static enum err terms_sort(struct sealing *s)
         sum += n;
     }
     for (size_t i = 1; i < d->known_n; i++) {
+        step(i);
         const struct draft_term *t = &d->known[i];
         s->term[place[t->hash >> (64 - bits)]++] =
             (struct part_term){ .hash = t->hash, .n = t->n, .at = t->n == 1 ? t->first : (uint32_t)i };
     }
     mem_free(place);
     for (size_t i = 1; i + 1 < d->known_n; i++) {
+        step(i);
         struct part_term t = s->term[i];
         size_t k = i;
         for (; k > 0 && s->term[k - 1].hash > t.hash; k--)
@@ -193,6 +205,7 @@ static enum err terms_seal(struct sealing *s)
     if (e != ERR_OK)
         return e;
     for (size_t i = 0; i + 1 < d->known_n; i++) {
+        step(i);
         if (s->term[i].n != 1)
             put_list(s, &s->term[i]);
     }
@@ -201,12 +214,30 @@ static enum err terms_seal(struct sealing *s)
 
 enum { PIECES = 5 };
 
+/* What comes next of it: at most PIECE bytes. */
+static struct slice next_of(struct slice s, size_t at)
+{
+    thread_give_way();
+    return slice_sub(s, at, s.n - at < PIECE ? s.n - at : PIECE);
+}
+
+static uint32_t pieces_sum(const struct slice *piece, unsigned n)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t at = 0; at < piece[i].n; at += PIECE)
+            sum = crc32c(sum, next_of(piece[i], at));
+    }
+    return sum;
+}
+
 static bool pieces_put(int fd, const struct slice *piece, unsigned n)
 {
     bool ok = true;
     for (unsigned i = 0; i < n; i++) {
         for (size_t at = 0; ok && at < piece[i].n;) {
-            ssize_t put = write(fd, piece[i].p + at, piece[i].n - at);
+            const struct slice next = next_of(piece[i], at);
+            ssize_t put = write(fd, next.p, next.n);
             ok = put > 0;
             at += ok ? (size_t)put : 0;
         }
@@ -222,12 +253,9 @@ static enum err part_write(struct part_head *h, struct slice *piece, unsigned n,
     int len = snprintf(path, sizeof path, "%s/index/%s", dir, name);
     if (len <= 0 || len >= PATH_MAX)
         return ERR_TOO_LARGE;
-    uint32_t sum = 0;
     h->sum = 0;
     piece[0] = slice_make(h, sizeof *h);
-    for (unsigned i = 0; i < n; i++)
-        sum = crc32c(sum, piece[i]);
-    h->sum = sum;
+    h->sum = pieces_sum(piece, n);
     snprintf(beside, sizeof beside, "%s.new", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
