@@ -17,8 +17,7 @@ static enum err seal_sign(void *self, const struct audit_continuation *c, struct
 {
     const char *why[2] = { NULL, NULL };
     (void)self;
-    /* A test that ended early closes the log when there is no seal any more. */
-    return seal != NULL ? audit_seal_sign(seal, c, sig, why) : ERR_CLOSED;
+    return audit_seal_sign(seal, c, sig, why);
 }
 
 static void seal_open(void)
@@ -46,6 +45,7 @@ static int teardown(void **state)
 {
     (void)state;
     release_sign = 1; /* who waits for it, though the test ended before */
+    world_close(&w);  /* the log asks the seal until its end */
     seal = audit_seal_free(seal);
     unlink(state_file);
     world_done(&w);
