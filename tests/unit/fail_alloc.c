@@ -25,26 +25,31 @@ void *SYSTEM(realloc)(void *p, size_t n);
 static atomic_size_t made, fail_at;
 
 /* Where a library does not bear what it should, whoever calls it: inside these functions of theirs, unless called by
- * another, no allocation fails. Only what they export has a name here. */
+ * another, or only where the library itself calls them, no allocation fails. Only what they export has a name here. */
 static const struct {
     const char *in, *unless;
+    bool own;
 } spared[] = {
     /* libasan of gcc 12: as a thread begins, AsanThread::Init asks for its stack and ends the process without. */
-    { "pthread_getattr_np", NULL },
+    { "pthread_getattr_np", NULL, false },
     /* glibc 2.36: getaddrinfo goes on with a pointer that was never set (SIGSEGV). */
-    { "__nss_database_get", NULL },
+    { "__nss_database_get", NULL, false },
     /* libcrypto 3.0.19: the table of algorithms' names (namemap) loses an entry when another finds no memory as the
      * algorithm is fetched: some bytes leak, once a name. The names of hosts are copied by the same function. */
-    { "CRYPTO_strndup", "X509_VERIFY_PARAM_set1_host" },
+    { "CRYPTO_strndup", "X509_VERIFY_PARAM_set1_host", false },
+    /* The same: a table that it makes on first use, of decoders say, leaks when it cannot be kept. What others keep
+     * with a connection goes through the same function. */
+    { "CRYPTO_set_ex_data", NULL, true },
 };
 
-static bool is_in(void *const *frames, int n, const char *function)
+/* `own`: called from within its library. */
+static bool is_in(void *const *frames, int n, const char *function, bool own)
 {
-    Dl_info at;
+    Dl_info at, caller;
 
     for (int i = 0; function && i < n; i++)
         if (dladdr(frames[i], &at) != 0 && at.dli_sname && strcmp(at.dli_sname, function) == 0)
-            return true;
+            return !own || (i + 1 < n && dladdr(frames[i + 1], &caller) != 0 && caller.dli_fbase == at.dli_fbase);
     return false;
 }
 
@@ -54,7 +59,7 @@ static bool is_spared(void)
     int n = backtrace(frames, COUNT(frames));
 
     for (size_t i = 0; i < COUNT(spared); i++)
-        if (is_in(frames, n, spared[i].in) && !is_in(frames, n, spared[i].unless))
+        if (is_in(frames, n, spared[i].in, spared[i].own) && !is_in(frames, n, spared[i].unless, false))
             return true;
     return false;
 }
