@@ -120,7 +120,7 @@ static void world_begin(bool safe)
     tally_init(&world.w->exchanges_each, 1, 1000, 1);
     alarm_init(&world.w->nudge, on_nudge);
     alarm_init(&world.w->second, on_second);
-    world.w->expiry = moment_new(world.w->loop, on_expiry, world.w);
+    assert_non_null(world.w->expiry = moment_new(world.w->loop, on_expiry, world.w));
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
                                       .kind = CERTS_APP,
                                       .not_after = INT64_MAX,
