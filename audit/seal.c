@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { FILE_CAP = 1 << 30, SPREAD_MOST = 20, FEW_ROWS = 32, STEPS = 4096, PIECE = 65536 };
+enum { FILE_CAP = 1 << 30, SPREAD_MOST = 20, FEW_ROWS = 32, STEPS = 4096, AT_ONCE = 64 << 10 /* bytes */ };
 
 /* Between two of a long loop's steps: a part takes milliseconds, and exchanges go first. */
 static void step(size_t i)
@@ -214,19 +214,14 @@ static enum err terms_seal(struct sealing *s)
 
 enum { PIECES = 5 };
 
-/* What comes next of it: at most PIECE bytes. */
-static struct slice next_of(struct slice s, size_t at)
-{
-    thread_give_way();
-    return slice_sub(s, at, s.n - at < PIECE ? s.n - at : PIECE);
-}
-
 static uint32_t pieces_sum(const struct slice *piece, unsigned n)
 {
     uint32_t sum = 0;
     for (unsigned i = 0; i < n; i++) {
-        for (size_t at = 0; at < piece[i].n; at += PIECE)
-            sum = crc32c(sum, next_of(piece[i], at));
+        for (size_t at = 0; at < piece[i].n; at += AT_ONCE) {
+            thread_give_way();
+            sum = crc32c(sum, slice_sub(piece[i], at, AT_ONCE));
+        }
     }
     return sum;
 }
@@ -236,7 +231,8 @@ static bool pieces_put(int fd, const struct slice *piece, unsigned n)
     bool ok = true;
     for (unsigned i = 0; i < n; i++) {
         for (size_t at = 0; ok && at < piece[i].n;) {
-            const struct slice next = next_of(piece[i], at);
+            const struct slice next = slice_sub(piece[i], at, AT_ONCE);
+            thread_give_way();
             ssize_t put = write(fd, next.p, next.n);
             ok = put > 0;
             at += ok ? (size_t)put : 0;
