@@ -191,5 +191,5 @@ int main(void)
     const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte), CASE(test_csv_is_no_program),
                                         CASE(test_times), CASE(test_verify) };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return crypto_init(NULL) == ERR_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

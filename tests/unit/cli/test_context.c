@@ -52,6 +52,7 @@ static void test_set_and_find(void **state)
 
 static void test_precedence(void **state)
 {
+    static char context[] = "SLUICE_CONTEXT=county", server[] = "SLUICE_SERVER=https://from-environment:1";
     struct bench *b = *state;
     struct endpoint e;
     struct cli c;
@@ -65,11 +66,11 @@ static void test_precedence(void **state)
     assert_string_equal(e.server, "https://county:9443");
     assert_null(e.key);
     cli_done(&c);
-    setenv("SLUICE_CONTEXT", "county", 1);
+    assert_int_equal(putenv(context), 0);
     find(b, "me", &c, &e);
     assert_string_equal(e.server, "https://county:9443");
     cli_done(&c);
-    setenv("SLUICE_SERVER", "https://from-environment:1", 1);
+    assert_int_equal(putenv(server), 0);
     find(b, "me", &c, &e);
     assert_string_equal(e.server, "https://from-environment:1");
     cli_done(&c);

@@ -67,6 +67,7 @@ static void test_sent(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         FILE *err = tmpfile();
         struct cli c;
+        assert_non_null(err);
         assert_int_equal(parse(b, &c, rows[i].line), CLI_OK);
         c.err = err;
         check(&c, &rows[i]);

@@ -77,7 +77,8 @@ static void test_file(void **state)
 
     snprintf(path, sizeof path, "%s/r.yaml", b->home);
     file_put(b->home, "r.yaml", good, 0644);
-    parse(b, &c, "me");
+    assert_non_null(err);
+    assert_int_equal(parse(b, &c, "me"), CLI_OK);
     c.err = err;
     assert_int_equal(from_file(&c, path, &body), CLI_OK);
     buf_putc(&body, '\0');
