@@ -287,5 +287,5 @@ int main(void)
                                         CASE(test_people),  CASE(test_certificates), CASE(test_acts),
                                         CASE(test_refused), CASE(test_existing),     CASE(test_own_requests) };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return crypto_init(NULL) == ERR_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }
