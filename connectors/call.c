@@ -411,9 +411,11 @@ static void on_fail(void *user, enum reason why, bool sent)
 {
     struct conn *k = user;
     struct connector_call *c = k->call;
-    bool again = may_retry(c, k, why, sent);
+    bool again;
     enum err e;
 
+    sent = c->sent = c->sent || sent; /* by an earlier try, perhaps */
+    again = may_retry(c, k, why, sent);
     if (!k->opened && why == REASON_PROVIDER_UNREACHABLE && elsewhere(c, k)) {
         pool_close(k);
         c->conn = NULL;

@@ -165,6 +165,7 @@ struct connector_call {
     int64_t launched;             /* ns; 0: its time says nothing of the provider's */
     uint8_t state, slot, refused; /* slot: its party's, of share.c; refused: addresses that gave no connection */
     bool safe, head_method, retried, answered, streams;
+    bool sent;       /* by a try that failed: it may have reached the provider */
     uint64_t length; /* of a body that streams; 0: not known */
     size_t n;
     char text[]; /* the request; wiped, for it holds credentials */

@@ -157,11 +157,13 @@ static bool still_there(struct conn *k)
     return true;
 }
 
+/* What a provider sent behind an answer would be taken for the next one, of another department perhaps. The loop may
+ * not have seen it yet. */
 struct conn *pool_take(struct entry *e)
 {
     struct conn *k;
 
-    while ((k = LIST_FIRST(&e->idle)) != NULL && !still_there(k))
+    while ((k = LIST_FIRST(&e->idle)) != NULL && !(still_there(k) && http_client_quiet(k->http)))
         pool_close(k);
     if (k == NULL)
         return NULL;

@@ -179,6 +179,7 @@ enum err http_client_put_end(struct http_client *c) MUST_CHECK; /* that was the 
 /* The whole request is in the kernel's hands, and of one whose body streams, in the peer's kernel's. An answer that
  * begins before is no answer to all of it: what tells of it would have told of that too. */
 bool http_client_sent(const struct http_client *c);
+bool http_client_quiet(struct http_client *c);         /* no byte unasked for, no end; else free it (RFC 9112 9.2) */
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
 /* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most; at first it
  * is 8 KiB. */

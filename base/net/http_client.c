@@ -385,6 +385,14 @@ bool http_client_sent(const struct http_client *c)
            (!c->streams || stream_unsent(c->stream) == 0);
 }
 
+bool http_client_quiet(struct http_client *c)
+{
+    char byte;
+    size_t got;
+
+    return c->state == IDLE && stream_read(c->stream, &byte, 1, &got) == IO_AGAIN;
+}
+
 enum err http_client_put(struct http_client *c, struct slice bytes)
 {
     if (!c->more || bytes.n > CHUNK_MOST / 2 || (!c->chunking && bytes.n > c->left))

@@ -74,6 +74,20 @@ static void nap(struct served *s, unsigned ms)
         usleep(10000);
 }
 
+/* An answer of just what is read at once, and behind it another that nobody asked for. */
+static void spare(int fd)
+{
+    enum { READ = 8192 };
+    static const char other[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nspare";
+    char text[READ + sizeof other];
+    int head = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %04d\r\n\r\n", 0);
+
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %04d\r\n\r\n", READ - head);
+    memset(text + head, 'a', (size_t)(READ - head));
+    memcpy(text + READ, other, sizeof other);
+    send_text(fd, text);
+}
+
 /* False: close. */
 static bool behave(struct served *s, const char *text, size_t heard, unsigned number)
 {
@@ -94,6 +108,10 @@ static bool behave(struct served *s, const char *text, size_t heard, unsigned nu
     if (asks(text, "/cut")) {
         send_text(s->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
         return false;
+    }
+    if (asks(text, "/spare")) {
+        spare(s->fd);
+        return true;
     }
     if (asks(text, "/chunks"))
         send_text(s->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");

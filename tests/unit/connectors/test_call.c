@@ -176,6 +176,42 @@ static void stale_is_tried_again_once(void **state)
     scene_end(&s);
 }
 
+/* The waiting call has the connection before the loop could see that there is more to read. */
+static void what_nobody_asked_for_is_no_answer(void **state)
+{
+    struct heard h[2] = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {in_flight: 1, queue: 5s}");
+    assert_int_equal(begin(&s, &h[0], "/spare", true), ERR_OK);
+    assert_int_equal(begin(&s, &h[1], "/ok", true), ERR_OK);
+    run_until_ended(&s, h, 2);
+    assert_int_equal(h[0].ended + h[1].ended, 2);
+    BODY(&h[1], "c2r1");
+    buf_done(&h[0].body);
+    buf_done(&h[1].body);
+    scene_end(&s);
+}
+
+/* The provider took the first try and closed; the second found it gone. */
+static void a_try_that_was_sent_is_remembered(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    ask(&s, &h, "/stale", true);
+    assert_int_equal(shutdown(s.provider.fd, SHUT_RD), 0); /* listens no more */
+    ask(&s, &h, "/ok", true);
+    assert_int_equal(h.failed, 1);
+    assert_int_equal(h.why, REASON_PROVIDER_CUT);
+    assert_int_equal(h.reached, REACHED_UNKNOWN);
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
 static void failures_by_table(void **state)
 {
     static const struct {
@@ -576,6 +612,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_kept),
         cmocka_unit_test(stale_is_tried_again_once),
+        cmocka_unit_test(what_nobody_asked_for_is_no_answer),
+        cmocka_unit_test(a_try_that_was_sent_is_remembered),
         cmocka_unit_test(failures_by_table),
         cmocka_unit_test(unreachable_then_circuit),
         cmocka_unit_test(silent_then_circuit),
