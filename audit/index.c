@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <time.h>
 
-enum { TICK_MS = 500, FOLLOW_MS = 5000, FOLLOW = 16384, RETRY_MS = 5000, BATCH = 256, NICE = 5 };
+enum { TICK_MS = 500, FOLLOW_MS = 5000, FOLLOW = 16384, RETRY_MS = 5000, BATCH = 256, NICE = 5, STATUS_WAIT_MS = 20 };
 
 uint64_t index_log_size(const struct audit_index *x)
 {
@@ -248,16 +248,22 @@ static void index_discard(struct audit_index *x)
     pthread_mutex_unlock(&x->lock);
 }
 
+static struct timespec time_in(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 static void index_sleep(struct audit_index *x, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = time_in(ms);
     pthread_mutex_lock(&x->lock);
     if (!x->stop && !x->asked && x->discard_from == UINT64_MAX)
         pthread_cond_timedwait(&x->wake, &x->lock, &until);
@@ -305,6 +311,7 @@ static struct audit_index *index_free(struct audit_index *x)
     pthread_cond_destroy(&x->wake);
     pthread_cond_destroy(&x->moved);
     pthread_mutex_destroy(&x->lock);
+    pthread_mutex_destroy(&x->told_lock);
     mem_free(x->dir);
     return mem_free(x);
 }
@@ -313,6 +320,7 @@ static void index_locks(struct audit_index *x)
 {
     pthread_condattr_t a;
     pthread_mutex_init(&x->lock, NULL);
+    pthread_mutex_init(&x->told_lock, NULL);
     pthread_condattr_init(&a);
     pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
     pthread_cond_init(&x->wake, &a);
@@ -327,7 +335,7 @@ enum err audit_index_open(const char *dir, const struct audit_log *log, struct a
         return ERR_NOMEM;
     index_locks(x);
     x->log = log;
-    x->discard_from = x->failed = UINT64_MAX;
+    x->discard_from = x->failed = x->told.failed = UINT64_MAX;
     x->dir = mem_dup(slice_of(dir));
     enum err e = x->dir == NULL ? ERR_NOMEM : draft_init(&x->draft);
     if (e == ERR_OK)
@@ -357,10 +365,9 @@ struct audit_index *audit_index_close(struct audit_index *x)
     return index_free(x);
 }
 
-void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
+/* Lock held. */
+static void status_now(const struct audit_index *x, uint64_t size, struct audit_index_status *ret)
 {
-    uint64_t size = index_log_size(x);
-    pthread_mutex_lock(&x->lock);
     *ret = (struct audit_index_status){ .first = x->first,
                                         .indexed = x->next,
                                         .size = x->log != NULL ? size : x->next,
@@ -372,7 +379,24 @@ void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
         ret->elapsed_ms += x->parts[i]->h.elapsed_ms;
     ret->elapsed_ms += x->drafting ? x->draft.h.elapsed_ms : 0;
     ret->elapsed_ms = ret->elapsed_ms > 0 ? ret->elapsed_ms : 0; /* a clock that was set back says nothing else */
-    pthread_mutex_unlock(&x->lock);
+}
+
+/* The index's thread writes files with the lock held, and a disk may hang: who carries out acts asks here. */
+void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
+{
+    uint64_t size = index_log_size(x);
+    struct timespec until = time_in(STATUS_WAIT_MS);
+    bool fresh = pthread_mutex_clocklock(&x->lock, CLOCK_MONOTONIC, &until) == 0;
+    if (fresh) {
+        status_now(x, size, ret);
+        pthread_mutex_unlock(&x->lock);
+    }
+    pthread_mutex_lock(&x->told_lock);
+    if (fresh)
+        x->told = *ret;
+    else
+        *ret = x->told;
+    pthread_mutex_unlock(&x->told_lock);
 }
 
 /* Lock held. What is to be thrown away is not there any more. */
@@ -383,9 +407,7 @@ static bool is_indexed(const struct audit_index *x, uint64_t size)
 
 bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000 + 1;
+    struct timespec until = time_in(ms);
     pthread_mutex_lock(&x->lock);
     while (!is_indexed(x, size) && !x->stop) {
         atomic_store(&x->asked, true);
@@ -398,10 +420,9 @@ bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms)
     return there;
 }
 
+/* Without the lock, as with the status: should the thread be about to sleep, it sees it a tick later. */
 void audit_index_rebuild(struct audit_index *x)
 {
-    pthread_mutex_lock(&x->lock);
     x->discard_from = 0;
     pthread_cond_signal(&x->wake);
-    pthread_mutex_unlock(&x->lock);
 }

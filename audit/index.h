@@ -30,6 +30,9 @@ struct audit_index {
     uint64_t seed, first, next, discarded, failed;
     uint64_t segment, offset; /* where record `next` is expected */
     int64_t at_last;          /* wall ms of the last record indexed */
+
+    pthread_mutex_t told_lock;
+    struct audit_index_status told; /* the last answer of audit_index_status */
 };
 /* index_load.c. Take in the parts that fit the log; those that do not, and all behind them, are removed. */
 enum err index_load(struct audit_index *x) MUST_CHECK;

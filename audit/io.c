@@ -1,6 +1,5 @@
 /* The kernel's side of the file table. Owns nothing. */
 #include "audit/io.h"
-#include "audit/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -34,8 +33,7 @@ static ssize_t io_write_durable(void *self, int fd, const void *p, size_t n, off
     return pwritev2(fd, &v, 1, at, RWF_DSYNC);
 }
 
-/* The last call waits for nothing and tells of no failure: that is left to the sync. Commits below the space that was
- * written ahead before go on meanwhile. */
+/* The last call waits for nothing and tells of no failure: that is left to the sync. */
 static int io_fill(void *self, int fd, off_t at, uint64_t n)
 {
     static const char zeros[FILL_PIECE];
@@ -45,7 +43,6 @@ static int io_fill(void *self, int fd, off_t at, uint64_t n)
         if (audit_io_write_all(&audit_io_system, fd, slice_make(zeros, piece), at + (off_t)done) != 0)
             return -1;
         done += piece;
-        thread_give_way();
     }
     (void)!sync_file_range(fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
     return 0;

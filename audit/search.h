@@ -81,6 +81,7 @@ struct audit_index_status {
 enum err audit_index_open(const char *dir, const struct audit_log *log, struct audit_index **ret,
                           struct diags *d) MUST_CHECK;
 struct audit_index *audit_index_close(struct audit_index *x);
+/* Waits for no disk: while the index's thread does, as it was when somebody asked last. */
 void audit_index_status(struct audit_index *x, struct audit_index_status *ret);
 /* Wait until the records [0, size) are indexed, at most so long. */
 bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms);

@@ -9,10 +9,11 @@
  * writer syncs the file: the kernel tells of a failure once, and it must be the writer that hears of it. */
 #include "audit/log.h"
 #include "audit/logscan.h"
+#include "audit/thread.h"
 #include <errno.h>
 #include <unistd.h>
 
-enum { ENTRIES_ALIGN = 256 };
+enum { ENTRIES_ALIGN = 256, FILL_AT_ONCE = 256 << 10 };
 
 enum err log_sys(int sys)
 {
@@ -57,18 +58,20 @@ static bool fill_due(const struct audit_log *l)
            g->filled < g->end + g->fill / 4 && g->end < l->c.segment_bytes;
 }
 
-static void fill_held(struct audit_log *l)
+/* A piece more, up to `to`. False: there is nothing more to do, or it failed. */
+static bool fill_held(struct audit_log *l, uint64_t to)
 {
     struct segment *g = &l->seg;
-    uint64_t from = g->filled, to = g->end + g->fill;
-    if (l->io->fill(l->io->self, g->fd, (off_t)from, to - from) != 0) {
+    uint64_t from = g->filled, n = from < to ? to - from : 0;
+    if (n > FILL_AT_ONCE)
+        n = FILL_AT_ONCE;
+    if (n > 0 && l->io->fill(l->io->self, g->fd, (off_t)from, n) != 0) {
         g->fill = 0;
         (void)!cut_held(l, g->settled); /* a commit may be under way below it */
-        return;
+        return false;
     }
-    g->filled = to;
-    if (g->fill < SEGMENT_FILL_MAX)
-        g->fill *= 2;
+    g->filled = from + n;
+    return g->filled < to;
 }
 
 static enum err write_held(struct audit_log *l, struct slice s)
@@ -111,14 +114,24 @@ bool segment_short(struct audit_log *l)
     return true;
 }
 
+/* The writer may want the lock, and exchanges the processor, so both are given up between two pieces. */
 void segment_fill(struct audit_log *l)
 {
+    struct segment *g = &l->seg;
     if (!fill_due(l))
         return;
-    pthread_mutex_lock(&l->seg.lock);
-    if (l->seg.fd >= 0 && fill_due(l))
-        fill_held(l);
-    pthread_mutex_unlock(&l->seg.lock);
+    pthread_mutex_lock(&g->lock);
+    uint64_t first = g->first, to = g->end + g->fill;
+    bool due = g->fd >= 0 && fill_due(l);
+    if (due && g->fill < SEGMENT_FILL_MAX)
+        g->fill *= 2; /* the next time */
+    while (due && fill_held(l, to)) {
+        pthread_mutex_unlock(&g->lock);
+        thread_give_way();
+        pthread_mutex_lock(&g->lock);
+        due = g->fd >= 0 && g->first == first;
+    }
+    pthread_mutex_unlock(&g->lock);
 }
 
 static enum err segment_create(struct audit_log *l)

@@ -10,5 +10,6 @@ void thread_stand_back(int nice);
 /* In the long loops of a thread that stood back: yields its processor when it has had it for 0.2 ms since the last
  * time. The kernel sees the end of a slice at its next tick only, after 4 ms where there are 250 a second, and who came
  * to this processor since, an exchange perhaps, waits for it even beside an idle one. Costs a system call that reads a
- * clock, half a microsecond. Whoever holds a lock then, holds it longer: none that an exchange needs. */
+ * clock, half a microsecond. Whoever holds a lock then, holds it longer: none that an exchange, an act or the log's
+ * writer waits for. */
 void thread_give_way(void);

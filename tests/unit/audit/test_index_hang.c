@@ -1,0 +1,70 @@
+/* A disk that hangs under the search index: who asks how far it is, or has it built anew, waits for no disk. */
+#include "tests/unit/audit/world.h"
+#include "tests/unit/until.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RECORDS = 65536 + 512, LONG_MS = 2000 };
+
+static struct world w;
+static struct audit_index *x;
+
+static void fill(void)
+{
+    for (unsigned i = 0; i < RECORDS; i++) {
+        struct audit_record r = world_intent(i + 1);
+        enum err e;
+        while ((e = audit_put(w.q, &r, 0, NULL)) == ERR_AGAIN) {
+            audit_kick(w.q);
+            audit_poll(w.q);
+            usleep(200);
+        }
+        assert_int_equal(e, ERR_OK);
+    }
+    audit_kick(w.q);
+    UNTIL(world_size(&w) >= RECORDS);
+}
+
+/* A pipe that nobody reads stands in the place of the part's file: its thread waits in open(), as on a dead disk. */
+static void nobody_waits(void **state)
+{
+    char path[256];
+    struct audit_index_status s = { 0 };
+    int64_t began;
+    int fd;
+
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    world_init(&w);
+    assert_int_equal(world_open(&w), ERR_OK);
+    snprintf(path, sizeof path, "%s/index", w.dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/index/%016d.part.new", w.dir, 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    fill();
+    assert_int_equal(audit_index_open(w.dir, w.log, &x, &w.d), ERR_OK);
+    usleep(LONG_MS * 1000); /* it is in the seal of its first part by now */
+    began = clock_mono_ms();
+    audit_index_status(x, &s);
+    audit_index_rebuild(x);
+    assert_in_range(clock_mono_ms() - began, 0, LONG_MS / 2);
+    assert_int_equal(s.failed, UINT64_MAX);
+    assert_int_equal(s.parts, 0);
+    assert_true((fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) >= 0); /* the disk is back, with an error */
+    assert_int_equal(close(fd), 0);
+    assert_true(audit_index_wait(x, RECORDS, until_patience_ms()));
+    audit_index_status(x, &s);
+    assert_in_range(s.indexed, RECORDS, world_size(&w));
+    x = audit_index_close(x);
+    world_done(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(nobody_waits) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
