@@ -381,12 +381,23 @@ static void status_now(const struct audit_index *x, uint64_t size, struct audit_
     ret->elapsed_ms = ret->elapsed_ms > 0 ? ret->elapsed_ms : 0; /* a clock that was set back says nothing else */
 }
 
+/* The lock, if it is free within STATUS_WAIT_MS; by trying, for the clock of a lock with a time may be set. */
+static bool lock_soon(struct audit_index *x)
+{
+    static const struct timespec one_ms = { 0, 1000000 };
+    for (unsigned i = 0; pthread_mutex_trylock(&x->lock) != 0; i++) {
+        if (i == STATUS_WAIT_MS)
+            return false;
+        nanosleep(&one_ms, NULL);
+    }
+    return true;
+}
+
 /* The index's thread writes files with the lock held, and a disk may hang: who carries out acts asks here. */
 void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
 {
     uint64_t size = index_log_size(x);
-    struct timespec until = time_in(STATUS_WAIT_MS);
-    bool fresh = pthread_mutex_clocklock(&x->lock, CLOCK_MONOTONIC, &until) == 0;
+    bool fresh = lock_soon(x);
     if (fresh) {
         status_now(x, size, ret);
         pthread_mutex_unlock(&x->lock);
