@@ -78,10 +78,18 @@ bool upload_open(struct exchange *x, struct connector_request *q)
     return x->up->digest != NULL;
 }
 
+static void fail_empty(struct exchange *x)
+{
+    exchange_fail(x, REASON_REQUEST_MALFORMED, "the body is the file, and it is empty", "正文即文件，而正文为空");
+}
+
+/* The end needs no room: over HTTP/2 it can be there before the body was wanted. */
 void upload_steer(struct exchange *x)
 {
     bool room = x->provider != NULL && connector_room(x->provider);
 
+    if (x->body_done && x->up->bytes == 0)
+        fail_empty(x);
     if (x->call == NULL || x->body_done || room == x->up->reading)
         return;
     x->up->reading = room;
@@ -118,7 +126,7 @@ void upload_end(struct exchange *x)
         return;
     x->asked_at = loop_now(x->w->loop);
     if (x->up->bytes == 0)
-        exchange_fail(x, REASON_REQUEST_MALFORMED, "the body is the file, and it is empty", "正文即文件，而正文为空");
+        fail_empty(x);
     else if (connector_put_end(x->provider) != ERR_OK)
         exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
 }

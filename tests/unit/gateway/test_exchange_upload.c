@@ -162,6 +162,23 @@ static void empty_after_all(void **state)
     outcome_is(REASON_REQUEST_MALFORMED, 0);
 }
 
+/* HTTP/2 tells the end when it comes, be it before anybody wanted the body. */
+static void empty_before_it_is_wanted(void **state)
+{
+    struct exchange *x;
+
+    (void)state;
+    world_begin(false);
+    x = ask(POST PDF CHUNKS);
+    assert_int_equal(provider_asked, 0);
+    x->body_done = true;
+    upload_end(x);
+    exchange_resume(x);
+    tell(last(AUDIT_INTENT), ERR_OK);
+    assert_int_equal(provider_ended, 0);
+    outcome_is(REASON_REQUEST_MALFORMED, 0);
+}
+
 static void answered_too_soon(void **state)
 {
     static const struct {
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(heads_by_table),
         cmocka_unit_test(longer_than_the_limit),
         cmocka_unit_test(empty_after_all),
+        cmocka_unit_test(empty_before_it_is_wanted),
         cmocka_unit_test(answered_too_soon),
         cmocka_unit_test(it_cannot_be_put),
         cmocka_unit_test(either_end_goes),
