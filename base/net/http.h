@@ -169,7 +169,8 @@ void http_client_user(struct http_client *c, void *user);
  * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
 /* A request whose body streams: its head now (http_request_head_put), its body by http_client_put, as told by `length`
- * (0: in chunks). While the provider takes what there is, only the owner is waited for; else each pause may be `ms`. */
+ * (0: in chunks). While the provider takes what there is, only the owner is waited for; else each pause may be `ms`, or
+ * up to twice that where it took something first. */
 enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms) MUST_CHECK;
 bool http_client_room(const struct http_client *c); /* more is wanted now */
 /* All of it is taken. ERR_AGAIN: put no more before room() is called; any other error: free the client. Never calls
@@ -181,11 +182,10 @@ enum err http_client_put_end(struct http_client *c) MUST_CHECK; /* that was the 
 bool http_client_sent(const struct http_client *c);
 bool http_client_quiet(struct http_client *c);         /* no byte unasked for, no end; else free it (RFC 9112 9.2) */
 void http_client_read(struct http_client *c, bool on); /* back-pressure */
-/* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most; at first it
- * is 8 KiB. */
+/* How much of this answer to read at once; it will be 4 KiB at least and 16 KiB at most, at first 8 KiB. */
 void http_client_most(struct http_client *c, size_t n);
-/* Bytes a second that an answer must bring, over `ms` and whatever lies between its pieces then; 0 (at first): a byte
- * in `ms` will do. What we make it wait does not count. */
+/* Bytes a second that an answer must bring, and at which a body that streams must be taken, over `ms` or a little more;
+ * 0 (at first): a byte in `ms` will do. What we make it wait does not count. */
 void http_client_least(struct http_client *c, uint32_t rate);
 /* Request text: "METHOD target HTTP/1.1", Host, the headers, Content-Length when there is a body or the method wants
  * one. */

@@ -30,8 +30,8 @@ struct http_client {
     struct grave grave;
     int64_t patience; /* ms allowed until the head, and without progress after it */
     int64_t due;      /* when the head must be there */
-    int64_t since;    /* of an answer's body: when this period began, in which so much came */
-    uint64_t came;
+    int64_t since;    /* of an answer's body, or of a request's that streams: when this period began, */
+    uint64_t came;    /* in which so much came */
     uint32_t rate;
     uint8_t state;
     uint16_t most; /* to be read at once */
@@ -41,9 +41,10 @@ struct http_client {
     /* a request whose body streams */
     bool streams, more;                                /* more: of its body, to be put */
     bool chunking, in_chunk, blocked, deaf, flush_set; /* deaf: writing has failed */
+    bool waits;                                        /* for the provider: a period is under way */
     uint64_t left;                                     /* of the length that its head told */
     size_t chunk;                                      /* out: where the chunk under way begins, at its head */
-    size_t unsent;                                     /* in the kernel, when the alarm was set */
+    uint64_t handed, taken;                            /* to the kernel; by the provider's host, before this period */
     struct later flush;
 };
 
@@ -83,18 +84,41 @@ static void fail(struct http_client *c, enum reason why)
         c->events->idle_closed(c->user);
 }
 
-/* The alarm of a request whose body streams: the kernel takes megabytes at once, and sends them at the peer's pace. */
+/* Of a request whose body streams: the kernel takes megabytes at once, and sends them at the peer's pace. */
+static uint64_t taken(const struct http_client *c)
+{
+    size_t unsent = stream_unsent(c->stream);
+
+    return c->handed > unsent ? c->handed - unsent : 0;
+}
+
+/* A period in which the provider must take something, and go on at a rate over all of it. */
 static void wait_on(struct http_client *c)
 {
-    c->unsent = stream_unsent(c->stream);
+    c->waits = true;
+    c->since = loop_now(c->loop);
+    c->taken = taken(c);
     alarm_set(c->loop, &c->alarm, c->patience);
+}
+
+static bool enough(const struct http_client *c, uint64_t bytes)
+{
+    return bytes * 1000 >= (uint64_t)(loop_now(c->loop) - c->since) * c->rate;
+}
+
+/* A period is over. Who took the rest in it has all of the next to answer. */
+static bool took_enough(const struct http_client *c)
+{
+    uint64_t now = taken(c);
+
+    return now > c->taken && (enough(c, now - c->taken) || http_client_sent(c));
 }
 
 static void on_alarm(struct alarm *a)
 {
     struct http_client *c = (struct http_client *)((char *)a - offsetof(struct http_client, alarm));
 
-    if (c->streams && c->state == WAITING && stream_unsent(c->stream) < c->unsent) {
+    if (c->streams && c->state == WAITING && took_enough(c)) {
         wait_on(c);
         return;
     }
@@ -125,17 +149,16 @@ static void watch_body(struct http_client *c)
 /* n bytes more. A byte now and then keeps no alarm from ringing: it would hold the exchange for ever. */
 static bool keeps_up(struct http_client *c, size_t n)
 {
-    int64_t took = loop_now(c->loop) - c->since;
-    bool enough;
+    bool kept;
 
     c->came += n;
-    if (took < c->patience) {
+    if (loop_now(c->loop) - c->since < c->patience) {
         alarm_set(c->loop, &c->alarm, c->patience);
         return true;
     }
-    enough = c->came * 1000 >= (uint64_t)took * c->rate;
+    kept = enough(c, c->came);
     watch_body(c);
-    return enough;
+    return kept;
 }
 
 static void on_piece(void *arg, struct slice content)
@@ -297,6 +320,7 @@ static void push(struct http_client *c)
         size_t put = 0;
         enum io io = stream_write(c->stream, c->out.p + c->sent, c->out.n - c->sent, &put);
         c->sent += put;
+        c->handed += put;
         c->reached = c->reached || put > 0;
         c->blocked = io == IO_AGAIN;
         if (io == IO_AGAIN)
@@ -318,10 +342,12 @@ static void watch(struct http_client *c)
 {
     if (c->state != WAITING)
         return;
-    if (c->more && !c->deaf && c->sent == c->out.n)
+    if (c->more && !c->deaf && c->sent == c->out.n) {
         alarm_clear(&c->alarm);
-    else
+        c->waits = false;
+    } else if (!c->waits) {
         wait_on(c);
+    }
 }
 
 static void chunk_end(struct http_client *c)
@@ -510,7 +536,8 @@ static enum err ask(struct http_client *c, struct slice text, bool head_method, 
     if (c->out.failed != ERR_OK)
         return c->out.failed;
     c->sent = 0;
-    c->reached = c->blocked = c->deaf = c->in_chunk = false;
+    c->handed = 0;
+    c->reached = c->blocked = c->deaf = c->in_chunk = c->waits = false;
     c->asked = c->reading = true;
     c->most = READ_FIRST;
     c->head_method = head_method;

@@ -1,5 +1,6 @@
 /* The client's side: one answer in whatever pieces, what is reusable, what is cut, late or more than was asked for. */
 #include "net_test.h"
+#include "tests/unit/until.h"
 
 #include <sys/socket.h>
 
@@ -56,16 +57,24 @@ struct pair {
     int listener, fd; /* the provider's end */
 };
 
-static void pair_open(struct pair *p)
+/* room: of the provider's kernel for what it has not read, bytes; 0: the usual. */
+static void pair_open_with(struct pair *p, int room)
 {
     struct sockaddr_storage to;
 
     *p = (struct pair){ .told = { .loop = loop_new(), .log = BUF_INIT(4096), .body = BUF_INIT(1 << 20) } };
     assert_non_null(p->told.loop);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &p->listener, NULL), ERR_OK);
+    if (room > 0) /* before there is a connection, which inherits it */
+        assert_int_equal(setsockopt(p->listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
     address_of(p->listener, &to);
     p->client = http_client_new(p->told.loop, &to, NULL, SLICE(""), &events, &p->told, 1000);
     assert_non_null(p->client);
+}
+
+static void pair_open(struct pair *p)
+{
+    pair_open_with(p, 0);
 }
 
 static void pair_accept(struct pair *p)
@@ -361,6 +370,70 @@ static void who_is_waited_for(void **state)
     pair_end(&p);
 }
 
+/* A request in one piece, to a provider that reads it only when told to. */
+static void slow_begin(struct pair *p, uint32_t rate, size_t n, int64_t patience)
+{
+    static const char block[16384];
+
+    pair_open_with(p, 4096);
+    http_client_least(p->client, rate);
+    assert_int_equal(http_client_begin(p->client, SLICE(HEAD), n, patience), ERR_OK);
+    pair_accept(p);
+    for (; n > 0; n -= sizeof block)
+        assert_int_not_equal(http_client_put(p->client, slice_make(block, sizeof block)), ERR_BUSY);
+    assert_int_equal(http_client_put_end(p->client), ERR_OK);
+}
+
+/* It takes up to so much. */
+static void take(struct pair *p, size_t most)
+{
+    static char sink[65536];
+
+    (void)!recv(p->fd, sink, most < sizeof sink ? most : sizeof sink, 0);
+}
+
+/* Nor does a provider hold its place by taking a byte now and then: over each period it must keep a rate. */
+static void requests_are_taken_at_a_rate(void **state)
+{
+    static const struct {
+        uint32_t rate;
+        bool fails;
+    } cases[] = { { 1 << 20, true }, { 1024, false } };
+    struct pair p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t until = clock_mono_ms() + 3500;
+        slow_begin(&p, cases[i].rate, 1 << 20, 1000);
+        while (!p.told.failed && clock_mono_ms() < until) {
+            run_for(p.told.loop, 20);
+            take(&p, 4096);
+        }
+        assert_int_equal(p.told.failed, cases[i].fails);
+        if (p.told.failed)
+            assert_int_equal(p.told.why, REASON_PROVIDER_TIMEOUT);
+        pair_end(&p);
+    }
+}
+
+/* Who took the last of it, however little that was, has a whole period to answer. */
+static void the_last_piece_has_no_rate(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    slow_begin(&p, 1 << 20, 256 << 10, 2000);
+    run_for(p.told.loop, 100);
+    assert_false(http_client_sent(p.client));
+    UNTIL((take(&p, SIZE_MAX), turns(p.told.loop, 1), http_client_sent(p.client)));
+    run_for(p.told.loop, 2500); /* the first period is over */
+    assert_false(p.told.failed);
+    take(&p, SIZE_MAX);
+    say(&p, OK_ "Content-Length: 2\r\n\r\nhi", 40);
+    assert_true(p.told.ended);
+    pair_end(&p);
+}
+
 static void answers_that_come_too_soon(void **state)
 {
     struct pair p;
@@ -386,12 +459,16 @@ static void answers_that_come_too_soon(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_by_table),  cmocka_unit_test(more_than_asked_is_not_reused),
-        cmocka_unit_test(deadlines),         cmocka_unit_test(answers_keep_a_rate),
-        cmocka_unit_test(bodies_stream),     cmocka_unit_test(a_full_socket_holds_the_owner_back),
-        cmocka_unit_test(who_is_waited_for), cmocka_unit_test(answers_that_come_too_soon)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
+                                        cmocka_unit_test(more_than_asked_is_not_reused),
+                                        cmocka_unit_test(deadlines),
+                                        cmocka_unit_test(answers_keep_a_rate),
+                                        cmocka_unit_test(bodies_stream),
+                                        cmocka_unit_test(a_full_socket_holds_the_owner_back),
+                                        cmocka_unit_test(who_is_waited_for),
+                                        cmocka_unit_test(requests_are_taken_at_a_rate),
+                                        cmocka_unit_test(the_last_piece_has_no_rate),
+                                        cmocka_unit_test(answers_that_come_too_soon) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
