@@ -80,16 +80,16 @@ static enum err put_record(struct api_request *q, enum reason r)
     return audit_put(c->queue, &rec, 0, &q->waiter);
 }
 
+void api_write_counted(struct control *c)
+{
+    (void)flood_put(&c->flood, c->queue, control_now(c), &c->counter);
+}
+
 static void on_second(struct alarm *a)
 {
     struct control *c = (struct control *)((char *)a - offsetof(struct control, counted));
-    struct audit_record r;
 
-    if (c->counts_out == 0 && flood_record(&c->flood, &r, control_now(c)) &&
-        audit_put(c->queue, &r, 0, &c->counter) == ERR_OK) {
-        flood_sent(&c->flood);
-        c->counts_out = 1;
-    }
+    api_write_counted(c);
     if (c->flood.total > 0)
         alarm_set(c->loop, a, COUNT_MS);
 }
@@ -100,7 +100,6 @@ static void on_counted(struct control_waiter *w, enum err e, uint64_t index)
     struct control *c = (struct control *)((char *)w - offsetof(struct control, counter));
 
     (void)index;
-    c->counts_out = 0;
     flood_written(&c->flood, e == ERR_OK);
 }
 

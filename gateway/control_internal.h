@@ -76,8 +76,7 @@ struct control {
     unsigned n_done;
     struct alarm retry, flush, minute, drain, counted, second;
     struct flood flood;            /* refusals of the control listener */
-    struct control_waiter counter; /* of their count record; */
-    unsigned counts_out;           /* it is on its way */
+    struct control_waiter counter; /* for their count record */
     struct control_note reload_notes[SETTINGS_WORKERS], drain_notes[SETTINGS_WORKERS];
     unsigned reloads_out, drains_out;
     int64_t drain_until; /* mono ms */
@@ -158,6 +157,7 @@ const struct api_route *api_route_at(size_t i); /* NULL past the end */
 bool api_record_refusal(struct api_request *q, enum reason r, const char *en, const char *zh);
 /* Count what needs no record of its own, exactly: one `count` record a second says how many. */
 void api_count(struct control *c, enum reason r);
+void api_write_counted(struct control *c); /* now */
 void api_send_problem(struct api_request *q, enum reason r, const char *en, const char *zh);
 void api_connections_drain(struct control *c);
 void api_connections_abort(struct control *c);

@@ -147,15 +147,16 @@ static void on_drained(struct worker_note *n)
     note->control->drains_out--;
 }
 
-/* Everything that runs may end by itself; after limits.drain only what still points here is waited for: searches
- * and records of refusals. */
+/* Everything that runs may end by itself; after limits.drain only what still points here is waited for, searches
+ * and records of refusals, and the record of what was counted. */
 static void on_drain_check(struct alarm *a)
 {
     struct control *c = (struct control *)((char *)a - offsetof(struct control, drain));
     bool late = loop_now(c->loop) >= c->drain_until;
 
-    if (c->searches == 0 && !c->retention.reading && c->log_reads == 0 && c->refusals_out == 0 &&
-        (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0 && c->flood.total == 0)))
+    api_write_counted(c);
+    if (flood_settled(&c->flood) && c->searches == 0 && !c->retention.reading && c->log_reads == 0 &&
+        c->refusals_out == 0 && (late || (c->drains_out == 0 && c->jobs == NULL && c->n_connections == 0)))
         loop_stop(c->loop);
     else
         alarm_set(c->loop, a, CHECK_MS);

@@ -45,8 +45,7 @@ struct cosigner {
     struct alarm second, look;
     int64_t cert_at; /* the certificate's file as it was loaded: when it was changed last, ns */
     bool counting, stopping;
-    struct waiting counts; /* of flood's count record; */
-    bool counts_out;       /* it is on its way */
+    struct waiting counts; /* for the flood's count record */
     unsigned outstanding;  /* records on their way */
     int fd;
     pthread_t thread;
@@ -57,9 +56,21 @@ struct cosigner {
 };
 
 /* ---- refusals ---- */
+static void write_counted(struct cosigner *c)
+{
+    if (!flood_put(&c->flood, c->queue, clock_wall_ms(), &c->counts))
+        return;
+    c->outstanding++;
+    audit_kick(c->queue);
+}
+
+/* What was counted goes on record first, unless the log takes nothing. */
 static void end_if_done(struct cosigner *c)
 {
-    if (c->stopping && c->outstanding == 0)
+    if (!c->stopping)
+        return;
+    write_counted(c);
+    if (c->outstanding == 0 && flood_settled(&c->flood))
         loop_stop(c->loop);
 }
 
@@ -71,7 +82,6 @@ static void on_durable(void *waiter, enum err e, uint64_t index)
     (void)index;
     c->outstanding--;
     if (x->ask == NULL) { /* what is not durable is not forgotten: it goes into the next record */
-        c->counts_out = false;
         flood_written(&c->flood, e == ERR_OK);
         end_if_done(c);
         return;
@@ -111,16 +121,10 @@ static enum err put_refusal(struct cosigner *c, const struct http_small_ask *a, 
 static void on_second(struct alarm *al)
 {
     struct cosigner *c = (struct cosigner *)((char *)al - offsetof(struct cosigner, second));
-    struct audit_record r;
 
     audit_look(c->queue);
-    if (!c->counts_out && flood_record(&c->flood, &r, clock_wall_ms()) &&
-        audit_put(c->queue, &r, 0, &c->counts) == ERR_OK) {
-        flood_sent(&c->flood);
-        c->counts_out = true;
-        c->outstanding++;
-        audit_kick(c->queue);
-    }
+    write_counted(c);
+    end_if_done(c);
     c->counting = c->flood.total > 0 || c->outstanding > 0;
     if (c->counting)
         alarm_set(c->loop, al, SECOND_MS);

@@ -88,21 +88,26 @@ bool flood_admit(struct flood *f, struct slice key, bool stranger, enum reason r
     return false;
 }
 
-bool flood_record(struct flood *f, struct audit_record *r, int64_t wall_ms)
-{
-    if (f->total == 0)
-        return false;
-    f->sent_to = wall_ms;
-    *r = (struct audit_record){
-        .kind = AUDIT_COUNT, .at = wall_ms, .from = f->from, .to = wall_ms, .counts = f->counts
-    };
-    return true;
-}
-
-void flood_sent(struct flood *f)
+static void sent(struct flood *f, int64_t wall_ms)
 {
     memcpy(f->sent, f->counts, sizeof f->sent);
     f->sent_total = f->total;
+    f->sent_to = wall_ms;
+    f->out = true;
+}
+
+bool flood_put(struct flood *f, struct audit_queue *q, int64_t wall_ms, void *waiter)
+{
+    struct audit_record r = { .kind = AUDIT_COUNT, .at = wall_ms, .from = f->from, .to = wall_ms, .counts = f->counts };
+    enum err e;
+
+    if (f->out || f->total == 0)
+        return false;
+    e = audit_put(q, &r, 0, waiter);
+    f->refused = e != ERR_OK && e != ERR_AGAIN;
+    if (e == ERR_OK)
+        sent(f, wall_ms);
+    return e == ERR_OK;
 }
 
 void flood_written(struct flood *f, bool durable)
@@ -115,4 +120,11 @@ void flood_written(struct flood *f, bool durable)
     }
     f->sent_total = 0;
     memset(f->sent, 0, sizeof f->sent);
+    f->out = false;
+    f->refused = !durable;
+}
+
+bool flood_settled(const struct flood *f)
+{
+    return !f->out && (f->total == 0 || f->refused);
 }

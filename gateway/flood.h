@@ -21,6 +21,7 @@ struct flood {
     uint32_t sent[REASON_COUNT_]; /* of counts: in a record that is not durable yet */
     uint32_t total, sent_total;   /* sums of the two */
     int64_t from, sent_to;        /* wall ms of the first counted one; when the record was made */
+    bool out, refused;            /* a record is under way; the log took the last one not */
 };
 void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identity, unsigned share);
 /* Strangers' own records may take so many bytes of the log in any day, besides the count records. It is no more than
@@ -34,8 +35,10 @@ void flood_reads(struct flood *f, uint64_t rate, unsigned share);
 bool flood_may_read(struct flood *f, struct slice identity, int64_t mono_ms);
 /* Count one that cannot have a record of its own for another cause. */
 void flood_count(struct flood *f, enum reason r, int64_t wall_ms);
-/* The count record for what gathered, if any. Once it is queued the caller says flood_sent, and when it knows what
- * became of it flood_written: only what is durable is forgotten, the rest goes into the next record. */
-bool flood_record(struct flood *f, struct audit_record *r, int64_t wall_ms);
-void flood_sent(struct flood *f);
+/* Queue the count record for what gathered. False: nothing did, one is under way, or the log does not take it. When
+ * done() is called with `waiter` the caller says flood_written: only what is durable is forgotten, the rest goes into
+ * the next record. */
+bool flood_put(struct flood *f, struct audit_queue *q, int64_t wall_ms, void *waiter);
 void flood_written(struct flood *f, bool durable);
+/* All that was counted is on record, or the log takes nothing: a stop waits until then, and puts again meanwhile. */
+bool flood_settled(const struct flood *f);

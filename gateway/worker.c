@@ -62,13 +62,6 @@ static void on_evidence(void *arg)
     room_serve(w);
 }
 
-/* Only what is durable is forgotten. */
-static void count_written(struct worker *w, enum err e)
-{
-    w->count.pending = false;
-    flood_written(&w->flood, e == ERR_OK);
-}
-
 static void on_record_done(void *waiter, enum err e, uint64_t index)
 {
     struct evidence *ev = waiter;
@@ -76,7 +69,7 @@ static void on_record_done(void *waiter, enum err e, uint64_t index)
     if (ev->x)
         exchange_evidence(ev, e, index);
     else
-        count_written((struct worker *)((char *)ev - offsetof(struct worker, count)), e);
+        flood_written(&((struct worker *)((char *)ev - offsetof(struct worker, count)))->flood, e == ERR_OK);
 }
 
 static void on_turn(void *arg)
@@ -106,14 +99,15 @@ void worker_nudge_later(struct worker *w)
 
 static void write_counted(struct worker *w)
 {
-    struct audit_record r;
+    if (flood_put(&w->flood, w->queue, clock_wall_ms(), &w->count))
+        audit_kick(w->queue);
+}
 
-    if (w->count.pending || !flood_record(&w->flood, &r, clock_wall_ms()) ||
-        audit_put(w->queue, &r, 0, &w->count) != ERR_OK)
-        return;
-    w->count.pending = true;
-    flood_sent(&w->flood);
-    audit_kick(w->queue);
+static void attend_log(struct worker *w)
+{
+    audit_look(w->queue);
+    room_serve(w); /* a log that hangs has room for nobody, and they must be told */
+    write_counted(w);
 }
 
 /* A burst of handshakes leaves the heap in pieces: twice the memory that connections need. In the first quiet second it
@@ -136,9 +130,7 @@ static void on_second(struct alarm *a)
 
     bool more = trim_when_quiet(w); /* a quiet second is still to come */
 
-    audit_look(w->queue);
-    room_serve(w); /* a log that hangs has room for nobody, and they must be told */
-    write_counted(w);
+    attend_log(w);
     /* While something runs the log's disk is looked at, for who waits for it must be told when it hangs. */
     if (connector_pool_trim(w->pool) || w->flood.total > 0 || w->n_exchanges > 0 || more)
         worker_second_later(w);
@@ -389,7 +381,7 @@ void worker_drain(struct worker *w, struct worker_note *n, struct loop *back, vo
 
 static void maybe_stop(struct worker *w)
 {
-    if (w->stopping && w->n_exchanges == 0 && !w->count.pending)
+    if (w->stopping && w->n_exchanges == 0 && flood_settled(&w->flood))
         loop_stop(w->loop);
 }
 
@@ -397,6 +389,7 @@ static void stop_check(struct alarm *a)
 {
     struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, second));
 
+    attend_log(w); /* what was counted while a count record was under way needs another */
     maybe_stop(w);
     alarm_set(w->loop, a, NUDGE_MS);
 }

@@ -103,7 +103,7 @@ struct worker {
     struct tally connections_each, exchanges_each; /* by identity; by department: admitted */
     struct tally begun_each, begun_group; /* not admitted, or not yet: by identity; by department, or all strangers */
     struct tally bodies_each;             /* KiB of body_bytes, by department */
-    struct evidence count;                /* of the flood */
+    struct evidence count;                /* waits for the flood's record */
     struct worker_note *drain;            /* waits for the last exchange */
     uint64_t shaken, trimmed;             /* handshakes as of the last second; as of the last trim */
     bool draining, stopping;

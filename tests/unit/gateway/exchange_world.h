@@ -82,6 +82,7 @@ static struct sha256 world_keyed(const struct audit_log *l, struct slice raw)
 #include "gateway/answer.c"
 #include "gateway/ask.c"
 #include "gateway/exchange.c"
+#include "gateway/flood.c"
 #include "gateway/outcome.c"
 #include "gateway/record.c"
 #include "gateway/relay.c"

@@ -1,5 +1,6 @@
 /* Nothing leaves without its records, and every record that is owed is written in the end. */
 #include "tests/unit/gateway/exchange_world.h"
+#include "tests/unit/until.h"
 
 #define GOOD "{\"code\":\"0\",\"rows\":[" ROW "]}"
 
@@ -314,6 +315,56 @@ static void counts_are_not_lost(void **state)
     world_end();
 }
 
+static void still_runs(struct alarm *a)
+{
+    (void)a;
+    loop_stop(world.w->loop);
+}
+
+/* A stop ends the loop when all that was counted is on record; false: it still waits. */
+static bool stops(void)
+{
+    struct alarm still;
+    bool stopped = true;
+
+    alarm_init(&still, still_runs);
+    alarm_set(world.w->loop, &still, 500);
+    loop_run(world.w->loop);
+    stopped = still.pprev != NULL;
+    alarm_clear(&still);
+    return stopped;
+}
+
+/* What is counted while a count record is under way needs one more, in a stop as well. */
+static void a_stop_counts_all(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        world_begin(true);
+        world.w->connections_end = &world.w->connections;
+        flood_count(&world.w->flood, REASON_NO_GRANT, 5);
+        write_counted(world.w);
+        flood_count(&world.w->flood, REASON_NO_GRANT, 6);
+        flood_count(&world.w->flood, REASON_NO_GRANT, 7);
+        stop_here(world.w);
+        assert_false(stops());
+        assert_int_equal(n_logged, 1);
+        put_fails[AUDIT_COUNT] = ERR_AGAIN; /* no room now, which passes */
+        tell(last(AUDIT_COUNT), ERR_OK);
+        assert_false(stops());
+        put_fails[AUDIT_COUNT] = ERR_OK;
+        assert_false(stops());
+        assert_int_equal(n_logged, 2);
+        assert_int_equal(last(AUDIT_COUNT)->r.counts[REASON_NO_GRANT], 2);
+        if (down) /* who cannot write cannot wait for ever */
+            put_fails[AUDIT_COUNT] = ERR_DOWN;
+        tell(last(AUDIT_COUNT), down ? ERR_DOWN : ERR_OK);
+        UNTIL(stops());
+        assert_int_equal(world.w->flood.total, down ? 2 : 0);
+        world_end();
+    }
+}
+
 /* What was told stays told: a cut answer had status 200. It is cut at once; only replies wait for a record. */
 static void status_as_given(void **state)
 {
@@ -353,6 +404,7 @@ int main(void)
         cmocka_unit_test(cut_waits_for_room),
         cmocka_unit_test(no_cut_without_an_intent),
         cmocka_unit_test(counts_are_not_lost),
+        cmocka_unit_test(a_stop_counts_all),
         cmocka_unit_test(status_as_given),
         cmocka_unit_test(intent_waits_for_room),
         cmocka_unit_test(in_line),
