@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CALM_MS = 250, AGAIN_MS = 16 /* by then what was taken has grown, or has been given back */ };
+enum {
+    CALM_MS = 250,
+    AGAIN_MS = 16, /* by then what was taken has grown, or has been given back */
+    STALE_MS = 2 * CALM_MS
+};
 
 /* Resident pages are the second number of statm (proc(5)); 0: it cannot be read. */
 uint64_t pressure_resident(const struct pressure *p)
@@ -27,7 +31,16 @@ static uint64_t mark(const struct pressure *p)
     return p->cap - p->cap / 8;
 }
 
-/* Room from here on. Any thread; two at a time agree but for what grew between them. */
+static void flag(struct pressure *p, uint64_t now)
+{
+    bool was = atomic_load_explicit(&p->high, memory_order_relaxed);
+    bool high = p->cap != 0 && now >= (was ? p->cap - p->cap / 4 : mark(p));
+
+    if (high != was && atomic_exchange_explicit(&p->high, high, memory_order_relaxed) != high)
+        log_event(high ? LOG_WARN : LOG_INFO, high ? "memory-short" : "memory-enough", NULL);
+}
+
+/* Room from here on, and the flag. Any thread; two at a time agree but for what grew between them. */
 static uint64_t measure(struct pressure *p)
 {
     uint64_t now = pressure_resident(p), up = mark(p), end = p->cap - p->cap / 16, edge = p->cap - p->cap / 32,
@@ -39,18 +52,33 @@ static uint64_t measure(struct pressure *p)
     atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&p->resident, now, memory_order_relaxed);
     atomic_store_explicit(&p->looked, clock_mono_ms(), memory_order_relaxed);
+    flag(p, now);
     return now;
 }
 
-bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *room)
+/* Looks, if the last look is so old; false: it is not. One thread a time. */
+static bool look_after(struct pressure *p, int64_t ms)
 {
     int64_t looked = atomic_load_explicit(&p->looked, memory_order_relaxed), now = clock_mono_ms();
 
-    if (now - looked < AGAIN_MS ||
+    if (now - looked < ms ||
         !atomic_compare_exchange_strong_explicit(&p->looked, &looked, now, memory_order_relaxed, memory_order_relaxed))
         return false;
     malloc_trim(0); /* those who were refused have given theirs back, but not to the kernel */
     (void)measure(p);
+    return true;
+}
+
+bool pressure_stays(struct pressure *p)
+{
+    (void)look_after(p, STALE_MS);
+    return pressure_short(p);
+}
+
+bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *room)
+{
+    if (!look_after(p, AGAIN_MS))
+        return false;
     if (n > atomic_load_explicit(room, memory_order_relaxed))
         return false;
     atomic_fetch_add_explicit(&p->taken, n, memory_order_relaxed);
@@ -59,16 +87,11 @@ bool pressure_look_again(struct pressure *p, size_t n, const _Atomic uint64_t *r
 
 static void look(struct pressure *p)
 {
-    uint64_t now, up = mark(p), down = p->cap - p->cap / 4;
-    bool was = atomic_load_explicit(&p->high, memory_order_relaxed), high;
+    uint64_t now;
 
-    if (was)
+    if (pressure_short(p))
         malloc_trim(0); /* what was freed counts as ours until the kernel has it back */
     now = measure(p);
-    high = p->cap != 0 && now >= (was ? down : up);
-    atomic_store_explicit(&p->high, high, memory_order_relaxed);
-    if (high != was)
-        log_event(high ? LOG_WARN : LOG_INFO, high ? "memory-short" : "memory-enough", NULL);
     alarm_set(p->loop, &p->alarm, now < p->cap / 2 ? CALM_MS : ALARM_SLOT_MS);
 }
 

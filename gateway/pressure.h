@@ -1,10 +1,11 @@
 #pragma once
 /* The process's memory against limits.memory. The control thread looks, seldom while there is plenty and often while
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
- * holds. What may grow between two looks, an exchange and a body that is held, takes from the room that the last look
- * found, before it grows; what runs may still grow while the flag is up, as far as there is room. What only begins has
- * half of the last eighth besides: it must be there to be told that there is no room; connections come from that too,
- * and grow a little beyond it. Who finds none left looks by itself: what was taken may long be given back. */
+ * holds. It may wait long for the state's disk: who is refused looks then instead. What may grow between two looks, an
+ * exchange and a body that is held, takes from the room that the last look found, before it grows; what runs may still
+ * grow while the flag is up, as far as there is room. What only begins has half of the last eighth besides: it must be
+ * there to be told that there is no room; connections come from that too, and grow a little beyond it. Who finds none
+ * left looks by itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
@@ -20,7 +21,7 @@ struct pressure {
     _Atomic uint64_t edge;        /* any thread: and for connections that stand already */
     _Atomic uint64_t promised;    /* any thread: taken for bodies that have not come yet, so that no look finds it */
     _Atomic int64_t looked;       /* any thread: mono ms of the last look */
-    _Atomic bool high;            /* any thread */
+    _Atomic bool high;            /* any thread: the flag, of the last look */
 };
 void pressure_init(struct pressure *p, struct loop *l, uint64_t cap); /* looks once, and from now on by itself */
 uint64_t pressure_resident(const struct pressure *p);                 /* bytes, as of now; 0: not known */
@@ -71,10 +72,11 @@ static inline uint64_t pressure_excess(const struct pressure *p)
 
     return now > down ? now - down : 0;
 }
+bool pressure_stays(struct pressure *p); /* the flag is up still, as of a look that is not long past */
 /* The same for what begins: not while memory is short. */
 static inline bool pressure_take(struct pressure *p, size_t n)
 {
-    return !pressure_short(p) && pressure_grow(p, n);
+    return (!pressure_short(p) || !pressure_stays(p)) && pressure_grow(p, n);
 }
 /* Who ends for want of room gives back what he took, and has freed, before the next look finds it: else all who grow at
  * once would end at once. */
