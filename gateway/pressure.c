@@ -3,7 +3,6 @@
 #include "gateway/pressure.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -64,7 +63,7 @@ static bool look_after(struct pressure *p, int64_t ms)
     if (now - looked < ms ||
         !atomic_compare_exchange_strong_explicit(&p->looked, &looked, now, memory_order_relaxed, memory_order_relaxed))
         return false;
-    malloc_trim(0); /* those who were refused have given theirs back, but not to the kernel */
+    mem_trim(); /* those who were refused have given theirs back, but not to the kernel */
     (void)measure(p);
     return true;
 }
@@ -90,7 +89,7 @@ static void look(struct pressure *p)
     uint64_t now;
 
     if (pressure_short(p))
-        malloc_trim(0); /* what was freed counts as ours until the kernel has it back */
+        mem_trim(); /* what was freed counts as ours until the kernel has it back */
     now = measure(p);
     alarm_set(p->loop, &p->alarm, now < p->cap / 2 ? CALM_MS : ALARM_SLOT_MS);
 }

@@ -1,11 +1,11 @@
 #pragma once
 /* The process's memory against limits.memory. The control thread looks, seldom while there is plenty and often while
  * there is not; workers read one flag and refuse new exchanges while it is up, so that what runs can end and the cap
- * holds. It may wait long for the state's disk: who is refused looks then instead. What may grow between two looks, an
- * exchange and a body that is held, takes from the room that the last look found, before it grows; what runs may still
- * grow while the flag is up, as far as there is room. What only begins has half of the last eighth besides: it must be
- * there to be told that there is no room; connections come from that too, and grow a little beyond it. Who finds none
- * left looks by itself: what was taken may long be given back. */
+ * holds. The control thread may hang in the state's disk: who is refused looks instead then. What may grow between two
+ * looks, an exchange and a body that is held, takes from the room that the last look found, before it grows; what runs
+ * may still grow while the flag is up, as far as there is room. What only begins has half of the last eighth besides:
+ * it must be there to be told that there is no room; connections come from that too, and grow a little beyond it. Who
+ * finds none left looks by itself: what was taken may long be given back. */
 #include "base/net/net.h"
 
 #include <stdatomic.h>
