@@ -104,7 +104,7 @@ struct conn {
     LIST_ENTRY(conn) link;       /* entry->idle or entry->busy */
     struct alarm expiry;
     struct grave grave;
-    bool opened, kept; /* kept: it has answered before */
+    bool opened, kept, last; /* kept: it has answered before; last: it goes with its call */
 };
 LIST_HEAD(conns, conn);
 TAILQ_HEAD(calls, connector_call);

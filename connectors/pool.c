@@ -1,7 +1,7 @@
 /* One worker's connections to all providers. A connection stands in its entry's `busy` list while a call has it and in
  * `idle` otherwise; the last used is taken first, so that those not needed run out. Invariants: an idle connection is
  * closed after IDLE_MS, beyond limits.in_flight of its target, when the provider closes it, and when no snapshot holds
- * its target; TLS contexts belong to this loop. */
+ * its target; none is used again that was opened before the last reload; TLS contexts belong to this loop. */
 #include "connectors/internal.h"
 
 struct connector_pool *connector_pool_new(struct loop *l, unsigned worker, uint32_t rate)
@@ -107,6 +107,8 @@ void connector_pool_reload(struct connector_pool *p)
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry *e = p->bucket[i]; e; e = e->next) {
             close_idle(e);
+            for (struct conn *k = LIST_FIRST(&e->busy); k; k = LIST_NEXT(k, link))
+                k->last = true; /* its identity may be withdrawn, and under load it would never be idle long */
             tls_unref(e->tls);
             e->tls = NULL;
         }
@@ -184,7 +186,7 @@ void pool_keep(struct conn *k)
     k->kept = true;
     /* Not cleared when it is taken: moving an alarm later is cheap, and a busy one is not closed by it. */
     alarm_set(e->pool->loop, &k->expiry, IDLE_MS);
-    if (e->n_idle > e->target->in_flight || target_orphan(e->target))
+    if (k->last || e->n_idle > e->target->in_flight || target_orphan(e->target))
         pool_close(k);
 }
 

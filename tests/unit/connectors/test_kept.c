@@ -105,10 +105,31 @@ static void crowds_use_their_connections_again(void **state)
     scene_end(&s);
 }
 
+/* It has the identity of before, and would go on with it as long as there are calls. */
+static void busy_at_a_reload_is_not_kept(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    assert_int_equal(begin(&s, &h, "/slow", true), ERR_OK);
+    connector_pool_reload(s.pool);
+    run_until_ended(&s, &h, 1);
+    BODY(&h, "c1r1");
+    ask(&s, &h, "/ok", true);
+    BODY(&h, "c2r1");
+    ask(&s, &h, "/ok", true);
+    BODY(&h, "c2r2");
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_kept),
+        cmocka_unit_test(busy_at_a_reload_is_not_kept),
         cmocka_unit_test(stale_is_tried_again_once),
         cmocka_unit_test(what_nobody_asked_for_is_no_answer),
         cmocka_unit_test(a_try_that_was_sent_is_remembered),
