@@ -50,6 +50,7 @@ static size_t head_end(struct http_conn *c)
 static void request_complete(struct http_conn *c)
 {
     c->request_done = true;
+    c->paused = false; /* there is nothing left to pause */
     if (c->state == CONN_BODY)
         c->state = CONN_ANSWER;
     conn_arm(c);
@@ -307,8 +308,8 @@ void conn_go_on(struct http_conn *c)
 {
     if (c->state == CONN_IDLE && c->in.n > 0)
         conn_advance(c);
-    else if (c->state == CONN_BODY && !c->paused && c->in.n > 0)
+    else if (c->state == CONN_BODY && !c->paused) {
+        conn_arm(c); /* the time that the owner took is not the peer's */
         conn_feed_body(c);
-    else if (c->state == CONN_BODY && !c->paused)
-        conn_arm(c);
+    }
 }

@@ -54,6 +54,27 @@ static void split_at_every_byte(void **state)
     }
 }
 
+/* What the owner makes the body wait is not the peer's time, also where some of it came with the head. */
+static void a_pause_does_not_count(void **state)
+{
+    static const char *const rest[] = { "1234567890", "234567890" };
+
+    (void)state;
+    for (int with_head = 0; with_head < 2; with_head++) {
+        struct bench b = { .limits = { .body = 2000 } };
+        bench_begin(&b);
+        bench_say(&b, with_head ? SLICE("POST /pause HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n1")
+                                : SLICE("POST /pause HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n"));
+        run_for(b.loop, 1700);
+        http_call_read(b.call, true);
+        turns(b.loop, 2);
+        run_for(b.loop, 900); /* more than the first period had left */
+        bench_say(&b, slice_of(rest[with_head]));
+        LOG(&b, "open /pause end sent");
+        bench_end(&b);
+    }
+}
+
 static void byte_by_byte(void **state)
 {
     static const char text[] = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello";
@@ -478,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_at_every_byte),
         cmocka_unit_test(byte_by_byte),
+        cmocka_unit_test(a_pause_does_not_count),
         cmocka_unit_test(pipelined_in_order),
         cmocka_unit_test(continue_when_expected),
         cmocka_unit_test(continue_when_it_is_wanted),
