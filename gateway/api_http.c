@@ -222,7 +222,7 @@ void api_connections_drain(struct control *c)
 void api_connections_abort(struct control *c)
 {
     while (c->connections)
-        http_conn_abort(c->connections->http);
+        http_conn_end(c->connections->http);
 }
 
 void api_connections_recheck(struct control *c)

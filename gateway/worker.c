@@ -225,11 +225,6 @@ void worker_exchange_gone(struct worker *w)
 {
     w->n_exchanges--;
     atomic_fetch_sub_explicit(&w->counters.running, 1, memory_order_relaxed);
-    if (w->n_exchanges == 0 && w->drain != NULL) {
-        struct worker_note *n = w->drain;
-        w->drain = NULL;
-        loop_post(n->back, &n->home);
-    }
 }
 
 /* ---- the snapshot ---- */
@@ -356,6 +351,29 @@ static void stop_accepting(struct worker *w)
     w->acceptor = acceptor_free(w->acceptor);
 }
 
+/* What is in the kernel's hands has not arrived: a process that ends may take it along. */
+static bool all_arrived(const struct worker *w)
+{
+    const struct connection *c = w->connections;
+
+    while (c != NULL && http_conn_settled(c->http))
+        c = c->next;
+    return w->n_exchanges == 0 && c == NULL;
+}
+
+static void on_leave(struct alarm *a)
+{
+    struct worker *w = (struct worker *)((char *)a - offsetof(struct worker, leave));
+    struct worker_note *n = w->drain;
+
+    if (!all_arrived(w)) {
+        alarm_set(w->loop, a, NUDGE_MS);
+        return;
+    }
+    w->drain = NULL;
+    loop_post(n->back, &n->home);
+}
+
 static void drain_here(void *arg)
 {
     struct worker_note *n = arg;
@@ -368,10 +386,8 @@ static void drain_here(void *arg)
         next = c->next;
         http_conn_drain(c->http);
     }
-    if (w->n_exchanges == 0)
-        loop_post(n->back, &n->home);
-    else
-        w->drain = n;
+    w->drain = n;
+    on_leave(&w->leave);
 }
 
 void worker_drain(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n))
@@ -402,6 +418,7 @@ static void stop_here(void *arg)
 
     w->stopping = w->draining = true;
     w->drain = NULL;
+    alarm_clear(&w->leave);
     stop_accepting(w);
     for (struct exchange *x = w->exchanges; x != NULL; x = next) {
         next = x->next;
@@ -409,7 +426,7 @@ static void stop_here(void *arg)
     }
     door_done(&w->door);
     while (w->connections != NULL)
-        http_conn_abort(w->connections->http);
+        http_conn_end(w->connections->http);
     write_counted(w);
     audit_kick(w->queue);
     alarm_clear(&w->second);
@@ -513,6 +530,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     loop_on_turn(w->loop, on_turn, w);
     alarm_init(&w->nudge, on_nudge);
     alarm_init(&w->second, on_second);
+    alarm_init(&w->leave, on_leave);
     return ERR_OK;
 }
 

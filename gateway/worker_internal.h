@@ -104,7 +104,8 @@ struct worker {
     struct tally begun_each, begun_group; /* not admitted, or not yet: by identity; by department, or all strangers */
     struct tally bodies_each;             /* KiB of body_bytes, by department */
     struct evidence count;                /* waits for the flood's record */
-    struct worker_note *drain;            /* waits for the last exchange */
+    struct worker_note *drain;            /* waits for the last answer to arrive */
+    struct alarm leave;                   /* looks whether it has */
     uint64_t shaken, trimmed;             /* handshakes as of the last second; as of the last trim */
     bool draining, stopping;
     struct loop_msg stop;

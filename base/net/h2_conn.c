@@ -471,7 +471,7 @@ static void arm(struct http_conn *c)
 static void late(struct http_conn *c)
 {
     if (c->state == CONN_CLOSING)
-        conn_die(c, REASON_REQUEST_TIMEOUT, false);
+        conn_linger_late(c);
     else
         h2_leave(c->h2);
 }

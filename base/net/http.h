@@ -111,15 +111,15 @@ struct http_limits {                            /* ms, counts or bytes; zero tak
     uint32_t frames;      /* HTTP/2: frames that carry nothing of a message within 10 s (2000) */
     bool http2;           /* plain connections speak HTTP/2 from the first byte (RFC 9113 section 3.3) */
 };
-/* Take an accepted fd. tls NULL: plain. The connection frees itself. ERR_BUSY: service.hold had no room; it is closed.
- */
+/* Take an accepted fd. tls NULL: plain. The connection frees itself. ERR_BUSY: service.hold had no room for it. */
 enum err http_serve(struct loop *l, int fd, struct tls_context *tls, const struct http_limits *limits,
                     const struct http_service *s, void *arg) MUST_CHECK;
 struct tls_peer *http_conn_peer(const struct http_conn *c); /* stream_peer */
 void http_conn_address(const struct http_conn *c, char *out, size_t n);
-void http_conn_admit(struct http_conn *c); /* its peer is known: a door that yields lets it in (door.h) */
-/* Ask a connection to end: after the answer under way, or at once when idle. */
-void http_conn_drain(struct http_conn *c);
+void http_conn_admit(struct http_conn *c);         /* its peer is known: a door that yields lets it in (door.h) */
+void http_conn_drain(struct http_conn *c);         /* it ends: after the answer under way, or at once when idle */
+bool http_conn_settled(const struct http_conn *c); /* nothing of an answer is on its way: the peer's host has it all */
+void http_conn_end(struct http_conn *c);   /* now: in an answer like abort, else so that what was sent arrives */
 void http_conn_abort(struct http_conn *c); /* at once; the call gets gone(REASON_CERTIFICATE_REVOKED) or the like */
 
 void http_call_set(struct http_call *call, void *state);
@@ -169,8 +169,7 @@ void http_client_user(struct http_client *c, void *user);
  * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
 /* A request whose body streams: its head now (http_request_head_put), its body by http_client_put, as told by `length`
- * (0: in chunks). While the provider takes what there is, only the owner is waited for; else each pause may be `ms`, or
- * up to twice that where it took something first. */
+ * (0: in chunks). While the provider takes all, only the owner is waited for; else pauses may be twice `ms`. */
 enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms) MUST_CHECK;
 bool http_client_room(const struct http_client *c); /* more is wanted now */
 /* All of it is taken. ERR_AGAIN: put no more before room() is called; any other error: free the client. Never calls

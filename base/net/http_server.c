@@ -96,20 +96,6 @@ void conn_arm(struct http_conn *c)
     }
 }
 
-static void late(struct http_conn *c)
-{
-    if (c->state == CONN_HEAD)
-        conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
-    else if (c->state == CONN_BODY && c->paused && stream_hung_up(c->stream))
-        conn_die(c, REASON_CONSUMER_GONE, true);
-    else if (c->state == CONN_BODY && (c->paused || c->got >= (uint64_t)c->limits.body * c->limits.rate / 1000))
-        conn_arm(c); /* it is the owner who waits, or the peer keeps up */
-    else if (c->state == CONN_BODY || c->state == CONN_BAD)
-        conn_die(c, REASON_REQUEST_TIMEOUT, true);
-    else
-        conn_die(c, REASON_REQUEST_TIMEOUT, false);
-}
-
 static void on_alarm(struct alarm *a)
 {
     struct http_conn *c = (struct http_conn *)((char *)a - offsetof(struct http_conn, alarm));
@@ -131,7 +117,54 @@ void conn_linger(struct http_conn *c)
     buf_done(&c->in);
     stream_finish(c->stream);
     stream_want_read(c->stream, true);
+    c->since = loop_now(c->loop);
+    c->unsent = stream_unsent(c->stream);
     conn_arm(c);
+}
+
+/* What the kernel still has of the last answer would be lost to the next word of a peer that has not read it yet: it
+ * takes that at the rate of any output, and then is closed. */
+void conn_linger_late(struct http_conn *c)
+{
+    size_t left = c->calmed ? 0 : stream_unsent(c->stream);
+    bool over = loop_now(c->loop) - c->since >= c->limits.write;
+
+    if (left == 0) {
+        conn_die(c, REASON_REQUEST_TIMEOUT, false);
+    } else if (over && left + (uint64_t)c->limits.write * c->limits.rate / 1000 > c->unsent) {
+        conn_die(c, REASON_CONSUMER_SLOW, true);
+    } else {
+        c->since = over ? loop_now(c->loop) : c->since;
+        c->unsent = over ? left : c->unsent;
+        alarm_set(c->loop, &c->alarm, conn_linger_ms(c));
+    }
+}
+
+/* Nothing is under way. */
+static void part(struct http_conn *c, enum reason why)
+{
+    if (stream_unsent(c->stream) > 0)
+        conn_linger(c);
+    else
+        conn_die(c, why, false);
+}
+
+static void late(struct http_conn *c)
+{
+    if (c->state == CONN_HEAD)
+        conn_malformed(c, REASON_REQUEST_TIMEOUT, "the head did not arrive in time");
+    else if (c->state == CONN_BODY && c->paused && stream_hung_up(c->stream))
+        conn_die(c, REASON_CONSUMER_GONE, true);
+    else if (c->state == CONN_BODY && (c->paused || c->got >= (uint64_t)c->limits.body * c->limits.rate / 1000))
+        conn_arm(c); /* it is the owner who waits, or the peer keeps up */
+    else if (c->state == CONN_BODY || c->state == CONN_BAD)
+        conn_die(c, REASON_REQUEST_TIMEOUT, true);
+    else if (c->state == CONN_CLOSING)
+        conn_linger_late(c);
+    else if (c->state == CONN_IDLE)
+        part(c, REASON_REQUEST_TIMEOUT);
+    else
+        conn_die(c, REASON_REQUEST_TIMEOUT, false);
 }
 
 bool conn_discard(struct http_conn *c, size_t n, size_t most)
@@ -288,7 +321,7 @@ void conn_cut(struct http_conn *c)
 static void drain(struct http_conn *c)
 {
     if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
-        conn_die(c, REASON_DRAINING, false);
+        part(c, REASON_DRAINING);
     else
         c->closing = c->closing || c->state > CONN_IDLE;
 }
@@ -411,6 +444,21 @@ void http_conn_drain(struct http_conn *c)
 {
     c->draining = true;
     c->protocol->drain(c);
+}
+
+static bool answering(const struct http_conn *c)
+{
+    return c->out.n > 0 || (c->h2 ? c->h2->n_streams > 0 : c->call.open || c->answer_ended);
+}
+
+bool http_conn_settled(const struct http_conn *c)
+{
+    return c->state == CONN_SHAKING || (!answering(c) && stream_unsent(c->stream) == 0);
+}
+
+void http_conn_end(struct http_conn *c)
+{
+    conn_die(c, REASON_DRAINING, answering(c));
 }
 
 void http_conn_abort(struct http_conn *c)

@@ -43,6 +43,8 @@ struct http_conn {
     struct h2 *h2;      /* own: NULL when it speaks HTTP/1 */
     struct buf in, out; /* own: not yet understood; not yet sent */
     size_t moved, got;  /* since the alarm was set: given to the kernel; taken of a body */
+    size_t unsent;      /* closing: in the kernel, when this period began, at `since` */
+    int64_t since;      /* mono ms */
     size_t looked;      /* in: no empty line before this offset */
     struct http_body body;
     struct alarm alarm;
@@ -84,6 +86,7 @@ void conn_arm(struct http_conn *c);
 /* Say that nothing more comes, and discard what still arrives: unread bytes would turn the close into a reset that eats
  * the last answer. */
 void conn_linger(struct http_conn *c);
+void conn_linger_late(struct http_conn *c); /* its alarm meanwhile */
 /* http_held.c: room for one that comes; for `now` bytes beyond those of any connection. False: there is none. */
 bool conn_hold_first(const struct http_service *s, void *arg, bool tls);
 bool conn_hold(struct http_conn *c, size_t now);

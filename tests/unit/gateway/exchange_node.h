@@ -120,6 +120,7 @@ static void world_begin(bool safe)
     tally_init(&world.w->exchanges_each, 1, 1000, 1);
     alarm_init(&world.w->nudge, on_nudge);
     alarm_init(&world.w->second, on_second);
+    alarm_init(&world.w->leave, on_leave);
     assert_non_null(world.w->expiry = moment_new(world.w->loop, on_expiry, world.w));
     world.peer = (struct certs_peer){ .verdict = REASON_GRANTED,
                                       .kind = CERTS_APP,

@@ -2,6 +2,8 @@
 /* The provider of exchange_world.h: what it is asked and sent is counted and kept, what it says the test says. */
 #include "gateway/exchange.h"
 
+#include <stdio.h>
+
 static unsigned provider_asked, provider_dropped, provider_ended;
 static struct buf provider_got; /* of a body that streams */
 static bool provider_full;      /* it takes no more */
