@@ -61,7 +61,7 @@ static enum err deliver(struct map_doc *d, const struct map_frame *f, enum value
         for (const struct map_bind *b = d->active[i]->texts; b != NULL && e == ERR_OK; b = b->next)
             e = group_take(d, b, kind, d->at, n);
     if (!d->m->in_record)
-        d->m->text.n = 0;
+        d->m->text.n -= n;
     return e;
 }
 
@@ -88,7 +88,7 @@ static enum err settle(struct map_doc *d)
                 e = group_take(d, d->stash[k].bind, VALUE_TEXT, d->stash[k].at, d->stash[k].n);
     }
     if (d->n_stash > 0 && !d->m->in_record)
-        d->m->text.n = 0;
+        d->m->text.n = d->stash[0].at;
     d->n_stash = 0;
     d->used = kept;
     f->n = (uint16_t)(kept - f->first);
@@ -327,7 +327,7 @@ static enum err take_attr(struct map_doc *d, unsigned i, const struct map_bind *
     if (d->states[i] == MAP_ACTIVE) {
         e = group_take(d, b, VALUE_TEXT, at, (uint32_t)value.n);
         if (!d->m->in_record)
-            d->m->text.n = 0;
+            d->m->text.n = at; /* what is stashed lies before it */
         return e;
     }
     d->stash[d->n_stash++] = (struct map_stash){ d->active[i], b, at, (uint32_t)value.n };

@@ -3,8 +3,9 @@
  * A struct mapper is one run's whole state. Each document (the outer one, and those nested in its text) has a struct
  * map_doc with a stack of frames; a frame is the set of trie nodes that its element matched. Elements that match
  * nothing are skipped by counting. Invariants: one text is gathered at a time; values of the open record lie in `text`
- * (at most RECORD_MAX); finished entries of list items lie rendered in `lists` (together at most RECORD_MAX); nothing
- * grows with the length of the answer. */
+ * (at most RECORD_MAX); outside a record what was delivered leaves `text`, but only its own bytes: those before it may
+ * be stashed; finished entries of list items lie rendered in `lists` (together at most RECORD_MAX); nothing grows with
+ * the length of the answer. */
 #include "translate/event.h"
 #include "translate/value.h"
 

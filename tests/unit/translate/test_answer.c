@@ -101,6 +101,24 @@ static const char lenient[] = "id: d/lenient\n"
                               "request: {params: []}\n"
                               "response: {empty: ok, records: /x/y/z, map: {a: '@a'}}\n";
 
+/* One element is two nodes: one that is always meant and has the code, one that waits for its predicate. */
+static const char coded_rows[] = "id: d/rows\n"
+                                 "format: {class: interface, type: xml}\n"
+                                 "items:\n"
+                                 "  - {name: note, type: C}\n"
+                                 "  - {name: id_no, type: C, length: 18, mask: id-card}\n"
+                                 "  - {name: name, type: C, mask: name}\n"
+                                 "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+                                 "request: {params: []}\n"
+                                 "response:\n"
+                                 "  success: {at: '/data/row/@code', ok: ['0']}\n"
+                                 "  records: '/data/row[@t=''p'']'\n"
+                                 "  map: {note: '@note', id_no: '@id', name: xm}\n";
+#define CODED_ROW(attrs) "<data><row " attrs "><xm>张三丰</xm></row></data>"
+#define CODED_NOTE       "note='hello of eighteen c'"
+#define CODED_ID         "id='99990119900101002X'"
+#define CODED_OUT        "{\"note\":\"hello of eighteen c\",\"id_no\":\"999901********002X\",\"name\":\"张*丰\"}\n"
+
 #define PACKAGE_TEXT(code)                                                                                             \
     "&lt;?xml version='1.0' encoding='GB2312'?>&lt;PACKAGE>&lt;HEAD>&lt;CODE>" code                                    \
     "&lt;/CODE>&lt;/HEAD>&lt;DATA/>&lt;/PACKAGE>"
@@ -257,6 +275,11 @@ static const struct row rows[] = {
     { picks, "<r code='1' xmlns='urn:q'><rec t='x'/></r>", NULL, REASON_PROVIDER_MALFORMED },
     { picks, "<r code='3' xmlns='urn:p'/>", NULL, REASON_PROVIDER_REFUSED, .code = "3" },
     { picks, "<r xmlns='urn:p'><rec t='x'/></r>", NULL, REASON_PROVIDER_MALFORMED },
+    /* attributes that wait for a predicate, beside one that is delivered at once, in whatever order */
+    { coded_rows, CODED_ROW("code='0' t='p' " CODED_NOTE " " CODED_ID), CODED_OUT, .form = TRANSLATE_NDJSON },
+    { coded_rows, CODED_ROW("t='p' " CODED_NOTE " code='0' " CODED_ID), CODED_OUT, .form = TRANSLATE_NDJSON },
+    { coded_rows, CODED_ROW(CODED_NOTE " " CODED_ID " code='0' t='p'"), CODED_OUT, .form = TRANSLATE_NDJSON },
+    { coded_rows, CODED_ROW(CODED_NOTE " t='q' code='0'"), "", .form = TRANSLATE_NDJSON },
     /* JSON providers */
     { permits,
       "{\"code\":0,\"data\":{\"rows\":[{\"no\":12345678901234567890,\"info\":{\"since\":\"2020-01-31\"},\"amount\":1."
