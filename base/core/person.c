@@ -6,23 +6,19 @@
 
 enum { MOBILE = 11, FULL_WIDTH = 0xff01, FULL_WIDTH_END = 0xff5e };
 
-/* Code points beyond ASCII that people put inside such a value, or leave out. */
+/* Code points beyond ASCII that people put inside such a value, or leave out, besides blanks. */
 static const uint16_t left_out[] = {
-    0xa0,   0x2002, 0x2003, 0x2009, 0x202f, 0x3000,                 /* spaces */
-    0xad,   0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212, /* hyphens, dashes, minus */
-    0xb7,   0x2022, 0x2027, 0x30fb,                                 /* the dot inside a name */
-    0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x2060, 0xfeff,         /* of no width */
+    0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212, /* hyphens, dashes, minus */
+    0xb7,   0x2022, 0x2027, 0x30fb,                         /* the dot inside a name */
 };
 
 /* A byte that stays, whatever stands beside it: no small letter, no separator, no + and none that begins a character
- * which is folded or left out (C2, E2, E3, EF). */
+ * which is folded or left out (they begin as blanks do). */
 static bool is_plain(unsigned char c)
 {
     if (c >= '0' && c <= 'Z') /* nearly always */
         return true;
-    if (c < 0x80)
-        return c > ' ' && c != '-' && c != '+' && c != 0x7f && (c < 'a' || c > 'z');
-    return c != 0xc2 && c != 0xe2 && c != 0xe3 && c != 0xef;
+    return !UTF8_MAY_BE_BLANK(c) && c != '-' && c != '+' && (c < 'a' || c > 'z');
 }
 
 static bool is_left_out(uint32_t c)
@@ -30,7 +26,7 @@ static bool is_left_out(uint32_t c)
     for (size_t i = 0; c >= 0x80 && i < sizeof left_out / sizeof left_out[0]; i++)
         if (left_out[i] == c)
             return true;
-    return c <= ' ' || c == '-' || c == 0x7f;
+    return utf8_is_blank(c) || c == '-';
 }
 
 /* A number by which the same person goes in another form. */

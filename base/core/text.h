@@ -8,6 +8,10 @@ size_t utf8_count(struct slice s);           /* code points of a valid string */
 size_t utf8_next(struct slice s, size_t at); /* offset just behind the code point at `at`; clamped to s.n */
 uint32_t utf8_at(struct slice s, size_t at); /* the code point that starts at `at` of a valid string */
 void utf8_put(struct buf *b, uint32_t code_point);
+/* Nothing is to be seen of it: white space, a control character, or one that has no width and stands for itself. The
+ * first byte of such a one is UTF8_MAY_BE_BLANK. */
+bool utf8_is_blank(uint32_t code_point);
+#define UTF8_MAY_BE_BLANK(c) ((c) <= ' ' || (c) == 0x7f || (c) == 0xc2 || (c) == 0xe2 || (c) == 0xe3 || (c) == 0xef)
 /* Display width in terminal columns: East Asian wide and fullwidth are 2. */
 size_t utf8_width(struct slice s);
 

@@ -151,6 +151,15 @@ static bool in_ranges(const struct range *r, size_t n, uint32_t c)
     return low < n && c >= r[low].from;
 }
 
+bool utf8_is_blank(uint32_t c)
+{
+    static const struct range blank[] = { { 0, ' ' },         { 0x7f, 0xa0 },     { 0xad, 0xad },
+                                          { 0x2000, 0x200f }, { 0x2028, 0x202f }, { 0x205f, 0x206f },
+                                          { 0x3000, 0x3000 }, { 0xfeff, 0xfeff } };
+
+    return in_ranges(blank, sizeof blank / sizeof blank[0], c);
+}
+
 size_t utf8_width(struct slice s)
 {
     size_t columns = 0;

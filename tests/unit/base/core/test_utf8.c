@@ -101,10 +101,36 @@ static void columns(void **state)
         ROW_TRUE(utf8_width(slice_of(rows[i].text)) == rows[i].want, rows[i].text);
 }
 
+/* Each blank is one, by its first byte too; what stands beside them is none. */
+static void blanks(void **state)
+{
+    static const uint32_t are[] = { 0,      ' ',    0x7f,   0x85,   0xa0,   0xad,   0x2000, 0x2007, 0x200b,
+                                    0x200f, 0x2028, 0x202f, 0x205f, 0x2060, 0x206f, 0x3000, 0xfeff };
+    static const uint32_t are_not[] = { '!',    '~',    0xa1,   0xb7,   0x1fff, 0x2010,
+                                        0x2027, 0x2030, 0x3001, 0x4e00, 0xff01, 0x20bb7 };
+    struct buf b = BUF_INIT(16);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(are); i++)
+        assert_true(utf8_is_blank(are[i]));
+    for (size_t i = 0; i < COUNT(are_not); i++)
+        assert_false(utf8_is_blank(are_not[i]));
+    for (uint32_t c = 0; c < 0x30000; c++) {
+        if (!utf8_is_blank(c))
+            continue;
+        buf_clear(&b);
+        utf8_put(&b, c);
+        assert_int_equal(b.failed, ERR_OK);
+        assert_true(UTF8_MAY_BE_BLANK((unsigned char)b.p[0]));
+    }
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(validity), cmocka_unit_test(round_trip),
-                                        cmocka_unit_test(walking), cmocka_unit_test(columns) };
+                                        cmocka_unit_test(walking), cmocka_unit_test(columns),
+                                        cmocka_unit_test(blanks) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
