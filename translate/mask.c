@@ -1,11 +1,12 @@
 /* Masks by name: how many code points stay clear at both ends. A value that is too short for its mask is masked whole,
- * so that a short value never shows more than a long one. */
+ * so that a short value never shows more than a long one. Blanks (utf8_is_blank) make no value longer: those around it
+ * (CHAR(18) pads) stay as they are, those inside are not among the characters that it must have. */
 #include "translate/translate.h"
 
 static const struct mask {
     const char *name;
     struct {
-        size_t at_least, head, tail; /* for values of so many code points and more; longest first */
+        size_t at_least, head, tail; /* for values of which so many characters and more are seen; longest first */
     } keep[3];
 } masks[] = {
     { "name", { { 3, 1, 1 }, { 2, 1, 0 }, { 0, 0, 0 } } },     /* 王*明, 张* */
@@ -25,29 +26,54 @@ bool translate_mask_known(struct slice name)
     return find(name) != NULL;
 }
 
+/* The value without the blanks around it, and how many of its characters are seen. */
+static struct slice core_of(struct slice value, size_t *ret_seen)
+{
+    size_t first = 0, last = 0, seen = 0;
+    bool blanks = false;
+
+    for (size_t i = 0; i < value.n; i++)
+        blanks |= UTF8_MAY_BE_BLANK((unsigned char)value.p[i]);
+    *ret_seen = blanks ? 0 : utf8_count(value);
+    if (!blanks) /* nearly always */
+        return value;
+    for (size_t at = 0, next; at < value.n; at = next) {
+        next = utf8_next(value, at);
+        if (utf8_is_blank(utf8_at(value, at)))
+            continue;
+        first = seen == 0 ? at : first;
+        last = next;
+        seen++;
+    }
+    *ret_seen = seen;
+    return seen > 0 ? slice_sub(value, first, last - first) : value;
+}
+
 /* Unknown names mask everything: what nobody could check is not shown. */
 void translate_mask(struct slice name, struct slice value, struct buf *out)
 {
     const struct mask *m = find(name);
-    size_t n = utf8_count(value), row = 0, head = 0, tail = 0, at = 0, end = value.n;
+    size_t seen, row = 0, head = 0, tail = 0;
+    struct slice core = m != NULL ? core_of(value, &seen) : value;
 
     if (m != NULL) {
-        while (n < m->keep[row].at_least)
+        while (seen < m->keep[row].at_least)
             row++;
         head = m->keep[row].head;
         tail = m->keep[row].tail;
     }
+    size_t at = (size_t)(core.p - value.p), end = at + core.n, stars = utf8_count(core) - head - tail;
     for (size_t i = 0; i < head; i++)
         at = utf8_next(value, at);
     for (size_t i = 0; i < tail; i++)
         do
             end--;
         while (((unsigned char)value.p[end] & 0xC0) == 0x80); /* valid UTF-8: a first byte comes */
-    char *to = buf_reserve(out, at + (n - head - tail) + (value.n - end));
-    if (to == NULL || n == 0)
+    char *to = buf_reserve(out, at + stars + (value.n - end));
+    if (to == NULL || value.n == 0)
         return;
     memcpy(to, value.p, at);
-    memset(to + at, '*', n - head - tail);
-    memcpy(to + at + (n - head - tail), value.p + end, value.n - end);
-    out->n += at + (n - head - tail) + (value.n - end);
+    memset(to + at, '*', stars);
+    memcpy(to + at + stars, value.p + end, value.n - end);
+    out->n += at + stars + (value.n - end);
 }

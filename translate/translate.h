@@ -31,7 +31,8 @@ struct translate_item {
 };
 enum { TRANSLATE_ITEMS_MAX = 256 };
 
-/* Masks by name, as a table: "name", "id-card". Counted in code points; too short for its keep-lengths: all masked. */
+/* Masks by name, as a table: "name", "id-card". Counted in code points; too short for its keep-lengths: all masked.
+ * Blanks around a value stay as they are and count for nothing. */
 bool translate_mask_known(struct slice name);
 void translate_mask(struct slice name, struct slice value, struct buf *out);
 

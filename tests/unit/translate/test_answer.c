@@ -119,6 +119,13 @@ static const char coded_rows[] = "id: d/rows\n"
 #define CODED_ID         "id='99990119900101002X'"
 #define CODED_OUT        "{\"note\":\"hello of eighteen c\",\"id_no\":\"999901********002X\",\"name\":\"张*丰\"}\n"
 
+static const char padded[] = "id: d/padded\n"
+                             "format: {class: interface, type: json}\n"
+                             "items: [{name: no, type: C, length: 18, mask: id-card}]\n"
+                             "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+                             "request: {params: []}\n"
+                             "response: {records: /rows, map: {no: no}}\n";
+
 #define PACKAGE_TEXT(code)                                                                                             \
     "&lt;?xml version='1.0' encoding='GB2312'?>&lt;PACKAGE>&lt;HEAD>&lt;CODE>" code                                    \
     "&lt;/CODE>&lt;/HEAD>&lt;DATA/>&lt;/PACKAGE>"
@@ -263,6 +270,11 @@ static const struct row rows[] = {
       .form = TRANSLATE_XML },
     { plain, "\xEF\xBB\xBF \n<?xml version='1.0'?><a><r><c>1</c></r></a>\n\n", HEAD_P "{\"c\":\"1\"}],\"count\":1}" },
     { plain, R("<z><c>1</c></z><m>2</m>"), HEAD_P "{\"m\":\"2\"}],\"count\":1}" },
+    /* a value too short for its mask is masked whole, padded or not; and one that is given clear stays padded */
+    { padded, "{\"rows\":[{\"no\":\"E12345678\"},{\"no\":\"E12345678  \"}]}",
+      "{\"no\":\"*********\"}\n{\"no\":\"*********  \"}\n", .form = TRANSLATE_NDJSON },
+    { padded, "{\"rows\":[{\"no\":\"E12345678  \"}]}", "{\"no\":\"E12345678  \"}\n", .form = TRANSLATE_NDJSON,
+      .clear = 1 },
     /* predicates, attributes, namespaces */
     { picks,
       "<r code='1' xmlns='urn:p'><rec t='y'><f xmlns='' k='a'>no</f></rec><rec xmlns:q='urn:p' q:id='7' id='8' "

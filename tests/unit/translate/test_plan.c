@@ -137,6 +137,22 @@ static const struct {
     { "id-card", "12345678901", "123456*8901" },
     { "id-card", "", "" },
     { "none", "abc", "***" },
+    /* blanks around a value move nothing: E12345678 in a field of CHAR(11), and of CHAR(18) */
+    { "id-card", "E12345678  ", "*********  " },
+    { "id-card", "E12345678         ", "*********         " },
+    { "id-card", " 99010119900101123X\t", " 990101********123X\t" },
+    { "id-card", "\u3000E12345678\u2007\u200b\ufeff", "\u3000*********\u2007\u200b\ufeff" },
+    { "name", "张三 ", "张* " },
+    { "name", "\u00a0张", "\u00a0*" },
+    { "name", "王小明\u3000", "王*明\u3000" },
+    { "name", "  ", "**" },
+    /* nor do those inside make it long enough */
+    { "name", "张 三", "张**" },
+    { "name", "张\u200b三", "张**" },
+    { "id-card", "E1234 56789", "***********" },
+    { "id-card", "990101 19900101 123X", "990101**********123X" },
+    { "name", "买买提·艾力", "买****力" },
+    { "none", " abc ", "*****" },
 };
 
 static void test_masks(void **state)
