@@ -16,9 +16,9 @@ struct event_sink {
     enum err (*text)(void *self, enum scalar kind, struct slice piece); /* any number of pieces, in order */
     enum err (*close)(void *self);
     /* JSON only, may be NULL: an array begins or ends. `name` is that of its elements; each of them is opened and
-     * closed between the two, so that an empty array is seen too. An array inside an array is an element whose own
-     * elements have the empty name. */
-    enum err (*list)(void *self, struct slice name, bool begins);
+     * closed between the two, so that an empty array is seen too. `inner`: an array inside an array is an element, and
+     * has just been opened; its own elements have the empty name. */
+    enum err (*list)(void *self, struct slice name, bool begins, bool inner);
     /* XML, may be NULL: as open. `memo` is the sink's own: empty at first, the same one whenever this name comes again;
      * another name may take it over, and then it is empty again. */
     enum err (*open_named)(void *self, struct slice ns, struct slice name, struct member_memo *memo);

@@ -133,7 +133,7 @@ static enum err open_array(struct json_reader *r)
         return e;
     top(r)->element = element;
     r->state = ST_FIRST;
-    return r->sink.list != NULL ? r->sink.list(r->self, json_frame_name(r, top(r)), true) : ERR_OK;
+    return r->sink.list != NULL ? r->sink.list(r->self, json_frame_name(r, top(r)), true, element) : ERR_OK;
 }
 
 enum err json_close_object(struct json_reader *r)
@@ -146,7 +146,7 @@ static enum err close_array(struct json_reader *r)
 {
     const struct frame *f = top(r);
     bool element = f->element;
-    enum err e = r->sink.list != NULL ? r->sink.list(r->self, json_frame_name(r, f), false) : ERR_OK;
+    enum err e = r->sink.list != NULL ? r->sink.list(r->self, json_frame_name(r, f), false, element) : ERR_OK;
 
     if (e != ERR_OK)
         return e;

@@ -364,7 +364,7 @@ static enum err misplaced(struct map_doc *d, enum scalar kind)
 
     if (d->m->r->format == PLAN_JSON) {
         f->nil |= kind == SCALAR_NULL;
-        f->scalar |= kind != SCALAR_NULL;
+        f->misplaced |= kind != SCALAR_NULL;
     }
     return ERR_OK;
 }
@@ -426,6 +426,14 @@ static enum err on_text(void *self, enum scalar kind, struct slice piece)
     return text_slow(d, kind, piece);
 }
 
+/* A JSON scalar, be it empty, fills: what has not is an object or an array, and no text. */
+static inline enum value_kind kind_of(const struct map_doc *d, bool nil)
+{
+    if (!d->filled && d->m->r->format == PLAN_JSON)
+        return VALUE_BAD;
+    return nil ? VALUE_NIL : VALUE_TEXT;
+}
+
 static __attribute__((noinline)) enum err close_slow(struct map_doc *d)
 {
     enum err e = ERR_OK;
@@ -441,7 +449,7 @@ static __attribute__((noinline)) enum err close_slow(struct map_doc *d)
     if (d->stream == d->depth)
         e = map_nested_end(d);
     if (d->gather == d->depth && e == ERR_OK)
-        e = deliver(d, f, f->nil ? VALUE_NIL : VALUE_TEXT);
+        e = deliver(d, f, kind_of(d, f->nil));
     for (unsigned i = f->first; i < f->first + (unsigned)f->n && e == ERR_OK; i++) {
         const struct map_node *node = d->active[i];
         if (node->group != MAP_NO_GROUP)
@@ -478,29 +486,31 @@ static enum err on_close(void *self)
         return d->frames[d->depth].bare ? close_bare(d, &d->frames[d->depth]) : close_slow(d);
     uint16_t slot = d->leaf->leaf;
     if (d->m->values[slot].wanted)
-        group_put(d->m, slot, d->leaf_nil ? VALUE_NIL : VALUE_TEXT, d->at,
-                  d->filled ? (uint32_t)d->m->text.n - d->at : 0, false);
+        group_put(d->m, slot, kind_of(d, d->leaf_nil), d->at, d->filled ? (uint32_t)d->m->text.n - d->at : 0, false);
     d->leaf = NULL;
     return ERR_OK;
 }
 
-/* JSON: an array of records was there, be it empty. */
-static enum err on_list(void *self, struct slice name, bool begins)
+/* JSON: an array of records was there, be it empty. Or an array inside one, of which no path knows the elements. */
+static enum err on_list(void *self, struct slice name, bool begins, bool inner)
 {
     struct map_doc *d = self;
-    const struct map_frame *f = &d->frames[d->depth];
+    struct map_frame *f = &d->frames[d->depth];
     const struct slice none = { NULL, 0 };
+    bool known = false;
 
-    if (d->skip > 0 || d->leaf != NULL || !begins || d->m->records_seen)
+    if (d->skip > 0 || d->leaf != NULL || !begins || (d->m->records_seen && !inner))
         return ERR_OK;
     for (unsigned i = f->first; i < f->first + (unsigned)f->n || d->depth == 0; i++) {
         const struct map_level *level = d->depth == 0 ? d->root : d->active[i]->kids;
         const struct map_node *n = level != NULL ? find(d, level, none, name) : NULL;
+        known |= n != NULL;
         for (; n != NULL; n = n->same)
             d->m->records_seen |= n->group == 0;
         if (d->depth == 0)
             break;
     }
+    f->misplaced |= inner && !known;
     return ERR_OK;
 }
 

@@ -15,7 +15,7 @@ struct map_frame {
     uint16_t first, n; /* in `active` */
     bool bare;         /* one node that is bare, active */
     bool nil;          /* xsi:nil, or JSON null where a record or an entry stands */
-    bool scalar;       /* JSON: a text where a record or an entry stands */
+    bool misplaced;    /* JSON: a text, or an array that is not mapped, where a record or an entry stands */
 };
 enum map_state { MAP_ACTIVE, MAP_WAITING /* for the attribute of its predicate */, MAP_MET };
 struct map_stash { /* an attribute seen before it is known whether its element matches */

@@ -78,20 +78,20 @@ static enum err entry_done(struct mapper *m, const struct map_group *g)
     return ERR_OK;
 }
 
-/* null is no record and no entry. A JSON scalar where a record should stand is not an answer; where an entry should, a
- * finding. */
+/* null is no record and no entry. A JSON scalar or an array where a record should stand is not an answer; where an
+ * entry should, a finding. */
 enum err group_end(struct map_doc *d, uint16_t group, const struct map_frame *f)
 {
     struct mapper *m = d->m;
     const struct map_group *g = &m->r->groups[group];
-    bool scalar = f->scalar && !g->own_text;
+    bool misplaced = f->misplaced && !g->own_text;
     enum err e = ERR_OK;
 
     if (group != 0) {
-        m->outcome.findings += scalar;
-        return f->nil || scalar ? ERR_OK : entry_done(m, g);
+        m->outcome.findings += misplaced;
+        return f->nil || misplaced ? ERR_OK : entry_done(m, g);
     }
-    if (scalar)
+    if (misplaced)
         e = mapper_fail(m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
     else if (!f->nil)
         e = record_done(m);

@@ -68,11 +68,12 @@ static enum err on_close(void *self)
     return b->scalar ? end_value(b) : refuse_shape(b);
 }
 
-static enum err on_list(void *self, struct slice name, bool begins)
+static enum err on_list(void *self, struct slice name, bool begins, bool inner)
 {
     struct body_read *b = self;
     enum err e;
 
+    (void)inner;
     if (b->depth != 1 || !slice_is(name, "_items") || (begins && b->list))
         return refuse_shape(b);
     b->list = begins;

@@ -126,6 +126,22 @@ static const char padded[] = "id: d/padded\n"
                              "request: {params: []}\n"
                              "response: {records: /rows, map: {no: no}}\n";
 
+static const char shapes[] =
+    "id: d/shapes\n"
+    "format: {class: interface, type: json}\n"
+    "items:\n"
+    "  - {name: a, type: C}\n"
+    "  - {name: d, type: D}\n"
+    "  - {name: l, type: list, items: [{name: s, type: C}]}\n"
+    "  - {name: m, type: list, items: [{name: t, type: C}]}\n"
+    "connector: {kind: http, endpoint: 'http://x.example/'}\n"
+    "request: {params: []}\n"
+    "response: {records: /rows, map: {a: a, d: o/d, l: {at: l, map: {s: .}}, m: {at: m, map: {t: t}}}}\n";
+#define SHAPE(members)        "{\"rows\":[{" members "}]}"
+#define SHAPED(values, lists) "{" values "," lists "}\n"
+#define NO_LISTS              "\"l\":[],\"m\":[]"
+#define NULLS                 "\"a\":null,\"d\":null"
+
 #define PACKAGE_TEXT(code)                                                                                             \
     "&lt;?xml version='1.0' encoding='GB2312'?>&lt;PACKAGE>&lt;HEAD>&lt;CODE>" code                                    \
     "&lt;/CODE>&lt;/HEAD>&lt;DATA/>&lt;/PACKAGE>"
@@ -326,6 +342,28 @@ static const struct row rows[] = {
       "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:nil=\"true\"/>"
       "<phones></phones><owners></owners></record><count>1</count></answer>",
       .form = TRANSLATE_XML, .findings = 1 },
+    /* an object or an array where a text should stand is no text, be it empty */
+    { shapes, SHAPE("\"a\":{\"x\":1},\"o\":{\"d\":{\"x\":1}}"), SHAPED(NULLS, NO_LISTS), .form = TRANSLATE_NDJSON,
+      .findings = 2 },
+    { shapes, SHAPE("\"a\":{},\"o\":{\"d\":{}}"), SHAPED(NULLS, NO_LISTS), .form = TRANSLATE_NDJSON, .findings = 2 },
+    { shapes, SHAPE("\"a\":{\"x\":[]},\"o\":{\"d\":[[]]}"), SHAPED(NULLS, NO_LISTS), .form = TRANSLATE_NDJSON,
+      .findings = 2 },
+    { shapes, SHAPE("\"a\":[{}],\"o\":{\"d\":[[[]]]}"), SHAPED(NULLS, NO_LISTS), .form = TRANSLATE_NDJSON,
+      .findings = 2 },
+    { shapes, SHAPE("\"a\":\"\",\"o\":{\"d\":\"\"}"), SHAPED("\"a\":\"\",\"d\":null", NO_LISTS),
+      .form = TRANSLATE_NDJSON },
+    { shapes, SHAPE("\"a\":[],\"o\":[]"), "{" NO_LISTS "}\n", .form = TRANSLATE_NDJSON },
+    { shapes, SHAPE("\"l\":[{},\"1\",[],\"\"]"),
+      "{\"l\":[{\"s\":null},{\"s\":\"1\"},{\"s\":null},{\"s\":\"\"}],\"m\":[]}\n", .form = TRANSLATE_NDJSON,
+      .findings = 2 },
+    /* an array too many is neither a record nor an entry */
+    { shapes, SHAPE("\"m\":[[{\"t\":\"1\"}],{\"t\":\"2\"},[]]"), "{\"l\":[],\"m\":[{\"t\":\"2\"}]}\n",
+      .form = TRANSLATE_NDJSON, .findings = 2 },
+    { shapes, SHAPE("\"\":[1],\"a\":\"1\",\"m\":[{\"\":[[]]}]"), "{\"a\":\"1\",\"l\":[],\"m\":[{}]}\n",
+      .form = TRANSLATE_NDJSON },
+    { shapes, "{\"rows\":[[{\"a\":\"1\"}]]}", NULL, REASON_PROVIDER_MALFORMED },
+    { shapes, "{\"rows\":[{\"a\":\"1\"},[]]}", NULL, REASON_PROVIDER_MALFORMED },
+    { single, "[[{\"code\":\"0\",\"a\":\"1\"}]]", NULL, REASON_PROVIDER_MALFORMED },
     /* transport labels, both ways of lying */
     { permits, "{\"code\":\"0\",\"data\":{\"rows\":[{\"no\":\"\xcd\xf5\x95\x34\xb2\x35\"}]}}",
       HEAD_J "{\"no\":\"王𠮷\",\"phones\":[],\"owners\":[]}],\"count\":1}",

@@ -50,11 +50,13 @@ static enum err on_close(void *self)
     buf_putc(&t->out, '>');
     return t->fail;
 }
-static enum err on_list(void *self, struct slice name, bool begins)
+static enum err on_list(void *self, struct slice name, bool begins, bool inner)
 {
     struct trace *t = self;
 
-    buf_putc(&t->out, begins ? '[' : ']');
+    buf_put(&t->out, begins ? SLICE("[") : SLICE("]"));
+    if (inner)
+        buf_putc(&t->out, '^');
     if (begins)
         buf_put(&t->out, name);
     return ERR_OK;
@@ -91,7 +93,7 @@ static const struct {
     { "123456789012345678901234567890", "<n\"123456789012345678901234567890\">" },
     { "{\"a\":1,\"b\":[],\"c\":null}", "<<an\"1\">[b]<c0\"null\">>" },
     { "{\"a\":[1,\"x\",true,{\"b\":false}]}", "<[a<an\"1\"><as\"x\"><ab\"true\"><a<bb\"false\">>]>" },
-    { "{\"a\":[[1,2],[3],[]]}", "<[a<a[<n\"1\"><n\"2\">]><a[<n\"3\">]><a[]>]>" },
+    { "{\"a\":[[1,2],[3],[]]}", "<[a<a[^<n\"1\"><n\"2\">]^><a[^<n\"3\">]^><a[^]^>]>" },
     { "[{\"a\":1},{\"a\":2}]", "[<<an\"1\">><<an\"2\">>]" },
     { "{\"a\":{\"a\":{\"a\":1}},\"b\":2}", "<<a<a<an\"1\">>><bn\"2\">>" },
     { "{\"\":1}", "<<n\"1\">>" },
