@@ -141,11 +141,64 @@ static int sequence(const unsigned char *p, size_t n)
     return 0;
 }
 
-/* Chinese text in UTF-8 is sequences of three bytes and more; GB18030 text almost never looks like one of those, but
- * may look like sequences of two (路 is C2 B7). So: long ones without a fault are UTF-8 whatever the label; two-byte
- * ones alone go by the label; faults mean GB18030 only where some label says so and faults outnumber the long ones.
- * Else it is damaged UTF-8, and the parser will say where. */
-enum xml_label xml_trial(struct slice sample, enum xml_label label)
+/* A sample read as GB18030. Everyday characters are the hanzi and the punctuation of GB 2312: nearly all of what names
+ * and addresses are written with, and a third of what the same bytes come to in the wrong reading. */
+struct reading {
+    bool fits;
+    size_t all, everyday; /* characters beyond ASCII */
+    size_t inside;        /* ASCII bytes that are parts of such characters */
+};
+
+static struct reading read_gb(const unsigned char *p, size_t n)
+{
+    struct reading r = { .fits = true };
+
+    for (size_t i = 0, len; i + 1 < n && r.fits; i += len) { /* what is cut off by the end counts for nothing */
+        len = p[i] < 0x80 ? 1 : p[i + 1] >= 0x30 && p[i + 1] <= 0x39 ? 4 : 2;
+        if (len == 1 || i + len > n)
+            continue;
+        r.all++;
+        r.inside += len == 4 ? 2 : p[i + 1] < 0x80;
+        r.everyday += p[i + 1] >= 0xA1 && (p[i] == 0xA1 || p[i] == 0xA3 || (p[i] >= 0xB0 && p[i] <= 0xF7));
+        r.fits = p[i] != 0x80 && p[i] != 0xFF &&
+                 (len == 2 ? p[i + 1] >= 0x40 && p[i + 1] != 0x7F && p[i + 1] != 0xFF
+                           : p[i + 2] >= 0x81 && p[i + 2] != 0xFF && p[i + 3] >= 0x30 && p[i + 3] <= 0x39);
+    }
+    return r;
+}
+
+/* A sample that holds as UTF-8, under a label that says GB18030. If it holds as both, the reading with more everyday
+ * characters is meant, and when neither has more the label holds. Two labels that agree weigh no more than one: what
+ * writes the one often copies it into the other. Measured with names, one an answer, of GB 2312 and a few beyond: under
+ * honest labels four in ten thousand hold as both, and none of two million is read wrong; under labels that lie a third
+ * does, and six in a thousand are, two names an answer one in forty thousand. To go by the label whenever it holds
+ * would read that third wrong. ASCII that one reading has inside its characters counts against the other. */
+static enum err weigh(struct slice sample, bool *as_gb)
+{
+    struct reading gb = read_gb((const unsigned char *)sample.p, sample.n), utf8;
+    unsigned char other[2 * XML_TRIAL_MAX]; /* two bytes at least become four at most */
+    char *in = (char *)(uintptr_t)sample.p, *out = (char *)other;
+    size_t left = sample.n, room = sizeof other;
+
+    *as_gb = gb.fits;
+    if (!gb.fits)
+        return ERR_OK;
+    iconv_t cd = iconv_open("GB18030", "UTF-8");
+    if (cd == (iconv_t)-1)
+        return errno == ENOMEM ? ERR_NOMEM : ERR_UNSUPPORTED;
+    (void)iconv(cd, &in, &left, &out, &room); /* as far as it goes: the last character may be cut off */
+    iconv_close(cd);
+    utf8 = read_gb(other, sizeof other - room);
+    *as_gb = utf8.everyday * gb.all <= gb.everyday * (utf8.all + gb.inside);
+    return ERR_OK;
+}
+
+/* UTF-8 or GB18030, of which some label says the second, for a sample that begins with a byte above 0x7F and may end
+ * inside a character. Chinese text in UTF-8 is sequences of three bytes and more; GB18030 text seldom looks like those,
+ * and is weighed when it does, but may look like sequences of two (路 is C2 B7), and these go by the label. Faults mean
+ * GB18030 only where they outnumber the long sequences: else it is damaged UTF-8, and the parser will say where.
+ * `first`: of the label that is trusted more; when it says UTF-8, and there is no fault, it is. */
+static enum err trial(struct slice sample, enum xml_label first, bool *as_gb)
 {
     const unsigned char *p = (const unsigned char *)sample.p;
     size_t bad = 0, wide = 0, n = sample.n;
@@ -160,29 +213,30 @@ enum xml_label xml_trial(struct slice sample, enum xml_label label)
             wide++;
         i += len > 0 ? (size_t)len : 1;
     }
-    if (label != XML_LABEL_GB18030 || (bad == 0 && wide > 0))
-        return XML_LABEL_UTF8;
-    return bad > wide || (bad == 0 && wide == 0) ? XML_LABEL_GB18030 : XML_LABEL_UTF8;
+    if (bad == 0 && wide > 0 && first == XML_LABEL_GB18030)
+        return weigh(sample, as_gb);
+    *as_gb = bad > wide || (bad == 0 && first == XML_LABEL_GB18030);
+    return ERR_OK;
 }
 
 static enum err decide(struct xml_decode *d)
 {
     struct slice sample = { d->held, d->n };
     enum xml_label first = d->transport != XML_LABEL_NONE ? d->transport : d->label;
-    bool gb = d->transport == XML_LABEL_GB18030 || d->label == XML_LABEL_GB18030;
-    enum xml_label chosen = xml_trial(sample, gb ? XML_LABEL_GB18030 : XML_LABEL_UTF8);
+    bool as_gb = d->transport == XML_LABEL_GB18030 || d->label == XML_LABEL_GB18030;
+    enum err e = as_gb ? trial(sample, first, &as_gb) : ERR_OK;
     char mine[XML_TRIAL_MAX];
 
-    if (chosen == XML_LABEL_GB18030 && first == XML_LABEL_UTF8 && utf8_valid(sample))
-        chosen = XML_LABEL_UTF8; /* two-byte sequences only, and the better label says UTF-8 */
+    if (e != ERR_OK)
+        return e;
     memcpy(mine, sample.p, sample.n);
     sample.p = mine;
     d->n = 0;
-    if (chosen != XML_LABEL_GB18030) {
+    if (!as_gb) {
         d->mode = XML_DECODE_SAME;
         return d->out(d->self, sample);
     }
-    enum err e = start_iconv(d, "GB18030");
+    e = start_iconv(d, "GB18030");
     return e == ERR_OK ? feed_iconv(d, sample) : e;
 }
 

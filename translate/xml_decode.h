@@ -1,8 +1,10 @@
 #pragma once
 /* Inside translate: a document's bytes into UTF-8, as a stream, before any parser sees them.
  * Order of trust: byte order mark, transport, XML declaration, UTF-8. GB2312, GBK and CP936 are read as GB18030.
- * Between UTF-8 and GB18030 the first bytes that are not ASCII decide by strict trial, because labels lie in both
- * directions; what the chosen encoding cannot read is an error, never a '?'. */
+ * Where a label says GB18030, the first bytes that are not ASCII decide between it and UTF-8, because labels lie: what
+ * holds as UTF-8 alone, or with few faults, is that; what holds as both is UTF-8 if the more trusted label says so or
+ * if more of it is everyday characters then, else what the label says. What the chosen encoding cannot read is an
+ * error, never a '?'. */
 #include <iconv.h>
 #include "base/core/core.h"
 
@@ -28,5 +30,3 @@ void xml_decode_done(struct xml_decode *d);
 enum err xml_decode_feed(struct xml_decode *d, struct slice bytes) MUST_CHECK;
 enum err xml_decode_finish(struct xml_decode *d) MUST_CHECK;
 enum xml_label xml_label_of(struct slice name); /* XML_LABEL_NONE: unknown, read as UTF-8 */
-/* The trial: UTF-8 or GB18030 for a sample that begins with a byte above 0x7F and may end inside a character. */
-enum xml_label xml_trial(struct slice sample, enum xml_label label);

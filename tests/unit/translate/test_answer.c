@@ -373,6 +373,11 @@ static const struct row rows[] = {
     { permits, "{\"code\":\"0\",\"data\":{\"rows\":[{\"no\":\"\xcd\xf5\"}]}}", NULL, REASON_PROVIDER_MALFORMED },
     { plain, R("<m>\xcd\xf5\xfe\x9f</m>"), HEAD_P "{\"m\":\"王䶮\"}],\"count\":1}", .type = "text/xml; charset=GBK" },
     { plain, R("<m>\xcd\xf5</m>"), NULL, REASON_PROVIDER_MALFORMED, .type = "text/xml; charset=utf-8" },
+    /* labels that do not lie, and a name that holds as UTF-8 too */
+    { plain, "<?xml version=\"1.0\" encoding=\"GBK\"?>" R("<c>\xd0\xbb\xe8\xa4\xab\x68</c>"),
+      HEAD_P "{\"c\":\"谢瑜玥\"}],\"count\":1}", .type = "text/xml; charset=GBK" },
+    { single, "{\"code\":\"0\",\"a\":\"\xd0\xbb\xe8\xa4\xab\x68\"}", "{\"a\":\"谢瑜玥\"}\n", .form = TRANSLATE_NDJSON,
+      .type = "application/json; charset=GBK" },
     { household, "\xEF\xBB\xBF" RETURN("\xEF\xBB\xBF" PACKAGE_TEXT("0000")), HEAD_H "],\"count\":0}" },
     /* the answer is one record, or says that it is none */
     { single, "{\"code\":\"0\",\"a\":\"1\"}", "{\"resource\":\"d/single\",\"records\":[{\"a\":\"1\"}],\"count\":1}" },

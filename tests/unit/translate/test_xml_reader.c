@@ -89,6 +89,10 @@ static enum err read_all(struct slice s, size_t step, const char *encoding, stru
 #define JI_GB18030  "\x95\x34\xb2\x35" /* 𠮷 */
 #define WANG_GBK    "\xcd\xf5"         /* 王 */
 #define LU_GBK      "\xc2\xb7"         /* 路, which is a middle dot in UTF-8 */
+/* Names that hold as UTF-8 too: л褫h, 姷滪, 褫h. */
+#define XIE_GBK "\xd0\xbb\xe8\xa4\xab\x68" /* 谢瑜玥 */
+#define PU_GBK  "\xe5\xa7\xb7\xe6\xbb\xaa" /* 濮锋华 */
+#define YU_GBK  "\xe8\xa4\xab\x68"         /* 瑜玥 */
 
 struct encoded {
     const char *in;
@@ -116,6 +120,18 @@ static const struct encoded encoded[] = {
     { IN(DECL("GBK") "<a>" WANG_GBK "\xff</a>"), NULL, NULL },
     { IN(DECL("GBK") "<a/>" WANG_GBK), NULL, NULL },
     { IN(DECL("GBK") "<a>" WANG_GBK "<![CDATA[" MIN_GBK "<b>]]></a>"), NULL, "<a>王䶮<b></>" },
+    /* bytes that hold as both */
+    { IN(DECL("GBK") "<a>" XIE_GBK "</a>"), "GBK", "<a>谢瑜玥</>" },
+    { IN(DECL("GB18030") "<a>" XIE_GBK "</a>"), NULL, "<a>谢瑜玥</>" },
+    { IN(DECL("GBK") "<a>" PU_GBK "</a>"), "GBK", "<a>濮锋华</>" },
+    { IN("<a>" YU_GBK "</a>"), "GB2312", "<a>瑜玥</>" },
+    { IN(DECL("GBK") "<a>" XIE_GBK "</a>"), "utf-8", "<a>л褫h</>" },
+    { IN(DECL("UTF-8") "<a>" XIE_GBK "</a>"), "GBK", "<a>谢瑜玥</>" },
+    { IN(DECL("UTF-8") "<a>" XIE_GBK "</a>"), NULL, "<a>л褫h</>" },
+    { IN(DECL("GBK") "<a>张三</a>"), "GBK", "<a>张三</>" },
+    { IN(DECL("GBK") "<a>张·三</a>"), NULL, "<a>张·三</>" },
+    { IN(DECL("GB2312") "<a>（北京）</a>"), "GB2312", "<a>（北京）</>" },
+    { IN(DECL("GB2312") "<a>é</a>"), "utf-8", "<a>é</>" },
     { IN("\xff\xfe<\0a\0>\0\x8b\x73<\0/\0a\0>\0"), NULL, "<a>王</>" },
     { IN("\xfe\xff\0<\0a\0>\x73\x8b\0<\0/\0a\0>"), NULL, "<a>王</>" },
     { IN("<\0a\0>\0\x42\xd8\xb7\xdf<\0/\0a\0>\0"), NULL, "<a>𠮷</>" },
