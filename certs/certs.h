@@ -51,11 +51,15 @@ struct certs_anchor {
     const char *domain;      /* the trust domain it vouches for */
     const char *departments; /* ids joined by ',', or "" for all */
     bool no_crl;
-    bool enrolled; /* an outside authority: it vouches for certificates that are enrolled here, under names of `domain`
-                    */
+    bool enrolled; /* an outside authority's: it vouches for certificates enrolled here, under names of `domain` */
 };
 enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret,
                           struct diags *d) MUST_CHECK;
+/* The same for a node that runs: a file of any but the first anchor that cannot be used is told in d (not NULL) and
+ * holds nothing up. What it last said in `before` (NULL: nothing) stays, a list until it runs out; who has none vouches
+ * for nobody. */
+enum err certs_trust_reload(const struct certs_anchor *anchors, size_t n, const struct certs_trust *before,
+                            struct certs_trust **ret, struct diags *d) MUST_CHECK;
 /* A certificate of an outside authority, and the name that it has here. */
 struct certs_enrolled {
     struct sha256 digest; /* of the certificate */
@@ -70,15 +74,13 @@ void certs_trust_unref(struct certs_trust *t);
 /* Validate a presented chain as a client's at wall time `now`: X509_V_FLAG_X509_STRICT, CRL for every certificate but
  * the anchor, clientAuth in EKU, leaf is no CA, depth ≤ 4, RSA ≥ 2048 or P-256/P-384/Ed25519, SHA-2 signatures, exactly
  * one URI SAN, or, under an outside authority's anchor, an enrolment; name within the anchor's domain and departments.
- * Never fails otherwise: every outcome is a peer with a verdict. `leaf` NULL: REASON_CERTIFICATE_MISSING. Any thread.
- */
+ * Never fails otherwise: every outcome is a peer with a verdict. `leaf` NULL: certificate-missing. Any thread. */
 void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct stack_st_X509 *chain, int64_t now,
                        struct certs_peer *ret);
 /* Is this (verified) peer's certificate, or a CA on its path, on a revocation list of `t`, or a list out of date or
  * missing, the certificate expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these.
  * For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
-
 /* Until when this (verified) peer stays good by what is known now: the end of its path or of a revocation list; 0: it
  * is not good. */
 int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
@@ -96,11 +98,9 @@ struct certs_known *certs_known_free(struct certs_known *k);
  * own. k NULL: remembers nothing; t NULL: nobody is known. NULL: no memory. The caller lets the peer go. */
 struct certs_shared *certs_known_verify(struct certs_known *k, struct certs_trust *t, struct x509_st **leaf,
                                         struct stack_st_X509 *chain, int64_t now);
-
 /* May this peer of a connection (the head of a struct certs_shared, or NULL) ask as a gateway at `now`? Judged anew
  * each time: a connection may outlive the certificate that it was opened with. */
 enum reason certs_gateway_judge(const struct certs_trust *t, const struct tls_peer *p, int64_t now);
-
 /* The earliest end of the certificates in a PEM file, wall ms; nothing is verified. */
 enum err certs_file_expiry(const char *pem_file, int64_t *ret, struct diags *d) MUST_CHECK;
 
@@ -196,4 +196,5 @@ enum err certs_list_sign(struct certs_ca *ca, uint64_t number, unsigned hours, c
 /* Sign the list of all revoked certificates and write it to <dir>/ca/crl.pem; nextUpdate is `hours` ahead (1..168). */
 enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now,
                          struct diags *d) MUST_CHECK;
-int64_t certs_crl_next_update(const struct certs_trust *t); /* the earliest of all lists, wall ms; 0: none */
+int64_t certs_crl_next_update(const struct certs_trust *t);     /* the earliest of all lists, wall ms; 0: none */
+bool certs_crl_ahead(const struct certs_trust *t, int64_t now); /* one is of a time that is still to come */

@@ -98,12 +98,13 @@ struct certs_authority {
     X509 *cert; /* own */
     struct sha256 digest;
     struct certs_serial serial;
+    struct slice file;             /* the first that holds it */
     const struct certs_list *list; /* NULL: none */
     struct certs_authority *next;
 };
 struct certs_vouch { /* an anchor and what it may say */
     const struct certs_authority *anchor;
-    struct slice domain, departments;
+    struct slice file, domain, departments;
     bool no_crl, enrolled;
     struct certs_vouch *next;
 };
@@ -115,7 +116,7 @@ struct certs_trust {
     struct certs_vouch *vouches, **vouches_tail;
     struct certs_enrolled *enrolled; /* sorted by digest */
     size_t n_enrolled;
-    int64_t next_update;
+    int64_t next_update, this_update; /* the earliest, and the latest, of all lists; 0: none */
 };
 /* Read the lists of a file and hang each on its issuer (revocation.c). */
 enum err certs_lists_load(struct certs_trust *t, const char *path, struct diags *d) MUST_CHECK;

@@ -156,7 +156,8 @@ static enum err family_check(STACK_OF(X509) * all, const char *path, X509 **anch
 }
 
 /* Adds it unless it is there; *ret gets the authority. */
-static enum err authority_add(struct certs_trust *t, X509 *x, const struct certs_authority **ret, struct diags *d)
+static enum err authority_add(struct certs_trust *t, X509 *x, const char *file, const struct certs_authority **ret,
+                              struct diags *d)
 {
     struct sha256 digest;
     struct certs_authority *a;
@@ -167,7 +168,7 @@ static enum err authority_add(struct certs_trust *t, X509 *x, const struct certs
     if (*ret)
         return ERR_OK;
     a = arena_zalloc(&t->arena, sizeof *a);
-    if (a == NULL || !X509_STORE_add_cert(t->store, x))
+    if (a == NULL || (a->file = arena_dup(&t->arena, slice_of(file))).p == NULL || !X509_STORE_add_cert(t->store, x))
         return no_memory(d);
     a->digest = digest;
     certs_serial_read(X509_get0_serialNumber(x), &a->serial); /* checked with the family */
@@ -192,7 +193,8 @@ static enum err vouch_add(struct certs_trust *t, const struct certs_anchor *from
     v->enrolled = from->enrolled;
     v->domain = arena_dup(&t->arena, slice_of(from->domain));
     v->departments = arena_dup(&t->arena, departments);
-    if (v->domain.p == NULL || v->departments.n != departments.n)
+    v->file = arena_dup(&t->arena, slice_of(from->ca_file));
+    if (v->domain.p == NULL || v->file.p == NULL || v->departments.n != departments.n)
         return no_memory(d);
     *t->vouches_tail = v;
     t->vouches_tail = &v->next;
@@ -211,7 +213,7 @@ static enum err anchor_load(struct certs_trust *t, const struct certs_anchor *fr
     if (e == ERR_OK)
         e = family_check(all, from->ca_file, &self, d);
     for (int i = 0; e == ERR_OK && i < sk_X509_num(all); i++) {
-        e = authority_add(t, sk_X509_value(all, i), &one, d);
+        e = authority_add(t, sk_X509_value(all, i), from->ca_file, &one, d);
         if (sk_X509_value(all, i) == self)
             anchor = one;
     }
@@ -239,11 +241,14 @@ static struct certs_trust *trust_new(void)
     return NULL;
 }
 
-static void next_update_find(struct certs_trust *t)
+static void updates_find(struct certs_trust *t)
 {
-    for (const struct certs_authority *a = t->authorities; a; a = a->next)
+    for (const struct certs_authority *a = t->authorities; a; a = a->next) {
         if (a->list && (t->next_update == 0 || a->list->next_update < t->next_update))
             t->next_update = a->list->next_update;
+        if (a->list && a->list->this_update > t->this_update)
+            t->this_update = a->list->this_update;
+    }
 }
 
 /* Every anchor is tried, so that a person sees all that is wrong at once; the first failure is the result. */
@@ -266,7 +271,84 @@ enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct c
         certs_trust_unref(t);
         return first;
     }
-    next_update_find(t);
+    updates_find(t);
+    *ret = t;
+    return ERR_OK;
+}
+
+/* The anchor as `before` had it from this file, with all that hangs from it; ERR_OK without one. */
+static enum err anchor_keep(struct certs_trust *t, const struct certs_anchor *from, const struct certs_trust *before,
+                            struct diags *d)
+{
+    const struct certs_authority *anchor = NULL, *one = NULL;
+    const struct certs_vouch *v = before ? before->vouches : NULL;
+    enum err e = ERR_OK;
+
+    while (v && !slice_is(v->file, from->ca_file))
+        v = v->next;
+    if (v == NULL)
+        return ERR_OK;
+    for (const struct certs_authority *a = before->authorities; e == ERR_OK && a; a = a->next)
+        if (slice_is(a->file, from->ca_file) || a == v->anchor) {
+            e = authority_add(t, a->cert, from->ca_file, &one, d);
+            anchor = a == v->anchor ? one : anchor;
+        }
+    return e == ERR_OK ? vouch_add(t, from, anchor, d) : e;
+}
+
+static enum err lists_keep(struct certs_trust *t, const char *file, const struct certs_trust *before, struct diags *d)
+{
+    for (struct certs_authority *a = t->authorities; a; a = a->next) {
+        const struct certs_authority *was =
+            before && a->list == NULL && slice_is(a->file, file) ? certs_authority_find(before, &a->digest) : NULL;
+        struct certs_list *list = was && was->list ? arena_zalloc(&t->arena, sizeof *list) : NULL;
+        if (was == NULL || was->list == NULL)
+            continue;
+        if (list == NULL)
+            return no_memory(d);
+        *list = *was->list;
+        list->serials = list->n > 0 ? arena_array(&t->arena, list->n, sizeof *list->serials) : NULL;
+        if (list->n > 0 && list->serials == NULL)
+            return no_memory(d);
+        if (list->n > 0)
+            memcpy(list->serials, was->list->serials, list->n * sizeof *list->serials);
+        a->list = list;
+    }
+    return ERR_OK;
+}
+
+static enum err reload_all(struct certs_trust *t, const struct certs_anchor *anchors, size_t n,
+                           const struct certs_trust *before, struct diags *d)
+{
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < n && e == ERR_OK; i++) {
+        e = anchor_load(t, &anchors[i], d);
+        if (i > 0 && e != ERR_OK && e != ERR_NOMEM)
+            e = anchor_keep(t, &anchors[i], before, d);
+    }
+    for (size_t i = 0; i < n && e == ERR_OK; i++) {
+        if (anchors[i].no_crl)
+            continue;
+        e = certs_lists_load(t, anchors[i].crl_file, d);
+        if (i > 0 && e != ERR_OK && e != ERR_NOMEM)
+            e = lists_keep(t, anchors[i].ca_file, before, d);
+    }
+    return e;
+}
+
+enum err certs_trust_reload(const struct certs_anchor *anchors, size_t n, const struct certs_trust *before,
+                            struct certs_trust **ret, struct diags *d)
+{
+    struct certs_trust *t = trust_new();
+    enum err e = t ? reload_all(t, anchors, n, before, d) : no_memory(d);
+
+    ERR_clear_error();
+    if (e != ERR_OK) {
+        certs_trust_unref(t);
+        return e;
+    }
+    updates_find(t);
     *ret = t;
     return ERR_OK;
 }
@@ -293,4 +375,9 @@ void certs_trust_unref(struct certs_trust *t)
 int64_t certs_crl_next_update(const struct certs_trust *t)
 {
     return t->next_update;
+}
+
+bool certs_crl_ahead(const struct certs_trust *t, int64_t now)
+{
+    return now < t->this_update - CERTS_LEEWAY_MS;
 }

@@ -148,6 +148,20 @@ static enum err reload_touched(struct act_job *j, struct snapshot *s)
     return e;
 }
 
+/* What it finds wrong with the files of others the minute's look tells. */
+static enum err load_trust(struct act_job *j)
+{
+    struct diags d;
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, 1 << 20);
+    diags_init(&d, &a);
+    e = control_trust_load(j->control, &j->trust, &d);
+    arena_done(&a);
+    return e;
+}
+
 static enum err fresh_trust(struct act_job *j)
 {
     struct control *c = j->control;
@@ -161,10 +175,7 @@ static enum err fresh_trust(struct act_job *j)
             return e;
         j->write_crl = false;
     }
-    e = j->load_trust ? control_trust_load(c, &j->trust, NULL) : ERR_OK;
-    if (e == ERR_OK)
-        j->load_trust = false;
-    return e;
+    return j->load_trust ? load_trust(j) : ERR_OK; /* anew at each try: another's may be in force meanwhile */
 }
 
 static void give(struct act_job *j, struct snapshot *s)

@@ -120,6 +120,9 @@ static enum err open_trust(struct control *c, struct diags *d)
         e = control_trust_load(c, &t, d);
     if (e != ERR_OK)
         return e;
+    c->fault_of_trust = c->trust_lacks;
+    if (c->trust_lacks)
+        control_reload_found(c, d);
     c->snapshot->trust = t;
     c->snapshot->trust_generation = 1;
     trust_swap(&c->trust, t);

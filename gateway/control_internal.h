@@ -54,6 +54,7 @@ struct control {
     struct snapshot *snapshot; /* ref: the newest */
     struct trust_holder trust; /* of the control listener */
     uint64_t trust_stamp;      /* changes of the files that it was loaded from */
+    bool trust_lacks;          /* some of them could not be used */
     int64_t crl_written;       /* wall ms; 0: not since the start */
     struct tls_context *tls;
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */

@@ -70,6 +70,7 @@ static enum err enrolled_load(struct control *c, struct certs_trust *t, struct d
 enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d)
 {
     struct certs_anchor list[ANCHORS_MAX];
+    unsigned faults = d->count;
     char domain[256];
     uint64_t stamp;
     size_t n;
@@ -81,12 +82,13 @@ enum err control_trust_load(struct control *c, struct certs_trust **ret, struct 
         certs_trust_unref(*ret);
         *ret = NULL;
     }
-    e = certs_trust_load(list, n, ret, d);
+    e = certs_trust_reload(list, n, c->trust.trust, ret, d);
     if (e != ERR_OK)
         return e;
     e = enrolled_load(c, *ret, d);
     if (e == ERR_OK) {
         c->trust_stamp = stamp;
+        c->trust_lacks = d->count > faults;
         return ERR_OK;
     }
     certs_trust_unref(*ret);
@@ -115,14 +117,22 @@ enum err control_crl_write(struct control *c, struct diags *d)
     return e;
 }
 
+/* One that was signed while the clock was ahead counts for nobody until then, people included, who could do without. */
+static bool wants_renewal(const struct certs_trust *t, int64_t now)
+{
+    int64_t next = t ? certs_crl_next_update(t) : 0;
+
+    return next == 0 || next - now <= RENEW_BEFORE_MS || certs_crl_ahead(t, now);
+}
+
 static void renew_list(struct control *c)
 {
-    int64_t now = control_now(c), next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0;
+    int64_t now = control_now(c);
     enum err e;
 
-    if (c->ca == NULL || (next != 0 && next - now > RENEW_BEFORE_MS))
+    if (c->ca == NULL || !wants_renewal(c->trust.trust, now))
         return;
-    if (c->crl_written != 0 && now - c->crl_written < RENEW_PAUSE_MS)
+    if (c->crl_written != 0 && now >= c->crl_written && now - c->crl_written < RENEW_PAUSE_MS)
         return; /* the list that runs out is not ours */
     e = control_crl_write(c, NULL);
     log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "crl-renewal", "result", err_name(e), NULL);
@@ -138,16 +148,16 @@ static void reload_changed(struct control *c)
     enum err e;
 
     anchors_of(c->settings, "", list, &stamp);
-    if (stamp == c->trust_stamp)
+    if (stamp == c->trust_stamp && c->trust_lacks == c->fault_of_trust)
         return;
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
     e = control_trust_load(c, &t, &d);
-    log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), "what",
+    log_event(e == ERR_OK && d.count == 0 ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), "what",
               d.first ? d.first->what[LANG_EN] : "", NULL);
-    if (e != ERR_OK || c->fault_of_trust)
+    if (d.count > 0 || c->fault_of_trust)
         control_reload_found(c, &d);
-    c->fault_of_trust = e != ERR_OK;
+    c->fault_of_trust = d.count > 0;
     arena_done(&a);
     if (e == ERR_OK)
         act_publish_trust(c, t);

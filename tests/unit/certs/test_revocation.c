@@ -125,6 +125,70 @@ static void test_serial_of_another_authority(void **state)
     mem_free(text);
 }
 
+/* What is wrong with a file of another authority's is that one's alone, and what it said last stays. */
+static void test_a_fault_of_others(void **state)
+{
+    static const struct {
+        const char *what, *broken; /* whose file */
+        bool before;               /* there is a trust to go by */
+        enum err want;
+        enum reason own, other;
+    } rows[] = {
+        { "nothing is broken", NULL, true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
+        { "their list", "o.crl", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
+        { "their list, at the start", "o.crl", false, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_REVOCATION_UNKNOWN },
+        { "their anchor", "o.pem", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
+        { "their anchor, at the start", "o.pem", false, ERR_OK, REASON_CERTIFICATE_REVOKED,
+          REASON_CERTIFICATE_UNKNOWN },
+        { "our list", "own.crl", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
+        { "our anchor", "own.pem", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
+    };
+    static const char *const files[] = { "own.pem", "own.crl", "o.pem", "o.crl" };
+    struct pki *p = *state;
+    X509 *roots[2] = { pki_ca("own", PKI_P256, NULL, NULL), pki_ca("other", PKI_P384, NULL, NULL) };
+    const struct pki_spec s = { .serial = "4242" };
+    const struct pki_list list = { .revoked = { "4242" } };
+    X509 *own = pki_cert(&s, roots[0], pki_key(PKI_P256)), *other = pki_cert(&s, roots[1], pki_key(PKI_P384));
+    char *text[] = { pki_pem(&roots[0], 1), pki_list(&list, roots[0], pki_key(PKI_P256)), pki_pem(&roots[1], 1),
+                     pki_list(&list, roots[1], pki_key(PKI_P384)) };
+    struct certs_anchor anchors[2] = { { .domain = PKI_DOMAIN, .departments = "" },
+                                       { .domain = PKI_DOMAIN, .departments = "" } };
+
+    anchors[0].ca_file = pki_path(p, files[0]);
+    anchors[0].crl_file = pki_path(p, files[1]);
+    anchors[1].ca_file = pki_path(p, files[2]);
+    anchors[1].crl_file = pki_path(p, files[3]);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct certs_trust *before = NULL, *t = NULL;
+        struct certs_peer peer;
+        unsigned told;
+        for (size_t f = 0; f < sizeof files / sizeof files[0]; f++)
+            pki_write(p, files[f], text[f]);
+        if (rows[i].before)
+            assert_int_equal(certs_trust_load(anchors, 2, &before, &p->d), ERR_OK);
+        if (rows[i].broken)
+            pki_write(p, rows[i].broken, "<html>502 Bad Gateway</html>\n");
+        told = p->d.count;
+        assert_int_equal(certs_trust_reload(anchors, 2, before, &t, &p->d), rows[i].want);
+        assert_int_equal(p->d.count > told, rows[i].broken != NULL);
+        certs_trust_unref(before); /* nothing of it is needed any more */
+        if (t == NULL)
+            continue;
+        certs_peer_verify(t, own, NULL, PKI_NOW, &peer);
+        assert_int_equal(peer.verdict, rows[i].own);
+        certs_peer_verify(t, other, NULL, PKI_NOW, &peer);
+        if (peer.verdict != rows[i].other)
+            fail_msg("%s: %s", rows[i].what, reason_info(peer.verdict)->code);
+        certs_trust_unref(t);
+    }
+    for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
+        mem_free(text[i]);
+    X509_free(own);
+    X509_free(other);
+    X509_free(roots[0]);
+    X509_free(roots[1]);
+}
+
 /* Without lists only where that is said; an authority whose issuer's list is not at hand is not known to be good. */
 static void test_unlisted_intermediate(void **state)
 {
@@ -248,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_serial_of_another_authority),
         cmocka_unit_test(test_unlisted_intermediate),
+        cmocka_unit_test(test_a_fault_of_others),
         cmocka_unit_test(test_recheck),
         cmocka_unit_test(test_many),
     };
