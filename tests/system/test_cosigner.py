@@ -1,6 +1,7 @@
 """Two gateways of two operators that witness one another: each co-signs the other's checkpoints by a key that only its keeper has, over restarts; only
 known gateways are answered; refusals are on record, cosignatures are not; and a log that was forked with its own keys is caught and convicted."""
 import base64
+import concurrent.futures
 import os
 import re
 import socket
@@ -189,6 +190,26 @@ def test_02b_a_gateway_that_has_not_asked_yet_is_no_stranger():
             s.close()
         a.stop()
         b.stop()
+
+
+def test_02c_a_stop_loses_no_attempt_that_was_only_counted():
+    with Operator("east.example") as a, Operator("west.example") as b:
+        pair(a, b)
+        at, before = len(b.records()), metric(b, "sluice_cosignatures_refused_total")
+
+        def stranger(_):
+            try:
+                ask_tls(b.port, b, "old 0\n", None)
+            except OSError:
+                pass
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(stranger, range(160)))
+        attempts = metric(b, "sluice_cosignatures_refused_total") - before
+        b.stop()
+        since = b.records()[at:]
+        single = sum(r["kind"] == "refused" and r.get("verb") == "witness.cosign" for r in since)
+        counted = sum(sum(r["counts"].values()) for r in since if r["kind"] == "count")
+        assert counted > 0 and single + counted == attempts, (single, counted, attempts)
 
 
 def test_03_a_forked_log_is_caught():
