@@ -149,8 +149,9 @@ const struct doc_key settings_limits[] = {
            "两次解析同一主机名（提供方或见证方）之间的间隔", "it may move, and nobody tells how long an answer holds",
            "主机可能迁移，而系统不提供解析结果的有效期") },
     { "drain", DOC_K_DURATION, AT(drain_ms), 0, 3600000, NULL, 0, "30s",
-      TOLD("time for running exchanges to end at a stop", "停止时等待交换结束的时限",
-           "who reads slowly must not keep the node from stopping", "读取缓慢者不得使节点无法停止") },
+      TOLD("time for running exchanges to end at a stop, and for their answers to arrive",
+           "停止时等待交换结束及响应送达的时限", "who reads slowly must not keep the node from stopping",
+           "读取缓慢者不得使节点无法停止") },
     { .name = NULL },
 };
 

@@ -142,8 +142,7 @@ void mem_settle(void)
 void mem_trim(void)
 {
     kept_clear();
-#ifndef SLUICE_SANITIZED /* these bring an allocator of their own, and two threads that begin libc's at once break it  \
-                          */
+#ifndef SLUICE_SANITIZED /* theirs is another allocator, and two threads that begin libc's at once break it */
     malloc_trim(0);
 #endif
 }
