@@ -206,10 +206,8 @@ static enum err anchor_load(struct certs_trust *t, const struct certs_anchor *fr
     const struct certs_authority *anchor = NULL, *one = NULL;
     STACK_OF(X509) *all = NULL;
     X509 *self = NULL;
-    enum err e = anchor_check(from, d);
+    enum err e = certs_pem_read(from->ca_file, &all, d);
 
-    if (e == ERR_OK)
-        e = certs_pem_read(from->ca_file, &all, d);
     if (e == ERR_OK)
         e = family_check(all, from->ca_file, &self, d);
     for (int i = 0; e == ERR_OK && i < sk_X509_num(all); i++) {
@@ -260,7 +258,9 @@ enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct c
     if (t == NULL)
         return no_memory(d);
     for (size_t i = 0; i < n; i++) {
-        e = anchor_load(t, &anchors[i], d);
+        e = anchor_check(&anchors[i], d);
+        if (e == ERR_OK)
+            e = anchor_load(t, &anchors[i], d);
         first = first == ERR_OK ? e : first;
     }
     for (size_t i = 0; i < n && first == ERR_OK; i++)
@@ -317,12 +317,16 @@ static enum err lists_keep(struct certs_trust *t, const char *file, const struct
     return ERR_OK;
 }
 
+/* What is wrong with what is said of an anchor is no file's fault: it refuses the whole. */
 static enum err reload_all(struct certs_trust *t, const struct certs_anchor *anchors, size_t n,
                            const struct certs_trust *before, struct diags *d)
 {
     enum err e = ERR_OK;
 
     for (size_t i = 0; i < n && e == ERR_OK; i++) {
+        e = anchor_check(&anchors[i], d);
+        if (e != ERR_OK)
+            break;
         e = anchor_load(t, &anchors[i], d);
         if (i > 0 && e != ERR_OK && e != ERR_NOMEM)
             e = anchor_keep(t, &anchors[i], before, d);

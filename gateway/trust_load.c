@@ -117,7 +117,7 @@ enum err control_crl_write(struct control *c, struct diags *d)
     return e;
 }
 
-/* One that was signed while the clock was ahead counts for nobody until then, people included, who could do without. */
+/* One that was signed while the clock was ahead is of no use until then, and keeps out those who could mend it, too. */
 static bool wants_renewal(const struct certs_trust *t, int64_t now)
 {
     int64_t next = t ? certs_crl_next_update(t) : 0;

@@ -129,7 +129,7 @@ static void test_serial_of_another_authority(void **state)
 static void test_a_fault_of_others(void **state)
 {
     static const struct {
-        const char *what, *broken; /* whose file */
+        const char *what, *broken; /* whose file; "": what is said of their anchor */
         bool before;               /* there is a trust to go by */
         enum err want;
         enum reason own, other;
@@ -142,6 +142,7 @@ static void test_a_fault_of_others(void **state)
           REASON_CERTIFICATE_UNKNOWN },
         { "our list", "own.crl", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
         { "our anchor", "own.pem", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
+        { "the settings", "", true, ERR_INVALID, REASON_GRANTED, REASON_GRANTED },
     };
     static const char *const files[] = { "own.pem", "own.crl", "o.pem", "o.crl" };
     struct pki *p = *state;
@@ -166,7 +167,8 @@ static void test_a_fault_of_others(void **state)
             pki_write(p, files[f], text[f]);
         if (rows[i].before)
             assert_int_equal(certs_trust_load(anchors, 2, &before, &p->d), ERR_OK);
-        if (rows[i].broken)
+        anchors[1].departments = rows[i].broken && rows[i].broken[0] == '\0' ? "health," : "";
+        if (rows[i].broken && rows[i].broken[0])
             pki_write(p, rows[i].broken, "<html>502 Bad Gateway</html>\n");
         told = p->d.count;
         assert_int_equal(certs_trust_reload(anchors, 2, before, &t, &p->d), rows[i].want);
