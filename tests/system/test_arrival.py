@@ -95,6 +95,14 @@ def whole2(s, stream):
         got += piece
 
 
+def reads_late(s, http2):
+    """It is busy, says something, and only then reads."""
+    time.sleep(BUSY)
+    s.sendall(h2.frame(h2.WINDOW, payload=h2.u32(1000)) if http2 else b"GET /x/provider/people HTTP/1.1\r\n")
+    time.sleep(0.3)
+    whole2(s, 1) if http2 else whole1(s)
+
+
 def test_01_a_stop_while_it_is_made():
     for more in (b"", b"Connection: close\r\n"):
         with Scene("limits: {drain: 30s}\n") as scene:
@@ -118,10 +126,7 @@ def test_02_a_stop_after_it():
             scene.handed_out(1)
             time.sleep(0.5)
             began = scene.term()
-            time.sleep(BUSY)
-            s.sendall(h2.frame(h2.WINDOW, payload=h2.u32(1000)) if http2 else b"GET /x/provider/people HTTP/1.1\r\n")
-            time.sleep(0.3)
-            whole2(s, 1) if http2 else whole1(s)
+            reads_late(s, http2)
             scene.ended(began, 20)
 
 
@@ -132,10 +137,7 @@ def test_03_the_last_of_its_connection():
             s = scene.consumer(http2)
             ask2(s, 1) if http2 else ask1(s)
             scene.handed_out(1)
-            time.sleep(BUSY)
-            s.sendall(h2.frame(h2.WINDOW, payload=h2.u32(1000)) if http2 else b"GET /x/provider/people HTTP/1.1\r\n")
-            time.sleep(0.3)
-            whole2(s, 1) if http2 else whole1(s)
+            reads_late(s, http2)
             s.close()
 
 
