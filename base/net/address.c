@@ -23,6 +23,16 @@ bool address_read(const char *host, unsigned port, struct sockaddr_storage *ret)
     return false;
 }
 
+void address_text(const struct sockaddr_storage *a, char *out, size_t n)
+{
+    const void *ip = &((const struct sockaddr_in *)a)->sin_addr;
+
+    if (a->ss_family == AF_INET6)
+        ip = &((const struct sockaddr_in6 *)a)->sin6_addr;
+    if (inet_ntop(a->ss_family, ip, out, (socklen_t)n) == NULL && n > 0)
+        out[0] = '\0';
+}
+
 uint32_t address_size(const struct sockaddr_storage *a)
 {
     return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);

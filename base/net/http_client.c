@@ -413,10 +413,7 @@ bool http_client_sent(const struct http_client *c)
 
 bool http_client_quiet(struct http_client *c)
 {
-    char byte;
-    size_t got;
-
-    return c->state == IDLE && stream_read(c->stream, &byte, 1, &got) == IO_AGAIN;
+    return c->state == IDLE && stream_silent(c->stream);
 }
 
 enum err http_client_put(struct http_client *c, struct slice bytes)

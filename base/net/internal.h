@@ -22,6 +22,7 @@ void loop_not_soon(struct soon *node);
 /* As recv without flags, and send without a signal: -1 and errno. */
 ssize_t socket_take(int fd, void *to, size_t n);
 ssize_t socket_give(int fd, const void *from, size_t n);
+bool socket_silent(int fd); /* no byte, no end, no error has come that was not taken */
 /* listen.c: the kernel takes no more than 256 KiB beyond what is on its way to the peer (TCP_NOTSENT_LOWAT), where it
  * would take 4 MiB for each peer that does not read. A connection that is accepted has it from its listener. */
 void socket_bound(int fd);
@@ -34,7 +35,8 @@ int spare_take(int fd, enum spare who);     /* fd; or it is closed, and -1 */
 /* address.c: of an IP address as text; false: it is none. */
 struct sockaddr_storage;
 bool address_read(const char *host, unsigned port, struct sockaddr_storage *ret);
-uint32_t address_size(const struct sockaddr_storage *a); /* of AF_INET's and AF_INET6's */
+void address_text(const struct sockaddr_storage *a, char *out, size_t n); /* without port; "" where it has no room */
+uint32_t address_size(const struct sockaddr_storage *a);                  /* of AF_INET's and AF_INET6's */
 /* "host", "host:port", "[v6]:port"; false: it is none of these, or the host has no room. */
 bool address_split(struct slice text, unsigned default_port, char *host, size_t room, unsigned *port);
 

@@ -8,7 +8,6 @@
  *   - while reading is wanted, either the socket is watched and the TLS layer is empty, or `again` is set. */
 #include "base/net/internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -381,7 +380,7 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls_context *tls, co
 static bool aim_tls(struct stream *s, struct slice name)
 {
     char host[256];
-    struct in6_addr ip;
+    struct sockaddr_storage ip;
     X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);
 
     SSL_set_connect_state(s->ssl);
@@ -389,7 +388,7 @@ static bool aim_tls(struct stream *s, struct slice name)
         return name.n == 0;
     memcpy(host, name.p, name.n);
     host[name.n] = '\0';
-    if (inet_pton(AF_INET, host, &ip) == 1 || inet_pton(AF_INET6, host, &ip) == 1)
+    if (address_read(host, 0, &ip))
         return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
     return SSL_set_tlsext_host_name(s->ssl, host) == 1 && X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
 }
@@ -508,6 +507,15 @@ enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put)
     return io;
 }
 
+/* Only what has come costs more than a look at the socket: a record that holds no byte of the peer's is none of it. */
+bool stream_silent(struct stream *s)
+{
+    char byte;
+    size_t got;
+
+    return (!stream_pending(s) && socket_silent(s->fd)) || stream_read(s, &byte, 1, &got) == IO_AGAIN;
+}
+
 bool stream_hung_up(const struct stream *s)
 {
     struct pollfd look = { .fd = s->fd };
@@ -585,13 +593,8 @@ void stream_address(const struct stream *s, char *out, size_t n)
 {
     struct sockaddr_storage a = { 0 };
     socklen_t len = sizeof a;
-    const void *ip = &((struct sockaddr_in *)&a)->sin_addr;
 
     out[0] = '\0';
-    if (s->fd < 0 || getpeername(s->fd, (struct sockaddr *)&a, &len) != 0)
-        return;
-    if (a.ss_family == AF_INET6)
-        ip = &((struct sockaddr_in6 *)&a)->sin6_addr;
-    if (inet_ntop(a.ss_family, ip, out, (socklen_t)n) == NULL)
-        out[0] = '\0';
+    if (s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)&a, &len) == 0)
+        address_text(&a, out, n);
 }

@@ -39,6 +39,8 @@ void stream_finish(struct stream *s);
 struct stream *stream_abort(struct stream *s);
 
 enum io stream_read(struct stream *s, void *to, size_t n, size_t *got);
+/* No byte and no end has come; else the stream is good for stream_close only. */
+bool stream_silent(struct stream *s);
 enum io stream_write(struct stream *s, const void *from, size_t n, size_t *put); /* IO_AGAIN arms writable */
 /* The connection is no more, though nobody reads it; a peer that closed behind bytes it had sent is not known to have.
  */

@@ -1,5 +1,6 @@
 /* Streams over TLS: a request that comes with the end of the handshake, anchors and names, certificates of clients. */
 #include "tls_test.h"
+#include "tests/unit/until.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -191,45 +192,119 @@ static void trust_by_table(void **state)
 }
 
 /* A provider that changes its keys over and over in the place of an answer. */
-static void a_provider_s_keys_too(void **state)
+/* Our client, with a request under way to a provider whose TLS the test works by hand. */
+struct call {
+    struct told t;
+    struct http_client *c;
+    struct raw r; /* the provider */
+    int listener;
+};
+
+static void call_begin(struct call *k)
 {
     struct tls_client how = { TLS_SERVER, cert_file, NULL, NULL };
     struct sockaddr_storage to;
     struct tls_context *tls;
-    struct http_client *c;
-    struct told t = { 0 };
-    struct raw r;
-    int listener;
+
+    *k = (struct call){ .t.loop = loop_new() };
+    assert_non_null(k->t.loop);
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &k->listener, NULL), ERR_OK);
+    address_of(k->listener, &to);
+    assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
+    k->c = http_client_new(k->t.loop, &to, tls, SLICE("provider.example"), &events, &k->t, 2 * PATIENCE_MS);
+    tls_unref(tls);
+    assert_non_null(k->c);
+    assert_int_equal(http_client_send(k->c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2 * PATIENCE_MS),
+                     ERR_OK);
+    turns(k->t.loop, 3);
+    raw_make(&k->r, TLS_server_method());
+    assert_int_equal(SSL_CTX_use_certificate_chain_file(k->r.ctx, cert_file), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(k->r.ctx, key_file, SSL_FILETYPE_PEM), 1);
+    k->r.fd = accept(k->listener, NULL, NULL);
+    assert_true(k->r.fd >= 0);
+    raw_settle(&k->r, k->t.loop);
+}
+
+static void call_end(struct call *k)
+{
+    http_client_free(k->c);
+    turns(k->t.loop, 3);
+    loop_free(k->t.loop);
+    raw_done(&k->r);
+    close(k->listener);
+}
+
+static void a_provider_s_keys_too(void **state)
+{
+    struct call k;
 
     (void)state;
-    t.loop = loop_new();
-    assert_non_null(t.loop);
-    assert_int_equal(net_listen("127.0.0.1", 0, false, &listener, NULL), ERR_OK);
-    address_of(listener, &to);
-    assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
-    c = http_client_new(t.loop, &to, tls, SLICE("provider.example"), &events, &t, 2 * PATIENCE_MS);
-    assert_non_null(c);
-    assert_int_equal(http_client_send(c, SLICE("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), false, 2 * PATIENCE_MS), ERR_OK);
-    turns(t.loop, 3);
-    raw_make(&r, TLS_server_method());
-    assert_int_equal(SSL_CTX_use_certificate_chain_file(r.ctx, cert_file), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey_file(r.ctx, key_file, SSL_FILETYPE_PEM), 1);
-    r.fd = accept(listener, NULL, NULL);
-    assert_true(r.fd >= 0);
-    raw_settle(&r, t.loop);
-    raw_renews(&r, SSL_KEY_UPDATE_NOT_REQUESTED, 5);
-    moment(t.loop);
-    assert_false(t.failed);
-    raw_renews(&r, SSL_KEY_UPDATE_NOT_REQUESTED, 2000);
-    for (int64_t end = until_when(); clock_mono_ms() < end && !t.failed;)
-        moment(t.loop);
-    assert_true(t.failed && t.sent && t.why != REASON_PROVIDER_TIMEOUT);
-    http_client_free(c);
-    tls_unref(tls);
-    turns(t.loop, 3);
-    loop_free(t.loop);
-    raw_done(&r);
-    close(listener);
+    call_begin(&k);
+    raw_renews(&k.r, SSL_KEY_UPDATE_NOT_REQUESTED, 5);
+    moment(k.t.loop);
+    assert_false(k.t.failed);
+    raw_renews(&k.r, SSL_KEY_UPDATE_NOT_REQUESTED, 2000);
+    for (int64_t end = until_when(); clock_mono_ms() < end && !k.t.failed;)
+        moment(k.t.loop);
+    assert_true(k.t.failed && k.t.sent && k.t.why != REASON_PROVIDER_TIMEOUT);
+    call_end(&k);
+}
+
+static void provider_answers(struct call *k)
+{
+    static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    assert_int_equal(SSL_write(k->r.ssl, ok, sizeof ok - 1), sizeof ok - 1);
+    raw_send(&k->r);
+}
+
+static void provider_says_bye(struct call *k)
+{
+    SSL_shutdown(k->r.ssl);
+    raw_send(&k->r);
+}
+
+static void provider_renews(struct call *k)
+{
+    raw_renews(&k->r, SSL_KEY_UPDATE_NOT_REQUESTED, 1);
+}
+
+static void provider_finishes(struct call *k)
+{
+    shutdown(k->r.fd, SHUT_WR);
+}
+
+/* What has come since the answer is seen before the loop has told of it; a record of TLS's own is nobody's answer. */
+static void what_comes_behind_an_answer(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*act)(struct call *k);
+        bool quiet;
+    } behind[] = {
+        { "nothing", NULL, true },
+        { "another answer", provider_answers, false },
+        { "the end of TLS", provider_says_bye, false },
+        { "the end", provider_finishes, false },
+        { "new keys", provider_renews, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(behind); i++) {
+        struct call k;
+        call_begin(&k);
+        provider_answers(&k);
+        loop_run(k.t.loop);
+        assert_true(k.t.ended);
+        assert_true(http_client_quiet(k.c));
+        if (behind[i].act)
+            behind[i].act(&k);
+        if (behind[i].quiet && !http_client_quiet(k.c))
+            fail_msg("%s: taken for an answer", behind[i].name);
+        if (!behind[i].quiet)
+            UNTIL(!http_client_quiet(k.c));
+        call_end(&k);
+    }
 }
 
 /* A connection that says nothing. */
@@ -309,6 +384,7 @@ int main(void)
                                         cmocka_unit_test(renegotiation_is_closed),
                                         cmocka_unit_test(keys_over_and_over_are_closed),
                                         cmocka_unit_test(a_provider_s_keys_too),
+                                        cmocka_unit_test(what_comes_behind_an_answer),
                                         cmocka_unit_test(trust_by_table),
                                         cmocka_unit_test(door_yields) };
 
