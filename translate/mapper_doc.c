@@ -62,7 +62,7 @@ enum err map_nested_text(struct map_doc *d, struct slice piece)
         if (m->docs[level] == NULL && (m->docs[level] = mem_zalloc(map_doc_size(m->r))) == NULL)
             return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
         map_doc_init(m->docs[level], m, level);
-        d->inner = xml_reader_new_text(&map_sink, m->docs[level]);
+        d->inner = xml_reader_new_told(&map_sink, m->docs[level], XML_LABEL_UTF8);
         if (d->inner == NULL)
             return mapper_fail(m, REASON_OVERLOADED, ERR_NOMEM);
     }

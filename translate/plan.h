@@ -5,6 +5,7 @@
  * one counter a node and no allocation an element. */
 #include "translate/request.h"
 #include "translate/translate.h"
+#include "translate/xml_decode.h"
 
 enum plan_format { PLAN_XML, PLAN_JSON };
 enum { MAP_NODES_MAX = 2048, MAP_GROUPS_MAX = 32, MAP_SLOTS_MAX = 1024, MAP_NESTED_MAX = 3 };
@@ -71,6 +72,7 @@ struct map_group {
 
 struct plan_response {
     enum plan_format format;
+    enum xml_label told;    /* what its bytes are, whatever they say; XML_LABEL_NONE: what they say, and a trial */
     struct map_level *root; /* of the outer document: Envelope, or the same as `doc` */
     struct map_level *doc;  /* of a nested document */
     struct map_group groups[MAP_GROUPS_MAX];

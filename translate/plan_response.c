@@ -7,7 +7,7 @@
 
 struct response_keys {
     const struct doc *namespaces, *nested, *success, *records, *map, *types;
-    struct slice whole;
+    struct slice whole, encoding;
     int format, empty, unknown;
 };
 static const char *const format_words[] = { "by-type", "xml", "json", NULL };
@@ -38,6 +38,14 @@ static const struct doc_key response_table[] = {
       .words = format_words,
       .otherwise = "by-type",
       .help = { "xml or json, when format.type does not say", "xml 或 json，format.type 未说明时填写" } },
+    { .name = "encoding",
+      .kind = DOC_K_STR,
+      .offset = AT(encoding),
+      .max = 16,
+      .help = { "UTF-8 or GB18030, of the provider's body, whatever it says of itself (GBK and GB2312 are read as "
+                "GB18030); absent: what it says, tried against its bytes",
+                "提供方正文的字符集：UTF-8 或 GB18030，不论其自身如何声明（GBK、GB2312 按 GB18030 "
+                "读取）；缺省时依其声明并以内容核验" } },
     { .name = "empty",
       .kind = DOC_K_ENUM,
       .offset = AT(empty),
@@ -303,7 +311,8 @@ static enum err build(struct plan_build *b, const struct response_keys *k, const
 /* What says how a body is read says nothing of one that is not. */
 static enum err check_keys(const struct doc *response, const struct response_keys *k, struct diags *d, bool soap)
 {
-    static const char *const mapped[] = { "namespaces", "nested", "success", "records", "map", "format", "empty" };
+    static const char *const mapped[] = { "namespaces", "nested", "success",  "records",
+                                          "map",        "format", "encoding", "empty" };
     enum err e = ERR_OK;
 
     for (size_t i = 0; k->whole.n > 0 && i < sizeof mapped / sizeof *mapped; i++) {
@@ -322,6 +331,11 @@ static enum err check_keys(const struct doc *response, const struct response_key
                      "item that is all of the body",
                      "缺少 %s：response 须写明记录位置与数据项映射；或以 whole 写明整个正文所对应的数据项",
                      k->records == NULL ? "records" : "map");
+    if (k->encoding.n > 0 && xml_label_of(k->encoding) == XML_LABEL_NONE) {
+        const struct doc *at = doc_get(response, "encoding");
+        e = diag_add(d, ERR_INVALID, at->line, at->col, "%.*s is no encoding that is read here; write UTF-8 or GB18030",
+                     "不支持字符集 %.*s；请写 UTF-8 或 GB18030", SLICE_ARG(k->encoding));
+    }
     if (k->whole.n == 0 && k->types != NULL)
         e = diag_add(d, ERR_INVALID, k->types->line, k->types->col, "types belongs to whole: leave it out",
                      "types 仅与 whole 同用：请删去");
@@ -372,6 +386,7 @@ enum err response_compile(const struct doc *manifest, const struct translate_ite
                             .slots = arena_array(a, MAP_SLOTS_MAX, sizeof *b.slots),
                             .sent = sent < n ? &items[sent] : NULL };
     r->format = json ? PLAN_JSON : PLAN_XML;
+    r->told = xml_label_of(k.encoding);
     r->empty_ok = k.empty == 1;
     e = build(&b, &k, items, n, soap);
     r->slot_fields = b.slots;

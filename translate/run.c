@@ -174,8 +174,11 @@ static enum err feed_json(void *self, struct slice utf8)
 
 static enum err open_reader(struct translate_run *r, struct slice encoding)
 {
+    enum xml_label told = r->m.r->told;
+
     if (r->m.r->format == PLAN_XML) {
-        r->xml = xml_reader_new(&map_sink, r->m.docs[0], encoding);
+        r->xml = told == XML_LABEL_NONE ? xml_reader_new(&map_sink, r->m.docs[0], encoding)
+                                        : xml_reader_new_told(&map_sink, r->m.docs[0], told);
         return r->xml != NULL ? ERR_OK : ERR_NOMEM;
     }
     r->json = &r->reader;
@@ -186,12 +189,12 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
         json_reader_init(r->json, &map_sink, r->m.docs[0]);
     }
     r->ready = true;
-    if (encoding.n == 0 || xml_label_of(encoding) != XML_LABEL_GB18030)
+    if ((told != XML_LABEL_NONE ? told : xml_label_of(encoding)) != XML_LABEL_GB18030)
         return ERR_OK;
     r->decode = mem_alloc(sizeof *r->decode);
     if (r->decode == NULL)
         return ERR_NOMEM;
-    xml_decode_init(r->decode, encoding, false, feed_json, r);
+    xml_decode_init(r->decode, told, encoding, feed_json, r);
     return ERR_OK;
 }
 

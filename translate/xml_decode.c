@@ -30,13 +30,13 @@ enum xml_label xml_label_of(struct slice name)
     return XML_LABEL_NONE;
 }
 
-void xml_decode_init(struct xml_decode *d, struct slice transport, bool text, enum err (*out)(void *, struct slice),
-                     void *self)
+void xml_decode_init(struct xml_decode *d, enum xml_label told, struct slice transport,
+                     enum err (*out)(void *, struct slice), void *self)
 {
     d->mode = XML_DECODE_HEAD;
+    d->told = told;
     d->transport = xml_label_of(transport);
     d->label = XML_LABEL_NONE;
-    d->text = text;
     d->head_blank = true;
     d->cd = (iconv_t)-1;
     d->n = 0;
@@ -223,8 +223,9 @@ static enum err decide(struct xml_decode *d)
 {
     struct slice sample = { d->held, d->n };
     enum xml_label first = d->transport != XML_LABEL_NONE ? d->transport : d->label;
-    bool as_gb = d->transport == XML_LABEL_GB18030 || d->label == XML_LABEL_GB18030;
-    enum err e = as_gb ? trial(sample, first, &as_gb) : ERR_OK;
+    bool sure = d->told == XML_LABEL_GB18030;
+    bool as_gb = sure || d->transport == XML_LABEL_GB18030 || d->label == XML_LABEL_GB18030;
+    enum err e = as_gb && !sure ? trial(sample, first, &as_gb) : ERR_OK;
     char mine[XML_TRIAL_MAX];
 
     if (e != ERR_OK)
@@ -316,7 +317,7 @@ static const char *utf16(const struct xml_decode *d, size_t *mark)
         { "\xFF\xFE", "UTF-16LE", 2 }, { "\xFE\xFF", "UTF-16BE", 2 }, { "<\0", "UTF-16LE", 0 }, { "\0<", "UTF-16BE", 0 }
     };
 
-    for (size_t i = 0; d->n >= 2 && !d->text && i < sizeof forms / sizeof *forms; i++)
+    for (size_t i = 0; d->n >= 2 && d->told == XML_LABEL_NONE && i < sizeof forms / sizeof *forms; i++)
         if (memcmp(d->held, forms[i].bytes, 2) == 0) {
             *mark = forms[i].mark;
             return forms[i].name;
@@ -351,7 +352,7 @@ static enum err leave_head(struct xml_decode *d)
     d->n = 0;
     if (wide != NULL)
         e = start_iconv(d, wide);
-    else if (d->text)
+    else if (d->told == XML_LABEL_UTF8)
         d->mode = XML_DECODE_SAME;
     else
         d->mode = XML_DECODE_TRIAL;
@@ -368,8 +369,8 @@ static enum err feed_head(struct xml_decode *d, struct slice *s, bool last)
     *s = slice_sub(*s, take, s->n);
     while (d->head_blank && d->n > 0) {
         size_t blank = 0;
-        if (d->n >= 3 && memcmp(d->held, "\xEF\xBB\xBF", 3) == 0) {
-            d->text = true; /* a byte order mark is believed before any label */
+        if (d->told != XML_LABEL_GB18030 && d->n >= 3 && memcmp(d->held, "\xEF\xBB\xBF", 3) == 0) {
+            d->told = XML_LABEL_UTF8; /* a byte order mark is believed before any label */
             blank = 3;
         } else {
             while (blank < d->n && is_blank(d->held[blank]))

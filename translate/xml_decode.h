@@ -1,6 +1,7 @@
 #pragma once
 /* Inside translate: a document's bytes into UTF-8, as a stream, before any parser sees them.
- * Order of trust: byte order mark, transport, XML declaration, UTF-8. GB2312, GBK and CP936 are read as GB18030.
+ * What is told outright holds, whatever the bytes say of themselves. Else the order of trust: byte order mark,
+ * transport, XML declaration, UTF-8. GB2312, GBK and CP936 are read as GB18030.
  * Where a label says GB18030, the first bytes that are not ASCII decide between it and UTF-8, because labels lie: what
  * holds as UTF-8 alone, or with few faults, is that; what holds as both is UTF-8 if the more trusted label says so or
  * if more of it is everyday characters then, else what the label says. What the chosen encoding cannot read is an
@@ -13,8 +14,7 @@ enum { XML_HEAD_MAX = 512, XML_TRIAL_MAX = 1024 };
 
 struct xml_decode {
     enum { XML_DECODE_HEAD, XML_DECODE_TRIAL, XML_DECODE_SAME, XML_DECODE_ICONV } mode;
-    enum xml_label transport, label;
-    bool text;        /* the bytes are UTF-8 already, whatever the declaration says */
+    enum xml_label told, transport, label;
     bool head_blank;  /* leading white space is being dropped */
     iconv_t cd;       /* own; (iconv_t)-1: none */
     size_t n;         /* bytes held */
@@ -24,8 +24,9 @@ struct xml_decode {
     void *self;
 };
 
-void xml_decode_init(struct xml_decode *d, struct slice transport, bool text, enum err (*out)(void *, struct slice),
-                     void *self);
+/* told: XML_LABEL_NONE when nobody knows it for sure. */
+void xml_decode_init(struct xml_decode *d, enum xml_label told, struct slice transport,
+                     enum err (*out)(void *, struct slice), void *self);
 void xml_decode_done(struct xml_decode *d);
 enum err xml_decode_feed(struct xml_decode *d, struct slice bytes) MUST_CHECK;
 enum err xml_decode_finish(struct xml_decode *d) MUST_CHECK;

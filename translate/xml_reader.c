@@ -368,7 +368,8 @@ static void start_library(void)
     xmlInitParser();
 }
 
-static struct xml_reader *reader_new(const struct event_sink *sink, void *self, struct slice encoding, bool text)
+static struct xml_reader *reader_new(const struct event_sink *sink, void *self, enum xml_label told,
+                                     struct slice encoding)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct xml_reader *r = mem_alloc(sizeof *r);
@@ -384,7 +385,7 @@ static struct xml_reader *reader_new(const struct event_sink *sink, void *self, 
     r->scan.cdata = on_cdata;
     r->scan.cdata_end = on_cdata_end;
     r->scan.self = r;
-    xml_decode_init(&r->decode, encoding, text, on_utf8, r);
+    xml_decode_init(&r->decode, told, encoding, on_utf8, r);
     r->ctxt = xmlCreatePushParserCtxt(&handler, r, NULL, 0, NULL);
     if (r->ctxt == NULL)
         return xml_reader_free(r);
@@ -395,12 +396,12 @@ static struct xml_reader *reader_new(const struct event_sink *sink, void *self, 
 
 struct xml_reader *xml_reader_new(const struct event_sink *sink, void *self, struct slice encoding)
 {
-    return reader_new(sink, self, encoding, false);
+    return reader_new(sink, self, XML_LABEL_NONE, encoding);
 }
 
-struct xml_reader *xml_reader_new_text(const struct event_sink *sink, void *self)
+struct xml_reader *xml_reader_new_told(const struct event_sink *sink, void *self, enum xml_label told)
 {
-    return reader_new(sink, self, (struct slice){ NULL, 0 }, true);
+    return reader_new(sink, self, told, (struct slice){ NULL, 0 });
 }
 
 struct xml_reader *xml_reader_free(struct xml_reader *r)

@@ -84,6 +84,13 @@ static const char permits[] = "id: public-security/permit\n"
                               "    phones: {at: phones, map: {number: .}}\n"
                               "    owners: {at: owners, map: {name: name, shares: {at: s, map: {part: p/0}}}}\n";
 
+/* What its bytes are is said outright. */
+#define TOLD(type, encoding, records)                                                                                  \
+    "id: d/told\nformat: {class: interface, type: " type "}\nitems: [{name: c, type: C}]\n"                            \
+    "connector: {kind: http, endpoint: 'http://x.example/'}\nrequest: {params: []}\n"                                  \
+    "response: {encoding: " encoding ", records: " records ", map: {c: c}}\n"
+static const char told_gb[] = TOLD("xml", "GBK", "/a/r"), told_utf8[] = TOLD("xml", "utf-8", "/a/r"),
+                  json_gb[] = TOLD("json", "GB18030", "/r"), json_utf8[] = TOLD("json", "UTF-8", "/r");
 static const char single[] = "id: d/single\n"
                              "format: {class: interface, type: json}\n"
                              "items: [{name: a, type: C}]\n"
@@ -377,6 +384,22 @@ static const struct row rows[] = {
     { plain, "<?xml version=\"1.0\" encoding=\"GBK\"?>" R("<c>\xd0\xbb\xe8\xa4\xab\x68</c>"),
       HEAD_P "{\"c\":\"谢瑜玥\"}],\"count\":1}", .type = "text/xml; charset=GBK" },
     { single, "{\"code\":\"0\",\"a\":\"\xd0\xbb\xe8\xa4\xab\x68\"}", "{\"a\":\"谢瑜玥\"}\n", .form = TRANSLATE_NDJSON,
+      .type = "application/json; charset=GBK" },
+    /* told: no label, no trial, no byte order mark says otherwise */
+    { told_gb, R("<c>\xe5\xb5\xbb\xa5</c>"), "{\"c\":\"宓互\"}\n", .form = TRANSLATE_NDJSON },
+    { told_gb, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>" R("<c>\xd0\xbb\xe8\xa4\xab\x68</c>"),
+      "{\"c\":\"谢瑜玥\"}\n", .form = TRANSLATE_NDJSON, .type = "text/xml; charset=UTF-8" },
+    { told_gb, R("<c>\xff</c>"), NULL, REASON_PROVIDER_MALFORMED },
+    { told_gb, R("<c>\xe5</c>"), NULL, REASON_PROVIDER_MALFORMED },
+    { told_gb, "\xEF\xBB\xBF" R("<c>1</c>"), NULL, REASON_PROVIDER_MALFORMED },
+    { json_gb, "{\"r\":[{\"c\":\"\xe5\xb5\xbb\xa5\"}]}", "{\"c\":\"宓互\"}\n", .form = TRANSLATE_NDJSON,
+      .type = "application/json; charset=UTF-8" },
+    { told_utf8, "<?xml version=\"1.0\" encoding=\"GBK\"?>" R("<c>\xd0\xbb\xe8\xa4\xab\x68</c>"), "{\"c\":\"л褫h\"}\n",
+      .form = TRANSLATE_NDJSON, .type = "text/xml; charset=GBK" },
+    { told_utf8, "\xEF\xBB\xBF" R("<c>王</c>"), "{\"c\":\"王\"}\n", .form = TRANSLATE_NDJSON },
+    { told_utf8, R("<c>\xcd\xf5</c>"), NULL, REASON_PROVIDER_MALFORMED, .type = "text/xml; charset=GBK" },
+    { told_utf8, "\xff\xfe<\0a", NULL, REASON_PROVIDER_MALFORMED },
+    { json_utf8, "{\"r\":[{\"c\":\"\xd0\xbb\xe8\xa4\xab\x68\"}]}", "{\"c\":\"л褫h\"}\n", .form = TRANSLATE_NDJSON,
       .type = "application/json; charset=GBK" },
     { household, "\xEF\xBB\xBF" RETURN("\xEF\xBB\xBF" PACKAGE_TEXT("0000")), HEAD_H "],\"count\":0}" },
     /* the answer is one record, or says that it is none */

@@ -40,6 +40,7 @@ static void test_manifests(void **state)
         { MANIFEST("file", ITEM, "http", "whole: dossier, types: [a/b], records: /r"), "no records" },
         { MANIFEST("file", ITEM, "http", "whole: dossier, types: [a/b], success: {status: [404]}"), "no success" },
         { MANIFEST("file", ITEM, "http", "whole: dossier, types: [a/b], empty: ok"), "no empty" },
+        { MANIFEST("file", ITEM, "http", "whole: dossier, types: [a/b], encoding: GBK"), "no encoding" },
         { MANIFEST("file", ITEM, "soap, operation: {namespace: u, name: n}", "whole: dossier, types: [a/b]"),
           "envelope" },
         { MANIFEST("file", ITEM, "http", "types: [a/b], format: json, records: /r, map: {dossier: d}"), "belongs to" },
