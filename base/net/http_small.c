@@ -1,5 +1,5 @@
 /* See http_small.h. A request's state is freed once: by its answer when the peer has left before, else when the answer
- * is in the kernel's hands or the peer leaves behind it. */
+ * is in the kernel's hands or the peer leaves behind it; one that was never shown, when its peer leaves. */
 #include "base/net/http_small.h"
 
 struct small_conn {
@@ -147,10 +147,12 @@ static void on_end(void *call_state)
 
     if (a == NULL)
         return;
-    if (a->body.failed != ERR_OK)
+    if (a->body.failed != ERR_OK) {
         http_small_answer(a, 413, "text/plain", SLICE("the request is too large\n"));
-    else
-        a->of->c.ask(a->of->c.owner, a);
+        return;
+    }
+    a->shown = true;
+    a->of->c.ask(a->of->c.owner, a);
 }
 
 static void on_gone(void *call_state, enum reason why)
@@ -160,7 +162,7 @@ static void on_gone(void *call_state, enum reason why)
     (void)why;
     if (a != NULL)
         a->conn->busy = false;
-    if (a != NULL && a->of != NULL && a->user != NULL) /* its owner has still to answer */
+    if (a != NULL && a->of != NULL && a->shown) /* its owner has still to answer */
         a->call = NULL;
     else
         ask_free(a);

@@ -11,9 +11,9 @@ struct http_small_ask {
     const struct http_conn *http; /* bor: until the owner's function returns; for http_conn_peer */
     struct buf body;
     char address[SMALL_ADDRESS];
-    void *user;              /* the owner's: set before `ask` returns by who answers later */
     struct http_call *call;  /* private; NULL: the peer has left */
     struct small_conn *conn; /* private; bor: while `call` is there */
+    bool shown;              /* private: to the owner, who answers or drops it, whatever becomes of the peer */
 };
 struct http_small_config {
     size_t body_max;      /* more is answered 413 */

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import city
+import disk
 from city import Node, Provider, json_resource, PERSON, wait_for
 from test_keeper import keeper_of, memory_holds, secrets_of
 from test_witness import ask_tls, log_key, metric, operations, three_that_never_were
@@ -210,6 +211,30 @@ def test_02c_a_stop_loses_no_attempt_that_was_only_counted():
         single = sum(r["kind"] == "refused" and r.get("verb") == "witness.cosign" for r in since)
         counted = sum(sum(r["counts"].values()) for r in since if r["kind"] == "count")
         assert counted > 0 and single + counted == attempts, (single, counted, attempts)
+
+
+def test_02d_a_stranger_that_leaves_before_its_refusal_is_on_record():
+    with Operator("east.example") as a, Operator("west.example") as b:
+        slow = disk.Disk(b)
+        slow.scope = disk.LOG
+        pair(a, b)
+        wait_for(lambda: signs(a))
+        a.stop()
+        wait_for(lambda: city.accepted(b.port) == 0)
+        context, before = b.tls(None), metric(b, "sluice_cosignatures_refused_total")
+        slow.hang = 1  # no record becomes durable
+        strangers = [context.wrap_socket(socket.create_connection(("127.0.0.1", b.port), timeout=10)) for _ in range(4)]
+        for s in strangers:
+            s.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 6\r\n\r\nold 0\n")
+        wait_for(lambda: metric(b, "sluice_cosignatures_refused_total") >= before + len(strangers))
+        for s in strangers[1:]:
+            s.close()
+        wait_for(lambda: city.accepted(b.port) == 1)
+        slow.hang = 0
+        assert strangers[0].recv(1000).startswith(b"HTTP/1.1 403"), "the one that stayed is answered"
+        strangers[0].close()
+        b.stop()
+        assert b.verify()[0] == 0
 
 
 def test_03_a_forked_log_is_caught():
