@@ -124,7 +124,8 @@ void upload_end(struct exchange *x)
 {
     if (x->state != EX_RELAY || x->provider == NULL)
         return;
-    x->asked_at = loop_now(x->w->loop);
+    if (x->answered_at == 0) /* HTTP/2 may tell the end of a body whose length is known long after its last byte */
+        x->asked_at = loop_now(x->w->loop);
     if (x->up->bytes == 0)
         fail_empty(x);
     else if (connector_put_end(x->provider) != ERR_OK)

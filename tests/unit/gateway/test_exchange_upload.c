@@ -197,6 +197,25 @@ static void answered_too_soon(void **state)
     }
 }
 
+/* Of a body whose length was told HTTP/2 may tell the end apart, and late: the provider has answered by then. */
+static void answered_before_the_end_is_told(void **state)
+{
+    struct exchange *x = begin();
+
+    (void)state;
+    let_pass(50);
+    upload_body(x, SLICE("hello"));
+    provider_events->head(provider_user, &(struct connector_head){ 200, SLICE("application/json"), true, false });
+    let_pass(50);
+    x->body_done = true;
+    upload_end(x);
+    exchange_resume(x);
+    provider_events->body(provider_user, SLICE("{\"code\":\"0\",\"rows\":[]}"));
+    provider_events->end(provider_user);
+    assert_true(last(AUDIT_OUTCOME)->r.provider_ms < 10000);
+    outcome_is(REASON_GRANTED, 5);
+}
+
 static void it_cannot_be_put(void **state)
 {
     struct exchange *x = begin();
@@ -289,6 +308,7 @@ int main(void)
         cmocka_unit_test(empty_after_all),
         cmocka_unit_test(empty_before_it_is_wanted),
         cmocka_unit_test(answered_too_soon),
+        cmocka_unit_test(answered_before_the_end_is_told),
         cmocka_unit_test(it_cannot_be_put),
         cmocka_unit_test(either_end_goes),
         cmocka_unit_test(evidence_that_fails),
