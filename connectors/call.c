@@ -195,7 +195,7 @@ static enum err launch(struct connector_call *c)
         return ERR_OK;
     }
     c->due = before;
-    health_leave(t);
+    health_unsent(t);
     return e == ERR_BUSY ? ERR_AGAIN : e;
 }
 

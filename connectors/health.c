@@ -116,6 +116,13 @@ static bool take_rate(struct connector_target *t, int64_t now_us)
     return true;
 }
 
+void health_unsent(struct connector_target *t)
+{
+    if (t->rate_us > 0)
+        atomic_fetch_sub_explicit(&t->next_us, t->rate_us, memory_order_relaxed);
+    health_leave(t);
+}
+
 enum health health_admit(struct connector_target *t, unsigned worker, unsigned slot, int64_t now)
 {
     if (!take_handed(t, worker) && !take_free(t))

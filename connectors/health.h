@@ -13,7 +13,8 @@ enum health {
 };
 /* Takes a place and a unit of the rate for this worker: a place that was handed to it, else a free one. */
 enum health health_admit(struct connector_target *t, unsigned worker, unsigned slot, int64_t now);
-void health_leave(struct connector_target *t); /* the place goes to the worker that has waited longest, or is free */
+void health_unsent(struct connector_target *t); /* gives both back: nothing was sent */
+void health_leave(struct connector_target *t);  /* the place goes to the worker that has waited longest, or is free */
 /* Calls wait in this worker, the oldest since then; 0: none any more. */
 void health_wait(struct connector_target *t, unsigned worker, int64_t since);
 unsigned health_waiting(const struct connector_target *t);  /* how many workers wait */

@@ -59,6 +59,27 @@ static void unreachable_then_circuit(void **state)
     scene_end(&s);
 }
 
+/* Who is refused because the circuit is open has sent nothing: the next is told as soon, and not that the rate is
+ * reached. */
+static void an_open_circuit_uses_no_rate(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, ", limits: {rate: 1/h, queue: 60s}");
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        health_unreachable(s.t.target, loop_now(s.loop) + 60000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(begin(&s, &h, "/ok", true), ERR_AGAIN);
+    health_connected(s.t.target);
+    ask(&s, &h, "/ok", true);
+    assert_int_equal(h.ended, 1);
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_BUSY); /* that one used it */
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
 /* Who accepts and never answers is asked by one in CIRCUIT_OPEN_MS, on kept connections too, until it answers. Others
  * ask as before. */
 static void silent_then_circuit(void **state)
@@ -382,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_by_table),
         cmocka_unit_test(unreachable_then_circuit),
+        cmocka_unit_test(an_open_circuit_uses_no_rate),
         cmocka_unit_test(silent_then_circuit),
         cmocka_unit_test(queue_keeps_the_limit),
         cmocka_unit_test(queue_gives_up),
