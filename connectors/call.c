@@ -125,12 +125,19 @@ static void call_fail(struct connector_call *c, enum reason why, enum reached re
     c->events->fail(c->user, why, reached);
 }
 
-static enum err send_on(struct connector_call *c, struct conn *k)
+/* Until the head must be there; one more try, or one more address, has no time of its own. */
+static int64_t time_left(const struct connector_call *c)
 {
     int64_t ms = c->due - loop_now(c->entry->pool->loop);
+
+    return ms > 1 ? ms : 1;
+}
+
+static enum err send_on(struct connector_call *c, struct conn *k)
+{
     struct slice text = { c->text, c->n };
     enum err e = c->streams ? http_client_begin(k->http, text, c->length, c->entry->target->timeout)
-                            : http_client_send(k->http, text, c->head_method, ms > 1 ? ms : 1);
+                            : http_client_send(k->http, text, c->head_method, time_left(c));
 
     if (e == ERR_OK) {
         k->call = c;
@@ -142,7 +149,7 @@ static enum err send_on(struct connector_call *c, struct conn *k)
 static enum err connect_and_send(struct connector_call *c)
 {
     struct conn *k = NULL;
-    enum err e = pool_connect(c->entry, &k);
+    enum err e = pool_connect(c->entry, time_left(c), &k);
 
     if (e != ERR_OK)
         return e;

@@ -138,10 +138,10 @@ struct connector_pool {
     struct buf text;       /* own: a request being rendered */
     struct entry *bucket[BUCKETS];
 };
-struct entry *pool_entry(struct connector_pool *p, struct connector_target *t); /* NULL: no memory */
-struct conn *pool_take(struct entry *e);                                        /* an idle one, now busy; or NULL */
-enum err pool_connect(struct entry *e, struct conn **ret) MUST_CHECK;           /* a new one, busy */
-void pool_keep(struct conn *k);                                                 /* idle from now on, or closed */
+struct entry *pool_entry(struct connector_pool *p, struct connector_target *t);   /* NULL: no memory */
+struct conn *pool_take(struct entry *e);                                          /* an idle one, now busy; or NULL */
+enum err pool_connect(struct entry *e, int64_t ms, struct conn **ret) MUST_CHECK; /* a new one, busy; within ms */
+void pool_keep(struct conn *k);                                                   /* idle from now on, or closed */
 void pool_close(struct conn *k);
 
 /* queue.c; the ring's order is that of turns. A waiting call's time-out stands in c->due. ERR_BUSY: it could not be

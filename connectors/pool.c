@@ -206,7 +206,7 @@ static enum err make_tls(struct entry *e)
     return t->mode == TLS_NONE || e->tls ? ERR_OK : tls_client_new(&how, &e->tls, NULL);
 }
 
-enum err pool_connect(struct entry *e, struct conn **ret)
+enum err pool_connect(struct entry *e, int64_t ms, struct conn **ret)
 {
     const struct connector_target *t = e->target;
     enum err err = make_tls(e);
@@ -218,10 +218,9 @@ enum err pool_connect(struct entry *e, struct conn **ret)
     if (k == NULL)
         return ERR_NOMEM;
     k->generation = name_generation(t->where);
-    k->http = name_address(t->where, &k->to) == 0
-                  ? NULL
-                  : http_client_new(e->pool->loop, &k->to, e->tls, t->name, &call_events, k,
-                                    t->timeout < CONNECT_MS ? t->timeout : CONNECT_MS);
+    k->http = name_address(t->where, &k->to) == 0 ? NULL
+                                                  : http_client_new(e->pool->loop, &k->to, e->tls, t->name,
+                                                                    &call_events, k, ms < CONNECT_MS ? ms : CONNECT_MS);
     if (k->http == NULL) {
         mem_free(k);
         return ERR_NOMEM;

@@ -90,12 +90,14 @@ struct city {
     struct text_target t;
 };
 
+static const char *more = ""; /* of the connector */
+
 static void named(struct city *c, struct text_target *t)
 {
     char text[256];
 
-    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://people.example:%u', tls: {mode: none, reason: test}}",
-             c->provider.port);
+    snprintf(text, sizeof text, "{kind: http, endpoint: 'http://people.example:%u', tls: {mode: none, reason: test}%s}",
+             c->provider.port, more);
     compile_text(t, &c->world, false, text, NULL);
 }
 
@@ -241,6 +243,49 @@ static void none_answers(void **state)
     city_end(&c);
 }
 
+/* A place that says nothing to who connects: its line is full. */
+static int mute(unsigned port, unsigned octet, int full[4])
+{
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port),
+                              .sin_addr.s_addr = htonl(0x7f000000 + octet) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(full[i], (struct sockaddr *)&at, sizeof at);
+    }
+    return fd;
+}
+
+/* Each of them would take five seconds. */
+static void no_address_has_more_time_than_the_call(void **state)
+{
+    struct city c;
+    struct told h;
+    int fd[2], full[2][4];
+    int64_t began;
+
+    (void)state;
+    more = ", timeout: 5500ms";
+    city_begin(&c, 2, 2, false);
+    more = "";
+    for (unsigned i = 0; i < 2; i++)
+        fd[i] = mute(c.provider.port, 2 + i, full[i]);
+    began = clock_mono_ms();
+    assert_int_equal(ask(&c, &h), ERR_OK);
+    assert_true(h.status == 0 && h.why == REASON_PROVIDER_UNREACHABLE && h.reached == REACHED_NO);
+    assert_in_range(clock_mono_ms() - began, 5000, 9900);
+    for (unsigned i = 0; i < 2; i++) {
+        close(fd[i]);
+        for (unsigned k = 0; k < 4; k++)
+            close(full[i][k]);
+    }
+    city_end(&c);
+}
+
 /* As calls that fail do, again and again: a lookup that runs may be from before. */
 static void looks_until(struct city *c, uint32_t generation)
 {
@@ -283,6 +328,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_an_address),
         cmocka_unit_test(the_next_address_is_tried),
         cmocka_unit_test(none_answers),
+        cmocka_unit_test(no_address_has_more_time_than_the_call),
         cmocka_unit_test(a_provider_moves),
     };
 
