@@ -71,7 +71,8 @@ struct connector_events { /* each call ends with exactly one of end and fail, un
 };
 struct connector_call;
 /* Never calls back before it has returned. ERR_NOT_FOUND: the target lacks something (connector_lacks). ERR_BUSY: over
- * the target's limit and its queue (REASON_PROVIDER_BUSY); ERR_AGAIN: its circuit is open. */
+ * the target's limit and its queue (REASON_PROVIDER_BUSY); ERR_AGAIN: its circuit is open; ERR_TOO_LARGE: 8 MiB at most
+ * are sent of what does not stream. */
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
 /* A body that streams. Neither calls back. */

@@ -383,6 +383,9 @@ enum step stage_open(struct exchange *x)
         return exchange_fail(x, REASON_PROVIDER_BUSY, NULL, NULL);
     if (e == ERR_NOT_FOUND)
         return exchange_fail(x, REASON_PROVIDER_UNPREPARED, NULL, NULL);
+    if (e == ERR_TOO_LARGE)
+        return exchange_fail(x, REASON_REQUEST_TOO_LARGE, "the request to the provider exceeds its limit",
+                             "发往提供方的请求超过上限");
     if (e != ERR_OK)
         return exchange_fail(x, e == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, NULL, NULL);
     x->asked_at = loop_now(x->w->loop);

@@ -336,6 +336,20 @@ static void aborted_inside_a_callback(void **state)
     scene_end(&s);
 }
 
+static void larger_than_is_sent(void **state)
+{
+    static char body[9 << 20];
+    struct connector_request q = { .method = SLICE("POST"), .body = { body, sizeof body } };
+    struct connector_call *call;
+    struct heard h = { 0 };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    assert_int_equal(connector_start(s.pool, s.t.target, &q, &events, &h, &call), ERR_TOO_LARGE);
+    scene_end(&s);
+}
+
 static bool shown(struct heard *h, const char *line)
 {
     buf_putc(&h->body, '\0');
@@ -414,6 +428,7 @@ int main(void)
         cmocka_unit_test(place_freed_elsewhere),
         cmocka_unit_test(back_pressure),
         cmocka_unit_test(aborted_inside_a_callback),
+        cmocka_unit_test(larger_than_is_sent),
         cmocka_unit_test(headers_are_ours),
         cmocka_unit_test(trim_lets_go),
     };

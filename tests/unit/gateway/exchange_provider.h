@@ -8,6 +8,7 @@ static unsigned provider_asked, provider_dropped, provider_ended;
 static struct buf provider_got; /* of a body that streams */
 static bool provider_full;      /* it takes no more */
 static enum err provider_put;   /* what connector_put says */
+static enum err provider_start; /* and connector_start */
 #ifndef WORLD_HAS_PROVIDER
 static const struct connector_events *provider_events;
 static void *provider_user;
@@ -17,6 +18,8 @@ static enum err world_start(struct connector_pool *p, struct connector_target *t
     (void)p, (void)t, (void)q;
     provider_events = e;
     provider_user = user;
+    if (provider_start != ERR_OK)
+        return provider_start;
     provider_asked++;
     *ret = (struct connector_call *)&provider_asked;
     return ERR_OK;

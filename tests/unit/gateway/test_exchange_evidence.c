@@ -38,6 +38,32 @@ static void outcome_without_intent(void **state)
     world_end();
 }
 
+/* Why a provider was not asked is told as it was, and so is the record. */
+static void not_even_asked(void **state)
+{
+    static const struct {
+        enum err e;
+        enum reason why;
+    } cases[] = { { ERR_BUSY, REASON_PROVIDER_BUSY },
+                  { ERR_AGAIN, REASON_PROVIDER_UNREACHABLE },
+                  { ERR_NOT_FOUND, REASON_PROVIDER_UNPREPARED },
+                  { ERR_NOMEM, REASON_OVERLOADED },
+                  { ERR_TOO_LARGE, REASON_REQUEST_TOO_LARGE } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        world_begin(true);
+        provider_start = cases[i].e;
+        ask_plain();
+        provider_start = ERR_OK;
+        assert_int_equal(last(AUDIT_OUTCOME)->r.reason, cases[i].why);
+        tell_all(ERR_OK);
+        assert_int_equal(consumer.status, reason_info(cases[i].why)->status);
+        exchange_consumer_sent(world.x);
+        world_end();
+    }
+}
+
 /* One attempt counts once: the log counted the intent that it refused. */
 static void counted_once(void **state)
 {
@@ -397,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_answer),
         cmocka_unit_test(outcome_without_intent),
+        cmocka_unit_test(not_even_asked),
         cmocka_unit_test(counted_once),
         cmocka_unit_test(outcome_waits_for_room),
         cmocka_unit_test(outcome_fails),
