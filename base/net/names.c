@@ -254,7 +254,7 @@ static bool same(const struct sockaddr_storage *a, const struct sockaddr_storage
     return memcmp(a, b, address_size(a)) == 0;
 }
 
-static bool is_among(const struct addresses *a, const struct sockaddr_storage *one)
+bool addresses_have(const struct addresses *a, const struct sockaddr_storage *one)
 {
     for (unsigned i = 0; i < a->n; i++)
         if (same(&a->at[i], one))
@@ -267,7 +267,7 @@ bool name_has(struct name *n, const struct sockaddr_storage *at)
     bool has;
 
     enter(n);
-    has = is_among(&n->a, at);
+    has = addresses_have(&n->a, at);
     leave(n);
     return has;
 }
@@ -292,7 +292,7 @@ unsigned name_unreachable(struct name *n, const struct sockaddr_storage *at)
 static bool is_same(const struct addresses *a, const struct addresses *b)
 {
     for (unsigned i = 0; i < b->n; i++)
-        if (!is_among(a, &b->at[i]))
+        if (!addresses_have(a, &b->at[i]))
             return false;
     return a->n == b->n;
 }

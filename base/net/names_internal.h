@@ -18,7 +18,7 @@ enum {
     NAMES_SOON_MS = 2000     /* between two lookups for the sake of connects that fail */
 };
 
-struct addresses {
+struct addresses { /* each once */
     unsigned n;
     struct sockaddr_storage at[NAME_ADDRESSES];
 };
@@ -56,6 +56,7 @@ struct name {
     char host[NAME_HOST];
 };
 
+bool addresses_have(const struct addresses *a, const struct sockaddr_storage *one);
 /* names.c; all under the lock */
 void name_answered(struct name *n, const struct addresses *found, enum name_state otherwise);
 void name_changes(struct name *n, enum name_state state);

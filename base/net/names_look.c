@@ -63,9 +63,10 @@ static enum name_state ask(const char *host, unsigned port, struct addresses *fo
         return r == EAI_NONAME || r == EAI_NODATA ? NAME_MISSING : NAME_FAILS;
     for (const struct addrinfo *at = list; at && found->n < NAME_ADDRESSES; at = at->ai_next)
         if (can_connect(at->ai_family)) {
-            struct sockaddr_storage *to = &found->at[found->n++];
+            struct sockaddr_storage *to = &found->at[found->n];
             memset(to, 0, sizeof *to);
             memcpy(to, at->ai_addr, at->ai_addrlen);
+            found->n += !addresses_have(found, to); /* a hosts file may say it twice */
         }
     freeaddrinfo(list);
     return NAME_MISSING;

@@ -38,9 +38,9 @@ static void append(struct addrinfo ***at, const char *number, const char *port)
 
 static int answer(const char *host, const char *port, unsigned moved, struct addrinfo **ret)
 {
-    static const char *const places[][2] = { { "127.0.0.1", "127.0.0.2" },
-                                             { "127.0.0.2", "127.0.0.1" },
-                                             { "127.0.0.3", NULL } };
+    static const char *const places[][2] = {
+        { "127.0.0.1", "127.0.0.2" }, { "127.0.0.2", "127.0.0.1" }, { "127.0.0.3", NULL }, { "127.0.0.1", "127.0.0.1" }
+    };
     struct addrinfo **at = ret;
 
     *ret = NULL;
@@ -374,6 +374,27 @@ static void what_moves_is_found(void **state)
     end(r);
 }
 
+/* Two lines of a hosts file may say the same: that is one place, and whoever left the other has left it. */
+static void an_address_told_twice_is_one(void **state)
+{
+    struct names *r = begin(20);
+    struct name *n = get(r, "moves.example");
+    struct sockaddr_storage other = { 0 };
+    int64_t until = clock_mono_ms() + WITHIN_MS;
+
+    (void)state;
+    becomes(n, NAME_KNOWN);
+    assert_true(address_read("127.0.0.2", 80, &other));
+    assert_true(name_has(n, &other));
+    service.moved = 3;
+    while (name_has(n, &other) && clock_mono_ms() < until)
+        usleep(1000);
+    assert_false(name_has(n, &other));
+    assert_int_equal(name_address(n, &other), 1);
+    name_unref(n);
+    end(r);
+}
+
 static void the_next_address_is_tried(void **state)
 {
     struct names *r = begin(3600000);
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_late_answer_is_an_answer),
         cmocka_unit_test(an_older_answer_is_none),
         cmocka_unit_test(what_moves_is_found),
+        cmocka_unit_test(an_address_told_twice_is_one),
         cmocka_unit_test(the_next_address_is_tried),
     };
 
