@@ -214,7 +214,7 @@ static void status(struct api_request *q)
     json_pair(j, "node", c->settings->node);
     json_pair(j, "trust_domain", c->settings->trust_domain);
     json_pair(j, "version", slice_of(SLUICE_VERSION));
-    json_pair_u64(j, "uptime_seconds", (uint64_t)((control_now(c) - c->started) / 1000));
+    json_pair_u64(j, "uptime_seconds", (uint64_t)((clock_mono_ms() - c->began) / 1000));
     json_pair_u64(j, "workers", c->n_workers);
     json_pair_u64(j, "snapshot", c->snapshot->generation);
     put_checks(q);

@@ -212,6 +212,7 @@ enum err control_new(const struct control_config *cfg, struct control **ret, str
     c->guard = cfg->guard;
     c->signal_fd = c->control_fd = c->operations_fd = -1;
     c->started = clock_wall_ms();
+    c->began = clock_mono_ms();
     snprintf(c->state_dir, sizeof c->state_dir, "%.*s", SLICE_ARG(cfg->settings->state.dir));
     set_world(c);
     note_expiry(c);

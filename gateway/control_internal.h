@@ -95,6 +95,7 @@ struct control {
     struct ops *ops; /* own: the operations listener's thread; NULL: not yet, or no more */
     unsigned n_connections;
     int64_t started;               /* wall ms */
+    int64_t began;                 /* the same, mono ms: a clock that is set makes nobody older */
     uint64_t api_answers[6];       /* by class of status; for /metrics */
     uint64_t log_free, state_free; /* bytes, as the last second saw them */
 };

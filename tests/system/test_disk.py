@@ -183,6 +183,7 @@ def test_07_clocks_that_jump():
     for jump in (2 * 3600_000, -60_000):  # within what certificates, lists and grants allow
         DISK.clock_ms = jump
         assert answers() == (200, None), jump
+        assert NODE.json("bureau/system", "status")["uptime_seconds"] < 3600, jump
     for jump, who in ((4 * 365 * DAY, "years ahead"), (-4 * 365 * DAY, "years back")):
         DISK.clock_ms = jump
         got = answers()
