@@ -56,10 +56,12 @@ enum err audit_outbox_done(struct sql_tx *tx, uint64_t act, uint64_t index)
     return e;
 }
 
-/* Acts that the log holds though the state was not told: their index is looked up, newest first. */
+/* Acts that the log holds though the state was not told: their index is looked up, newest first, and the reading ends
+ * with the first of them: what stands before it may be years of exchanges without an act. */
 struct catch_up {
     struct sql_tx *tx;
     uint64_t first; /* least act without an index */
+    uint64_t at;    /* index of the last act seen */
     enum err e;
 };
 
@@ -69,12 +71,13 @@ static bool catch_up_line(void *arg, uint64_t index, struct slice line)
     uint64_t act;
     if (!logline_u64(line, "act", &act))
         return true;
+    c->at = index;
     if (act < c->first)
         return false;
     c->e = audit_outbox_done(c->tx, act, index);
     if (c->e == ERR_NOT_FOUND)
         c->e = ERR_OK;
-    return c->e == ERR_OK;
+    return c->e == ERR_OK && act > c->first;
 }
 
 static enum err outbox_catch_up(struct sql_tx *tx, const char *dir, uint64_t last, struct diags *d)
@@ -88,7 +91,10 @@ static enum err outbox_catch_up(struct sql_tx *tx, const char *dir, uint64_t las
     struct audit_filter f = { .kind = SLICE("act"), .after = UINT64_MAX, .newest_first = true, .limit = 1000 };
     bool more;
     c.first = (uint64_t)first;
-    e = audit_search(dir, &f, catch_up_line, &c, &more, d);
+    do {
+        e = audit_search(dir, &f, catch_up_line, &c, &more, d);
+        f.after = c.at;
+    } while (e == ERR_OK && c.e == ERR_OK && more);
     return e != ERR_OK ? e : c.e;
 }
 

@@ -155,6 +155,60 @@ static void lost_after_log(void **state)
     assert_int_equal(query("SELECT idx FROM audit_outbox WHERE act = 2"), index);
 }
 
+/* What this process has read of files. */
+static uint64_t bytes_read(void)
+{
+    struct buf text = BUF_INIT(4096);
+    struct slice rest, line;
+    uint64_t n = 0;
+    assert_int_equal(file_read("/proc/self/io", &text, NULL), ERR_OK);
+    rest = buf_slice(&text);
+    line = slice_cut(&rest, '\n');
+    assert_true(slice_is(slice_cut(&line, ' '), "rchar:") && slice_u64(line, 0, UINT64_MAX, &n));
+    buf_done(&text);
+    return n;
+}
+
+/* Killed between an act's commit and the state's word of it, after long without any act: the start looks for that act
+ * in its own segment, and not for the one before it. */
+static void the_log_is_not_read_back(void **state)
+{
+    (void)state;
+    struct segment_list l;
+    world_close(&w);
+    w.c.segment_bytes = 60000;
+    assert_int_equal(world_open(&w), ERR_OK);
+    act(true, true);
+    world_fill(&w, 0, 3000);
+    act(true, false);
+    uint64_t index = last_wait.index;
+    world_close(&w);
+    assert_int_equal(segment_list_read(w.dir, &l, &w.d), ERR_OK);
+    assert_true(l.n > 10 && l.first[l.n - 2] < index);
+    segment_list_done(&l);
+    assert_int_equal(world_open(&w), ERR_OK);
+    uint64_t before = bytes_read();
+    assert_int_equal(replay(3), ERR_OK);
+    uint64_t n = bytes_read() - before;
+    assert_int_equal(query("SELECT idx FROM audit_outbox WHERE act = 2"), index);
+    assert_in_range(n, 1, 8 * w.c.segment_bytes);
+}
+
+/* The state was not told of one act, and then of a thousand and more it was: that one is still found. */
+static void lost_long_ago(void **state)
+{
+    (void)state;
+    act(true, false);
+    uint64_t index = last_wait.index;
+    for (unsigned i = 0; i < 1010; i++)
+        act(true, true);
+    world_close(&w);
+    assert_int_equal(world_open(&w), ERR_OK);
+    assert_int_equal(replay(1012), ERR_OK);
+    assert_int_equal(query("SELECT COUNT(*) FROM audit_outbox WHERE idx IS NULL"), 0);
+    assert_int_equal(query("SELECT idx FROM audit_outbox WHERE act = 1"), index);
+}
+
 static void state_older(void **state)
 {
     (void)state;
@@ -193,7 +247,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(numbers), TEST(lost_before_log), TEST(lost_after_log), TEST(state_older), TEST(log_older), TEST(pruned),
+        TEST(numbers),       TEST(lost_before_log), TEST(lost_after_log), TEST(the_log_is_not_read_back),
+        TEST(lost_long_ago), TEST(state_older),     TEST(log_older),      TEST(pruned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
