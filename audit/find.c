@@ -21,6 +21,7 @@ struct finder {
     struct part_late *late; /* own: copy */
     size_t n_late;
     uint64_t first, draft_first, end; /* end: records from here on are not part of the answer */
+    uint64_t dropped;                 /* the index's, at the beginning */
     struct terms want, have;
     struct {
         uint64_t wanted, hash;
@@ -272,7 +273,18 @@ static bool has_all(const struct finder *f, uint64_t *missing)
     return left == 0;
 }
 
-/* Reads the row's records and asks them. ERR_NOT_FOUND: they do not hold it (two hashes met). */
+/* A record that is not where the index said: retention removed it since the question began, or the index was thrown
+ * away since, or it never was there. */
+static enum err why_gone(struct finder *f, uint64_t index)
+{
+    struct audit_index *x = f->x;
+    pthread_mutex_lock(&x->lock);
+    enum err e = index < x->first ? ERR_NOT_FOUND : x->dropped != f->dropped ? ERR_AGAIN : ERR_CORRUPT;
+    pthread_mutex_unlock(&x->lock);
+    return e;
+}
+
+/* Reads the row's records and asks them. ERR_NOT_FOUND: they do not hold it (two hashes met), or are gone. */
 static enum err row_read(struct finder *f, const struct part_row *r, uint64_t first, struct audit_row *ret)
 {
     const uint64_t index = first + r->index, at[] = { index, index + r->outcome, index + r->cut };
@@ -284,7 +296,9 @@ static enum err row_read(struct finder *f, const struct part_row *r, uint64_t fi
     for (int i = 0; i < 3; i++) {
         if (!there[i] || at[i] >= f->end)
             continue;
-        if (!line_read(f, at[i], f->lines[i], lines[i]) || !terms_of_line(&f->have, *lines[i], &facts))
+        if (!line_read(f, at[i], f->lines[i], lines[i]))
+            return why_gone(f, at[i]);
+        if (!terms_of_line(&f->have, *lines[i], &facts))
             return ERR_CORRUPT;
         (void)!has_all(f, &missing);
         ret->item_unsure = ret->item_unsure && !terms_hold(&f->have, f->want.item);
@@ -343,7 +357,8 @@ static enum err sealed_ask(struct finder *f, const struct part *p)
     return e;
 }
 
-/* The draft grows, and may be sealed, between two pages of it: then it is asked as the part it became. */
+/* The draft grows, and may be sealed, between two pages of it: then it is asked as the part it became. It may be thrown
+ * away, too: then nobody knows its rows, and what is built in its place may be another one. */
 static enum err draft_ask(struct finder *f)
 {
     struct audit_index *x = f->x;
@@ -353,7 +368,10 @@ static enum err draft_ask(struct finder *f)
         struct part *sealed = NULL;
         unsigned n = 0;
         pthread_mutex_lock(&x->lock);
-        if (x->drafting && x->draft.h.first == f->draft_first) {
+        bool dropped = x->dropped != f->dropped;
+        if (dropped) {
+            n = 0;
+        } else if (x->drafting && x->draft.h.first == f->draft_first) {
             rows = seen == 0 ? (uint32_t)x->draft.h.rows : rows;
             seen = 1;
             if (part_intersect(f, NULL, rows))
@@ -373,7 +391,7 @@ static enum err draft_ask(struct finder *f)
             part_unref(sealed);
         }
         more = n == PAGE_ROWS;
-        enum err e = rows_give(f, n, f->draft_first);
+        enum err e = dropped ? ERR_AGAIN : rows_give(f, n, f->draft_first);
         if (e != ERR_OK)
             return e;
     }
@@ -402,6 +420,7 @@ static enum err finder_begin(struct finder *f)
     terms_begin(&f->have, x->seed);
     f->first = x->first;
     f->end = x->next;
+    f->dropped = x->dropped;
     f->draft_first = x->drafting ? x->draft.h.first : UINT64_MAX;
     f->parts = mem_array(x->n_parts + 1, sizeof(struct part *));
     f->late = mem_array(x->n_late + 1, sizeof *f->late);
@@ -425,6 +444,16 @@ static void finder_free(struct finder *f)
     mem_free(f->late);
     mem_free(f->mem);
     mem_free(f);
+}
+
+/* Records that retention has removed meanwhile are not covered by the answer. */
+static void finder_end(struct finder *f)
+{
+    pthread_mutex_lock(&f->x->lock);
+    if (f->x->first > f->ret->first)
+        f->ret->first = f->x->first;
+    pthread_mutex_unlock(&f->x->lock);
+    finder_free(f);
 }
 
 static struct finder *finder_new(struct audit_index *x)
@@ -466,7 +495,10 @@ enum err audit_find(struct audit_index *x, const struct audit_question *q,
         instead_add(f, f->want.item, term_of(&f->want, TERM_ITEM, SLICE(RENDER_CUT)));
     if (e == ERR_OK)
         e = finder_ask(f);
-    finder_free(f);
+    finder_end(f);
+    if (e == ERR_AGAIN)
+        return diag_add(d, e, 0, 0, "the search index is being built anew: ask again in a moment",
+                        "检索索引正在重建：请稍后重试");
     if (e != ERR_CORRUPT)
         return e;
     audit_index_rebuild(x);

@@ -41,6 +41,7 @@ void index_drop_from(struct audit_index *x, uint64_t first)
     x->at_last = last ? part_time_last(&last->h) : 0;
     x->drafting = false;
     x->n_late = 0;
+    x->dropped++;
 }
 
 /* ---- the files ---- */

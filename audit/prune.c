@@ -120,11 +120,11 @@ enum err audit_prune_ready(struct audit_index *x, const struct audit_prunable *p
 }
 
 /* ---- removal ---- */
+/* Lock held. */
 static void parts_remove(struct audit_index *x, uint64_t before)
 {
     char path[PATH_MAX];
     size_t n = 0;
-    pthread_mutex_lock(&x->lock);
     while (n < x->n_parts && x->parts[n]->h.first < before) {
         struct part *p = x->parts[n++];
         if (index_part_path(x, p->h.first, path) == ERR_OK)
@@ -135,13 +135,28 @@ static void parts_remove(struct audit_index *x, uint64_t before)
     memmove(x->parts, x->parts + n, (x->n_parts - n) * sizeof(struct part *));
     x->n_parts -= n;
     x->first = before > x->first ? before : x->first;
+}
+
+/* The segment that ends before record `next`, and its parts of the index, under one lock: no question begins with what
+ * is gone. What cannot be removed stays in the index, so that it can be asked for, held, and removed at a later look.
+ */
+static enum err segment_remove(struct audit_index *x, uint64_t first, uint64_t next, struct diags *d)
+{
+    char path[PATH_MAX];
+    enum err e = segment_path(x->dir, first, path, sizeof path);
+    if (e != ERR_OK)
+        return e;
+    pthread_mutex_lock(&x->lock);
+    int sys = unlink(path) == 0 ? 0 : errno;
+    if (sys == 0)
+        parts_remove(x, next);
     pthread_mutex_unlock(&x->lock);
+    return sys == 0 ? ERR_OK : diag_sys(d, sys, "cannot remove %s", "无法删除 %s", path);
 }
 
 enum err audit_prune(struct audit_index *x, uint64_t before, struct diags *d)
 {
     struct segment_list l;
-    char path[PATH_MAX];
     enum err e = segment_list_read(x->dir, &l, d);
     if (e != ERR_OK)
         return e;
@@ -153,12 +168,8 @@ enum err audit_prune(struct audit_index *x, uint64_t before, struct diags *d)
         return diag_add(d, ERR_INVALID, 0, 0, "no segment begins at record %llu", "没有以第 %llu 条记录开始的日志段",
                         (unsigned long long)before);
     }
-    parts_remove(x, before); /* first, so that no question is led to what is gone */
-    for (size_t i = 0; e == ERR_OK && i < l.n && l.first[i] < before; i++) {
-        e = segment_path(x->dir, l.first[i], path, sizeof path);
-        if (e == ERR_OK && unlink(path) != 0)
-            e = diag_sys(d, errno, "cannot remove %s", "无法删除 %s", path);
-    }
+    for (size_t i = 0; e == ERR_OK && i + 1 < l.n && l.first[i] < before; i++)
+        e = segment_remove(x, l.first[i], l.first[i + 1], d);
     segment_list_done(&l);
     return e;
 }

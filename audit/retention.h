@@ -46,7 +46,7 @@ enum err audit_prune_ready(struct audit_index *x, const struct audit_prunable *p
                            struct diags *d) MUST_CHECK;
 /* Remove the segments that end at or before `before`, and their parts of the index. Their hash tiles stay, so that what
  * remains can be proved as before. The caller made sure that it was ready, and that the act of this is durable in the
- * log. */
+ * log. Fails: the segments that are left stay in the index, and in the next plan. */
 enum err audit_prune(struct audit_index *x, uint64_t before, struct diags *d) MUST_CHECK;
 
 /* ---- in the state: holds, and what was decided to be removed ---- */

@@ -92,7 +92,7 @@ void audit_index_rebuild(struct audit_index *x);
 uint64_t audit_index_check(struct audit_index *x);
 
 /* fn gets each row until it returns false. ERR_CORRUPT: the log is not as the index knew it (it is being rebuilt: ask
- * again). */
+ * again). ERR_AGAIN: the index was thrown away meanwhile: what was given is not all. */
 enum err audit_find(struct audit_index *x, const struct audit_question *q,
                     bool (*fn)(void *arg, const struct audit_row *row), void *arg, struct audit_found *ret,
                     struct diags *d) MUST_CHECK;

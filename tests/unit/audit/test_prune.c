@@ -1,0 +1,172 @@
+/* Segments that go while something else happens: a disk that removes one and not the next, questions that are under
+ * way; and questions that are under way while the index is thrown away. */
+#include "tests/unit/audit/world.h"
+#include "audit/index.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RECORDS = 1500, A_SEGMENT = 256, PART_WAIT = 60000 };
+static const int64_t day_ms = 86400000, begin_at = 1640995200000; /* 2022-01-01 */
+static const struct audit_retention policy = { .exchange_ms = AUDIT_KEEP_EXCHANGES_DAYS * 86400000ll,
+                                               .other_ms = AUDIT_KEEP_OPERATIONS_DAYS * 86400000ll,
+                                               .hold_from = INT64_MAX };
+
+static struct world w;
+static struct audit_index *x;
+
+/* Three records a day. */
+static int setup(void **state)
+{
+    (void)state;
+    struct audit_record r = { .kind = AUDIT_COUNT };
+    world_init(&w);
+    w.c.segment_bytes = 20000; /* so that 256 records are enough */
+    assert_int_equal(world_open(&w), ERR_OK);
+    for (unsigned i = 0; i < RECORDS; i++) {
+        r.at = begin_at + i * day_ms / 3;
+        if (i % 50 != 0 && i + 1 < RECORDS)
+            assert_int_equal(audit_put(w.q, &r, 0, NULL), ERR_OK);
+        else
+            assert_int_equal(world_put(&w, &r, 0).e, ERR_OK);
+    }
+    assert_int_equal(audit_index_open(w.dir, w.log, &x, &w.d), ERR_OK);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    x = audit_index_close(x);
+    world_done(&w);
+    return 0;
+}
+
+static struct audit_prunable plan(void)
+{
+    struct audit_prunable p;
+    audit_retention_plan(x, &policy, begin_at + RECORDS * day_ms / 3, &p);
+    assert_true(p.before > p.first);
+    return p;
+}
+
+static uint64_t index_first(void)
+{
+    struct audit_index_status s;
+    audit_index_status(x, &s);
+    return s.first;
+}
+
+/* The disk refuses to remove the second segment, then no more: what was left is there to be asked, is planned again,
+ * and goes at the next look. */
+static void what_could_not_be_removed_goes_later(void **state)
+{
+    (void)state;
+    struct audit_prunable p = plan(), again;
+    struct buf line = BUF_INIT(AUDIT_RECORD_MAX);
+    char path[256], aside[256 + 8];
+    assert_true(p.segments > 2);
+    assert_int_equal(segment_path(w.dir, A_SEGMENT, path, sizeof path), ERR_OK);
+    snprintf(aside, sizeof aside, "%s.aside", path);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(mkdir(path, 0700), 0); /* no unlink removes a folder, whoever calls it */
+    assert_int_equal(audit_prune(x, p.before, &w.d), ERR_SYS);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(index_first(), A_SEGMENT);
+    assert_int_equal(audit_record_line(x, A_SEGMENT - 1, &line), ERR_NOT_FOUND);
+    assert_int_equal(audit_record_line(x, A_SEGMENT, &line), ERR_OK);
+    again = plan();
+    assert_int_equal(again.first, A_SEGMENT);
+    assert_int_equal(again.before, p.before);
+    assert_int_equal(again.segments, p.segments - 1);
+    assert_int_equal(audit_prune(x, p.before, &w.d), ERR_OK);
+    assert_int_equal(index_first(), p.before);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(errno, ENOENT);
+    buf_done(&line);
+}
+
+/* What is done when the first row is given. */
+struct meanwhile {
+    uint64_t before; /* prune; 0: throw the draft away */
+    uint64_t n, behind;
+};
+
+static bool row_then(void *arg, const struct audit_row *row)
+{
+    struct meanwhile *m = arg;
+    if (m->n++ == 0 && m->before > 0) {
+        assert_int_equal(audit_prune(x, m->before, &w.d), ERR_OK);
+    } else if (m->n == 1) {
+        pthread_mutex_lock(&x->lock);
+        assert_true(x->drafting);
+        index_drop_from(x, x->draft.h.first);
+        pthread_mutex_unlock(&x->lock);
+    }
+    m->behind += row->index >= m->before;
+    assert_true(row->index >= m->before || row->index < A_SEGMENT);
+    return true;
+}
+
+static const struct audit_question all = { .after = UINT64_MAX, .limit = 1000, .oldest_first = true };
+
+/* It passes over what is gone, and says from where on it answered. Nothing is wrong with the index, which is not thrown
+ * away. */
+static void a_question_goes_on_while_segments_go(void **state)
+{
+    (void)state;
+    struct audit_found found;
+    struct meanwhile m = { .before = plan().before };
+    assert_int_equal(audit_find(x, &all, row_then, &m, &found, &w.d), ERR_OK);
+    assert_int_equal(found.first, m.before);
+    assert_true(m.behind > 0);
+    assert_int_equal(atomic_load(&x->discard_from), UINT64_MAX);
+}
+
+/* What is not sealed yet is thrown away while a question reads what is (no room for the part, or built anew): an answer
+ * without it would look like a whole one. */
+static void a_question_tells_when_the_index_goes(void **state)
+{
+    (void)state;
+    struct audit_question last = all;
+    struct audit_found found;
+    struct meanwhile m = { 0 };
+    last.from = begin_at + (RECORDS - 900) * day_ms / 3; /* few enough for one answer */
+    assert_int_equal(audit_find(x, &last, row_then, &m, &found, &w.d), ERR_AGAIN);
+    assert_int_equal(atomic_load(&x->discard_from), UINT64_MAX);
+}
+
+/* The same while it has read one page of that end and asks for the next. */
+static void a_question_tells_between_two_pages(void **state)
+{
+    (void)state;
+    struct audit_question newest = all;
+    struct audit_found found;
+    struct meanwhile m = { 0 };
+    struct audit_record r = { .kind = AUDIT_COUNT, .at = begin_at + RECORDS * day_ms / 3 };
+    x = audit_index_close(x);
+    world_close(&w);
+    w.c.segment_bytes = 1 << 20;
+    assert_int_equal(world_open(&w), ERR_OK);
+    for (unsigned i = 0; i < 2 * A_SEGMENT; i++)
+        assert_int_equal(world_put(&w, &r, 0).e, ERR_OK);
+    assert_int_equal(audit_index_open(w.dir, w.log, &x, &w.d), ERR_OK);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+    newest.oldest_first = false;
+    assert_int_equal(audit_find(x, &newest, row_then, &m, &found, &w.d), ERR_AGAIN);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(what_could_not_be_removed_goes_later),
+        TEST(a_question_goes_on_while_segments_go),
+        TEST(a_question_tells_when_the_index_goes),
+        TEST(a_question_tells_between_two_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
