@@ -78,7 +78,7 @@ static enum err take_late(struct audit_index *x, const struct term_facts *f)
         const struct part *p = x->parts[i];
         struct part_list l = part_find(p, f->exchange);
         uint16_t row = 0;
-        for (uint32_t n = 0; part_list_at(&l, n, &row); n++) {
+        for (uint32_t at = 0; part_list_next(&l, p->h.rows, &at, &row);) {
             if (is_intent_of(p, row, f))
                 return late_add(x, p, row, f);
         }
@@ -152,6 +152,8 @@ static enum err take_record(struct audit_index *x, struct slice line, uint64_t o
     enum err e = draft_add(&x->draft, line, offset, &f);
     if (e == ERR_NOT_FOUND)
         e = take_late(x, &f);
+    if (e != ERR_OK && e != ERR_CORRUPT)
+        index_drop_from(x, x->draft.h.first); /* it may hold half of the record, which comes again */
     if (e != ERR_OK)
         return e;
     x->next++;

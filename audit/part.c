@@ -207,15 +207,18 @@ void part_list_mark(const struct part_list *l, uint64_t rows, uint8_t bits[PART_
         return;
     }
     uint16_t row = 0;
-    for (uint32_t i = 0; part_list_at(l, i, &row); i++)
+    for (uint32_t at = 0; part_list_next(l, rows, &at, &row);)
         mark(bits, rows, row);
 }
 
-bool part_list_at(const struct part_list *l, uint32_t n, uint16_t *ret)
+bool part_list_next(const struct part_list *l, uint64_t rows, uint32_t *at, uint16_t *ret)
 {
-    if (n >= l->n || l->bits != NULL)
+    while (l->bits != NULL && *at < rows && !(l->bits[*at / 8] >> (*at % 8) & 1))
+        ++*at;
+    if (*at >= (l->bits != NULL ? rows : l->n))
         return false;
-    *ret = l->numbers != NULL ? l->numbers[n] : l->one;
+    *ret = l->bits != NULL ? (uint16_t)*at : l->numbers != NULL ? l->numbers[*at] : l->one;
+    ++*at;
     return true;
 }
 

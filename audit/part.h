@@ -93,8 +93,8 @@ struct part_list {
 struct part_list part_find(const struct part *p, uint64_t hash);
 enum { PART_BITS = PART_RECORDS / 8 };
 void part_list_mark(const struct part_list *l, uint64_t rows, uint8_t bits[PART_BITS]);
-/* The n-th row of a list that is no bitmap; false: there are not so many. */
-bool part_list_at(const struct part_list *l, uint32_t n, uint16_t *ret);
+/* The next row of a list, ascending; *at from 0. False: there is none. */
+bool part_list_next(const struct part_list *l, uint64_t rows, uint32_t *at, uint16_t *ret);
 
 /* A record that came after the part of its exchange was sealed. */
 struct part_late {

@@ -124,12 +124,13 @@ static void list_is_right(const struct part *p, const struct pair *want, size_t 
 {
     static uint8_t bits[PART_BITS];
     struct part_list l = part_find(p, want->hash);
+    uint32_t at = 0;
     assert_int_equal(l.n, n);
     memset(bits, 0, sizeof bits);
     part_list_mark(&l, p->h.rows, bits);
     for (size_t i = 0; i < n; i++) {
         uint16_t row;
-        assert_true(l.bits != NULL || (part_list_at(&l, (uint32_t)i, &row) && row == want[i].row));
+        assert_true(part_list_next(&l, p->h.rows, &at, &row) && row == want[i].row);
         assert_true(bits[want[i].row / 8] >> (want[i].row % 8) & 1);
         bits[want[i].row / 8] ^= (uint8_t)(1u << (want[i].row % 8));
     }
