@@ -123,29 +123,36 @@ static enum err put_new(struct smap **m, struct slice key, void *object)
     return e;
 }
 
-/* An application is active while its department is, too. */
-static bool is_active(const struct catalog_entry *app, const struct snapshot_source *from)
+/* An application is active while its department is, too. A department that cannot be read now is not one that is not
+ * active: nobody would look again. */
+static enum err find_active(const struct catalog_entry *app, const struct snapshot_source *from, bool *ret)
 {
     struct catalog_entry department;
     struct arena a;
-    bool active;
+    enum err e;
 
+    *ret = false;
     if (!slice_is(app->state, "active"))
-        return false;
+        return ERR_OK;
     arena_init(&a, 1 << 20);
-    active = catalog_find(from->tx, CATALOG_DEPARTMENT, app->department, 0, &a, &department) == ERR_OK &&
-             slice_is(department.state, "active");
+    e = catalog_find(from->tx, CATALOG_DEPARTMENT, app->department, 0, &a, &department);
+    *ret = e == ERR_OK && slice_is(department.state, "active");
     arena_done(&a);
-    return active;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err put_app(struct snapshot *s, const struct catalog_entry *entry, const struct snapshot_source *from)
 {
-    struct principal *p = mem_zalloc(sizeof *p);
+    struct principal *p;
+    bool active;
+    enum err e = find_active(entry, from, &active);
 
+    if (e != ERR_OK)
+        return e;
+    p = mem_zalloc(sizeof *p);
     if (p) {
         counted_init(&p->counted, plain_free);
-        p->active = is_active(entry, from);
+        p->active = active;
     }
     return put_new(&s->apps, entry->id, p);
 }
@@ -177,6 +184,7 @@ static void head_free(struct counted *c)
 }
 
 struct head_build {
+    struct slice id; /* of the resource */
     const struct snapshot_source *from;
     const struct resource_head *before; /* unchanged versions are taken over, so that exchanges on them go on */
     struct resource_head *head;
@@ -189,11 +197,18 @@ static struct service *version_of(struct head_build *b, const struct catalog_ent
 {
     struct service *before = b->before ? resource_version(b->before, e->version) : NULL, *s = NULL;
     struct connector_world world = *b->from->world;
+    size_t said;
+    enum err why;
 
     if (before != NULL && !(b->from->renew && before->target && connector_stale(before->target)))
         return counted_ref(before);
     world.bears = true; /* it was published: what is lost since makes it fail, not vanish */
-    if (service_load(e->json, e->version, &world, b->from->tx, &s, b->diags) != ERR_OK)
+    said = b->diags->count;
+    why = service_load(e->json, e->version, &world, b->from->tx, &s, b->diags);
+    if (why != ERR_OK && b->diags->count == said)
+        (void)!diag_add(b->diags, why, 0, 0, "%.*s, version %llu: %s", "%.*s 第 %llu 版：%s", SLICE_ARG(b->id),
+                        (unsigned long long)e->version, err_text(why));
+    if (why != ERR_OK)
         return before ? counted_ref(before) : NULL; /* what no longer compiles is left out and reported */
     b->appeared = b->appeared || before == NULL;
     return s;
@@ -253,7 +268,9 @@ static int by_version(const void *a, const void *b)
 
 static enum err build_head(struct snapshot *s, struct versions *v, const struct snapshot_source *from, struct diags *d)
 {
-    struct head_build b = { .from = from, .before = snapshot_resource(s, v->id), .room = v->n, .diags = d };
+    struct head_build b = {
+        .id = v->id, .from = from, .before = snapshot_resource(s, v->id), .room = v->n, .diags = d
+    };
     enum err e = ERR_OK;
 
     if (v->n == 0)
