@@ -32,10 +32,11 @@ struct control {
     struct audit_index *index;       /* own */
     struct {                         /* retention.c */
         uint64_t looks, size, seen, last_act;
-        int64_t grew;           /* mono ms: the log had a record then */
-        uint64_t ready, again;  /* what is before this record may go as it is; number of the look that may read anew */
-        bool reading, was_read; /* a thread reads what may go; it is done since the last look */
-        _Atomic bool stop;      /* it need not go on */
+        int64_t grew;                /* mono ms: the log had a record then */
+        struct audit_prunable ready; /* what was read, and may go as it is */
+        uint64_t again;              /* number of the look that may read anew */
+        bool reading, was_read;      /* a thread reads what may go; it is done since the last look */
+        _Atomic bool stop;           /* it need not go on */
     } retention;
     struct loop *loop;
     struct sql *sql;

@@ -145,7 +145,7 @@ static void reading_home(void *arg)
     c->retention.reading = false;
     c->retention.was_read = r->e == ERR_OK;
     if (r->e == ERR_OK)
-        c->retention.ready = r->plan.before;
+        c->retention.ready = r->plan;
     else if (r->e != ERR_AGAIN)
         not_pruned(&r->diags);
     if (r->e == ERR_CONFLICT)
@@ -180,11 +180,20 @@ static void reading_start(struct control *c, const struct audit_prunable *p)
 /* May what is before this record be said to go, and go? If not yet, it is seen to. */
 static bool is_ready(struct control *c, uint64_t before, const struct audit_prunable *p)
 {
-    if (before <= c->retention.ready)
+    if (before <= c->retention.ready.before)
         return true;
     if (!c->retention.reading && !c->draining && c->retention.looks >= c->retention.again)
         reading_start(c, p);
     return false;
+}
+
+/* Reading takes its time, and each time more may have become old: what was read goes first, or nothing ever would. */
+static void cut_to_ready(const struct control *c, struct audit_prunable *p, uint64_t said)
+{
+    const struct audit_prunable *ready = &c->retention.ready;
+
+    if (ready->first == p->first && ready->before > p->first && ready->before < p->before && ready->before > said)
+        *p = *ready;
 }
 
 static void decide(struct control *c)
@@ -200,6 +209,8 @@ static void decide(struct control *c)
     if (!own_begin(c, &o))
         return;
     e = retention_plan(c, o.tx, &r, &p) ? audit_prune_noted(o.tx, INT64_MAX, &said) : ERR_AGAIN;
+    if (e == ERR_OK)
+        cut_to_ready(c, &p, said);
     /* nothing may go, or an act says so already */
     if (e != ERR_OK || p.before <= p.first || p.before <= said || !is_ready(c, p.before, &p)) {
         sql_rollback(o.tx);
