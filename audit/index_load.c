@@ -228,6 +228,17 @@ static bool part_agrees(const struct audit_index *x, struct part *p)
     return p->timed;
 }
 
+/* One whose segment retention has removed meanwhile says nothing against the index. */
+static bool part_differs(struct audit_index *x, struct part *p)
+{
+    if (part_agrees(x, p))
+        return false;
+    pthread_mutex_lock(&x->lock);
+    bool gone = p->h.first < x->first;
+    pthread_mutex_unlock(&x->lock);
+    return !gone;
+}
+
 /* The part that begins at or behind `first`, counted; NULL: there is none. */
 static struct part *part_from(struct audit_index *x, uint64_t first)
 {
@@ -247,7 +258,7 @@ enum err index_times(struct audit_index *x, const _Atomic bool *stop)
     struct part *p;
     for (uint64_t at = 0; e == ERR_OK && (p = part_from(x, at)) != NULL; part_unref(p)) {
         at = p->h.first + p->h.n;
-        if (!p->timed && !part_agrees(x, p))
+        if (!p->timed && part_differs(x, p))
             e = ERR_CONFLICT;
         if (atomic_load_explicit(stop, memory_order_relaxed))
             e = ERR_AGAIN;
@@ -261,7 +272,7 @@ uint64_t audit_index_check(struct audit_index *x)
     struct part *p;
     for (uint64_t at = 0; bad == UINT64_MAX && (p = part_from(x, at)) != NULL; part_unref(p)) {
         at = p->h.first + p->h.n;
-        if (part_agrees(x, p))
+        if (!part_differs(x, p))
             continue;
         bad = p->h.first;
         pthread_mutex_lock(&x->lock);

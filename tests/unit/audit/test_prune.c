@@ -1,8 +1,10 @@
 /* Segments that go while something else happens: a disk that removes one and not the next, questions that are under
  * way; and questions that are under way while the index is thrown away. */
 #include "tests/unit/audit/world.h"
+#include "tests/unit/until.h"
 #include "audit/index.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -159,14 +161,46 @@ static void a_question_tells_between_two_pages(void **state)
     assert_int_equal(audit_find(x, &newest, row_then, &m, &found, &w.d), ERR_AGAIN);
 }
 
+static void *check_thread(void *arg)
+{
+    *(uint64_t *)arg = audit_index_check(x);
+    return NULL;
+}
+
+/* A comparison of the index with the log has its hands on a segment that goes: a pipe in its place holds it there. What
+ * is gone says nothing against the index. */
+static void a_check_goes_on_while_segments_go(void **state)
+{
+    (void)state;
+    char path[256], link_to[256 + 8];
+    struct audit_prunable p = plan();
+    uint64_t bad = 1;
+    pthread_t thread;
+    int fd = -1;
+    assert_int_equal(segment_path(w.dir, 0, path, sizeof path), ERR_OK);
+    snprintf(link_to, sizeof link_to, "%s.pipe", path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(link(path, link_to), 0);
+    struct part *first = part_ref(x->parts[0]);
+    assert_int_equal(pthread_create(&thread, NULL, check_thread, &bad), 0);
+    UNTIL(atomic_load(&first->refs) == 3); /* the index's, ours, and now the check's */
+    assert_int_equal(audit_prune(x, p.before, &w.d), ERR_OK);
+    UNTIL((fd = open(link_to, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0);
+    close(fd);
+    pthread_join(thread, NULL);
+    part_unref(first);
+    assert_int_equal(bad, UINT64_MAX);
+    assert_int_equal(atomic_load(&x->discard_from), UINT64_MAX);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_could_not_be_removed_goes_later),
-        TEST(a_question_goes_on_while_segments_go),
-        TEST(a_question_tells_when_the_index_goes),
-        TEST(a_question_tells_between_two_pages),
+        TEST(what_could_not_be_removed_goes_later), TEST(a_question_goes_on_while_segments_go),
+        TEST(a_question_tells_when_the_index_goes), TEST(a_question_tells_between_two_pages),
+        TEST(a_check_goes_on_while_segments_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
