@@ -100,17 +100,22 @@ static bool segments_fit(const struct segment_list *l, const struct part_head *h
     return found;
 }
 
-/* The record `n` behind the part's first stands in the segment; its checksum and the offset behind it. */
+/* The record `n` behind the part's first stands in the segment; its checksum and the offset behind it. *e is set where
+ * memory was short: then nobody knows. */
 static bool record_fits(const struct audit_index *x, const struct part *p, uint64_t n, char sum[LOGLINE_CRC_N],
-                        uint64_t *end)
+                        uint64_t *end, enum err *e)
 {
     char path[PATH_MAX];
     struct logscan s;
     struct slice line = { 0 };
     uint64_t index = 0, offset = 0;
     unsigned skip;
-    bool ok = segment_path(x->dir, p->h.segment, path, sizeof path) == ERR_OK &&
-              logscan_open(&s, path, part_mark(p, n, &skip)) == ERR_OK;
+    enum err opened = segment_path(x->dir, p->h.segment, path, sizeof path);
+    if (opened == ERR_OK)
+        opened = logscan_open(&s, path, part_mark(p, n, &skip));
+    if (opened == ERR_NOMEM)
+        *e = opened;
+    bool ok = opened == ERR_OK;
     if (!ok)
         return false;
     for (unsigned i = 0; ok && i <= skip; i++)
@@ -123,7 +128,7 @@ static bool record_fits(const struct audit_index *x, const struct part *p, uint6
     return ok;
 }
 
-static bool part_fits(const struct audit_index *x, const struct segment_list *l, const struct part *p)
+static bool part_fits(const struct audit_index *x, const struct segment_list *l, const struct part *p, enum err *e)
 {
     const struct part *before = x->n_parts > 0 ? x->parts[x->n_parts - 1] : NULL;
     char sum[LOGLINE_CRC_N];
@@ -135,8 +140,8 @@ static bool part_fits(const struct audit_index *x, const struct segment_list *l,
         return false;
     if (begins ? p->h.from != 0 : before != NULL && (before->h.segment != p->h.segment || before->h.to != p->h.from))
         return false;
-    return p->h.first + p->h.n <= index_log_size(x) && record_fits(x, p, 0, sum, &end) &&
-           record_fits(x, p, p->h.n - 1, sum, &end) && end == p->h.to && memcmp(sum, p->h.last_sum, sizeof sum) == 0;
+    return p->h.first + p->h.n <= index_log_size(x) && record_fits(x, p, 0, sum, &end, e) &&
+           record_fits(x, p, p->h.n - 1, sum, &end, e) && end == p->h.to && memcmp(sum, p->h.last_sum, sizeof sum) == 0;
 }
 
 static enum err load_one(struct audit_index *x, const struct segment_list *l, uint64_t first, bool *fits)
@@ -150,13 +155,14 @@ static enum err load_one(struct audit_index *x, const struct segment_list *l, ui
     if (e != ERR_OK)
         return e == ERR_NOMEM ? e : ERR_OK;
     pthread_mutex_lock(&x->lock);
-    *fits = part_fits(x, l, p);
+    *fits = part_fits(x, l, p, &e);
     if (*fits && x->n_parts == 0)
         x->seed = p->h.seed;
-    e = *fits ? index_add_part(x, p) : ERR_OK;
-    pthread_mutex_unlock(&x->lock);
-    if (!*fits)
+    if (*fits)
+        e = index_add_part(x, p);
+    else
         part_unref(p);
+    pthread_mutex_unlock(&x->lock);
     return e;
 }
 
@@ -176,6 +182,16 @@ static enum err load_all(struct audit_index *x, const struct segment_list *l, co
     return e;
 }
 
+/* Lock held. What an attempt before has loaded goes from memory; its files are as good as before. */
+static void load_begin(struct audit_index *x, uint64_t first)
+{
+    while (x->n_parts > 0)
+        part_unref(x->parts[--x->n_parts]);
+    x->bytes = 0;
+    x->first = first;
+    index_drop_from(x, 0);
+}
+
 enum err index_load(struct audit_index *x)
 {
     struct segment_list list = { 0 };
@@ -185,8 +201,7 @@ enum err index_load(struct audit_index *x)
         e = names_read(x, &names);
     if (e == ERR_OK) {
         pthread_mutex_lock(&x->lock);
-        x->first = list.n > 0 ? list.first[0] : 0;
-        index_drop_from(x, 0);
+        load_begin(x, list.n > 0 ? list.first[0] : 0);
         pthread_mutex_unlock(&x->lock);
         e = load_all(x, &list, &names);
     }

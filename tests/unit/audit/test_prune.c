@@ -161,6 +161,29 @@ static void a_question_tells_between_two_pages(void **state)
     assert_int_equal(audit_find(x, &newest, row_then, &m, &found, &w.d), ERR_AGAIN);
 }
 
+/* The files of the index as a start finds them; memory is short at each place in turn. It is tried again, with the
+ * same files: what was loaded before that is none of those that do not fit. */
+static void a_start_short_of_memory_keeps_the_index(void **state)
+{
+    (void)state;
+    bool failed = true;
+    x = audit_index_close(x);
+    for (unsigned nth = 1; failed; nth++) {
+        struct audit_index_status s = { 0 };
+        assert_true(nth < 400);
+        mem_fail_nth(nth);
+        enum err e = audit_index_open(w.dir, w.log, &x, NULL);
+        bool there = e == ERR_OK && audit_index_wait(x, world_size(&w), PART_WAIT);
+        failed = mem_fail_nth(0) >= nth;
+        if (e == ERR_OK) {
+            assert_true(there);
+            audit_index_status(x, &s);
+        }
+        x = audit_index_close(x);
+        assert_int_equal(s.discarded, 0);
+    }
+}
+
 static void *check_thread(void *arg)
 {
     *(uint64_t *)arg = audit_index_check(x);
@@ -200,7 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_could_not_be_removed_goes_later), TEST(a_question_goes_on_while_segments_go),
         TEST(a_question_tells_when_the_index_goes), TEST(a_question_tells_between_two_pages),
-        TEST(a_check_goes_on_while_segments_go),
+        TEST(a_check_goes_on_while_segments_go),    TEST(a_start_short_of_memory_keeps_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
