@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { TRIES = 50, TRY_US = 20000 }; /* where memory is short */
+
 enum err index_part_path(const struct audit_index *x, uint64_t first, char out[PATH_MAX])
 {
     char name[PART_NAME];
@@ -219,15 +221,19 @@ static void add_time(struct part_head *times, struct slice line)
         part_time_add(times, kind, at);
 }
 
-static bool part_agrees(const struct audit_index *x, struct part *p)
+/* ERR_CONFLICT: it says other things than its records. ERR_NOMEM: nobody knows. */
+static enum err part_agrees(const struct audit_index *x, struct part *p)
 {
     struct part_head times = { .at_before = p->h.at_before };
     char path[PATH_MAX];
     struct logscan s;
     struct slice line;
     uint64_t index, offset;
-    if (segment_path(x->dir, p->h.segment, path, sizeof path) != ERR_OK || logscan_open(&s, path, p->h.from) != ERR_OK)
-        return false;
+    enum err e = segment_path(x->dir, p->h.segment, path, sizeof path);
+    if (e == ERR_OK)
+        e = logscan_open(&s, path, p->h.from);
+    if (e != ERR_OK)
+        return e == ERR_NOMEM ? e : ERR_CONFLICT;
     uint64_t sums = 0;
     bool ok = true;
     for (uint64_t i = 0; ok && i < p->h.n; i++) {
@@ -240,18 +246,19 @@ static bool part_agrees(const struct audit_index *x, struct part *p)
     }
     logscan_close(&s);
     p->timed = ok && sums == p->h.sums && part_times_equal(&times, &p->h);
-    return p->timed;
+    return p->timed ? ERR_OK : ERR_CONFLICT;
 }
 
 /* One whose segment retention has removed meanwhile says nothing against the index. */
-static bool part_differs(struct audit_index *x, struct part *p)
+static enum err part_compare(struct audit_index *x, struct part *p)
 {
-    if (part_agrees(x, p))
-        return false;
+    enum err e = part_agrees(x, p);
+    if (e != ERR_CONFLICT)
+        return e;
     pthread_mutex_lock(&x->lock);
     bool gone = p->h.first < x->first;
     pthread_mutex_unlock(&x->lock);
-    return !gone;
+    return gone ? ERR_OK : e;
 }
 
 /* The part that begins at or behind `first`, counted; NULL: there is none. */
@@ -273,8 +280,8 @@ enum err index_times(struct audit_index *x, const _Atomic bool *stop)
     struct part *p;
     for (uint64_t at = 0; e == ERR_OK && (p = part_from(x, at)) != NULL; part_unref(p)) {
         at = p->h.first + p->h.n;
-        if (!p->timed && part_differs(x, p))
-            e = ERR_CONFLICT;
+        if (!p->timed)
+            e = part_compare(x, p);
         if (atomic_load_explicit(stop, memory_order_relaxed))
             e = ERR_AGAIN;
     }
@@ -287,7 +294,12 @@ uint64_t audit_index_check(struct audit_index *x)
     struct part *p;
     for (uint64_t at = 0; bad == UINT64_MAX && (p = part_from(x, at)) != NULL; part_unref(p)) {
         at = p->h.first + p->h.n;
-        if (!part_differs(x, p))
+        enum err e = part_compare(x, p);
+        for (unsigned i = 0; e == ERR_NOMEM && i < TRIES; i++) {
+            usleep(TRY_US);
+            e = part_compare(x, p);
+        }
+        if (e == ERR_OK)
             continue;
         bad = p->h.first;
         pthread_mutex_lock(&x->lock);

@@ -217,13 +217,29 @@ static void a_check_goes_on_while_segments_go(void **state)
     assert_int_equal(atomic_load(&x->discard_from), UINT64_MAX);
 }
 
+static void a_check_short_of_memory(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (unsigned nth = 1; failed; nth++) {
+        mem_fail_nth(nth);
+        uint64_t bad = audit_index_check(x);
+        failed = mem_fail_nth(0) >= nth;
+        assert_int_equal(bad, UINT64_MAX);
+    }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_could_not_be_removed_goes_later), TEST(a_question_goes_on_while_segments_go),
-        TEST(a_question_tells_when_the_index_goes), TEST(a_question_tells_between_two_pages),
-        TEST(a_check_goes_on_while_segments_go),    TEST(a_start_short_of_memory_keeps_the_index),
+        TEST(a_check_short_of_memory),
+        TEST(what_could_not_be_removed_goes_later),
+        TEST(a_question_goes_on_while_segments_go),
+        TEST(a_question_tells_when_the_index_goes),
+        TEST(a_question_tells_between_two_pages),
+        TEST(a_check_goes_on_while_segments_go),
+        TEST(a_start_short_of_memory_keeps_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
