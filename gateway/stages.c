@@ -80,19 +80,56 @@ static bool is_live(const struct exchange *x, const struct policy_grant *g)
     return g->state == POLICY_ACTIVE && (g->expires == 0 || now < g->expires) && clock_day_of(now) <= g->day_to;
 }
 
-/* The version that the call is for: the named grant's, else the newest that a live grant of this application is for,
- * else the newest published. */
-static uint64_t choose_version(const struct exchange *x, const struct resource_head *h, const struct grant_set *set)
+static void fill_time(struct policy_facts *f, int64_t now)
+{
+    f->now = now;
+    f->day = clock_day_of(now);
+    f->minute = (int16_t)clock_minute_of(now);
+    f->weekday = (uint8_t)clock_weekday(f->day);
+}
+
+/* Would this grant alone permit the call, as far as version and items are no matter? */
+static bool permits(const struct exchange *x, const struct policy_grant *g)
+{
+    struct policy_facts f = { .app = slice_of(x->who),
+                              .app_active = true,
+                              .resource_published = true,
+                              .resource_callable = true,
+                              .purpose = x->ask.purpose,
+                              .grants = &g,
+                              .n_grants = 1 };
+
+    fill_time(&f, loop_wall(x->w->loop));
+    return policy_decide(&f).permit;
+}
+
+static uint64_t newest_of(const struct exchange *x, const struct resource_head *h, const struct grant_set *set,
+                          bool (*counts)(const struct exchange *x, const struct policy_grant *g))
 {
     uint64_t v = 0;
 
     for (size_t i = 0; i < set->n; i++) {
         const struct policy_grant *g = grant_set_all(set)[i];
-        if (x->ask.grant.n > 0 && slice_is(x->ask.grant, policy_grant_id(g)))
-            return g->resource_version;
-        if (is_live(x, g) && g->resource_version > v && resource_version(h, g->resource_version))
+        if (counts(x, g) && g->resource_version > v && resource_version(h, g->resource_version))
             v = g->resource_version;
     }
+    return v;
+}
+
+/* The version that the call is for: the named grant's, else the newest of those whose grants permit the call now (one
+ * that begins later, or is for another purpose, stands in nobody's way), else the newest that a live grant of this
+ * application is for, else the newest published. */
+static uint64_t choose_version(const struct exchange *x, const struct resource_head *h, const struct grant_set *set)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < set->n && x->ask.grant.n > 0; i++)
+        if (slice_is(x->ask.grant, policy_grant_id(grant_set_all(set)[i])))
+            return grant_set_all(set)[i]->resource_version;
+    if (set->n > 1) /* one alone is for its version, whatever becomes of it */
+        v = newest_of(x, h, set, permits);
+    if (v == 0)
+        v = newest_of(x, h, set, is_live);
     return v ? v : h->latest;
 }
 
@@ -194,10 +231,7 @@ static void fill_facts(struct exchange *x, const struct found *found, struct pol
     f->grant = x->ask.grant;
     f->items_named = x->asked_items;
     name_items(x, &f->items);
-    f->now = x->decided_wall;
-    f->day = clock_day_of(x->decided_wall);
-    f->minute = (int16_t)clock_minute_of(x->decided_wall);
-    f->weekday = (uint8_t)clock_weekday(f->day);
+    fill_time(f, x->decided_wall);
     f->grants = grant_set_all(&found->set);
     f->n_grants = found->set.n;
     f->named = x->ask.grant.n > 0 ? snapshot_grant(x->w->snapshot, x->ask.grant) : NULL;
