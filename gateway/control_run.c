@@ -92,7 +92,7 @@ static void reload_tls(struct control *c, struct diags *d)
     for (unsigned i = 0; i < c->n_workers; i++) {
         c->reload_notes[i].control = c;
         c->reloads_out++;
-        worker_reload_tls(c->workers[i], &c->reload_notes[i].note, c->loop, on_reloaded);
+        worker_reload_tls(c->workers[i], &c->reload_notes[i].note, &c->settings->tls, c->loop, on_reloaded);
     }
 }
 

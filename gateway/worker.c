@@ -205,9 +205,8 @@ static void on_accept(void *arg, int fd)
         calm_later(w);
 }
 
-static enum err make_tls(struct worker *w, struct tls_context **ret, struct diags *d)
+static enum err make_tls(struct worker *w, const struct tls_settings *t, struct tls_context **ret, struct diags *d)
 {
-    const struct tls_settings *t = &w->cfg.settings->tls;
     struct tls_server s = { .cert_file = t->certificate.p,
                             .key_file = t->key.p,
                             .ca_files = t->authorities,
@@ -329,7 +328,7 @@ static void reload_here(void *arg)
     struct worker_note *n = arg;
     struct tls_context *next = NULL;
 
-    if (make_tls(n->worker, &next, NULL) == ERR_OK) {
+    if (make_tls(n->worker, n->tls, &next, NULL) == ERR_OK) {
         tls_unref(n->worker->tls);
         n->worker->tls = next;
     } else {
@@ -339,8 +338,10 @@ static void reload_here(void *arg)
     loop_post(n->back, &n->home);
 }
 
-void worker_reload_tls(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n))
+void worker_reload_tls(struct worker *w, struct worker_note *n, const struct tls_settings *t, struct loop *back,
+                       void (*done)(struct worker_note *n))
 {
+    n->tls = t;
     send_note(w, n, back, done, reload_here);
 }
 
@@ -509,7 +510,7 @@ static enum err prepare(struct worker *w, struct diags *d)
     flood_day(&w->flood, w->cfg.settings->evidence.strangers_bytes, w->cfg.workers + 1);
     init_tallies(w, l);
     flood_reads(&w->flood, l->log_reads, w->cfg.workers);
-    e = make_tls(w, &w->tls, d);
+    e = make_tls(w, &w->cfg.settings->tls, &w->tls, d);
     if (e == ERR_OK)
         e = audit_queue_new(w->cfg.log, w->cfg.settings->evidence.queue_bytes, on_record_done, &w->queue);
     if (e != ERR_OK)

@@ -28,15 +28,18 @@ struct worker_note {
     struct loop_msg to, home;
     struct loop *back;
     void (*done)(struct worker_note *n);
-    struct snapshot *snapshot; /* ref: taken by the worker */
+    struct snapshot *snapshot;      /* ref: taken by the worker */
+    const struct tls_settings *tls; /* bor: until it is home */
     struct worker *worker;
 };
 /* Swap the snapshot: running exchanges whose grant, application, resource or certificate changed for the worse are cut
  * in the same callback. */
 void worker_swap(struct worker *w, struct worker_note *n, struct snapshot *s, struct loop *back,
                  void (*done)(struct worker_note *n));
-/* Load certificate and key again (a reload). Failure leaves what was there; logged. */
-void worker_reload_tls(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n));
+/* Load certificate and key again, and name the authorities of `t` (a reload: its settings, which stay until the note is
+ * home). Failure leaves what was there; logged. */
+void worker_reload_tls(struct worker *w, struct worker_note *n, const struct tls_settings *t, struct loop *back,
+                       void (*done)(struct worker_note *n));
 /* Stop accepting, end idle connections, finish what runs; done when nothing runs any more. */
 void worker_drain(struct worker *w, struct worker_note *n, struct loop *back, void (*done)(struct worker_note *n));
 /* Cut what still runs, end the thread, join it, free everything. */
