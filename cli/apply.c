@@ -43,8 +43,8 @@ static int collect_folder(struct cli *c, const char *path, struct files *f, unsi
 
         if (below == NULL)
             code = cli_error(c, ERR_NOMEM);
-        else if (code == CLI_OK && stat(below, &st) == 0 && (S_ISDIR(st.st_mode) || is_manifest(below)))
-            code = collect(c, below, f, depth + 1);
+        else if (code == CLI_OK && (is_manifest(below) || (stat(below, &st) == 0 && S_ISDIR(st.st_mode))))
+            code = collect(c, below, f, depth + 1); /* tells of one that is not there: a link may lead nowhere */
         mem_libc_free(names[i]);
     }
     mem_libc_free(names);

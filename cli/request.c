@@ -1,6 +1,7 @@
 /* sluice request create: a file of the same fields as the API, or flags. Invariant: an unknown or misspelt field never
  * leaves here: it is told with its place in the file. */
 #include "cli/client.h"
+#include "cli/command.h"
 #include "cli/output.h"
 #include "cli/run.h"
 
@@ -64,6 +65,16 @@ static enum err check(struct cli *c, const struct doc *doc)
     return worst;
 }
 
+/* A file says all of a request: an option beside it would go unheard. */
+static int alone_check(struct cli *c)
+{
+    for (const struct option *o = c->command->options; o->name != NULL; o++)
+        if (strcmp(o->name, "file") != 0 && cli_has(c, o->name))
+            return cli_fail(c, CLI_USAGE, "with -f, everything is in the file: leave --%s out, or write it there",
+                            "使用 -f 时内容均写在文件中：请删去 --%s，或写入文件", o->name);
+    return CLI_OK;
+}
+
 static int from_file(struct cli *c, const char *path, struct buf *body)
 {
     bool input = strcmp(path, "-") == 0;
@@ -119,16 +130,55 @@ static bool wish_read(const char *text, struct slice *resource, struct slice *it
            (at.n > 0 || resource->n == name.n);
 }
 
-static struct slice clear_of(const struct cli *c, struct slice resource)
+/* The resource that a --clear names, in the same words as --resource or without its version; its items in *items. */
+static struct slice clear_read(const char *text, struct slice *items)
 {
-    const char *v;
+    struct slice name;
+
+    *items = slice_of(text);
+    name = slice_cut(items, ':');
+    return slice_cut(&name, '@');
+}
+
+/* Each --clear is of a resource that is asked for: one that is not would go unheard. */
+static int clears_check(struct cli *c)
+{
+    const char *v, *w;
 
     for (size_t i = 0; (v = cli_nth(c, "clear", i)) != NULL; i++) {
-        struct slice left = slice_of(v), name = slice_cut(&left, ':');
-        if (slice_eq(name, resource))
-            return left;
+        struct slice items, resource = clear_read(v, &items), ignored;
+        bool asked = false;
+
+        for (size_t k = 0; (w = cli_nth(c, "resource", k)) != NULL; k++)
+            asked = asked || slice_eq(clear_read(w, &ignored), resource);
+        if (items.n == 0)
+            return cli_fail(c, CLI_USAGE, "--clear is DEPARTMENT/RESOURCE:ITEM,ITEM, not \"%s\"",
+                            "--clear 应为 部门/资源:数据项,数据项，而不是“%s”", v);
+        if (!asked)
+            return cli_fail(c, CLI_USAGE, "--clear %s: no --resource asks for that one",
+                            "--clear %s：没有对应的 --resource", v);
     }
-    return (struct slice){ 0 };
+    return CLI_OK;
+}
+
+/* The items of all that were given for it, joined by ','. */
+static enum err clear_of(struct cli *c, struct slice resource, struct slice *ret)
+{
+    const char *v;
+    char *all;
+
+    *ret = (struct slice){ 0 };
+    for (size_t i = 0; (v = cli_nth(c, "clear", i)) != NULL; i++) {
+        struct slice items;
+        if (!slice_eq(clear_read(v, &items), resource))
+            continue;
+        all = ret->n > 0 ? arena_printf(&c->arena, "%.*s,%.*s", SLICE_ARG(*ret), SLICE_ARG(items))
+                         : arena_str(&c->arena, items);
+        if (all == NULL)
+            return ERR_NOMEM;
+        *ret = slice_of(all);
+    }
+    return ERR_OK;
 }
 
 static int wishes_put(struct cli *c, struct json *j)
@@ -144,7 +194,8 @@ static int wishes_put(struct cli *c, struct json *j)
         if (!wish_read(v, &resource, &items, &version))
             return cli_fail(c, CLI_USAGE, "--resource is DEPARTMENT/RESOURCE[@VERSION]:ITEM,ITEM, not \"%s\"",
                             "--resource 应为 部门/资源[@版本]:数据项,数据项，而不是“%s”", v);
-        clear = clear_of(c, resource);
+        if (clear_of(c, resource, &clear) != ERR_OK)
+            return cli_error(c, ERR_NOMEM);
         json_open(j, '{');
         json_pair(j, "resource", resource);
         list_put(j, "items", items, false);
@@ -186,6 +237,9 @@ static int from_flags(struct cli *c, struct buf *body)
                             needed[i]);
     if (rows != NULL && !slice_u64(slice_of(rows), 1, (uint64_t)1 << 53, &max_rows))
         return cli_fail(c, CLI_USAGE, "--max-rows is a number", "--max-rows 应为数字");
+    code = clears_check(c);
+    if (code != CLI_OK)
+        return code;
     json_init(&j, body);
     json_open(&j, '{');
     json_pair(&j, "app", slice_of(cli_value(c, "app")));
@@ -216,6 +270,8 @@ int run_request_create(struct cli *c)
     struct slice id;
     int code = output_check(c);
 
+    if (code == CLI_OK && file != NULL)
+        code = alone_check(c);
     if (code == CLI_OK)
         code = file != NULL ? from_file(c, file, &body) : from_flags(c, &body);
     if (code == CLI_OK)

@@ -14,13 +14,19 @@ static void test_flags(void **state)
     } rows[] = {
         { FLAGS, "{\"app\":\"education/admission\",\"resources\":[{\"resource\":\"a/b\",\"items\":[\"x\",\"y\"]}],"
                  "\"purposes\":[\"p\"],\"basis\":\"law\",\"scenario\":\"s\",\"window\":{\"to\":\"2027-08-31\"}}" },
-        { FLAGS " --clear a/b:x --clear other/r:z --resource c/d@3:z --purpose q --from 2027-01-01 --hours 08:00-18:00 "
+        { FLAGS " --clear a/b:x --clear c/d@3:z --clear a/b:y --resource c/d@3:z --purpose q --from 2027-01-01 --hours "
+                "08:00-18:00 "
                 "--weekdays 1,5 --max-rows 10 --expires 2027-08-01T00:00:00+08:00",
           "{\"app\":\"education/admission\",\"resources\":[{\"resource\":\"a/b\",\"items\":[\"x\",\"y\"],\"clear\":"
-          "[\"x\"]},{\"resource\":\"c/d\",\"items\":[\"z\"],\"version\":3}],\"purposes\":[\"p\",\"q\"],\"basis\":"
+          "[\"x\",\"y\"]},{\"resource\":\"c/"
+          "d\",\"items\":[\"z\"],\"clear\":[\"z\"],\"version\":3}],\"purposes\":[\"p\",\"q\"],\"basis\":"
           "\"law\",\"scenario\":\"s\",\"window\":{\"from\":\"2027-01-01\",\"to\":\"2027-08-31\",\"hours\":"
           "\"08:00-18:00\",\"weekdays\":[1,5]},\"expires\":\"2027-08-01T00:00:00+08:00\",\"max_rows\":10}" },
         { FLAGS " --resource c/d", NULL },
+        { FLAGS " --clear a/c:x", NULL },
+        { FLAGS " --clear a/b:x --clear c/d:x", NULL },
+        { FLAGS " --clear a/b", NULL },
+        { FLAGS " --clear a/b:", NULL },
         { FLAGS " --resource c/d:", NULL },
         { FLAGS " --resource c:x", NULL },
         { FLAGS " --resource c/d@:x", NULL },
@@ -96,9 +102,24 @@ static void test_file(void **state)
     }
 }
 
+/* What stands beside the file would go unheard. */
+static void test_file_alone(void **state)
+{
+    static const char *const lines[] = { "--max-rows 5", "--hours 08:00-09:00", "--clear c/d:x", "--app a/b" };
+    struct bench *b = *state;
+    char line[256];
+
+    file_put(b->home, "r.yaml", "app: a/b\n", 0644);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        snprintf(line, sizeof line, "request create -f %%h/r.yaml %s", lines[i]);
+        if (run(b, line) != CLI_USAGE || strstr(b->err, "with -f, everything is in the file") == NULL)
+            fail_msg("%s: exit %d, %s", line, b->code, b->err);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASE(test_flags), CASE(test_file) };
+    const struct CMUnitTest tests[] = { CASE(test_flags), CASE(test_file), CASE(test_file_alone) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
