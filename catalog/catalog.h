@@ -48,6 +48,7 @@ struct catalog_resource {
     size_t n_items;
     const struct doc *connector, *request, *response; /* left to their owners; NULL when absent */
 };
+enum { CATALOG_CODES_MAX = 20000 }; /* of a code table; those of every table that a resource uses are in memory */
 struct catalog_code {
     struct slice code, title;
 };

@@ -209,6 +209,10 @@ static void codes_read(struct reading *r, const struct doc *list, struct catalog
     if (list->count == 0)
         reading_found(r, diag_add(r->d, ERR_INVALID, list->line, list->col, "a code table has at least one code",
                                   "代码表至少有一个代码"));
+    if (list->count > CATALOG_CODES_MAX)
+        reading_found(r,
+                      diag_add(r->d, ERR_INVALID, list->line, list->col, "a code table has at most %d codes: split it",
+                               "代码表至多 %d 个代码：请拆分", CATALOG_CODES_MAX));
     DOC_EACH(one, list)
     {
         reading_found(r, doc_bind(one, code_keys, &codes[n], r->a, r->d));

@@ -146,6 +146,19 @@ void act_touch(struct act *a, enum snapshot_kind kind, struct slice id)
         a->failed = e;
 }
 
+static enum err touch_app(void *arg, const struct catalog_entry *e)
+{
+    act_touch(arg, SNAPSHOT_APP, e->id);
+    return ERR_OK;
+}
+
+enum err act_touch_apps(struct api_request *q, struct act *a, struct slice department)
+{
+    struct catalog_filter f = { .department = department };
+
+    return catalog_each(a->tx, CATALOG_APP, &f, &q->arena, touch_app, a);
+}
+
 void act_cancel(struct act *a)
 {
     if (a->job == NULL)
@@ -191,6 +204,7 @@ void act_commit(struct api_request *q, struct act *a)
     j->then = a->then;
     j->write_crl = a->write_list;
     j->load_trust = a->touch_trust;
+    j->recode = a->recode;
     j->enrols = a->enrols;
     job_start(j);
 }

@@ -129,7 +129,7 @@ static void on_confirmed(struct worker_note *n)
 static enum err reload_touched(struct act_job *j, struct snapshot *s)
 {
     struct control *c = j->control;
-    struct snapshot_source from = { .world = &c->world, .now = control_now(c), .renew = j->renew };
+    struct snapshot_source from = { .world = &c->world, .now = control_now(c), .renew = j->renew, .recode = j->recode };
     struct diags d;
     struct arena a;
     enum err e = ERR_OK;

@@ -27,7 +27,8 @@ struct act_job {
     struct api_request *q; /* NULL: answered, or nobody asked */
     void (*then)(struct api_request *q);
     bool narrows, write_crl, load_trust, published;
-    bool renew;                /* touched resources are made anew where their targets are stale */
+    bool renew;                /* touched resources are made anew where their targets are stale … */
+    bool recode;               /* … or where they use a code table */
     struct certs_trust *trust; /* ref: to be published; NULL: the one in force */
     struct sha256 enrols;      /* not trusted before the lines are durable; zeros: nothing */
     struct buf lines;

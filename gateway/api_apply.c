@@ -176,6 +176,40 @@ static void put_record_text(struct buf *out, const struct piece *p)
     json_close(&j, '}');
 }
 
+struct uses {
+    struct act *act;
+    struct slice table;
+    struct slice last; /* its versions come one after the other */
+};
+
+static bool touch_user(void *arg, const struct service *v)
+{
+    struct uses *u = arg;
+
+    if (!slice_eq(u->last, v->resource->id) && service_has_codes(v, u->table)) {
+        u->last = v->resource->id;
+        act_touch(u->act, SNAPSHOT_RESOURCE, u->last);
+    }
+    return true;
+}
+
+/* What the data path holds of it, or made of it: a department may have to be activated anew, and its applications are
+ * active while it is; the codes of a table are those of every published version that uses it. */
+static enum err touch(struct api_request *q, struct act *a, const struct piece *p)
+{
+    struct uses u = { .act = a, .table = p->manifest.id };
+
+    if (p->manifest.kind == CATALOG_DEPARTMENT)
+        return act_touch_apps(q, a, p->manifest.id);
+    if (p->manifest.kind == CATALOG_APP)
+        act_touch(a, SNAPSHOT_APP, p->manifest.id);
+    if (p->manifest.kind == CATALOG_CODE_TABLE) {
+        a->recode = true;
+        snapshot_services(control_snapshot(q->control), touch_user, &u);
+    }
+    return ERR_OK;
+}
+
 static enum err record(struct api_request *q, struct act *a, const struct piece *p)
 {
     static const char *const verbs[CATALOG_KINDS_] = { "department.apply", "app.apply",        "person.apply",
@@ -189,9 +223,7 @@ static enum err record(struct api_request *q, struct act *a, const struct piece 
     e = content.failed == ERR_OK ? act_record(q, a, verbs[p->manifest.kind], p->manifest.id, buf_slice(&content))
                                  : content.failed;
     buf_done(&content);
-    if (p->manifest.kind == CATALOG_APP)
-        act_touch(a, SNAPSHOT_APP, p->manifest.id);
-    return e;
+    return e == ERR_OK ? touch(q, a, p) : e;
 }
 
 static bool is_ours(enum err e)

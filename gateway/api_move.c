@@ -65,19 +65,10 @@ static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice 
     return e;
 }
 
-static enum err touch_app(void *arg, const struct catalog_entry *e)
-{
-    act_touch(arg, SNAPSHOT_APP, e->id);
-    return ERR_OK;
-}
-
-/* A department takes its applications with it. */
 static enum err touch_moved(struct api_request *q, struct act *a, const struct catalog_entry *e)
 {
-    struct catalog_filter f = { .department = e->id };
-
     if (e->kind == CATALOG_DEPARTMENT)
-        return catalog_each(a->tx, CATALOG_APP, &f, &q->arena, touch_app, a);
+        return act_touch_apps(q, a, e->id);
     if (e->kind == CATALOG_APP)
         act_touch(a, SNAPSHOT_APP, e->id);
     else if (e->kind == CATALOG_RESOURCE)

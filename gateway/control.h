@@ -118,6 +118,7 @@ struct act {           /* lives on the handler's stack until act_commit */
     bool narrows;
     bool touch_trust;                    /* what certificates are trusted has changed */
     bool write_list;                     /* ours were revoked: a new list is signed first */
+    bool recode;                         /* code tables have changed: touched resources that use one are made anew */
     struct sha256 enrols;                /* the certificate that this act lets in; else zeros */
     void (*then)(struct api_request *q); /* instead of answering, when it has taken effect; NULL: answer 200 */
     struct act_job *job;                 /* private */
@@ -132,6 +133,8 @@ enum err act_record(struct api_request *q, struct act *a, const char *verb, stru
                     struct slice content) MUST_CHECK;
 /* What the snapshot must read anew, in this order: resources before the grants on them. */
 void act_touch(struct act *a, enum snapshot_kind kind, struct slice id);
+/* A department takes its applications with it: each is read anew. In the act's transaction. */
+enum err act_touch_apps(struct api_request *q, struct act *a, struct slice department) MUST_CHECK;
 /* Commit, publish, and answer 200 with q->out when it has taken effect. Without any record: rolls back, answers. */
 void act_commit(struct api_request *q, struct act *a);
 /* Give up: rolls back. The handler answers itself. */

@@ -2,7 +2,7 @@
  * owns the result. */
 #include "gateway/snapshot.h"
 
-enum { SERVICE_ARENA = 8 << 20, CODES_MAX = 20000 };
+enum { SERVICE_ARENA = 8 << 20, TABLE_ARENA = 64 << 20 };
 
 struct compile {
     struct sql_tx *tx; /* NULL: code tables are not followed */
@@ -13,42 +13,71 @@ struct compile {
 };
 
 /* ---- code tables ---- */
-static enum err read_codes(struct compile *c, struct slice json, struct translate_item *to)
+static enum err keep_codes(struct compile *c, const struct doc *codes, struct translate_item *to)
 {
-    const struct doc *table, *codes;
-    struct translate_code *list;
+    struct translate_code *list = codes ? arena_array(c->arena, codes->count, sizeof *list) : NULL;
     size_t n = 0;
-    enum err e = doc_read_json(json, c->arena, c->diags, &table);
 
-    if (e != ERR_OK)
-        return e;
-    codes = doc_get(table, "codes");
-    if (codes == NULL || codes->count > CODES_MAX)
+    if (codes == NULL)
         return ERR_INVALID;
-    list = arena_array(c->arena, codes->count, sizeof *list);
     if (list == NULL)
         return ERR_NOMEM;
     DOC_EACH(row, codes)
-    list[n++] = (struct translate_code){ doc_text(row, "code"), doc_text(row, "title") };
+    {
+        list[n].code = arena_dup(c->arena, doc_text(row, "code"));
+        if (list[n++].code.p == NULL)
+            return ERR_NOMEM;
+    }
     to->codes = list;
     to->n_codes = n;
     return ERR_OK;
 }
 
+/* Of the table only its codes are kept: the tree of a large one takes ten times their room. */
+static enum err read_codes(struct compile *c, struct slice id, struct translate_item *to)
+{
+    struct catalog_entry entry;
+    const struct doc *table;
+    struct arena a;
+    enum err e;
+
+    arena_init(&a, TABLE_ARENA);
+    e = catalog_find(c->tx, CATALOG_CODE_TABLE, id, 0, &a, &entry);
+    if (e == ERR_OK)
+        e = doc_read_json(entry.json, &a, c->diags, &table);
+    if (e == ERR_OK)
+        e = keep_codes(c, doc_get(table, "codes"), to);
+    arena_done(&a);
+    return e;
+}
+
 static enum err find_codes(struct compile *c, const struct doc *item, struct slice id, struct translate_item *to)
 {
     const struct doc *at = doc_get(item, "codes");
-    struct catalog_entry entry;
     enum err e;
 
     if (id.n == 0 || c->tx == NULL)
         return ERR_OK;
-    e = catalog_find(c->tx, CATALOG_CODE_TABLE, id, 0, c->arena, &entry);
+    e = read_codes(c, id, to);
     if (e == ERR_NOT_FOUND)
         return diag_add(c->diags, ERR_INVALID, at ? at->line : 0, at ? at->col : 0,
                         "there is no code table %.*s: apply its CodeTable manifest first",
                         "没有代码表 %.*s：请先登记该代码表", SLICE_ARG(id));
-    return e == ERR_OK ? read_codes(c, entry.json, to) : e;
+    return e;
+}
+
+static bool has_codes(const struct catalog_item *items, size_t n, struct slice table)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((table.n > 0 ? slice_eq(items[i].codes, table) : items[i].codes.n > 0) ||
+            has_codes(items[i].items, items[i].n_items, table))
+            return true;
+    return false;
+}
+
+bool service_has_codes(const struct service *s, struct slice table)
+{
+    return has_codes(s->resource->items, s->resource->n_items, table);
 }
 
 /* ---- items: the catalog's words to translate's ---- */

@@ -193,6 +193,13 @@ struct head_build {
     bool appeared; /* a version that was not there before */
 };
 
+/* What it was made of beside its manifest, which never changes, may be other now. */
+static bool is_stale(const struct snapshot_source *from, const struct service *s)
+{
+    return (from->renew && s->target && connector_stale(s->target)) ||
+           (from->recode && service_has_codes(s, (struct slice){ 0 }));
+}
+
 static struct service *version_of(struct head_build *b, const struct catalog_entry *e)
 {
     struct service *before = b->before ? resource_version(b->before, e->version) : NULL, *s = NULL;
@@ -200,7 +207,7 @@ static struct service *version_of(struct head_build *b, const struct catalog_ent
     size_t said;
     enum err why;
 
-    if (before != NULL && !(b->from->renew && before->target && connector_stale(before->target)))
+    if (before != NULL && !is_stale(b->from, before))
         return counted_ref(before);
     world.bears = true; /* it was published: what is lost since makes it fail, not vanish */
     said = b->diags->count;

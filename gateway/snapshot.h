@@ -72,12 +72,15 @@ struct snapshot_source {
     struct sql_tx *tx;
     const struct connector_world *world;
     int64_t now;
-    bool renew; /* versions whose target is stale (connector_stale) are made anew */
+    bool renew;  /* versions whose target is stale (connector_stale) are made anew */
+    bool recode; /* so are those with an item that has a code table */
 };
 enum err snapshot_reload(struct snapshot *s, enum snapshot_kind kind, struct slice id,
                          const struct snapshot_source *from, struct diags *d) MUST_CHECK;
 enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *from, struct diags *d) MUST_CHECK;
 
+/* Has it an item whose codes are this table's (empty: any table's)? */
+bool service_has_codes(const struct service *s, struct slice table);
 /* Run every checker over one Resource manifest: catalog shape, translate's mapping, the connector's binding.
  * `check_only`: nothing is resolved and no secret is read. Code tables come from `tx` (NULL: references are not
  * followed). */

@@ -138,6 +138,27 @@ static void test_wrongs(void **state)
     }
 }
 
+/* So many and no more: what is stored, a resource that uses it can be made of. */
+static void test_most_codes(void **state)
+{
+    struct shelf *s = *state;
+
+    for (unsigned n = CATALOG_CODES_MAX; n <= CATALOG_CODES_MAX + 1; n++) {
+        struct buf text = BUF_INIT(4 << 20);
+        struct catalog_manifest m;
+        enum err e;
+
+        buf_puts(&text, "kind: CodeTable\nid: t\ntitle: t\ncodes:\n");
+        for (unsigned i = 0; i < n; i++)
+            buf_printf(&text, "- {code: %u, title: t}\n", i);
+        buf_putc(&text, '\0');
+        e = text.failed == ERR_OK ? shelf_read(s, text.p, &m) : text.failed;
+        buf_done(&text);
+        assert_int_equal(e, n == CATALOG_CODES_MAX ? ERR_OK : ERR_INVALID);
+    }
+    assert_true(shelf_said(s, "a code table has at most 20000 codes"));
+}
+
 static void test_all_at_once(void **state)
 {
     struct shelf *s = *state;
@@ -271,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sketch, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_small_kinds, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_wrongs, shelf_open, shelf_close),
+        cmocka_unit_test_setup_teardown(test_most_codes, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_all_at_once, shelf_open, shelf_close),
         cmocka_unit_test_setup_teardown(test_json_is_the_same, shelf_open, shelf_close),
         cmocka_unit_test(test_kinds),
