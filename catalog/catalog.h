@@ -109,8 +109,9 @@ struct catalog_filter {
     struct slice id;                      /* empty: any */
     bool all_versions;                    /* each version, else the newest (with `state`: the newest in that state) */
 };
-/* In order of id and version. All rows are read before the first call of fn, which may use SQL itself. */
-enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f, struct arena *a,
+/* In order of id and version, with few of them in memory at once: the entry lives until fn returns, which may use SQL
+ * itself. */
+enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f,
                       enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg) MUST_CHECK;
 
 /* Life cycle, one table of moves: registered -activate-> active -disable-> disabled -activate-> active for departments,

@@ -124,9 +124,11 @@ static void pattern_put(struct buf *out, struct slice text)
     buf_putc(out, '%');
 }
 
+enum { PAGE = 64, PAGE_MEMORY = PAGE * 2 * CATALOG_JSON_MAX /* rows in memory at once */, ID_MAX = 256 };
+
 struct query {
     struct buf text, pattern;
-    struct sql_value args[5];
+    struct sql_value args[8];
     size_t n;
 };
 
@@ -136,8 +138,9 @@ static void query_and(struct query *q, const char *before, struct sql_value v, c
     buf_printf(&q->text, " AND %s$%zu%s", before, q->n, behind);
 }
 
-/* Each wish is a condition of its own, so that the indexes serve. */
-static void query_build(struct query *q, enum catalog_kind k, const struct catalog_filter *f)
+/* Each wish is a condition of its own, so that the indexes serve. The page behind (id, version). */
+static void query_build(struct query *q, enum catalog_kind k, const struct catalog_filter *f, struct slice id,
+                        uint64_t version)
 {
     q->args[q->n++] = SQL_I(k);
     buf_puts(&q->text, "SELECT " ENTRY_COLUMNS " FROM catalog_entry WHERE kind = $1");
@@ -158,24 +161,64 @@ static void query_build(struct query *q, enum catalog_kind k, const struct catal
                    " AND version = (SELECT MAX(o.version) FROM catalog_entry o WHERE o.kind = catalog_entry.kind"
                    " AND o.id = catalog_entry.id AND o.state = $%zu)",
                    q->n);
-    buf_puts(&q->text, " ORDER BY id, version");
+    q->args[q->n++] = SQL_T(id);
+    q->args[q->n++] = SQL_I(version);
+    /* The +: one id's rows are found by it, not by going through all that are behind. */
+    buf_printf(&q->text, " AND (%sid, version) > ($%zu, $%zu) ORDER BY id, version LIMIT %d", f->id.n != 0 ? "+" : "",
+               q->n - 1, q->n, PAGE);
     buf_putc(&q->text, '\0');
 }
 
-enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f, struct arena *a,
-                      enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg)
+struct place { /* of the last row that was seen */
+    char id[ID_MAX];
+    size_t n;
+    uint64_t version;
+};
+
+static enum err place_take(struct place *at, const struct catalog_entry *e)
 {
-    struct listing to = { .a = a, .tail = &to.first };
+    if (e->id.n > sizeof at->id)
+        return ERR_CORRUPT;
+    memcpy(at->id, e->id.p, e->id.n);
+    at->n = e->id.n;
+    at->version = e->version;
+    return ERR_OK;
+}
+
+/* ERR_NOT_FOUND: there are no more. */
+static enum err page_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f, struct place *at,
+                          enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg)
+{
+    struct arena a;
+    struct listing to = { .a = &a, .tail = &to.first };
     struct query q = { .text = BUF_INIT(2000), .pattern = BUF_INIT(8000) };
     enum err e;
 
-    query_build(&q, k, f);
+    arena_init(&a, PAGE_MEMORY);
+    query_build(&q, k, f, slice_make(at->id, at->n), at->version);
     e = q.text.failed != ERR_OK ? q.text.failed : q.pattern.failed;
     if (e == ERR_OK)
         e = sql_each(tx, q.text.p, q.args, q.n, listing_read, &to);
     buf_done(&q.text);
     buf_done(&q.pattern);
-    for (struct node *n = to.first; n != NULL && e == ERR_OK; n = n->next)
-        e = fn(arg, &n->entry);
+    if (e == ERR_OK && to.first == NULL)
+        e = ERR_NOT_FOUND;
+    for (struct node *n = to.first; n != NULL && e == ERR_OK; n = n->next) {
+        e = place_take(at, &n->entry);
+        if (e == ERR_OK)
+            e = fn(arg, &n->entry);
+    }
+    arena_done(&a);
     return e;
+}
+
+enum err catalog_each(struct sql_tx *tx, enum catalog_kind k, const struct catalog_filter *f,
+                      enum err (*fn)(void *arg, const struct catalog_entry *e), void *arg)
+{
+    struct place at = { .n = 0 };
+    enum err e;
+
+    while ((e = page_each(tx, k, f, &at, fn, arg)) == ERR_OK)
+        continue;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

@@ -58,7 +58,7 @@ static enum err row_read(void *arg, const struct sql_row *from)
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct slice s = sql_text(from, i);
 
-        *texts[i] = arena_dup(r->a, s);
+        *texts[i] = r->a ? arena_dup(r->a, s) : s;
         if (texts[i]->n != s.n)
             return ERR_NOMEM;
     }

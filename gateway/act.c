@@ -152,11 +152,11 @@ static enum err touch_app(void *arg, const struct catalog_entry *e)
     return ERR_OK;
 }
 
-enum err act_touch_apps(struct api_request *q, struct act *a, struct slice department)
+enum err act_touch_apps(struct act *a, struct slice department)
 {
     struct catalog_filter f = { .department = department };
 
-    return catalog_each(a->tx, CATALOG_APP, &f, &q->arena, touch_app, a);
+    return catalog_each(a->tx, CATALOG_APP, &f, touch_app, a);
 }
 
 void act_cancel(struct act *a)

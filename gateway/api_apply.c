@@ -200,7 +200,7 @@ static enum err touch(struct api_request *q, struct act *a, const struct piece *
     struct uses u = { .act = a, .table = p->manifest.id };
 
     if (p->manifest.kind == CATALOG_DEPARTMENT)
-        return act_touch_apps(q, a, p->manifest.id);
+        return act_touch_apps(a, p->manifest.id);
     if (p->manifest.kind == CATALOG_APP)
         act_touch(a, SNAPSHOT_APP, p->manifest.id);
     if (p->manifest.kind == CATALOG_CODE_TABLE) {

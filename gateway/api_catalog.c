@@ -106,7 +106,7 @@ static enum err put_versions(struct api_request *q, struct sql_tx *tx, const str
 
     json_key(&q->json, "versions");
     json_open(&q->json, '[');
-    err = catalog_each(tx, e->kind, &f, &q->arena, put_version, &v);
+    err = catalog_each(tx, e->kind, &f, put_version, &v);
     json_close(&q->json, ']');
     return err;
 }
@@ -221,7 +221,7 @@ static void list(struct api_request *q)
 
     if (!api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
         return;
-    e = catalog_each(tx, noun_of(q)->kind, &f, &q->arena, list_entry, &l);
+    e = catalog_each(tx, noun_of(q)->kind, &f, list_entry, &l);
     api_read_end(q, tx);
     api_list_end(&l.list, e);
 }

@@ -460,7 +460,7 @@ static void list(struct api_request *q)
         l.subject = subject;
     if (!api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
         return;
-    e = certs_each(tx, uri, control_now(q->control), &q->arena, list_one, &l);
+    e = certs_each(tx, uri, control_now(q->control), NULL, list_one, &l);
     api_read_end(q, tx);
     api_list_end(&l.list, e);
 }

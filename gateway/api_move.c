@@ -65,10 +65,10 @@ static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice 
     return e;
 }
 
-static enum err touch_moved(struct api_request *q, struct act *a, const struct catalog_entry *e)
+static enum err touch_moved(struct act *a, const struct catalog_entry *e)
 {
     if (e->kind == CATALOG_DEPARTMENT)
-        return act_touch_apps(q, a, e->id);
+        return act_touch_apps(a, e->id);
     if (e->kind == CATALOG_APP)
         act_touch(a, SNAPSHOT_APP, e->id);
     else if (e->kind == CATALOG_RESOURCE)
@@ -86,7 +86,7 @@ static enum err move_in(struct api_request *q, struct act *a, const struct subje
     if (e == ERR_OK)
         e = record_move(q, a, n->singular, q->path[q->n_path - 1], entry);
     if (e == ERR_OK)
-        e = touch_moved(q, a, entry);
+        e = touch_moved(a, entry);
     return e;
 }
 

@@ -354,7 +354,7 @@ static void list(struct api_request *q)
 
     if (!api_list_begin(q, &l) || api_read(q, &tx) != ERR_OK)
         return;
-    e = policy_request_each(tx, api_query(q, "state"), &q->arena, list_one, &l);
+    e = policy_request_each(tx, api_query(q, "state"), list_one, &l);
     api_read_end(q, tx);
     api_list_end(&l, e);
 }

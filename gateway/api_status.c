@@ -64,7 +64,7 @@ static enum err put_requests(struct api_request *q, struct sql_tx *tx)
     json_key(&q->json, "requests");
     json_open(&q->json, '[');
     if (q->actor.roles & (ROLE_PROVIDER_OFFICER | ROLE_CONSUMER_OFFICER | ROLE_BUREAU_APPROVER))
-        e = policy_request_each(tx, SLICE("open"), &q->arena, put_if_mine, &w);
+        e = policy_request_each(tx, SLICE("open"), put_if_mine, &w);
     json_close(&q->json, ']');
     return e == ERR_CLOSED ? ERR_OK : e;
 }
@@ -83,7 +83,7 @@ static enum err put_submitted(struct api_request *q, struct sql_tx *tx)
     json_key(&q->json, "resources");
     json_open(&q->json, '[');
     if (q->actor.roles & ROLE_BUREAU_APPROVER)
-        e = catalog_each(tx, CATALOG_RESOURCE, &f, &q->arena, put_id, &q->json);
+        e = catalog_each(tx, CATALOG_RESOURCE, &f, put_id, &q->json);
     json_close(&q->json, ']');
     return e;
 }
@@ -104,7 +104,7 @@ static enum err put_registered(struct api_request *q, struct sql_tx *tx)
         json_key(&q->json, kinds[i].name);
         json_open(&q->json, '[');
         if (q->actor.roles & ROLE_SECURITY_ADMIN)
-            e = catalog_each(tx, kinds[i].kind, &f, &q->arena, put_id, &q->json);
+            e = catalog_each(tx, kinds[i].kind, &f, put_id, &q->json);
         json_close(&q->json, ']');
     }
     return e;

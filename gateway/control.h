@@ -134,7 +134,7 @@ enum err act_record(struct api_request *q, struct act *a, const char *verb, stru
 /* What the snapshot must read anew, in this order: resources before the grants on them. */
 void act_touch(struct act *a, enum snapshot_kind kind, struct slice id);
 /* A department takes its applications with it: each is read anew. In the act's transaction. */
-enum err act_touch_apps(struct api_request *q, struct act *a, struct slice department) MUST_CHECK;
+enum err act_touch_apps(struct act *a, struct slice department) MUST_CHECK;
 /* Commit, publish, and answer 200 with q->out when it has taken effect. Without any record: rolls back, answers. */
 void act_commit(struct api_request *q, struct act *a);
 /* Give up: rolls back. The handler answers itself. */

@@ -241,6 +241,11 @@ static enum err add_version(void *arg, const struct catalog_entry *e)
     return ERR_OK;
 }
 
+static bool is_served(const struct catalog_entry *e)
+{
+    return slice_is(e->state, "published") || slice_is(e->state, "suspended");
+}
+
 struct versions {
     struct slice id;
     struct arena *arena;
@@ -259,11 +264,11 @@ static enum err keep_version(void *arg, const struct catalog_entry *e)
         v->list = more;
         v->room = v->room * 2 + 8;
     }
-    v->list[v->n] = *e;
-    v->list[v->n].state = arena_dup(v->arena, e->state);
-    v->list[v->n].json = arena_dup(v->arena, e->json);
-    v->n++;
-    return ERR_OK;
+    struct catalog_entry *to = &v->list[v->n++];
+    *to = (struct catalog_entry){ .version = e->version,
+                                  .state = arena_dup(v->arena, e->state),
+                                  .json = is_served(e) ? arena_dup(v->arena, e->json) : (struct slice){ 0 } };
+    return to->state.p == NULL || (is_served(e) && to->json.p == NULL) ? ERR_NOMEM : ERR_OK;
 }
 
 static int by_version(const void *a, const void *b)
@@ -304,8 +309,8 @@ static enum err reload_resource(struct snapshot *s, struct slice id, const struc
     struct versions v = { .id = id, .arena = &a };
     enum err e;
 
-    arena_init(&a, 64 << 20);
-    e = catalog_each(from->tx, CATALOG_RESOURCE, &f, &a, keep_version, &v);
+    arena_init(&a, (size_t)1 << 30);
+    e = catalog_each(from->tx, CATALOG_RESOURCE, &f, keep_version, &v);
     if (e == ERR_OK)
         e = build_head(s, &v, from, d);
     arena_done(&a);
@@ -352,13 +357,10 @@ enum err snapshot_load_all(struct snapshot *s, const struct snapshot_source *fro
 {
     struct load l = { s, from, d };
     struct catalog_filter all = { 0 };
-    struct arena a;
     enum err e;
 
-    arena_init(&a, (size_t)1 << 30);
-    e = catalog_each(from->tx, CATALOG_APP, &all, &a, load_app, &l);
+    e = catalog_each(from->tx, CATALOG_APP, &all, load_app, &l);
     if (e == ERR_OK)
-        e = catalog_each(from->tx, CATALOG_RESOURCE, &all, &a, load_resource, &l);
-    arena_done(&a);
+        e = catalog_each(from->tx, CATALOG_RESOURCE, &all, load_resource, &l);
     return e == ERR_OK ? snapshot_load_grants(s, from) : e;
 }

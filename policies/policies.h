@@ -92,7 +92,9 @@ enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q
                                int64_t now, struct arena *a, struct slice *ret_id, struct diags *d) MUST_CHECK;
 enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a,
                              struct policy_request *ret) MUST_CHECK;
-enum err policy_request_each(struct sql_tx *tx, struct slice state /* empty: all */, struct arena *a,
+/* In the order they came, with few of them in memory at once: q lives until fn returns, which may use SQL. A request
+ * that fn makes is among them. */
+enum err policy_request_each(struct sql_tx *tx, struct slice state /* empty: all */,
                              enum err (*fn)(void *arg, const struct policy_request *q), void *arg) MUST_CHECK;
 
 /* The consumer's officer takes back an open request; grants that one of its parts brought already stay. ERR_DENIED,

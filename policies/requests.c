@@ -90,8 +90,11 @@ enum err policy_request_create(struct sql_tx *tx, const struct policy_request *q
 
 /* ---- reading ---- */
 
+enum { PAGE = 64, PAGE_MEMORY = 64 << 20 }; /* requests in memory at once, while each of them is looked at */
+
 struct node {
     struct policy_request q;
+    int64_t number; /* of a page's */
     struct node *next;
 };
 struct reading {
@@ -123,6 +126,7 @@ static enum err request_read(void *arg, const struct sql_row *row)
     n->q.author = policy_read_text(&r);
     n->q.created = policy_read_int(&r);
     n->q.state = policy_read_text(&r);
+    n->number = policy_read_int(&r);
     *to->tail = n;
     to->tail = &n->next;
     return r.failed ? ERR_NOMEM : ERR_OK;
@@ -175,8 +179,8 @@ static enum err wishes_load(struct sql_tx *tx, struct policy_request *q, struct 
 enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a, struct policy_request *ret)
 {
     struct reading to = { .a = a, .tail = &to.first };
-    enum err e = sql_one(tx, "SELECT " REQUEST_COLUMNS " FROM policy_request WHERE id = $1", SQL_ARGS(SQL_T(id)),
-                         request_read, &to);
+    enum err e = sql_one(tx, "SELECT " REQUEST_COLUMNS ", number FROM policy_request WHERE id = $1",
+                         SQL_ARGS(SQL_T(id)), request_read, &to);
 
     if (e == ERR_OK)
         e = wishes_load(tx, &to.first->q, a);
@@ -185,21 +189,40 @@ enum err policy_request_find(struct sql_tx *tx, struct slice id, struct arena *a
     return e;
 }
 
-enum err policy_request_each(struct sql_tx *tx, struct slice state, struct arena *a,
-                             enum err (*fn)(void *arg, const struct policy_request *q), void *arg)
+/* The next ones behind number *at, in memory of their own; ERR_NOT_FOUND: there are none. */
+static enum err page_each(struct sql_tx *tx, struct slice state, int64_t *at,
+                          enum err (*fn)(void *arg, const struct policy_request *q), void *arg)
 {
-    struct reading to = { .a = a, .tail = &to.first };
-    enum err e = sql_each(tx,
-                          "SELECT " REQUEST_COLUMNS " FROM policy_request WHERE $1 = '' OR state = $1"
-                          " ORDER BY number",
-                          SQL_ARGS(SQL_T(state)), request_read, &to);
+    struct arena a;
+    struct reading to = { .a = &a, .tail = &to.first };
+    enum err e;
 
+    arena_init(&a, PAGE_MEMORY);
+    e = sql_each(tx,
+                 "SELECT " REQUEST_COLUMNS ", number FROM policy_request WHERE ($1 = '' OR state = $1) AND number > $2"
+                 " ORDER BY number LIMIT $3",
+                 SQL_ARGS(SQL_T(state), SQL_I(*at), SQL_I(PAGE)), request_read, &to);
+    if (e == ERR_OK && to.first == NULL)
+        e = ERR_NOT_FOUND;
     for (struct node *n = to.first; n != NULL && e == ERR_OK; n = n->next) {
-        e = wishes_load(tx, &n->q, a);
+        *at = n->number;
+        e = wishes_load(tx, &n->q, &a);
         if (e == ERR_OK)
             e = fn(arg, &n->q);
     }
+    arena_done(&a);
     return e;
+}
+
+enum err policy_request_each(struct sql_tx *tx, struct slice state,
+                             enum err (*fn)(void *arg, const struct policy_request *q), void *arg)
+{
+    int64_t at = 0;
+    enum err e;
+
+    while ((e = page_each(tx, state, &at, fn, arg)) == ERR_OK)
+        continue;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err policy_request_withdraw(struct sql_tx *tx, struct slice id, const struct policy_actor *by, struct arena *a,

@@ -139,9 +139,9 @@ static void expect_versions(struct shelf *s, const char *want)
 {
     char text[256] = "";
 
-    assert_int_equal(catalog_each(s->tx, CATALOG_POLICY, &(struct catalog_filter){ .all_versions = true }, &s->a,
-                                  list_version, text),
-                     ERR_OK);
+    assert_int_equal(
+        catalog_each(s->tx, CATALOG_POLICY, &(struct catalog_filter){ .all_versions = true }, list_version, text),
+        ERR_OK);
     assert_string_equal(text, want);
 }
 

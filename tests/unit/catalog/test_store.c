@@ -259,9 +259,45 @@ static void test_each(void **state)
                      "id: education/seats\ncode: 101001/9\ntitle: {zh: 学位, en: Seat Register}"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct list l = { "" };
-        assert_int_equal(catalog_each(s->tx, CATALOG_RESOURCE, &rows[i].f, &s->a, list_add, &l), ERR_OK);
+        assert_int_equal(catalog_each(s->tx, CATALOG_RESOURCE, &rows[i].f, list_add, &l), ERR_OK);
         if (strcmp(l.text, rows[i].want) != 0)
             fail_msg("row %zu: %s", i, l.text);
+    }
+}
+
+struct many {
+    unsigned n;
+    bool disorder;
+};
+
+static enum err in_order(void *arg, const struct catalog_entry *e)
+{
+    struct many *m = arg;
+    char want[32];
+
+    snprintf(want, sizeof want, "t%03u", m->n++);
+    m->disorder = m->disorder || !slice_is(e->id, want);
+    return ERR_OK;
+}
+
+/* However many there are, few are in memory at once; each comes once, in order. */
+static void test_each_of_many(void **state)
+{
+    static const struct catalog_filter filters[] = { { .text = SLICE("") },
+                                                     { .text = SLICE("T") },
+                                                     { .state = SLICE("active") } };
+    enum { MANY = 150 };
+    struct shelf *s = *state;
+    char text[128];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(text, sizeof text, "kind: CodeTable\nid: t%03u\ntitle: t\ncodes: [{code: a, title: b}]\n", i);
+        assert_int_equal(shelf_put(s, text), CATALOG_CREATED);
+    }
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct many m = { 0 };
+        assert_int_equal(catalog_each(s->tx, CATALOG_CODE_TABLE, &filters[i], in_order, &m), ERR_OK);
+        assert_true(m.n == MANY && !m.disorder);
     }
 }
 
@@ -271,8 +307,8 @@ static enum err nested(void *arg, const struct catalog_entry *e)
     struct shelf *s = arg;
     struct list l = { "" };
 
-    assert_int_equal(
-        catalog_each(s->tx, CATALOG_DEPARTMENT, &(struct catalog_filter){ .id = e->id }, &s->a, list_add, &l), ERR_OK);
+    assert_int_equal(catalog_each(s->tx, CATALOG_DEPARTMENT, &(struct catalog_filter){ .id = e->id }, list_add, &l),
+                     ERR_OK);
     return l.text[0] ? ERR_AGAIN : ERR_OK;
 }
 
@@ -282,7 +318,7 @@ static void test_each_nested(void **state)
     struct catalog_filter all = { .text = SLICE("") };
 
     stock(s);
-    assert_int_equal(catalog_each(s->tx, CATALOG_DEPARTMENT, &all, &s->a, nested, s), ERR_AGAIN);
+    assert_int_equal(catalog_each(s->tx, CATALOG_DEPARTMENT, &all, nested, s), ERR_AGAIN);
 }
 
 int main(void)
@@ -295,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_legacy_code, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_departments, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_each, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_each_of_many, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_each_nested, shelf_open_store, shelf_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,14 +109,38 @@ static void test_each(void **state)
     for (int i = 0; i < 11; i++)
         bench_create(b, &q);
     assert_int_equal(policy_request_withdraw(b->tx, SLICE("r2"), &zhao, &b->a, &back), ERR_OK);
-    assert_int_equal(policy_request_each(b->tx, SLICE(""), &b->a, list_request, &all), ERR_OK);
+    assert_int_equal(policy_request_each(b->tx, SLICE(""), list_request, &all), ERR_OK);
     assert_string_equal(all.text, "r1:1 r2:1 r3:1 r4:1 r5:1 r6:1 r7:1 r8:1 r9:1 r10:1 r11:1 ");
-    assert_int_equal(policy_request_each(b->tx, SLICE("open"), &b->a, list_request, &open), ERR_OK);
+    assert_int_equal(policy_request_each(b->tx, SLICE("open"), list_request, &open), ERR_OK);
     assert_string_equal(open.text, "r1:1 r3:1 r4:1 r5:1 r6:1 r7:1 r8:1 r9:1 r10:1 r11:1 ");
-    assert_int_equal(policy_request_each(b->tx, SLICE("granted"), &b->a, list_request, &none), ERR_OK);
+    assert_int_equal(policy_request_each(b->tx, SLICE("granted"), list_request, &none), ERR_OK);
     assert_string_equal(none.text, "");
-    assert_int_equal(policy_request_each(b->tx, SLICE(""), &b->a, stop, &calls), ERR_AGAIN);
+    assert_int_equal(policy_request_each(b->tx, SLICE(""), stop, &calls), ERR_AGAIN);
     assert_int_equal(calls, 1);
+}
+
+static enum err in_order(void *arg, const struct policy_request *q)
+{
+    char want[32];
+    int n = ++*(int *)arg;
+
+    snprintf(want, sizeof want, "r%d", n);
+    return slice_is(q->id, want) && q->n_wishes == 1 ? ERR_OK : ERR_CORRUPT;
+}
+
+/* However many there are, few are in memory at once; each comes once, in order. */
+static void test_each_of_many(void **state)
+{
+    enum { MANY = 150 };
+    struct bench *b = *state;
+    struct policy_request q = bench_request(1);
+    int all = 0, open = 0;
+
+    for (int i = 0; i < MANY; i++)
+        bench_create(b, &q);
+    assert_int_equal(policy_request_each(b->tx, SLICE(""), in_order, &all), ERR_OK);
+    assert_int_equal(policy_request_each(b->tx, SLICE("open"), in_order, &open), ERR_OK);
+    assert_true(all == MANY && open == MANY);
 }
 
 static void test_approvals_made(void **state)
@@ -182,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_may, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_stored_as_given, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_each, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_each_of_many, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_approvals_made, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_parts_made, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_withdraw, bench_open, bench_close),
