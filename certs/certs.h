@@ -164,8 +164,7 @@ enum err certs_register(struct sql_tx *tx, const struct certs_issued *c, struct 
                         struct slice author) MUST_CHECK;
 /* By serial or by digest. ERR_CONFLICT: outside authorities count for themselves, and two have this serial. */
 enum err certs_find(struct sql_tx *tx, struct slice id, int64_t now, struct arena *a, struct certs_row *ret) MUST_CHECK;
-/* With a == NULL nothing is copied: the row's slices live until fn returns, and fn makes no SQL call. */
-enum err certs_each(struct sql_tx *tx, struct slice uri /* empty: all */, int64_t now, struct arena *a,
+enum err certs_each(struct sql_tx *tx, struct slice uri /* empty: all */, int64_t now, struct arena *a /* or NULL */,
                     enum err (*fn)(void *arg, const struct certs_row *row), void *arg) MUST_CHECK;
 /* By serial or digest. ERR_CONFLICT: is revoked, or two have this serial. */
 enum err certs_revoke(struct sql_tx *tx, struct slice id, struct slice reason, int64_t now) MUST_CHECK;

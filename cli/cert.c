@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/run.h"
+#include <unistd.h>
 
 enum { CSR_MAX = 1 << 16, BODY_MAX = 1 << 18, DAYS_MAX = 366 };
 
@@ -13,8 +14,11 @@ int run_cert_request(struct cli *c)
     struct buf pem = BUF_INIT(CSR_MAX);
     enum err e = certs_request_make(key, slice_of(name ? name : "sluice"), &pem, &c->diags);
 
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         e = file_write(csr, buf_slice(&pem), 0644, &c->diags);
+        if (e != ERR_OK)
+            unlink(key); /* made in this call: it would stand in the way of the next */
+    }
     buf_done(&pem);
     if (e != ERR_OK)
         return cli_error(c, e);
@@ -104,8 +108,10 @@ static int post_pem(struct cli *c, const char *path, const char *pem, const stru
 int run_cert_sign(struct cli *c)
 {
     const struct doc *reply = NULL;
-    int code = post_pem(c, "certs", "csr", &reply);
+    int code = out_check(c); /* what is signed cannot be asked for again */
 
+    if (code == CLI_OK)
+        code = post_pem(c, "certs", "csr", &reply);
     if (code == CLI_OK)
         code = out_put(c, doc_text(reply, "certificate"), 0644);
     if (code == CLI_OK)

@@ -4,6 +4,8 @@
 #include "cli/output.h"
 #include "cli/run.h"
 #include "policies/policies.h"
+#include <errno.h>
+#include <unistd.h>
 
 enum { PATH_MAX_BYTES = 65536, BODY_MAX = 1 << 20 };
 
@@ -302,6 +304,22 @@ int run_status(struct cli *c)
 int run_me(struct cli *c)
 {
     return run_one(c, "me");
+}
+
+int out_check(struct cli *c)
+{
+    const char *file = cli_value(c, "out"), *slash = file ? strrchr(file, '/') : NULL;
+    char *above = NULL;
+
+    if (file == NULL)
+        return CLI_OK;
+    if (slash != NULL) /* "/file" is in "/" */
+        above = arena_str(&c->arena, slice_make(file, slash == file ? 1 : (size_t)(slash - file)));
+    if (slash != NULL && above == NULL)
+        return cli_error(c, ERR_NOMEM);
+    if (access(above ? above : ".", W_OK | X_OK) == 0)
+        return CLI_OK;
+    return cli_error(c, diag_sys(&c->diags, errno, "cannot write %s", "无法写入 %s", file));
 }
 
 int out_put(struct cli *c, struct slice text, unsigned mode)

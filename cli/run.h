@@ -41,5 +41,7 @@ int id_check(struct cli *c, const char *id, bool two);
 int vkey_read(struct cli *c, struct slice *ret);
 /* --sm2-vkey, likewise: the log's SM2 key. */
 int sm2_vkey_read(struct cli *c, struct slice *ret);
+/* Could --out be written? Before what cannot be asked for twice. */
+int out_check(struct cli *c);
 /* Writes to --out (0644, or `mode`), or to the output when it is not given. */
 int out_put(struct cli *c, struct slice text, unsigned mode);

@@ -64,7 +64,7 @@ static bool two_digits(struct slice s, size_t at, unsigned max, unsigned *ret)
     return true;
 }
 
-/* "HH:MM-HH:MM"; 24:00 ends a day. */
+/* "HH:MM-HH:MM", a span; 24:00 ends a day. */
 static bool read_hours(struct slice s, int16_t *from, int16_t *to)
 {
     unsigned h1, m1, h2, m2;
@@ -74,7 +74,7 @@ static bool read_hours(struct slice s, int16_t *from, int16_t *to)
         return false;
     *from = (int16_t)(h1 * 60 + m1);
     *to = (int16_t)(h2 * 60 + m2);
-    return true;
+    return *from != *to; /* whoever means no hour must not get all of them */
 }
 
 static enum err read_window(struct api_request *q, const struct doc *node, struct policy_request *r)
@@ -87,8 +87,9 @@ static enum err read_window(struct api_request *q, const struct doc *node, struc
     r->day_from = w.from;
     r->day_to = w.to;
     if (w.hours.n > 0 && !read_hours(w.hours, &r->minute_from, &r->minute_to))
-        e = diag_add(&q->diags, ERR_INVALID, node->line, node->col, "hours are as 08:00-18:00",
-                     "hours 形如 08:00-18:00");
+        e = diag_add(&q->diags, ERR_INVALID, node->line, node->col,
+                     "hours are as 08:00-18:00, the whole day 00:00-24:00",
+                     "hours 形如 08:00-18:00，全天为 00:00-24:00");
     for (size_t i = 0; i < w.weekdays.n; i++) {
         uint64_t day;
         if (slice_u64(w.weekdays.at[i], 1, 7, &day))

@@ -564,7 +564,7 @@ def test_14_requests_that_come_to_nothing():
     NODE.sluice("bureau/ann", "request", "return", rid, "--note", "name the law")
     assert NODE.json("consumer/chen", "request", "show", rid)["state"] == "returned"
     wrong = [dict(items="provider/people:salary"), dict(items="provider/nothing:name"), dict(basis=""), dict(to="2001-01-01"), dict(purpose="Not A Code"),
-             dict(scenario="for " + PERSON)]
+             dict(scenario="for " + PERSON), dict(hours="00:00-00:00"), dict(hours="09:00-09:00")]
     count = len(acts())
     for one in wrong:
         code, _, err = request(**one)

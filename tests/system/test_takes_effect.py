@@ -1,5 +1,5 @@
 """What holds after an act or a reload is what holds after a restart: a department that must be activated anew, a code table with other codes, an
-authority that a reload brought; and which version a call is for, while grants are for several."""
+authority that a reload brought; which version a call is for, while grants are for several; and nothing is done by halves."""
 import json
 import os
 import signal
@@ -126,6 +126,18 @@ def test_06_a_manifest_that_a_link_loses_is_told():
         r = node.sluice("bureau/system", "apply", "-f", folder, check=False)
         assert r.returncode == 3 and "b.yaml" in r.stderr, r
         assert node.sluice("bureau/system", "code-table", "show", "ages", check=False).returncode == 3
+
+
+def test_07_nothing_is_signed_that_cannot_be_kept():
+    with Node() as node:
+        node.city()
+        node.run("cert", "request", "--key-out", node.key("new"), "--csr", node.csr("new"), "--name", "new")
+        sign = lambda out: node.sluice("bureau/security", "cert", "sign", "--app", "consumer/app", "--csr", node.csr("new"), "--out", out, check=False)
+        signed = lambda: len(node.json("bureau/security", "cert", "list", "--subject", "consumer/app")["items"])
+        before = signed()
+        r = sign(os.path.join(node.top, "nowhere", "new.pem"))
+        assert r.returncode == 3 and "nowhere/new.pem" in r.stderr and signed() == before, (r, signed())
+        assert sign(node.cert("new")).returncode == 0 and signed() == before + 1
 
 
 if __name__ == "__main__":
