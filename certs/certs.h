@@ -196,5 +196,5 @@ enum err certs_list_sign(struct certs_ca *ca, uint64_t number, unsigned hours, c
 /* Sign the list of all revoked certificates and write it to <dir>/ca/crl.pem; nextUpdate is `hours` ahead (1..168). */
 enum err certs_crl_write(struct certs_ca *ca, struct sql_tx *tx, unsigned hours, int64_t now,
                          struct diags *d) MUST_CHECK;
-int64_t certs_crl_next_update(const struct certs_trust *t);     /* the earliest of all lists, wall ms; 0: none */
+int64_t certs_crl_next_update(const struct certs_trust *t, bool ours, struct slice *file); /* earliest; 0: none */
 bool certs_crl_ahead(const struct certs_trust *t, int64_t now); /* one is of a time that is still to come */

@@ -376,9 +376,21 @@ void certs_trust_unref(struct certs_trust *t)
     mem_free(t);
 }
 
-int64_t certs_crl_next_update(const struct certs_trust *t)
+/* Of the lists of the first anchor's file, which is our own authority's, or of all others; *file (if wanted) is the
+ * file of the authority whose list it is. */
+int64_t certs_crl_next_update(const struct certs_trust *t, bool ours, struct slice *file)
 {
-    return t->next_update;
+    int64_t next = 0;
+
+    for (const struct certs_authority *a = t->authorities; a && t->vouches; a = a->next) {
+        if (a->list == NULL || slice_eq(a->file, t->vouches->file) != ours ||
+            (next != 0 && a->list->next_update >= next))
+            continue;
+        next = a->list->next_update;
+        if (file)
+            *file = a->file;
+    }
+    return next;
 }
 
 bool certs_crl_ahead(const struct certs_trust *t, int64_t now)

@@ -174,7 +174,7 @@ static void put_certificates(struct json *j, struct control *c)
     json_open(j, '{');
     put_expiry(j, "gateway", c->settings->tls.certificate);
     put_expiry(j, "ca", c->settings->tls.ca);
-    api_put_time(j, "crl", c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0);
+    api_put_time(j, "crl", c->trust.trust ? certs_crl_next_update(c->trust.trust, true, NULL) : 0);
     json_close(j, '}');
 }
 

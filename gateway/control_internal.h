@@ -108,6 +108,8 @@ struct control_picture {
     size_t acts, grants, resources;
     uint64_t generation, log_free, state_free, api_answers[6];
     int64_t crl_next, certificate_until; /* wall ms; 0: none */
+    int64_t crl_others; /* the same of other authorities' lists; the file of the first that runs out: */
+    char crl_file[128];
     char reload_fault[2][160], lacks[2][200];
     size_t lacking;
     struct http_limits limits; /* of the operations listener */

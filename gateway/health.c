@@ -200,6 +200,20 @@ static void say_until(struct health *h, int64_t until, int64_t now)
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], h->ok ? "有效期至 %s" : "已过期：%s", text);
 }
 
+/* It keeps out whom that authority vouches for, and nobody else: the node is fit. */
+static void say_others(const struct control_picture *p, struct health *h)
+{
+    char text[CLOCK_TEXT];
+
+    clock_text(p->crl_others, text);
+    h->warn = true;
+    snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN],
+             "that of the authority in %s EXPIRED at %s, its certificates are refused: get its new one", p->crl_file,
+             text);
+    snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%s 中机构的吊销列表已过期（%s），其证书均被拒绝：请获取新列表",
+             p->crl_file, text);
+}
+
 static void check_crl(struct control *c, const struct control_picture *p, struct health *h)
 {
     (void)c;
@@ -209,6 +223,8 @@ static void check_crl(struct control *c, const struct control_picture *p, struct
         say(h, true, "no revocation list is in use", "未使用证书吊销列表");
     else
         say_until(h, p->crl_next, clock_wall_ms());
+    if (h->ok && p->crl_others != 0 && p->crl_others <= clock_wall_ms())
+        say_others(p, h);
 }
 
 static void remind(struct health *h)
@@ -299,6 +315,19 @@ static const struct check_row {
 };
 _Static_assert(sizeof rows / sizeof rows[0] <= CHECKS_MAX, "each check has its place");
 
+static void picture_lists(const struct certs_trust *t, struct control_picture *ret)
+{
+    struct slice file = { 0 };
+
+    if (t == NULL)
+        return;
+    ret->crl_next = certs_crl_next_update(t, true, NULL);
+    ret->crl_others = certs_crl_next_update(t, false, &file);
+    while (file.n >= sizeof ret->crl_file || !utf8_valid(file))
+        file.n--;
+    memcpy(ret->crl_file, file.p ? file.p : "", file.n);
+}
+
 void control_picture(struct control *c, struct control_picture *ret)
 {
     const struct snapshot *s = c->snapshot;
@@ -314,11 +343,11 @@ void control_picture(struct control *c, struct control_picture *ret)
                                      .generation = s->generation,
                                      .log_free = c->log_free,
                                      .state_free = c->state_free,
-                                     .crl_next = c->trust.trust ? certs_crl_next_update(c->trust.trust) : 0,
                                      .certificate_until = until,
                                      .certificate_due = until != 0 && until - control_now(c) < remind_ms,
                                      .lacking = c->lacking,
                                      .limits = control_limits(c) };
+    picture_lists(c->trust.trust, ret);
     memcpy(ret->api_answers, c->api_answers, sizeof ret->api_answers);
     memcpy(ret->reload_fault, c->reload_fault, sizeof ret->reload_fault);
     memcpy(ret->lacks, c->lacks, sizeof ret->lacks);

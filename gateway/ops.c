@@ -233,8 +233,11 @@ static void put_node(struct buf *out, const struct control_picture *p)
     one(out, "sluice_grants", "gauge", "Grants in the snapshot, whatever their state.", p->grants);
     one(out, "sluice_resources", "gauge", "Resources in the snapshot.", p->resources);
     if (p->crl_next > 0)
-        one(out, "sluice_crl_next_update_timestamp_seconds", "gauge", "When a revocation list runs out.",
+        one(out, "sluice_crl_next_update_timestamp_seconds", "gauge", "When our revocation list runs out.",
             (uint64_t)(p->crl_next / 1000));
+    if (p->crl_others > 0)
+        one(out, "sluice_crl_others_next_update_timestamp_seconds", "gauge",
+            "When the first list of another authority runs out.", (uint64_t)(p->crl_others / 1000));
     if (p->certificate_until > 0)
         one(out, "sluice_certificate_expiry_timestamp_seconds", "gauge", "When the gateway's certificate expires.",
             (uint64_t)(p->certificate_until / 1000));

@@ -120,7 +120,7 @@ enum err control_crl_write(struct control *c, struct diags *d)
 /* One that was signed while the clock was ahead is of no use until then, and keeps out those who could mend it, too. */
 static bool wants_renewal(const struct certs_trust *t, int64_t now)
 {
-    int64_t next = t ? certs_crl_next_update(t) : 0;
+    int64_t next = t ? certs_crl_next_update(t, true, NULL) : 0;
 
     return next == 0 || next - now <= RENEW_BEFORE_MS || certs_crl_ahead(t, now);
 }

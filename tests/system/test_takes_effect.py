@@ -1,5 +1,6 @@
 """What holds after an act or a reload is what holds after a restart: a department that must be activated anew, a code table with other codes, an
 authority that a reload brought; which version a call is for, while grants are for several; and nothing is done by halves."""
+import http.client
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import time
 
 import city
 from city import Node, Provider, json_resource, PERSON, wait_for
-from test_outside import Province
+from test_outside import Province, openssl
 
 PEOPLE = "provider/people"
 
@@ -138,6 +139,29 @@ def test_07_nothing_is_signed_that_cannot_be_kept():
         r = sign(os.path.join(node.top, "nowhere", "new.pem"))
         assert r.returncode == 3 and "nowhere/new.pem" in r.stderr and signed() == before, (r, signed())
         assert sign(node.cert("new")).returncode == 0 and signed() == before + 1
+
+
+def ready(node):
+    c = http.client.HTTPConnection(node.operations, timeout=10)
+    c.request("GET", "/readyz?verbose")
+    r = c.getresponse()
+    return r.status, r.read().decode()
+
+
+def test_08_a_list_of_others_that_ran_out_makes_nobody_unfit():
+    with Node() as node:
+        province = Province(os.path.join(node.top, "province"))
+        for by in ("root", "sub"):
+            openssl("ca", "-gencrl", "-config", os.path.join(province.dir, by + ".conf"), "-crlexts", "crl", "-crlsec", "2", "-out", os.path.join(province.dir, by + ".crl"))
+        with open(province.crl, "w", encoding="ascii") as out:
+            for by in ("root", "sub"):
+                with open(os.path.join(province.dir, by + ".crl"), encoding="ascii") as f:
+                    out.write(f.read())
+        with open(os.path.join(node.dir, "sluice.yaml"), "a", encoding="utf-8") as f:
+            f.write(f"tls:\n  anchors:\n  - {{ca: {province.chain}, crl: {province.crl}, enrolled: true}}\n")
+        os.kill(node.pid, signal.SIGHUP)
+        said = wait_for(lambda: (lambda r: r if "EXPIRED" in r[1] else None)(ready(node)))
+        assert said[0] == 200 and f"[!] revocation-list: that of the authority in {province.chain} EXPIRED" in said[1], said
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ static void good_until_the_first_end(void **state)
     struct certs_peer peer;
 
     certs_peer_verify(t, leaf, NULL, PKI_NOW, &peer);
-    assert_true(certs_good_until(t, &peer, PKI_NOW) == certs_crl_next_update(t));
+    assert_true(certs_good_until(t, &peer, PKI_NOW) == certs_crl_next_update(t, true, NULL));
     assert_int_equal(certs_good_until(revokes, &peer, PKI_NOW), 0);
     assert_int_equal(certs_good_until(NULL, &peer, PKI_NOW), 0);
     certs_peer_verify(t, soon, NULL, PKI_NOW, &peer);

@@ -200,13 +200,14 @@ static void test_next_update(void **state)
     struct certs_trust *t;
 
     assert_int_equal(load(p, pem, NULL, &t), ERR_OK);
-    assert_true(certs_crl_next_update(t) == 0);
+    assert_true(certs_crl_next_update(t, true, NULL) == 0);
     certs_trust_unref(t);
     buf_puts(&text, ca);
     buf_puts(&text, root);
     buf_putc(&text, '\0');
     assert_int_equal(load(p, pem, text.p, &t), ERR_OK);
-    assert_true(certs_crl_next_update(t) == PKI_NOW + HOUR);
+    assert_true(certs_crl_next_update(t, true, NULL) == PKI_NOW + HOUR);
+    assert_true(certs_crl_next_update(t, false, NULL) == 0);
     certs_trust_unref(t);
     buf_done(&text);
     mem_free(pem);

@@ -134,6 +134,12 @@ static void crl_expired(void)
     w.picture.crl_next = clock_wall_ms() - 1;
 }
 
+static void crl_of_others_expired(void)
+{
+    w.picture.crl_others = clock_wall_ms() - 1;
+    snprintf(w.picture.crl_file, sizeof w.picture.crl_file, "province.pem");
+}
+
 static void no_trust(void)
 {
     w.picture.has_trust = false;
@@ -216,6 +222,7 @@ static const struct fault {
       { "仅剩 63 MiB", "至少需要 64 MiB" } },
     { state_disk_full, "state-disk", "-", { "only 0 MiB free", "at least 64" }, { "仅剩 0 MiB", "至少需要 64 MiB" } },
     { crl_expired, "revocation-list", "-", { "EXPIRED at 20" }, { "已过期：20" } },
+    { crl_of_others_expired, "revocation-list", "!", { "province.pem EXPIRED at 20" }, { "province.pem 中" } },
     { no_trust, "revocation-list", "-", { "certificates are not loaded" }, { "未载入签发机构证书" } },
     { certificate_unreadable, "certificate", "-", { "cannot be read" }, { "无法读取" } },
     { certificate_expired,
