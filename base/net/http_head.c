@@ -240,6 +240,21 @@ static const llhttp_settings_t *settings(void)
     return &table;
 }
 
+/* "close" ends the connection whatever stands beside it (RFC 9112 section 9.3); llhttp lets keep-alive win over it in
+ * HTTP/1.0. */
+static bool closes(const struct http_head *h)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        struct slice rest = h->at[i].value;
+        if (!slice_eq_nocase(h->at[i].name, SLICE("Connection")))
+            continue;
+        while (rest.n > 0)
+            if (slice_eq_nocase(slice_trim(slice_cut(&rest, ',')), SLICE("close")))
+                return true;
+    }
+    return false;
+}
+
 static const char *run(llhttp_t *p, struct parse *x, struct slice bytes)
 {
     llhttp_errno_t e = llhttp_execute(p, bytes.p, bytes.n);
@@ -253,9 +268,9 @@ static const char *run(llhttp_t *p, struct parse *x, struct slice bytes)
         return "not HTTP/1.0 or HTTP/1.1";
     h->minor = p->http_minor;
     h->status = p->status_code;
-    h->keep_alive = x->keep_alive;
     for (size_t i = 0; i < h->n; i++)
         h->at[i].value = slice_trim(h->at[i].value);
+    h->keep_alive = x->keep_alive && !closes(h);
     return NULL;
 }
 

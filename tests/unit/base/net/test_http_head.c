@@ -92,6 +92,12 @@ static void nul_is_refused(void **state)
 static void parts_of_a_request(void **state)
 {
     static struct http_head h;
+    static const char *const closing[] = {
+        "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: CLOSE ,keep-alive\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: close\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nConnection: x, close\r\n\r\n",
+    };
     const char *why;
     size_t n;
 
@@ -109,6 +115,11 @@ static void parts_of_a_request(void **state)
     assert_int_equal(
         http_head_parse(SLICE("GET /? HTTP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n"), true, &h, &why), ERR_OK);
     assert_false(h.keep_alive);
+    for (size_t i = 0; i < COUNT(closing); i++) {
+        assert_int_equal(http_head_parse(slice_of(closing[i]), true, &h, &why), ERR_OK);
+        if (h.keep_alive)
+            fail_msg("kept: %s", closing[i]);
+    }
 }
 
 static const struct {
@@ -122,6 +133,8 @@ static const struct {
     { "until close", "HTTP/1.1 200 OK\r\n\r\n", true, 200, false },
     { "interim", "HTTP/1.1 100 Continue\r\n\r\n", true, 100, true },
     { "close", "HTTP/1.1 500 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", true, 500, false },
+    { "1.0 that says both", "HTTP/1.0 200 OK\r\nConnection: close, keep-alive\r\nContent-Length: 0\r\n\r\n", true, 200,
+      false },
     { "1.0", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", true, 200, false },
     { "status below 100", "HTTP/1.1 099 OK\r\n\r\n", false, 0, false },
     { "status of two digits", "HTTP/1.1 20 OK\r\n\r\n", false, 0, false },
