@@ -319,11 +319,13 @@ static void on_opened(void *user)
     health_connected(k->entry->target);
 }
 
+/* Several fields are one list (RFC 9110 section 5.3): the first does not tell of the others. */
 static bool readable_coding(const struct http_head *h)
 {
-    struct slice coding = http_get(h, "Content-Encoding", NULL);
+    size_t n;
+    struct slice coding = http_get(h, "Content-Encoding", &n);
 
-    return coding.n == 0 || slice_eq_nocase(coding, SLICE("identity"));
+    return n <= 1 && (coding.n == 0 || slice_eq_nocase(coding, SLICE("identity")));
 }
 
 static void on_head(void *user, const struct http_head *h)

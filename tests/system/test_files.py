@@ -158,6 +158,7 @@ def test_05_what_is_no_file_is_refused():
         "undeclared": (head_of(body, "application/json") + body, "provider-malformed"),
         "no type": (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd", "provider-malformed"),
         "two types": (head_of(body, f"{PDF}\r\nContent-Type: image/png") + body, "provider-malformed"),
+        "coded": (head_of(b"abcd", f"{PDF}\r\nContent-Encoding: identity\r\nContent-Encoding: gzip") + b"abcd", "provider-malformed"),
         "empty": (head_of(b""), "provider-malformed"),
         "a part": (b"HTTP/1.1 206 Partial Content\r\nContent-Type: application/pdf\r\nContent-Length: 4\r\n\r\nabcd", "provider-refused"),
         "an error": (b"HTTP/1.1 404 Not Found\r\nContent-Type: application/pdf\r\nContent-Length: 4\r\n\r\nabcd", "provider-refused"),
