@@ -93,7 +93,8 @@ static const struct doc_key success_table[] = {
     { .name = "status",
       .kind = DOC_K_NODE,
       .offset = AT(status),
-      .help = { "HTTP statuses accepted besides 2xx", "除 2xx 外可接受的 HTTP 状态码" } },
+      .help = { "HTTP statuses accepted besides 2xx, to which 206, a part, does not belong",
+                "除 2xx（不含表示部分内容的 206）外可接受的 HTTP 状态码" } },
     { .name = NULL },
 };
 #undef AT

@@ -157,12 +157,16 @@ static bool is_html(struct slice type)
     return slice_eq_nocase(media, SLICE("text/html")) || slice_eq_nocase(media, SLICE("application/xhtml+xml"));
 }
 
+/* A part, of which nobody asked for one, is no answer (RFC 9110 section 15.3.7): who may get all would take it for
+ * all. */
+enum { PARTIAL = 206 };
+
 static bool status_ok(const struct plan_response *p, int status)
 {
     for (unsigned i = 0; i < p->n_status; i++)
         if (p->status[i] == status)
             return true;
-    return status >= 200 && status < 300;
+    return status >= 200 && status < 300 && status != PARTIAL;
 }
 
 static enum err feed_json(void *self, struct slice utf8)
