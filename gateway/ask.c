@@ -136,6 +136,18 @@ static void read_sluice_headers(struct exchange *x, const struct http_head *h)
                                   "Sluice-Case 须百分号编码：案 写作 %E6%A1%88");
 }
 
+/* Nothing here decodes, and what a consumer coded must not reach a provider as if it were not (RFC 9110 section
+ * 8.4). */
+static void read_coding(struct exchange *x, const struct http_head *h)
+{
+    size_t n;
+    struct slice coding = http_get(h, "Content-Encoding", &n);
+
+    if (n > 1 || (n == 1 && !slice_eq_nocase(coding, SLICE("identity"))))
+        fault(x, REASON_UNSUPPORTED_TYPE, "the body is coded: send it without Content-Encoding",
+              "正文经过压缩编码：请勿使用 Content-Encoding");
+}
+
 static void read_content_type(struct exchange *x, const struct http_head *h)
 {
     size_t n;
@@ -147,18 +159,50 @@ static void read_content_type(struct exchange *x, const struct http_head *h)
     x->ask.types = n > 1 ? 2 : (uint8_t)n;
     if (h->length > x->w->cfg.settings->limits.body)
         x->ask.late = REASON_REQUEST_TOO_LARGE;
-    if (!x->ask.get && type.n > 0 && !slice_eq_nocase(kind, SLICE("application/json"))) {
+    if (!x->ask.get)
+        read_coding(x, h);
+    /* Of two, each reader would take its own. */
+    if (!x->ask.get && (n > 1 || (type.n > 0 && !slice_eq_nocase(kind, SLICE("application/json"))))) {
         x->ask.late = REASON_UNSUPPORTED_TYPE;
         x->ask.type = keep(x, type);
     }
 }
 
+/* A list in several fields is one list (RFC 9110 section 5.3). */
+static struct slice list_of(struct exchange *x, const struct http_head *h, struct slice name)
+{
+    size_t n, room = 0, at = 0;
+    struct slice first = http_find(h, name, &n);
+    char *all;
+
+    if (n <= 1)
+        return first;
+    for (size_t i = 0; i < h->n; i++)
+        if (slice_eq_nocase(h->at[i].name, name))
+            room += h->at[i].value.n + 1;
+    all = arena_alloc(&x->arena, room);
+    if (all == NULL) {
+        fault(x, REASON_OVERLOADED, NULL, NULL);
+        return first;
+    }
+    for (size_t i = 0; i < h->n; i++) {
+        struct slice v = h->at[i].value;
+        if (!slice_eq_nocase(h->at[i].name, name))
+            continue;
+        if (v.n > 0)
+            memcpy(all + at, v.p, v.n);
+        at += v.n;
+        all[at++] = ',';
+    }
+    return (struct slice){ all, at - 1 };
+}
+
 void ask_read(struct exchange *x, const struct http_head *h)
 {
-    struct slice accept = http_get(h, "Accept", NULL);
+    struct slice accept = list_of(x, h, SLICE("Accept"));
 
     x->ask.problem = problem_form_of(accept);
-    x->ask.lang = lang_of_accept(http_get(h, "Accept-Language", NULL), (enum lang)x->w->cfg.settings->language);
+    x->ask.lang = lang_of_accept(list_of(x, h, SLICE("Accept-Language")), (enum lang)x->w->cfg.settings->language);
     read_method(x, h->method);
     if (slice_starts(h->path, SLICE("/log/"))) {
         read_content_type(x, h);

@@ -128,7 +128,8 @@ def test_04_head_has_the_head_only_and_the_connection_goes_on():
 
 def test_05_when_a_connection_is_kept():
     for more, version, kept in ((b"", b"HTTP/1.1", True), (b"Connection: close\r\n", b"HTTP/1.1", False), (b"Connection: x, CLOSE\r\n", b"HTTP/1.1", False),
-                                (b"", b"HTTP/1.0", False), (b"Connection: keep-alive\r\n", b"HTTP/1.0", True)):
+                                (b"", b"HTTP/1.0", False), (b"Connection: keep-alive\r\n", b"HTTP/1.0", True),
+                                (b"Connection: keep-alive, close\r\n", b"HTTP/1.0", False), (b"Connection: close\r\nConnection: keep-alive\r\n", b"HTTP/1.0", False)):
         data = OPEN.replace(b"HTTP/1.1", version) + more + b"\r\n"
         quiet, began = [], time.monotonic()
         for _ in range(1 if kept else 3):
@@ -139,6 +140,17 @@ def test_05_when_a_connection_is_kept():
         else:
             assert city.median(quiet) < 1.5, (more, version, quiet)
         assert (b"Connection: close" in got) == (version == b"HTTP/1.1" and not kept or not kept), got
+
+
+def test_05b_fields_that_stand_several_times():
+    """A list in several fields is one list (RFC 9110, 5.3); of two types each reader would take its own."""
+    for more, want in ((b"Accept: text/plain\r\nAccept: application/json;q=0.5\r\n", b"200"), (b"Accept: text/plain\r\nAccept:\r\nAccept: image/png\r\n", b"406"),
+                       (b"Content-Type: text/plain\r\n", b"415"), (b"Content-Encoding: gzip\r\n", b"415"), (b"Content-Encoding: identity\r\n", b"200"),
+                       (b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", b"415")):
+        got, _ = raw(NODE, post(extra=more + b"Connection: close\r\n"), timeout=5)
+        assert got.startswith(b"HTTP/1.1 " + want), (more, got)
+    got, _ = raw(NODE, post(body=b"{}", extra=b"Accept-Language: fr\r\nAccept-Language: en\r\nConnection: close\r\n"), timeout=5)
+    assert b"Content-Language: en" in got, got
 
 
 def trickled():

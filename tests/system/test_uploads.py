@@ -293,7 +293,10 @@ def test_04_what_is_no_such_file_is_refused_before_anything_is_asked():
     assert code_of(send(b"", kind=None, method="GET")) == (405, "method-not-allowed")
     assert code_of(told(begin(4 * MIB + 1))) == (413, "request-too-large")
     assert code_of(told(begin(4, more=b"Content-Type: application/pdf\r\n"))) == (415, "unsupported-type")
+    for coded in ("gzip", "identity, gzip", ""):  # the provider would take it for the file itself
+        assert code_of(send(b"\x1f\x8b", more={"Content-Encoding": coded})) == (415, "unsupported-type"), coded
     assert P.connections == asked
+    assert send(b"x", more={"Content-Encoding": "identity"})[0] == 200
     seen = len(P.cuts)
     assert code_of(told(begin(framing=b"Transfer-Encoding: chunked"), b"0\r\n\r\n")) == (400, "request-malformed")
     city.wait_for(lambda: len(P.cuts) > seen)  # and the provider has no whole, empty file
