@@ -68,7 +68,7 @@ static void *on_open(void *arg, struct http_conn *http)
     http_conn_address(http, c->address, sizeof c->address);
     if (!tally_enter(&w->connections_each, whose(c), &c->slot))
         return mem_free(c);
-    c->group = tally_slot(&w->exchanges_each, group_of(c));
+    c->group = tally_slot(&w->begun_group, group_of(c));
     c->since = loop_now(w->loop);
     c->pprev = w->connections_end;
     *c->pprev = c;

@@ -83,7 +83,8 @@ static void exchange_release(struct exchange *x)
     exchange_body_done(x);
     if (x->admitted) {
         w->n_admitted--;
-        tally_leave(&w->exchanges_each, x->group);
+        running_leave_each(w->cfg.running, x->group);
+        running_leave(w->cfg.running);
     } else {
         exchange_begun(x, false);
     }

@@ -4,6 +4,7 @@
 #include "gateway/log_reader.h"
 #include "gateway/guard.h"
 #include "gateway/start.h"
+#include "gateway/tally.h"
 #include "gateway/witnesses.h"
 #include "gateway/cosigner.h"
 #include "gateway/worker.h"
@@ -120,6 +121,7 @@ struct daemon {
     struct cosigner *cosigner;
     struct control *control;
     struct tls_sessions *sessions;
+    struct running running;
     struct worker *workers[SETTINGS_WORKERS];
     int fds[SETTINGS_WORKERS];
     unsigned n, listening;
@@ -127,8 +129,13 @@ struct daemon {
 
 static enum err start_workers(struct daemon *m, struct diags *d)
 {
+    uint64_t seed;
+
     if (m->settings->limits.sessions > 0 && (m->sessions = tls_sessions_new(m->settings->limits.sessions)) == NULL)
         return ERR_NOMEM;
+    if (random_bytes(&seed, sizeof seed) != ERR_OK)
+        seed = 1;
+    running_init(&m->running, seed, m->settings->limits.exchanges, m->settings->limits.exchanges_each);
     for (m->n = 0; m->n < m->listening; m->n++) {
         struct worker_config c = { .number = m->n,
                                    .workers = m->listening,
@@ -136,6 +143,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .log = m->log,
                                    .reader = m->reader,
                                    .gate = &m->gate,
+                                   .running = &m->running,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],
                                    .pressure = control_pressure(m->control),

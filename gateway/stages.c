@@ -284,9 +284,25 @@ static bool is_acceptable(const struct exchange *x)
 static void count_admitted(struct exchange *x)
 {
     exchange_begun(x, false);
-    tally_add(&x->w->exchanges_each, x->group, 1);
     x->w->n_admitted++;
     x->admitted = true;
+}
+
+/* Memory for it, and one of its department's places; else it is refused. */
+static bool take_room(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE)) {
+        calm_later(w);
+        exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
+        return false;
+    }
+    if (running_enter_each(w->cfg.running, x->group))
+        return true;
+    exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
+                  "本部门同时进行的交换过多");
+    return false;
 }
 
 enum step stage_admit(struct exchange *x)
@@ -307,17 +323,14 @@ enum step stage_admit(struct exchange *x)
         return exchange_fail(x, REASON_DRAINING, NULL, NULL);
     if (gate_reason(w->cfg.gate) != REASON_GRANTED)
         return exchange_fail(x, gate_reason(w->cfg.gate), NULL, NULL);
-    if (w->n_admitted > w->cfg.settings->limits.exchanges / w->cfg.workers)
+    if (!running_enter(w->cfg.running))
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE)) {
-        calm_later(w);
-        return exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
+    if (take_room(x)) {
+        count_admitted(x);
+        exchange_watch(x);
+        return STEP_NEXT;
     }
-    if (!tally_room(&w->exchanges_each, x->group, 1))
-        return exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
-                             "本部门同时进行的交换过多");
-    count_admitted(x);
-    exchange_watch(x);
+    running_leave(w->cfg.running);
     return STEP_NEXT;
 }
 

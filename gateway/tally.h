@@ -1,8 +1,10 @@
 #pragma once
 /* How many of something each name has in one worker: connections of an identity, running exchanges of a department.
  * Fixed memory, whatever names come; those that share a slot share its count, and so its limit. Belongs to one worker,
- * whose share of each limit it holds. */
+ * whose share of each limit it holds; but for what runs, which all workers count together. */
 #include "base/core/core.h"
+
+#include <stdatomic.h>
 
 enum { TALLY_SLOTS = 8192 };
 struct tally {
@@ -30,3 +32,17 @@ static inline void tally_sub(struct tally *t, uint32_t slot, size_t n)
 {
     t->n[slot] -= (uint32_t)n;
 }
+
+/* What runs, in all and of each name, over all workers: no share of a limit, for one connection may bring all of it,
+ * and is in one worker. Any thread. */
+struct running {
+    uint64_t seed; /* of tallies in which a name has the same slot */
+    uint32_t most, most_each;
+    _Atomic uint32_t all, n[TALLY_SLOTS];
+};
+void running_init(struct running *r, uint64_t seed, uint64_t most, uint64_t most_each);
+/* One more. False: there are as many as may be, and nothing was counted. */
+bool running_enter(struct running *r);
+bool running_enter_each(struct running *r, uint32_t slot);
+void running_leave(struct running *r);
+void running_leave_each(struct running *r, uint32_t slot);

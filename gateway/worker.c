@@ -483,10 +483,9 @@ static void *run(void *arg)
 /* What one connection may begin its identity may, and one whole body has room, however many workers share. */
 static void init_tallies(struct worker *w, const struct limit_settings *l)
 {
-    uint64_t seed = w->flood.seed;
+    uint64_t seed = w->cfg.running->seed;
 
     tally_init(&w->connections_each, seed, l->connections_each, w->cfg.workers);
-    tally_init(&w->exchanges_each, seed, l->exchanges_each, w->cfg.workers);
     tally_init(&w->begun_each, seed, l->begun_each, w->cfg.workers);
     tally_least(&w->begun_each, l->http2_streams);
     tally_init(&w->begun_group, seed, 0, 1);

@@ -1,7 +1,8 @@
 #pragma once
 /* A worker: one thread, one loop, one listening socket, its own TLS context, evidence queue and provider pool. Workers
  * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
- * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h). */
+ * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h) and how many exchanges
+ * run (gateway/tally.h). */
 #include "audit/audit.h"
 #include "gateway/gate.h"
 #include "gateway/settings.h"
@@ -9,6 +10,7 @@
 
 struct worker;
 struct log_reader;
+struct running;
 struct worker_config {
     unsigned number, workers;
     const struct settings *settings; /* bor: constant for the life of the process */
@@ -18,6 +20,7 @@ struct worker_config {
     int data_fd;                     /* bor: its listening socket */
     struct pressure *pressure;       /* bor; NULL: memory has no cap */
     struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
+    struct running *running;         /* bor: exchanges, of all workers */
     const struct gate *gate;         /* bor: for the life of the process */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,

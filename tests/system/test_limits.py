@@ -109,17 +109,44 @@ def test_02_exchanges_of_one_department():
         node.grant("provider/people", "name")
         node.grant("provider/quick", "name")
         waiting = []
-        for _ in range(4):
+        for _ in range(3):
             c = node.connect()
             c.request("POST", "/x/provider/people", body=json.dumps({"id_no": PERSON}), headers={"Content-Type": "application/json"})
             waiting.append(c)
-        city.wait_for(lambda: slow.seen == 4)
+        city.wait_for(lambda: slow.seen == 3)
         status, head, body = node.ask("provider/quick", {"id_no": PERSON})
         go_on.set()
         assert (status, json.loads(body)["code"], head["Retry-After"]) == (429, "rate-limited", "2"), (status, body)
-        assert [c.getresponse().status for c in waiting] == [200] * 4
+        assert [c.getresponse().status for c in waiting] == [200] * 3
         assert node.ask("provider/quick", {"id_no": PERSON})[0] == 200
         assert [r["reason"] for r in node.records() if r["kind"] == "refused"] == ["rate-limited"]
+
+
+def test_02a_however_many_workers_share_them():
+    """One connection, which is in one worker, may have all that its department may; and all workers together let no more run than is told."""
+    for settings, most, code in (("", 80, None), ("limits: {exchanges_each: 30}\n", 30, "rate-limited"), ("limits: {exchanges: 30}\n", 30, "overloaded")):
+        go_on = threading.Event()
+        slow = Provider(lambda h, b, s, go_on=go_on: (go_on.wait(60), Provider.one_person(h, b, s))[1])
+        with Node(workers=16, settings=settings) as node:
+            node.city()
+            node.publish(json_resource(slow.port, timeout="60s").replace("timeout: 60s", "timeout: 60s\n  limits: {in_flight: 1000}"), "provider/people")
+            node.grant("provider/people", "name")
+            ask = json.dumps({"id_no": PERSON}).encode()
+            clients = [Client(node) for _ in range(4 if code else 1)]
+            asked = [(c, c.ask(ask)) for _ in range(80 // len(clients)) for c in clients]
+            def over():
+                for c in clients:
+                    c.read(0.01)
+                return [(c, s) for c, s in asked if c.ended(s) is not None]
+            try:
+                city.wait_for(lambda: len(over()) + slow.seen == 80)
+                assert slow.seen == most, (settings, slow.seen)
+                assert {json.loads(c.body(s))["code"] for c, s in over() if c.status(s)} == ({code} if code else set()), settings
+                refused = over()
+            finally:
+                go_on.set()
+            assert [c.answer(s, 30)[0] for c, s in asked if (c, s) not in refused] == [200] * most
+            assert clients[0].answer(clients[0].ask(ask))[0] == 200   # there are places again
 
 
 def grant_other(node):

@@ -112,12 +112,14 @@ static void world_begin(bool safe)
     world.settings.limits.upload = 1 << 20;
     world.settings.limits.exchanges = 1000;
     assert_non_null(world.w = mem_zalloc(sizeof *world.w));
-    world.w->cfg = (struct worker_config){ .workers = 1, .settings = &world.settings, .gate = &world.gate };
+    world.w->cfg = (struct worker_config){
+        .workers = 1, .settings = &world.settings, .running = &world.running, .gate = &world.gate
+    };
     assert_non_null(world.w->loop = loop_new());
     assert_non_null(world.w->intents = mem_array(INTENT_MEMOS, sizeof *world.w->intents));
     world.w->snapshot = make_snapshot(safe);
     flood_init(&world.w->flood, 10, 100, 100, 1);
-    tally_init(&world.w->exchanges_each, 1, 1000, 1);
+    running_init(&world.running, 1, 1000, 1000);
     alarm_init(&world.w->nudge, on_nudge);
     alarm_init(&world.w->second, on_second);
     alarm_init(&world.w->leave, on_leave);

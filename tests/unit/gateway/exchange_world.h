@@ -141,6 +141,7 @@ struct world {
     struct certs_peer peer;
     struct settings settings;
     struct gate gate;
+    struct running running;
     struct exchange *x;
 };
 static struct world world;

@@ -36,9 +36,32 @@ static void each_up_to_its_limit(void **state)
     free(t);
 }
 
+static void all_workers_count_what_runs(void **state)
+{
+    struct running *r = malloc(sizeof *r);
+
+    (void)state;
+    assert_non_null(r);
+    running_init(r, 7, 3, 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(running_enter(r));
+    assert_false(running_enter(r));
+    assert_true(running_enter_each(r, 5) && running_enter_each(r, 5));
+    assert_false(running_enter_each(r, 5));
+    assert_true(running_enter_each(r, 6));
+    running_leave(r);
+    running_leave_each(r, 5);
+    assert_true(running_enter(r) && running_enter_each(r, 5));
+    assert_false(running_enter(r) || running_enter_each(r, 5));
+    free(r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(each_up_to_its_limit) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_up_to_its_limit),
+        cmocka_unit_test(all_workers_count_what_runs),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
