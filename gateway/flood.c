@@ -10,6 +10,14 @@ void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identit
     f->identity_rate = (float)identity / (float)share;
     if (random_bytes(&f->seed, sizeof f->seed) != ERR_OK)
         f->seed = 1;
+    f->own.seed = f->seed;
+    f->each = &f->own;
+}
+
+void flood_share(struct flood *f, struct flood_each *each, uint64_t identity)
+{
+    f->each = each;
+    f->identity_rate = (float)identity;
 }
 
 static bool take(struct flood_bucket *b, float rate, int64_t now)
@@ -27,6 +35,28 @@ static bool take(struct flood_bucket *b, float rate, int64_t now)
         return false;
     b->tokens -= 1;
     return true;
+}
+
+/* The same for a bucket that several threads have: one number says when the next is due. */
+static bool take_each(_Atomic int64_t *at, double rate, int64_t now)
+{
+    double most = rate * 2 < 1 ? 1 : rate * 2;
+    int64_t due = atomic_load_explicit(at, memory_order_relaxed), from, now_us = now * 1000;
+
+    if (rate <= 0)
+        return false;
+    do {
+        from = due > now_us ? due : now_us;
+        if (from - now_us > (int64_t)((most - 1) * 1e6 / rate))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(at, &due, from + (int64_t)(1e6 / rate), memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+static size_t slot_of(const struct flood *f, struct slice identity)
+{
+    return slice_hash(identity, f->each->seed) % FLOOD_SLOTS;
 }
 
 void flood_day(struct flood *f, uint64_t bytes, unsigned share)
@@ -56,21 +86,20 @@ static bool take_day(struct flood *f, int64_t now)
 
 static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
 {
-    size_t slot = slice_hash(key, f->seed) % FLOOD_SLOTS;
-
     if (!stranger)
-        return take(&f->identity[slot], f->identity_rate, now);
-    return take(&f->source[slot], f->source_rate, now) && take(&f->all, f->all_rate, now) && take_day(f, now);
+        return take_each(&f->each->identity[slot_of(f, key)], f->identity_rate, now);
+    return take(&f->source[slice_hash(key, f->seed) % FLOOD_SLOTS], f->source_rate, now) &&
+           take(&f->all, f->all_rate, now) && take_day(f, now);
 }
 
-void flood_reads(struct flood *f, uint64_t rate, unsigned share)
+void flood_reads(struct flood *f, uint64_t rate)
 {
-    f->read_rate = (float)rate / (float)share;
+    f->read_rate = (float)rate;
 }
 
 bool flood_may_read(struct flood *f, struct slice identity, int64_t mono_ms)
 {
-    return take(&f->read[slice_hash(identity, f->seed) % FLOOD_SLOTS], f->read_rate, mono_ms);
+    return take_each(&f->each->read[slot_of(f, identity)], f->read_rate, mono_ms);
 }
 
 void flood_count(struct flood *f, enum reason r, int64_t wall_ms)

@@ -3,6 +3,7 @@
 #include "gateway/control.h"
 #include "gateway/log_reader.h"
 #include "gateway/guard.h"
+#include "gateway/flood.h"
 #include "gateway/start.h"
 #include "gateway/tally.h"
 #include "gateway/witnesses.h"
@@ -122,6 +123,7 @@ struct daemon {
     struct control *control;
     struct tls_sessions *sessions;
     struct running running;
+    struct flood_each each;
     struct worker *workers[SETTINGS_WORKERS];
     int fds[SETTINGS_WORKERS];
     unsigned n, listening;
@@ -135,6 +137,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
         return ERR_NOMEM;
     if (random_bytes(&seed, sizeof seed) != ERR_OK)
         seed = 1;
+    m->each.seed = seed;
     running_init(&m->running, seed, m->settings->limits.exchanges, m->settings->limits.exchanges_each);
     for (m->n = 0; m->n < m->listening; m->n++) {
         struct worker_config c = { .number = m->n,
@@ -144,6 +147,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .reader = m->reader,
                                    .gate = &m->gate,
                                    .running = &m->running,
+                                   .each = &m->each,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],
                                    .pressure = control_pressure(m->control),

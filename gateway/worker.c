@@ -508,7 +508,8 @@ static enum err prepare(struct worker *w, struct diags *d)
     flood_init(&w->flood, l->strangers_source, l->strangers_all, l->refusals, w->cfg.workers);
     flood_day(&w->flood, w->cfg.settings->evidence.strangers_bytes, w->cfg.workers + 1);
     init_tallies(w, l);
-    flood_reads(&w->flood, l->log_reads, w->cfg.workers);
+    flood_share(&w->flood, w->cfg.each, l->refusals);
+    flood_reads(&w->flood, l->log_reads);
     e = make_tls(w, &w->cfg.settings->tls, &w->tls, d);
     if (e == ERR_OK)
         e = audit_queue_new(w->cfg.log, w->cfg.settings->evidence.queue_bytes, on_record_done, &w->queue);

@@ -2,7 +2,7 @@
 /* A worker: one thread, one loop, one listening socket, its own TLS context, evidence queue and provider pool. Workers
  * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
  * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h) and how many exchanges
- * run (gateway/tally.h). */
+ * run (gateway/tally.h) and what identities may (gateway/flood.h). */
 #include "audit/audit.h"
 #include "gateway/gate.h"
 #include "gateway/settings.h"
@@ -11,6 +11,7 @@
 struct worker;
 struct log_reader;
 struct running;
+struct flood_each;
 struct worker_config {
     unsigned number, workers;
     const struct settings *settings; /* bor: constant for the life of the process */
@@ -21,6 +22,7 @@ struct worker_config {
     struct pressure *pressure;       /* bor; NULL: memory has no cap */
     struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
     struct running *running;         /* bor: exchanges, of all workers */
+    struct flood_each *each;         /* bor: what identities may, of all workers */
     const struct gate *gate;         /* bor: for the life of the process */
 };
 enum err worker_start(const struct worker_config *c, struct worker **ret,

@@ -149,6 +149,37 @@ def test_02a_however_many_workers_share_them():
             assert clients[0].answer(clients[0].ask(ask))[0] == 200   # there are places again
 
 
+def test_02c_what_an_identity_may_a_second_it_may_on_one_connection():
+    with Node(workers=16, settings="limits: {log_reads: 30, refusals: 30}\n") as node:
+        node.city()
+        def rate(path):
+            """The statuses of 50 requests on one connection; what it may at once are two seconds' worth."""
+            c, got = node.connect(), []
+            for _ in range(50):
+                c.request("GET", path)
+                r = c.getresponse()
+                r.read()
+                got.append(r.status)
+            c.close()
+            return got
+        assert rate("/log/checkpoint") == [200] * 50
+        assert rate("/x/provider/nothing") == [404] * 50
+        # and on many connections, which are in many workers, it may no more
+        began, got = time.monotonic(), []
+        for _ in range(20):
+            c = node.connect()
+            try:
+                for _ in range(20):
+                    c.request("GET", "/log/checkpoint")
+                    r = c.getresponse()
+                    r.read()
+                    got.append(r.status)
+            except (http.client.HTTPException, OSError):
+                pass   # beyond limits.refusals nobody is told
+            c.close()
+        assert got.count(200) <= 60 + 30 * (time.monotonic() - began) + 1, (got, time.monotonic() - began)
+
+
 def grant_other(node):
     real = node.json
     node.sluice("bureau/security", "person", "grant-role", "other/olga", "consumer-officer")

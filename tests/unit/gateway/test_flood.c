@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 static struct audit_record put; /* the last */
@@ -62,6 +63,35 @@ static void strangers_do_not_use_up_what_the_known_have(void **state)
     for (int i = 0; i < 1000; i++)
         (void)flood_admit(&f, SLICE("10.0.0.1"), true, REASON_CERTIFICATE_UNKNOWN, 1000, 5000);
     assert_true(flood_admit(&f, SLICE("education/admission"), false, REASON_NO_GRANT, 1000, 5000));
+}
+
+/* In whatever worker its connections are: one is as good as all of them. */
+static void one_identity_over_all_workers(void **state)
+{
+    struct flood f[4];
+    struct flood_each *each = calloc(1, sizeof *each);
+    unsigned recorded = 0, read = 0;
+
+    (void)state;
+    assert_non_null(each);
+    for (unsigned i = 0; i < 4; i++) {
+        flood_init(&f[i], 10, 100, 100, 4);
+        flood_share(&f[i], each, 100);
+        flood_reads(&f[i], 50);
+    }
+    for (unsigned i = 0; i < 150; i++)
+        recorded += flood_admit(&f[0], SLICE("education/admission"), false, REASON_NO_GRANT, 1000, 5000);
+    assert_int_equal(recorded, 150);
+    for (unsigned i = 0; i < 1000; i++) {
+        recorded += flood_admit(&f[i % 4], SLICE("education/admission"), false, REASON_NO_GRANT, 1000, 5000);
+        read += flood_may_read(&f[i % 4], SLICE("education/admission"), 1000);
+    }
+    assert_int_equal(recorded, 200);
+    assert_int_equal(read, 100);
+    for (unsigned i = 0; i < 1000; i++)
+        read += flood_may_read(&f[i % 4], SLICE("education/admission"), 1000 + i);
+    assert_in_range(read, 149, 150);
+    free(each);
 }
 
 /* Any number of sources at their full rate for days: what they may have of the log holds. */
@@ -136,6 +166,7 @@ int main(void)
         cmocka_unit_test(strangers_of_one_source),
         cmocka_unit_test(all_strangers_together),
         cmocka_unit_test(strangers_do_not_use_up_what_the_known_have),
+        cmocka_unit_test(one_identity_over_all_workers),
         cmocka_unit_test(a_days_bytes),
         cmocka_unit_test(count_record),
     };

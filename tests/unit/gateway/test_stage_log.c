@@ -25,7 +25,7 @@ static enum err world_reader_put(struct log_reader *r, struct log_job *j)
 static void begin_world(void)
 {
     world_begin(true);
-    flood_reads(&world.w->flood, 50, 1);
+    flood_reads(&world.w->flood, 50);
     given = NULL;
     n_given = 0;
     reader_says = ERR_OK;
