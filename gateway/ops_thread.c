@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-enum { PAGE_CAP = 1 << 20, WINDOW = 2 << 20, CONNECTIONS_MAX = 64 };
+enum { PAGE_CAP = 1 << 20, WINDOW = 2 << 20 };
 
 struct ops_conn {
     struct ops *ops;
@@ -17,7 +17,7 @@ struct ops {
     struct control *control; /* bor: only what control_internal.h says that this thread may read of it */
     struct loop *loop;       /* own */
     struct acceptor *acceptor;
-    struct ops_conn *connections;
+    struct ops_conn *connections, **last; /* the oldest first */
     unsigned n;
     pthread_t thread;
     struct loop_msg end;
@@ -48,20 +48,22 @@ void ops_tell(struct control *c)
 }
 
 /* ---- HTTP ---- */
+/* Whoever comes is let in, for whoever looks after this node comes last: pages are short, and the oldest has long had
+ * its own. */
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct ops *o = arg;
-    struct ops_conn *conn = o->n < CONNECTIONS_MAX ? mem_zalloc(sizeof *conn) : NULL;
+    struct ops_conn *conn = mem_zalloc(sizeof *conn);
 
     if (conn == NULL)
         return NULL;
+    if (o->n >= OPERATIONS_CONNECTIONS)
+        http_conn_abort(o->connections->http);
     conn->ops = o;
     conn->http = http;
-    conn->next = o->connections;
-    conn->pprev = &o->connections;
-    if (conn->next)
-        conn->next->pprev = &conn->next;
-    o->connections = conn;
+    conn->pprev = o->last;
+    *conn->pprev = conn;
+    o->last = &conn->next;
     o->n++;
     return conn;
 }
@@ -73,6 +75,8 @@ static void on_close(void *conn_state)
     *conn->pprev = conn->next;
     if (conn->next)
         conn->next->pprev = conn->pprev;
+    else
+        conn->ops->last = conn->pprev;
     conn->ops->n--;
     mem_free(conn);
 }
@@ -169,6 +173,7 @@ enum err ops_start(struct control *c)
         return ERR_NOMEM;
     pthread_mutex_init(&o->lock, NULL);
     o->control = c;
+    o->last = &o->connections;
     control_picture(c, &o->picture);
     o->loop = loop_new();
     if (o->loop)

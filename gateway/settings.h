@@ -78,7 +78,10 @@ enum err settings_read(const char *path, struct settings *ret, struct diags *d) 
 void settings_done(struct settings *s);
 /* settings_limits.c: the section `limits`, each row with its reason; and what no setting changes. Both end with a row
  * without a name. */
-enum { CONTROL_BODY_CAP = 16 << 20 /* of a request to the administration API */ };
+enum {
+    CONTROL_BODY_CAP = 16 << 20, /* of a request to the administration API */
+    OPERATIONS_CONNECTIONS = 64  /* open at once */
+};
 struct settings_fixed {
     const char *name;
     uint64_t value;

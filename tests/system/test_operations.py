@@ -139,6 +139,21 @@ def test_05_readyz_says_what_is_wrong():
     assert os.path.exists(crl)
 
 
+def test_06_silent_connections_keep_nobody_out():
+    host, port = NODE.operations.split(":")
+    silent = [socket.create_connection((host, int(port)), timeout=10) for _ in range(80)]
+    for _ in range(3):
+        assert fetch("/readyz")[0] == 200
+    try:
+        assert silent[0].recv(1) == b""   # the oldest gave way
+    except ConnectionResetError:
+        pass
+    silent[-1].sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert silent[-1].recv(100).startswith(b"HTTP/1.1 200")
+    for s in silent:
+        s.close()
+
+
 def test_99_teardown():
     NODE.stop()
     NODE.__exit__(None, None, None)
