@@ -53,20 +53,30 @@ static struct slice group_of(const struct connection *c)
     return slice_sub(object, 0, slice_find(object, '/'));
 }
 
+static bool take_place(struct worker *w, uint32_t slot)
+{
+    if (!running_enter(w->cfg.connections))
+        return false;
+    if (running_enter_each(w->cfg.connections, slot))
+        return true;
+    running_leave(w->cfg.connections);
+    return false;
+}
+
 static void *on_open(void *arg, struct http_conn *http)
 {
     struct worker *w = arg;
-    struct connection *c;
+    struct connection *c = mem_zalloc(sizeof *c);
 
-    if (w->n_connections >= w->cfg.settings->limits.connections / w->cfg.workers + 1 ||
-        (c = mem_zalloc(sizeof *c)) == NULL)
+    if (c == NULL)
         return NULL;
     c->w = w;
     c->http = http;
     c->peer = trust_peer(http_conn_peer(http));
     c->trust_generation = 0; /* trust may have changed within the handshake: the first exchange looks again */
     http_conn_address(http, c->address, sizeof c->address);
-    if (!tally_enter(&w->connections_each, whose(c), &c->slot))
+    c->slot = tally_slot(&w->begun_each, whose(c));
+    if (!take_place(w, c->slot))
         return mem_free(c);
     c->group = tally_slot(&w->begun_group, group_of(c));
     c->since = loop_now(w->loop);
@@ -89,7 +99,8 @@ static void on_close(void *conn_state)
     else
         c->w->connections_end = c->pprev;
     c->w->n_connections--;
-    tally_leave(&c->w->connections_each, c->slot);
+    running_leave_each(c->w->cfg.connections, c->slot);
+    running_leave(c->w->cfg.connections);
     COUNT(c->w, connections_closed, 1);
     mem_free(c);
 }

@@ -122,7 +122,7 @@ struct daemon {
     struct cosigner *cosigner;
     struct control *control;
     struct tls_sessions *sessions;
-    struct running running;
+    struct running running, connections;
     struct flood_each each;
     struct worker *workers[SETTINGS_WORKERS];
     int fds[SETTINGS_WORKERS];
@@ -131,6 +131,7 @@ struct daemon {
 
 static enum err start_workers(struct daemon *m, struct diags *d)
 {
+    const struct limit_settings *l = &m->settings->limits;
     uint64_t seed;
 
     if (m->settings->limits.sessions > 0 && (m->sessions = tls_sessions_new(m->settings->limits.sessions)) == NULL)
@@ -138,7 +139,8 @@ static enum err start_workers(struct daemon *m, struct diags *d)
     if (random_bytes(&seed, sizeof seed) != ERR_OK)
         seed = 1;
     m->each.seed = seed;
-    running_init(&m->running, seed, m->settings->limits.exchanges, m->settings->limits.exchanges_each);
+    running_init(&m->running, seed, l->exchanges, l->exchanges_each);
+    running_init(&m->connections, seed, l->connections, l->connections_each);
     for (m->n = 0; m->n < m->listening; m->n++) {
         struct worker_config c = { .number = m->n,
                                    .workers = m->listening,
@@ -147,6 +149,7 @@ static enum err start_workers(struct daemon *m, struct diags *d)
                                    .reader = m->reader,
                                    .gate = &m->gate,
                                    .running = &m->running,
+                                   .connections = &m->connections,
                                    .each = &m->each,
                                    .snapshot = control_snapshot(m->control),
                                    .data_fd = m->fds[m->n],

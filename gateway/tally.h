@@ -33,8 +33,8 @@ static inline void tally_sub(struct tally *t, uint32_t slot, size_t n)
     t->n[slot] -= (uint32_t)n;
 }
 
-/* What runs, in all and of each name, over all workers: no share of a limit, for one connection may bring all of it,
- * and is in one worker. Any thread. */
+/* What runs, or is open, in all and of each name, over all workers: no share of a limit, for one connection may bring
+ * all of it, and is in one worker. Any thread. */
 struct running {
     uint64_t seed; /* of tallies in which a name has the same slot */
     uint32_t most, most_each;

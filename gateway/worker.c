@@ -485,7 +485,6 @@ static void init_tallies(struct worker *w, const struct limit_settings *l)
 {
     uint64_t seed = w->cfg.running->seed;
 
-    tally_init(&w->connections_each, seed, l->connections_each, w->cfg.workers);
     tally_init(&w->begun_each, seed, l->begun_each, w->cfg.workers);
     tally_least(&w->begun_each, l->http2_streams);
     tally_init(&w->begun_group, seed, 0, 1);

@@ -2,7 +2,7 @@
 /* A worker: one thread, one loop, one listening socket, its own TLS context, evidence queue and provider pool. Workers
  * share with the control thread only what is listed here: the snapshot message, the evidence log's queues,
  * counters, whether memory is short, and among themselves the TLS sessions (base/net/sessions.h) and how many exchanges
- * run (gateway/tally.h) and what identities may (gateway/flood.h). */
+ * run and connections are open (gateway/tally.h) and what identities may (gateway/flood.h). */
 #include "audit/audit.h"
 #include "gateway/gate.h"
 #include "gateway/settings.h"
@@ -21,7 +21,8 @@ struct worker_config {
     int data_fd;                     /* bor: its listening socket */
     struct pressure *pressure;       /* bor; NULL: memory has no cap */
     struct tls_sessions *sessions;   /* bor: of all workers; NULL: nobody resumes */
-    struct running *running;         /* bor: exchanges, of all workers */
+    struct running *running;         /* bor: exchanges, of all workers, by department */
+    struct running *connections;     /* bor: the same, by identity */
     struct flood_each *each;         /* bor: what identities may, of all workers */
     const struct gate *gate;         /* bor: for the life of the process */
 };

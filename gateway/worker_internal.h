@@ -100,7 +100,6 @@ struct worker {
     struct ask_memo *asks;       /* own: HTTP_KEPT */
     struct calm *calm;           /* own */
     struct flood flood;
-    struct tally connections_each;        /* by identity */
     struct tally begun_each, begun_group; /* not admitted, or not yet: by identity; by department, or all strangers */
     struct tally bodies_each;             /* KiB of body_bytes, by department */
     struct evidence count;                /* waits for the flood's record */
