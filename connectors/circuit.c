@@ -6,12 +6,29 @@
 
 enum { ANSWERED_MS = 100 }; /* to within this: not a store for every answer */
 
+static bool is_open(const struct circuit *c)
+{
+    return atomic_load_explicit(&c->failures, memory_order_relaxed) >= CIRCUIT_FAILURES;
+}
+
+enum connector_outage connector_outage(const struct connector_target *t)
+{
+    if (!atomic_load_explicit(&t->opened, memory_order_relaxed))
+        return OUTAGE_NONE;
+    if (is_open(&t->reach))
+        return OUTAGE_UNREACHABLE;
+    for (size_t i = 0; i < TARGET_PARTIES; i++)
+        if (is_open(&t->share[i].answers))
+            return OUTAGE_SILENT;
+    return OUTAGE_NONE;
+}
+
 /* Half-open: who moves open_until on is the one that tries. */
 static bool may_try(struct circuit *c, int64_t now)
 {
     int64_t until;
 
-    if (atomic_load_explicit(&c->failures, memory_order_relaxed) < CIRCUIT_FAILURES)
+    if (!is_open(c))
         return true;
     until = atomic_load_explicit(&c->open_until, memory_order_relaxed);
     return now >= until && atomic_compare_exchange_strong_explicit(&c->open_until, &until, now + CIRCUIT_OPEN_MS,
@@ -25,14 +42,16 @@ static void succeeded(struct circuit *c)
 }
 
 /* What ends late, begun before it opened, does not put the next trial off. */
-static void failed(struct circuit *c, int64_t now)
+static void failed(struct connector_target *t, struct circuit *c, int64_t now)
 {
     uint32_t n = atomic_load_explicit(&c->failures, memory_order_relaxed);
 
     if (n >= CIRCUIT_FAILURES)
         return;
-    if (n + 1 == CIRCUIT_FAILURES) /* before the count, so that nobody sees the one without the other */
+    if (n + 1 == CIRCUIT_FAILURES) { /* before the count, so that nobody sees the one without the other */
         atomic_store_explicit(&c->open_until, now + CIRCUIT_OPEN_MS, memory_order_relaxed);
+        atomic_store_explicit(&t->opened, true, memory_order_relaxed);
+    }
     atomic_fetch_add_explicit(&c->failures, 1, memory_order_relaxed);
 }
 
@@ -48,7 +67,7 @@ void health_connected(struct connector_target *t)
 
 void health_unreachable(struct connector_target *t, int64_t now)
 {
-    failed(&t->reach, now);
+    failed(t, &t->reach, now);
 }
 
 bool health_may_ask(struct connector_target *t, unsigned slot, int64_t now)
@@ -68,5 +87,5 @@ void health_answered(struct connector_target *t, unsigned slot, int64_t now)
 void health_silent(struct connector_target *t, unsigned slot, int64_t began, int64_t now)
 {
     if (atomic_load_explicit(&t->share[slot].answered, memory_order_relaxed) < began)
-        failed(&t->share[slot].answers, now);
+        failed(t, &t->share[slot].answers, now);
 }

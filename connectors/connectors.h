@@ -31,6 +31,10 @@ const char *connector_kind(const struct connector_target *t);
 /* What it lacks to be called, and the remedy; NULL: nothing. An address comes by itself (names_tell). bor: as long as
  * t. */
 const char *connector_lacks(const struct connector_target *t, enum lang lang);
+/* What its provider did the last times that it was asked, so often in a row that it is left alone for a while. Any
+ * thread. */
+enum connector_outage { OUTAGE_NONE, OUTAGE_UNREACHABLE, OUTAGE_SILENT /* took requests, and did not answer */ };
+enum connector_outage connector_outage(const struct connector_target *t);
 /* Should it be made anew? The files of its secret and anchors are others now than when it was made. */
 bool connector_stale(const struct connector_target *t);
 

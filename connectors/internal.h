@@ -71,6 +71,7 @@ struct connector_target {
     } share[TARGET_PARTIES];      /* share.c */
     _Atomic int64_t next_us;      /* rate: when the next request is due */
     struct circuit reach;         /* circuit.c: connects */
+    _Atomic bool opened;          /* some circuit of it was open once */
 };
 void target_keep(struct connector_target *t); /* a pool's reference */
 void target_drop(struct connector_target *t);

@@ -187,6 +187,7 @@ static void on_second(struct alarm *a)
 
     c->log_free = control_disk_free(audit_dir(c->log));
     c->state_free = control_disk_free(c->state_dir);
+    providers_second(c);
     alarm_set(c->loop, a, SECOND_MS);
 }
 

@@ -62,7 +62,10 @@ struct control {
     char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
     bool look_at_all;          /* a reload asked for it while an act waited */
     size_t lacking;            /* resources that lack what their provider is called with; providers.c */
-    char lacks[2][200];        /* by enum lang: the first of them, what, and the remedy */
+    size_t failing;            /* resources whose provider fails whoever asks */
+    char lacks[2][200];        /* by enum lang: the first that lacks something, what, and the remedy */
+    char fails[2][200];        /* the first that fails, and how */
+    unsigned until_note;       /* seconds */
     struct acceptor *control_acceptor;
     struct door control_door;
     struct tally control_each; /* connections in use by who administers; of all together: */
@@ -110,8 +113,8 @@ struct control_picture {
     int64_t crl_next, certificate_until; /* wall ms; 0: none */
     int64_t crl_others; /* the same of other authorities' lists; the file of the first that runs out: */
     char crl_file[128];
-    char reload_fault[2][160], lacks[2][200];
-    size_t lacking;
+    char reload_fault[2][160], lacks[2][200], fails[2][200];
+    size_t lacking, failing;
     struct http_limits limits; /* of the operations listener */
 };
 
@@ -142,6 +145,7 @@ void control_minute(struct control *c); /* renewals, reload of changed lists, pr
 void providers_begin(struct control *c);
 void providers_end(struct control *c); /* before the loop is freed */
 void providers_note(struct control *c);
+void providers_second(struct control *c); /* each second: who is asked opens and closes circuits */
 void providers_look(struct control *c, bool all);
 /* reserve.c */
 void reserve_keep(struct control *c); /* make it when there is room */

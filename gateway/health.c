@@ -295,9 +295,14 @@ static void check_providers(struct control *c, const struct control_picture *p, 
 {
     (void)c;
     say(h, true, "nothing is lacking to call them", "调用所需配置齐全");
+    h->warn = p->lacking > 0 || p->failing > 0;
+    if (p->failing > 0) {
+        snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu resources fail: %s", p->failing, p->fails[LANG_EN]);
+        snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 个数据资源调用失败：%s", p->failing,
+                 p->fails[LANG_ZH]);
+    }
     if (p->lacking == 0)
         return;
-    h->warn = true;
     snprintf(h->text[LANG_EN], sizeof h->text[LANG_EN], "%zu resources cannot be called: %s", p->lacking,
              p->lacks[LANG_EN]);
     snprintf(h->text[LANG_ZH], sizeof h->text[LANG_ZH], "%zu 个数据资源无法调用：%s", p->lacking, p->lacks[LANG_ZH]);
@@ -346,11 +351,13 @@ void control_picture(struct control *c, struct control_picture *ret)
                                      .certificate_until = until,
                                      .certificate_due = until != 0 && until - control_now(c) < remind_ms,
                                      .lacking = c->lacking,
+                                     .failing = c->failing,
                                      .limits = control_limits(c) };
     picture_lists(c->trust.trust, ret);
     memcpy(ret->api_answers, c->api_answers, sizeof ret->api_answers);
     memcpy(ret->reload_fault, c->reload_fault, sizeof ret->reload_fault);
     memcpy(ret->lacks, c->lacks, sizeof ret->lacks);
+    memcpy(ret->fails, c->fails, sizeof ret->fails);
 }
 
 size_t control_health(struct control *c, const struct control_picture *p, struct health out[CHECKS_MAX])

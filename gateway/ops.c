@@ -232,6 +232,10 @@ static void put_node(struct buf *out, const struct control_picture *p)
     one(out, "sluice_snapshot_generation", "gauge", "Generation of the newest snapshot.", p->generation);
     one(out, "sluice_grants", "gauge", "Grants in the snapshot, whatever their state.", p->grants);
     one(out, "sluice_resources", "gauge", "Resources in the snapshot.", p->resources);
+    one(out, "sluice_resources_unprepared", "gauge", "Versions that lack what their provider is called with.",
+        p->lacking);
+    one(out, "sluice_resources_failing", "gauge", "Versions whose provider failed whenever it was asked last.",
+        p->failing);
     if (p->crl_next > 0)
         one(out, "sluice_crl_next_update_timestamp_seconds", "gauge", "When our revocation list runs out.",
             (uint64_t)(p->crl_next / 1000));

@@ -8,6 +8,7 @@
 
 /* A start waits so long for the name service, so that the first requests meet their providers; not any longer. */
 enum { NAMES_START_MS = 1000 };
+enum { NOTE_S = 3 /* between two looks at what exchanges have met: all resources are gone through */ };
 
 /* "department/resource: what, and the remedy", whole characters. */
 static void put_text(char *to, size_t room, struct slice id, const char *what)
@@ -20,10 +21,27 @@ static void put_text(char *to, size_t room, struct slice id, const char *what)
         to[--n] = '\0';
 }
 
+static const char *const outages[][2] = {
+    [OUTAGE_UNREACHABLE] = { "its provider could not be reached the last times it was asked: does its system run?",
+                             "最近数次均无法连接其提供方：请检查对方系统是否运行" },
+    [OUTAGE_SILENT] = { "its provider took the last requests and did not answer: is its system overloaded?",
+                        "其提供方接受了最近数次请求但未应答：请检查对方系统是否过载" },
+};
+
+static void note_outage(struct control *c, const struct service *v)
+{
+    enum connector_outage o = connector_outage(v->target);
+
+    for (unsigned l = 0; o != OUTAGE_NONE && c->failing == 0 && l < 2; l++)
+        put_text(c->fails[l], sizeof c->fails[l], v->resource->id, outages[o][l]);
+    c->failing += o != OUTAGE_NONE;
+}
+
 static bool note(void *arg, const struct service *v)
 {
     struct control *c = arg;
 
+    note_outage(c, v);
     for (unsigned l = 0; l < 2; l++) {
         const char *what = connector_lacks(v->target, (enum lang)l);
         if (what != NULL && c->lacking == 0)
@@ -35,8 +53,15 @@ static bool note(void *arg, const struct service *v)
 
 void providers_note(struct control *c)
 {
-    c->lacking = 0;
+    c->lacking = c->failing = 0;
+    c->until_note = NOTE_S;
     snapshot_services(c->snapshot, note, c);
+}
+
+void providers_second(struct control *c)
+{
+    if (c->until_note > 0 && --c->until_note == 0)
+        providers_note(c);
 }
 
 static void on_names(void *control)

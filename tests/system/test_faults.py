@@ -6,7 +6,8 @@ import socket
 import time
 
 import city
-from city import FULL, Node, Provider, json_resource, PERSON
+from city import FULL, Node, Provider, json_resource, wait_for, PERSON
+from test_limits import readyz
 
 ROW = json.dumps({"id": PERSON, "name": "张三丰", "age": 36}, ensure_ascii=False).encode()
 
@@ -107,6 +108,14 @@ def test_04_down():
     NODE.publish(json_resource(port, "down"), "provider/down")
     NODE.grant("provider/down", "age")
     assert NODE.reason("provider/down", {"id_no": PERSON}) == (502, "provider-unreachable")
+    assert "[+] providers: " in readyz(NODE)[1], "one failure is none of the provider's"
+    for _ in range(6):
+        assert NODE.reason("provider/down", {"id_no": PERSON}) == (502, "provider-unreachable")
+    wait_for(lambda: "[!] providers: 1 resources fail: provider/down: its provider could not be reached" in readyz(NODE)[1])
+    late = Provider(port=port)
+    wait_for(lambda: NODE.ask("provider/down", {"id_no": PERSON})[0] == 200)
+    wait_for(lambda: "[+] providers: " in readyz(NODE)[1])
+    late.close()
 
 
 def test_04b_who_accepts_and_never_answers_is_left_alone():

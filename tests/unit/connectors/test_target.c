@@ -238,13 +238,16 @@ static void circuit_opens_and_probes(void **state)
     compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
     assert_non_null(t.target);
     for (unsigned i = 0; i < CIRCUIT_FAILURES; i++) {
+        assert_int_equal(connector_outage(t.target), OUTAGE_NONE);
         assert_true(health_may_connect(t.target, 100));
         health_unreachable(t.target, 100);
     }
+    assert_int_equal(connector_outage(t.target), OUTAGE_UNREACHABLE);
     assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS - 1));
     assert_true(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS)); /* one probe */
     assert_false(health_may_connect(t.target, 100 + CIRCUIT_OPEN_MS));
     health_connected(t.target);
+    assert_int_equal(connector_outage(t.target), OUTAGE_NONE);
     assert_true(health_may_connect(t.target, 101 + CIRCUIT_OPEN_MS));
     compile_done(&t);
 }
@@ -268,6 +271,7 @@ static void circuit_opens_on_silence(void **state)
         health_connected(t.target);
         health_silent(t.target, A, BEGAN + 1, NOW);
     }
+    assert_int_equal(connector_outage(t.target), OUTAGE_SILENT);
     health_silent(t.target, A, BEGAN + 1, NOW + CIRCUIT_OPEN_MS - 1);
     assert_false(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS - 1));
     assert_true(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS)); /* one probe */
@@ -275,6 +279,7 @@ static void circuit_opens_on_silence(void **state)
     assert_true(health_may_ask(t.target, B, NOW)); /* others are answered, for all one knows */
     assert_true(health_may_connect(t.target, NOW));
     health_answered(t.target, A, NOW + CIRCUIT_OPEN_MS);
+    assert_int_equal(connector_outage(t.target), OUTAGE_NONE);
     assert_true(health_may_ask(t.target, A, NOW + CIRCUIT_OPEN_MS));
     compile_done(&t);
 }

@@ -169,6 +169,13 @@ static void resource_unprepared(void)
     snprintf(w.picture.lacks[LANG_ZH], sizeof w.picture.lacks[0], "provider/people：缺少文件 secrets/token");
 }
 
+static void provider_fails(void)
+{
+    w.picture.failing = 2;
+    snprintf(w.picture.fails[LANG_EN], sizeof w.picture.fails[0], "provider/down: could not be reached");
+    snprintf(w.picture.fails[LANG_ZH], sizeof w.picture.fails[0], "provider/down：无法连接");
+}
+
 static void acts_held(void)
 {
     w.picture.acts = 2;
@@ -240,6 +247,11 @@ static const struct fault {
       "!",
       { "3 resources cannot be called", "provider/people: no such file" },
       { "3 个数据资源无法调用", "provider/people：缺少" } },
+    { provider_fails,
+      "providers",
+      "!",
+      { "2 resources fail: provider/down" },
+      { "2 个数据资源调用失败：provider/down" } },
     { acts_held, "acts", "-", { "2 acts under way, HELD", "evidence log" }, { "2 项操作", "已搁置：存证日志" } },
     { memory_short, "memory", "-", { "500 of 512 MiB", "refused" }, { "已用 500 MiB", "拒绝" } },
     { reload_failed,
