@@ -22,6 +22,7 @@ struct finder {
     size_t n_late;
     uint64_t first, draft_first, end; /* end: records from here on are not part of the answer */
     uint64_t dropped;                 /* the index's, at the beginning */
+    enum err unused;                  /* why a part that is there could not be read; else ERR_OK */
     struct terms want, have;
     struct {
         uint64_t wanted, hash;
@@ -54,9 +55,23 @@ static struct part *part_of(struct finder *f, uint64_t index)
     return low < f->n && f->parts[low]->h.first <= index ? f->parts[low] : NULL;
 }
 
-/* Behind the parts that the question began with: in the draft, or in what became of it. */
-static bool place_new(struct audit_index *x, uint64_t index, struct place *ret)
+static bool place_in(struct finder *f, struct part *p, uint64_t index, struct place *ret)
 {
+    enum err e = part_use(p);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        f->unused = e;
+    if (e != ERR_OK)
+        return false;
+    ret->segment = p->h.segment;
+    ret->offset = part_mark(p, index - p->h.first, &ret->skip);
+    part_rest(p);
+    return true;
+}
+
+/* Behind the parts that the question began with: in the draft, or in what became of it. */
+static bool place_new(struct finder *f, uint64_t index, struct place *ret)
+{
+    struct audit_index *x = f->x;
     bool found = false;
     pthread_mutex_lock(&x->lock);
     const struct part_head *h = &x->draft.h;
@@ -66,12 +81,8 @@ static bool place_new(struct audit_index *x, uint64_t index, struct place *ret)
         found = true;
     }
     for (size_t i = x->n_parts; i-- > 0 && !found && x->parts[i]->h.first + x->parts[i]->h.n > index;) {
-        const struct part *p = x->parts[i];
-        if (p->h.first > index)
-            continue;
-        ret->segment = p->h.segment;
-        ret->offset = part_mark(p, index - p->h.first, &ret->skip);
-        found = true;
+        if (x->parts[i]->h.first <= index)
+            found = place_in(f, x->parts[i], index, ret);
     }
     pthread_mutex_unlock(&x->lock);
     return found;
@@ -79,12 +90,8 @@ static bool place_new(struct audit_index *x, uint64_t index, struct place *ret)
 
 static bool place_of(struct finder *f, uint64_t index, struct place *ret)
 {
-    const struct part *p = part_of(f, index);
-    if (p == NULL)
-        return place_new(f->x, index, ret);
-    ret->segment = p->h.segment;
-    ret->offset = part_mark(p, index - p->h.first, &ret->skip);
-    return true;
+    struct part *p = part_of(f, index);
+    return p == NULL ? place_new(f, index, ret) : place_in(f, p, index, ret);
 }
 
 static bool segment_use(struct finder *f, uint64_t segment)
@@ -278,6 +285,8 @@ static bool has_all(const struct finder *f, uint64_t *missing)
 static enum err why_gone(struct finder *f, uint64_t index)
 {
     struct audit_index *x = f->x;
+    if (f->unused != ERR_OK)
+        return f->unused;
     pthread_mutex_lock(&x->lock);
     enum err e = index < x->first ? ERR_NOT_FOUND : x->dropped != f->dropped ? ERR_AGAIN : ERR_CORRUPT;
     pthread_mutex_unlock(&x->lock);
@@ -346,14 +355,28 @@ static enum err rows_give(struct finder *f, unsigned n, uint64_t first)
     return e;
 }
 
-static enum err sealed_ask(struct finder *f, const struct part *p)
+/* What part_use failed for: of a part that retention removed meanwhile nothing is asked any more. */
+static enum err why_not_used(struct finder *f, const struct part *p, enum err e)
+{
+    if (e == ERR_NOT_FOUND)
+        e = why_gone(f, p->h.first);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err sealed_ask(struct finder *f, struct part *p)
 {
     uint32_t at = 0, rows = (uint32_t)p->h.rows;
     enum err e = ERR_OK;
-    if (part_skip(f, &p->h) || !part_intersect(f, p, rows))
+    if (part_skip(f, &p->h))
         return ERR_OK;
+    e = part_use(p);
+    if (e != ERR_OK)
+        return why_not_used(f, p, e);
+    if (!part_intersect(f, p, rows))
+        at = rows;
     while (e == ERR_OK && at < rows && !f->done)
         e = rows_give(f, rows_take(f, p->rows, rows, p->h.first, &at), p->h.first);
+    part_rest(p);
     return e;
 }
 
@@ -386,9 +409,16 @@ static enum err draft_ask(struct finder *f)
         if (sealed != NULL) {
             rows = seen == 0 ? (uint32_t)sealed->h.rows : rows;
             seen = 1;
-            if (part_intersect(f, sealed, rows))
+            enum err e = part_use(sealed);
+            if (e == ERR_OK && part_intersect(f, sealed, rows))
                 n = rows_take(f, sealed->rows, rows, f->draft_first, &at);
+            if (e == ERR_OK)
+                part_rest(sealed);
+            else
+                e = why_not_used(f, sealed, e);
             part_unref(sealed);
+            if (e != ERR_OK)
+                return e;
         }
         more = n == PAGE_ROWS;
         enum err e = dropped ? ERR_AGAIN : rows_give(f, n, f->draft_first);

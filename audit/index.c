@@ -32,6 +32,14 @@ static bool room_for(void **list, size_t n, size_t *room, size_t size)
     return true;
 }
 
+static void part_let_go(struct part *p)
+{
+    if (!p->kept)
+        return;
+    p->kept = false;
+    part_rest(p);
+}
+
 enum err index_add_part(struct audit_index *x, struct part *p)
 {
     void *list = x->parts;
@@ -42,6 +50,8 @@ enum err index_add_part(struct audit_index *x, struct part *p)
         return ERR_NOMEM;
     }
     x->parts[x->n_parts++] = p;
+    if (x->n_parts > x->maps)
+        part_let_go(x->parts[x->n_parts - 1 - x->maps]);
     x->bytes += p->map_n;
     x->next = p->h.first + p->h.n;
     x->segment = p->h.segment;
@@ -70,36 +80,62 @@ static bool is_intent_of(const struct part *p, uint16_t row, const struct term_f
     return row < p->h.rows && p->rows[row].kind == AUDIT_INTENT && p->rows[row].part == part_number(f);
 }
 
+/* A part that is not mapped, and whose file is gone or another one, is built anew, with those behind it. */
+static enum err part_use_here(struct audit_index *x, struct part *p)
+{
+    enum err e = part_use(p);
+    if (e != ERR_NOT_FOUND && e != ERR_AGAIN)
+        return e;
+    index_drop_from(x, p->h.first);
+    return ERR_AGAIN;
+}
+
+/* ERR_NOT_FOUND: its intent is not in this part. */
+static enum err take_late_of(struct audit_index *x, struct part *p, const struct term_facts *f)
+{
+    enum err e = part_use_here(x, p), found = ERR_NOT_FOUND;
+    if (e != ERR_OK)
+        return e;
+    struct part_list l = part_find(p, f->exchange);
+    uint16_t row = 0;
+    for (uint32_t at = 0; found == ERR_NOT_FOUND && part_list_next(&l, p->h.rows, &at, &row);) {
+        if (is_intent_of(p, row, f))
+            found = late_add(x, p, row, f);
+    }
+    part_rest(p);
+    return found;
+}
+
 /* Newest part first: most come moments after their part was sealed. Without an intent (it was pruned) a row of its own.
  */
 static enum err take_late(struct audit_index *x, const struct term_facts *f)
 {
-    for (size_t i = x->n_parts; i-- > 0;) {
-        const struct part *p = x->parts[i];
-        struct part_list l = part_find(p, f->exchange);
-        uint16_t row = 0;
-        for (uint32_t at = 0; part_list_next(&l, p->h.rows, &at, &row);) {
-            if (is_intent_of(p, row, f))
-                return late_add(x, p, row, f);
-        }
-    }
-    return draft_own(&x->draft, f);
+    enum err e = ERR_NOT_FOUND;
+    for (size_t i = x->n_parts; e == ERR_NOT_FOUND && i-- > 0;)
+        e = take_late_of(x, x->parts[i], f);
+    return e == ERR_NOT_FOUND ? draft_own(&x->draft, f) : e;
 }
 
 static enum err part_replace(struct audit_index *x, size_t i)
 {
     char path[PATH_MAX];
-    struct part *p = NULL;
-    enum err e = part_rewrite(x->parts[i], x->dir, x->late, x->n_late);
+    struct part *p = NULL, *old = x->parts[i];
+    enum err e = part_use_here(x, old);
+    if (e != ERR_OK)
+        return e;
+    e = part_rewrite(old, x->dir, x->late, x->n_late);
+    part_rest(old);
     if (e == ERR_OK)
-        e = index_part_path(x, x->parts[i]->h.first, path);
+        e = index_part_path(x, old->h.first, path);
     if (e == ERR_OK)
         e = part_open(path, &p);
     if (e != ERR_OK)
         return e;
-    p->timed = x->parts[i]->timed && part_times_equal(&p->h, &x->parts[i]->h);
-    x->bytes += p->map_n - x->parts[i]->map_n;
-    part_unref(x->parts[i]);
+    p->timed = old->timed && part_times_equal(&p->h, &old->h);
+    x->bytes += p->map_n - old->map_n;
+    if (!old->kept)
+        part_let_go(p);
+    part_unref(old);
     x->parts[i] = p;
     return ERR_OK;
 }
@@ -338,6 +374,7 @@ enum err audit_index_open(const char *dir, const struct audit_log *log, struct a
     index_locks(x);
     x->log = log;
     x->discard_from = x->failed = x->told.failed = UINT64_MAX;
+    x->maps = PART_MAPS;
     x->dir = mem_dup(slice_of(dir));
     enum err e = x->dir == NULL ? ERR_NOMEM : draft_init(&x->draft);
     if (e == ERR_OK)

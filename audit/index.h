@@ -28,6 +28,7 @@ struct audit_index {
     struct part_late *late; /* own: what came for sealed rows since the draft began */
     size_t n_late, late_room;
     uint64_t seed, first, next, discarded, failed;
+    size_t maps;              /* of how many of its newest parts it keeps the map */
     uint64_t dropped;         /* how often index_drop_from took something back */
     uint64_t segment, offset; /* where record `next` is expected */
     int64_t at_last;          /* wall ms of the last record indexed */

@@ -1,10 +1,12 @@
-/* Sealed parts: mapping, checking, finding rows by term. Invariant: what part_open returned has all its sections inside
- * the mapping, and no list reaches out of `lists`; row numbers in lists are checked where they are used. */
+/* Sealed parts: mapping, checking, finding rows by term. Invariant: a part in use has all its sections inside the
+ * mapping, and no list reaches out of `lists`; row numbers in lists are checked where they are used. What is mapped
+ * again is the file that was checked, by its head, which has the sum of all. */
 #include "audit/part.h"
 #include "audit/crc32c.h"
 #include "audit/pruned.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,6 +29,7 @@ void part_unref(struct part *p)
         return;
     if (p->map != NULL)
         munmap(p->map, p->map_n);
+    mem_free(p->path);
     mem_free(p);
 }
 
@@ -123,21 +126,31 @@ static bool sum_check(const struct part *p)
     return crc32c(crc32c(0, slice_make(&h, sizeof h)), rest) == p->h.sum;
 }
 
-static enum err part_map(struct part *p, const char *path)
+static enum err why(int sys)
+{
+    return sys == ENOENT                                                      ? ERR_NOT_FOUND
+           : sys == ENOMEM || sys == EMFILE || sys == ENFILE || sys == EAGAIN ? ERR_NOMEM
+                                                                              : ERR_SYS;
+}
+
+static enum err part_map(struct part *p)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(p->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYS;
+        return why(errno);
     enum err e = fstat(fd, &st) == 0 ? ERR_OK : ERR_SYS;
     if (e == ERR_OK && (st.st_size < (off_t)sizeof p->h || st.st_size > UINT32_MAX))
         e = ERR_CORRUPT;
+    if (e == ERR_OK && p->map_n != 0 && (size_t)st.st_size != p->map_n)
+        e = ERR_AGAIN;
     if (e == ERR_OK) {
-        p->map_n = (size_t)st.st_size;
+        if (p->map_n == 0)
+            p->map_n = (size_t)st.st_size;
         p->map = mmap(NULL, p->map_n, PROT_READ, MAP_SHARED, fd, 0);
         if (p->map == MAP_FAILED) {
             p->map = NULL;
-            e = ERR_SYS;
+            e = why(errno);
         }
     }
     close(fd);
@@ -150,7 +163,10 @@ enum err part_open(const char *path, struct part **ret)
     if (p == NULL)
         return ERR_NOMEM;
     atomic_store(&p->refs, 1);
-    enum err e = part_map(p, path);
+    p->uses = 1;
+    p->kept = true;
+    p->path = mem_dup(slice_of(path));
+    enum err e = p->path ? part_map(p) : ERR_NOMEM;
     if (e == ERR_OK) {
         memcpy(&p->h, p->map, sizeof p->h);
         if (!part_lay(p) || !sum_check(p) || !terms_check(p) || !rows_check(p))
@@ -162,6 +178,39 @@ enum err part_open(const char *path, struct part **ret)
     }
     *ret = p;
     return ERR_OK;
+}
+
+static pthread_mutex_t uses = PTHREAD_MUTEX_INITIALIZER; /* of all parts' maps */
+
+static void part_unmap(struct part *p)
+{
+    if (p->map != NULL)
+        munmap(p->map, p->map_n);
+    p->map = NULL;
+}
+
+enum err part_use(struct part *p)
+{
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&uses);
+    if (p->map == NULL) {
+        e = part_map(p);
+        if (e == ERR_OK && (memcmp(p->map, &p->h, sizeof p->h) != 0 || !part_lay(p)))
+            e = ERR_AGAIN;
+        if (e != ERR_OK)
+            part_unmap(p);
+    }
+    p->uses += e == ERR_OK;
+    pthread_mutex_unlock(&uses);
+    return e;
+}
+
+void part_rest(struct part *p)
+{
+    pthread_mutex_lock(&uses);
+    if (--p->uses == 0)
+        part_unmap(p);
+    pthread_mutex_unlock(&uses);
 }
 
 uint64_t part_mark(const struct part *p, uint64_t n, unsigned *skip)

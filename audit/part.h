@@ -57,8 +57,11 @@ struct part {
     const struct part_term *terms;
     const uint8_t *lists;
     const uint16_t *loose;
-    void *map; /* own */
+    void *map; /* own; NULL: nobody uses it, and what stands above but the head is not there */
     size_t map_n;
+    unsigned uses;      /* of the map; part.c */
+    bool kept;          /* the index has one of them */
+    char *path;         /* own */
     _Atomic bool timed; /* this process made its times from the records, or compared them */
     _Atomic unsigned refs;
 };
@@ -78,8 +81,16 @@ void part_time_add(struct part_head *h, enum audit_kind kind, int64_t at);
 bool part_times_equal(const struct part_head *a, const struct part_head *b);
 int64_t part_time_last(const struct part_head *h); /* wall ms of the last record up to its end; 0: none */
 void part_name(uint64_t first, char out[PART_NAME]);
-/* Maps and checks a file: shape, sum, bounds. ERR_CORRUPT: not one of ours, or damaged. */
+/* Maps and checks a file: shape, sum, bounds. It is in use, and kept. ERR_CORRUPT: not one of ours, or damaged;
+ * ERR_NOMEM: also where the process has no descriptor or map left. */
 enum err part_open(const char *path, struct part **ret) MUST_CHECK;
+/* A process has some 65,000 maps (vm.max_map_count), and when they are used up no allocation and no thread succeeds any
+ * more: so the index keeps the maps of its newest PART_MAPS parts only (of a thousand million records), and whoever
+ * asks an older one maps it for as long. Its sections can be read until part_rest. Any thread. ERR_NOT_FOUND: its file
+ * is gone; ERR_AGAIN: another one stands in its place. */
+enum { PART_MAPS = 16384 };
+enum err part_use(struct part *p) MUST_CHECK;
+void part_rest(struct part *p);
 /* Where the record stands that is `n` behind part.first: the offset of the nearest mark at or before it. */
 uint64_t part_mark(const struct part *p, uint64_t n, unsigned *skip);
 

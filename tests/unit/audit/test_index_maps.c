@@ -1,0 +1,149 @@
+/* An index that keeps the map of its newest part only: each question is answered as with all of them, none stays mapped
+ * behind it, and files that go or are exchanged meanwhile are no wrong answer. */
+#include "tests/unit/audit/world.h"
+#include "audit/index.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RECORDS = 1800, PART_WAIT = 60000, LEAST_PARTS = 5 };
+
+static struct world w;
+static struct audit_index *x;
+
+static unsigned mapped(void)
+{
+    char line[1024];
+    unsigned n = 0;
+    FILE *f = fopen("/proc/self/maps", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL)
+        n += strstr(line, w.dir) != NULL && strstr(line, ".part") != NULL;
+    assert_int_equal(fclose(f), 0);
+    return n;
+}
+
+static size_t parts(void)
+{
+    struct audit_index_status s;
+    audit_index_status(x, &s);
+    return s.parts;
+}
+
+/* Each exchange's outcome comes half of all records later, when the part of its intent is sealed. */
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&w);
+    w.c.segment_bytes = 20000; /* so that 256 records are enough */
+    assert_int_equal(world_open(&w), ERR_OK);
+    for (unsigned i = 0; i < RECORDS / 2; i++) {
+        struct audit_record r = world_intent(i);
+        assert_int_equal(world_put(&w, &r, 0).e, ERR_OK);
+    }
+    for (unsigned i = 0; i < RECORDS / 2; i++) {
+        struct audit_record r = world_outcome(i);
+        assert_int_equal(world_put(&w, &r, 0).e, ERR_OK);
+    }
+    assert_int_equal(audit_index_open(w.dir, w.log, &x, &w.d), ERR_OK);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    x = audit_index_close(x);
+    world_done(&w);
+    return 0;
+}
+
+struct seen {
+    unsigned n, granted;
+};
+
+static bool see(void *arg, const struct audit_row *row)
+{
+    struct seen *s = arg;
+    s->n++;
+    s->granted += row->result == AUDIT_GRANTED && row->outcome.n > 0;
+    return true;
+}
+
+static const struct audit_question all = { .kind = SLICE("intent"), .after = UINT64_MAX, .limit = 1000 };
+
+static enum err ask(struct seen *s)
+{
+    struct audit_found found;
+    *s = (struct seen){ 0 };
+    return audit_find(x, &all, see, s, &found, &w.d);
+}
+
+static void few_are_kept(void **state)
+{
+    (void)state;
+    struct seen s;
+    assert_true(parts() >= LEAST_PARTS);
+    assert_int_equal(mapped(), parts());
+    pthread_mutex_lock(&x->lock);
+    x->maps = 1;
+    pthread_mutex_unlock(&x->lock);
+    audit_index_rebuild(x);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT)); /* and each outcome found its row in an older part */
+    assert_true(parts() >= LEAST_PARTS);
+    assert_int_equal(mapped(), 1);
+    assert_int_equal(ask(&s), ERR_OK);
+    assert_int_equal(s.n, RECORDS / 2);
+    assert_int_equal(s.granted, RECORDS / 2);
+    assert_int_equal(mapped(), 1);
+}
+
+static void path_of(size_t part, char path[PATH_MAX])
+{
+    pthread_mutex_lock(&x->lock);
+    assert_int_equal(index_part_path(x, x->parts[part]->h.first, path), ERR_OK);
+    pthread_mutex_unlock(&x->lock);
+}
+
+/* Another file stands where one was, as when late outcomes are written into it: nothing is answered from it. */
+static void one_that_is_exchanged(void **state)
+{
+    (void)state;
+    char path[PATH_MAX], other[PATH_MAX], aside[PATH_MAX + 8];
+    struct seen s;
+    path_of(0, path);
+    path_of(1, other);
+    snprintf(aside, sizeof aside, "%s.aside", path);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(link(other, path), 0);
+    assert_int_equal(ask(&s), ERR_AGAIN);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(ask(&s), ERR_OK);
+    assert_int_equal(s.n, RECORDS / 2);
+    assert_int_equal(mapped(), 1);
+}
+
+static void one_that_is_gone_is_built_anew(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    struct seen s;
+    path_of(0, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(ask(&s), ERR_CORRUPT);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+    assert_int_equal(ask(&s), ERR_OK);
+    assert_int_equal(s.granted, RECORDS / 2);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(few_are_kept),
+        cmocka_unit_test(one_that_is_exchanged),
+        cmocka_unit_test(one_that_is_gone_is_built_anew),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
