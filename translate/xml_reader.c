@@ -46,6 +46,7 @@ struct xml_reader {
     struct xml_decode decode;
     struct xml_scan scan;
     uint8_t tail[4], tail_n; /* CDATA: a character cut off at the end of a piece */
+    struct buf value;        /* of an attribute */
     size_t n;
     char piece[PIECE_MIN];
 };
@@ -77,15 +78,36 @@ static struct slice uri_slice(struct xml_reader *r, const xmlChar *uri)
     return slice_make(uri, r->uri_n);
 }
 
+/* In a value that holds an ampersand libxml2 leaves each as "&#38;", for a tree that would read it again; unless it is
+ * told to replace entities, which it is not. */
+static enum err attr_value(struct xml_reader *r, const xmlChar *from, const xmlChar *to, struct slice *ret)
+{
+    static const struct slice mark = SLICE("&#38;");
+    struct slice s = slice_make(from, (size_t)(to - from));
+
+    *ret = s;
+    if (slice_find(s, '&') == s.n)
+        return ERR_OK;
+    buf_clear(&r->value);
+    while (s.n > 0) {
+        size_t at = slice_find(s, '&');
+        bool whole = slice_starts(slice_sub(s, at, s.n), mark);
+        buf_put(&r->value, slice_sub(s, 0, at + (at < s.n)));
+        s = slice_sub(s, at + (whole ? mark.n : 1), s.n);
+    }
+    *ret = buf_slice(&r->value);
+    return r->value.failed;
+}
+
 static __attribute__((noinline)) bool tell_attrs(struct xml_reader *r, int n, const xmlChar **attrs)
 {
     for (int i = 0; i < n; i++, attrs += 5) {
-        enum err e;
+        struct slice value;
+        enum err e = attr_value(r, attrs[3], attrs[4], &value);
         if (attrs[1] != NULL && attrs[2] == NULL)
             e = ERR_SYNTAX; /* prefix without a declaration */
-        else
-            e = r->sink->attr(r->self, uri_slice(r, attrs[2]), slice_of((const char *)attrs[0]),
-                              slice_make(attrs[3], (size_t)(attrs[4] - attrs[3])));
+        if (e == ERR_OK)
+            e = r->sink->attr(r->self, uri_slice(r, attrs[2]), slice_of((const char *)attrs[0]), value);
         if (e != ERR_OK) {
             (void)stop(r, e);
             return false;
@@ -380,6 +402,7 @@ static struct xml_reader *reader_new(const struct event_sink *sink, void *self, 
     memset(r, 0, offsetof(struct xml_reader, piece));
     r->sink = sink;
     r->self = self;
+    buf_init(&r->value, 2 * TOKEN_MAX); /* more than a value can have: one piece may pass the limit */
     r->scan.markup = on_markup;
     r->scan.cdata_begin = on_cdata_begin;
     r->scan.cdata = on_cdata;
@@ -410,6 +433,7 @@ struct xml_reader *xml_reader_free(struct xml_reader *r)
         return NULL;
     if (r->ctxt != NULL)
         xmlFreeParserCtxt(r->ctxt);
+    buf_done(&r->value);
     xml_decode_done(&r->decode);
     return mem_free(r);
 }

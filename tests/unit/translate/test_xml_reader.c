@@ -162,6 +162,7 @@ static const struct {
     const char *in, *out;
 } forms[] = {
     { "<a b='1' xmlns:p='u:1' p:c='&lt;2&#x4e2d;'><p:d/>x&amp;y</a>", "<a>@b=1;@u:1c=<2中;<{u:1}d></>x&y</>" },
+    { "<a b='x&amp;y' c='&#38;#38;&#x26;amp;' d='&amp;' e='&#38;&lt;'/>", "<a>@b=x&y;@c=&#38;&amp;;@d=&;@e=&<;</>" },
     { "<a xmlns='u:2'><b xmlns=''/></a>", "<{u:2}a><b></></>" },
     { "<a xmlns='带 空格'/>", "<{带 空格}a></>" },
     { "<a><![CDATA[]]></a>", "<a></>" },
