@@ -152,6 +152,15 @@ static const struct {
     /* nor do those inside make it long enough */
     { "name", "张 三", "张**" },
     { "name", "张\u200b三", "张**" },
+    /* or what is written upon another character: the form that a font is to take, an accent, a filler */
+    { "name", "张\U000e0100三", "张**" },
+    { "name", "张\ufe00三", "张**" },
+    { "name", "张三\U000e01ef", "张*\U000e01ef" },
+    { "name", "张\u180b三", "张**" },
+    { "name", "O\u0301B", "O**" },
+    { "name", "张\u3164三", "张**" },
+    { "name", "王\U000e0100小明", "王**明" },
+    { "id-card", "E12345678\u20dd\u20dd\u034f", "*********\u20dd\u20dd\u034f" },
     { "id-card", "E1234 56789", "***********" },
     { "id-card", "990101 19900101 123X", "990101**********123X" },
     { "name", "买买提·艾力", "买****力" },
