@@ -140,11 +140,11 @@ static void match(struct map_doc *d, const struct map_level *level, struct slice
     }
 }
 
-static enum err refuse_html(struct map_doc *d, struct slice name)
+/* No path begins with this root: no answer of the provider does. */
+static enum err strange_root(struct map_doc *d, struct slice name)
 {
-    if (d->depth == 0 && d->level == 0 && slice_eq_nocase(name, SLICE("html")))
-        return mapper_fail(d->m, REASON_PROVIDER_MALFORMED, ERR_SYNTAX);
-    return ERR_OK;
+    d->m->strange = true;
+    return slice_eq_nocase(name, SLICE("html")) ? mapper_fail(d->m, REASON_PROVIDER_MALFORMED, ERR_SYNTAX) : ERR_OK;
 }
 
 /* Whether a child of the element on top can only be one thing, and nothing is under way. */
@@ -211,7 +211,7 @@ static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct sl
             match(d, d->active[i]->kids, ns, name);
     if (d->used == first) {
         d->skip = 1;
-        return e == ERR_OK ? refuse_html(d, name) : e;
+        return d->depth == 0 && d->level == 0 ? strange_root(d, name) : e;
     }
     if (d->depth + 1 >= FRAMES_MAX)
         return mapper_fail(d->m, REASON_PROVIDER_TOO_LARGE, ERR_TOO_LARGE);
@@ -357,14 +357,16 @@ static enum err on_attr(void *self, struct slice ns, struct slice name, struct s
     return e;
 }
 
-/* JSON: a scalar where a record or an entry of a list should stand. */
-static enum err misplaced(struct map_doc *d, enum scalar kind)
+/* JSON: a scalar where a record or an entry of a list should stand. XML: a text where elements should. */
+static enum err misplaced(struct map_doc *d, enum scalar kind, struct slice piece)
 {
     struct map_frame *f = &d->frames[d->depth];
 
     if (d->m->r->format == PLAN_JSON) {
         f->nil |= kind == SCALAR_NULL;
         f->misplaced |= kind != SCALAR_NULL;
+    } else {
+        stray_text(d, piece);
     }
     return ERR_OK;
 }
@@ -408,7 +410,7 @@ static __attribute__((noinline)) enum err text_slow(struct map_doc *d, enum scal
     if (d->stream == d->depth)
         return map_nested_text(d, piece);
     if (d->gather != d->depth)
-        return misplaced(d, kind);
+        return misplaced(d, kind, piece);
     enum err e = keep(m, piece, &at);
     if (!d->filled)
         d->at = at;

@@ -73,6 +73,7 @@ struct mapper {
     bool failed, refused; /* refused: by HTTP status; only the code is still looked for */
     bool in_record, began, parent_seen, records_seen, fault, code_seen;
     bool code_in_record;                        /* not_found was said inside what would be a record */
+    bool strange, stray;                        /* XML: a root that no path begins with; text where records would be */
     struct map_doc *docs[MAP_NESTED_MAX + 1];   /* own, but the first, which lies in the run */
     uint64_t (*offset)(const struct mapper *m); /* of the outer reader */
 };
@@ -118,6 +119,7 @@ static inline void group_put(struct mapper *m, uint16_t slot, enum value_kind ki
 }
 /* mapper_result.c: result codes and faults */
 enum err result_code(struct mapper *m, struct slice text, bool fault) MUST_CHECK;
+void stray_text(struct map_doc *d, struct slice piece); /* of an element whose text is not mapped */
 
 /* writer.c: one record, one entry, begin and end of an answer in the form wanted */
 bool writer_may_line(const struct mapper *m); /* its form and its fields let records be written as they come */

@@ -107,16 +107,26 @@ enum err result_code(struct mapper *m, struct slice text, bool fault)
     return ERR_OK;
 }
 
+/* Beside records it means nothing; alone it is what the provider says instead of them. */
+void stray_text(struct map_doc *d, struct slice piece)
+{
+    const struct map_frame *f = &d->frames[d->depth];
+
+    for (unsigned i = f->first; i < f->first + (unsigned)f->n; i++)
+        d->m->stray |= (d->active[i]->flags & MAP_PARENT) && trim(piece).n > 0;
+}
+
 enum err mapper_finish(struct mapper *m)
 {
     const struct plan_response *r = m->r;
-    bool there = m->records_seen || (r->records_have_parent && m->parent_seen);
+    bool there = m->records_seen || (r->records_have_parent && m->parent_seen && !m->stray);
+    bool may_lack = r->empty_ok && !m->stray && !(m->strange && (r->records_have_parent || r->root != r->doc));
 
     if (m->refused || m->fault)
         return mapper_fail(m, REASON_PROVIDER_REFUSED, ERR_INVALID);
     if (r->has_code && !m->code_seen)
         return mapper_fail(m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
-    if (!there && !m->outcome.not_found && !r->empty_ok)
+    if (!there && !m->outcome.not_found && !may_lack)
         return mapper_fail(m, REASON_PROVIDER_MALFORMED, ERR_INVALID);
     if (!m->began)
         writer_begin(m);

@@ -250,6 +250,10 @@ static const struct row rows[] = {
     { plain, "<a><r><m><![CDATA[\xe4\xb8]]></m></r></a>", NULL, REASON_PROVIDER_MALFORMED },
     { plain, "<a><r><m>x<![CDATA[", NULL, REASON_PROVIDER_MALFORMED },
     { plain, "<ERROR><CODE>1</CODE></ERROR>", NULL, REASON_PROVIDER_MALFORMED },
+    { plain, "<a>system error</a>", NULL, REASON_PROVIDER_MALFORMED },
+    { plain, "<a><![CDATA[E]]><!-- --></a>", NULL, REASON_PROVIDER_MALFORMED },
+    { plain, "<a> <r/>x</a>", HEAD_P "{}],\"count\":1}" },
+    { plain, "<a> \n<![CDATA[ ]]></a>", HEAD_P "],\"count\":0}" },
     { plain, "<a/>", HEAD_P "],\"count\":0}" },
     { plain, "<a/>", NULL, REASON_PROVIDER_REFUSED, .status = 404 },
     { plain, "<a/>", HEAD_P "],\"count\":0}", .status = 201 },
@@ -415,6 +419,12 @@ static const struct row rows[] = {
     { lenient, "<x/>", "{\"resource\":\"d/lenient\",\"records\":[],\"count\":0}" },
     { lenient, "<x><y><z a='1'/></y></x>", "{\"resource\":\"d/lenient\",\"records\":[{\"a\":\"1\"}],\"count\":1}" },
     { lenient, "<x><y>", NULL, REASON_PROVIDER_MALFORMED },
+    { lenient, "<x><y/></x>", "{\"resource\":\"d/lenient\",\"records\":[],\"count\":0}" },
+    { lenient, "<x>\n<y>\n<!-- none -->\n</y>\n</x>", "{\"resource\":\"d/lenient\",\"records\":[],\"count\":0}" },
+    /* what leaves the records out still begins as the answer does, and has no text where they would be */
+    { lenient, "<error>down</error>", NULL, REASON_PROVIDER_MALFORMED },
+    { lenient, SOAP("<s:Fault><faultcode>s:Server</faultcode></s:Fault>"), NULL, REASON_PROVIDER_MALFORMED },
+    { lenient, "<x><y>system error</y></x>", NULL, REASON_PROVIDER_MALFORMED },
 };
 
 static unsigned wrong;
