@@ -58,11 +58,43 @@ static enum err start_iconv(struct xml_decode *d, const char *from)
     if (d->cd == (iconv_t)-1)
         return errno == ENOMEM ? ERR_NOMEM : ERR_UNSUPPORTED;
     d->mode = XML_DECODE_ICONV;
+    d->gb = from[0] == 'G';
     d->n = 0;
     return ERR_OK;
 }
 
 /* ---- iconv, with at most one split character carried in `held` ---- */
+
+/* Characters that GB 18030-2005 writes in four bytes and the edition of 2022, which is iconv's, in two: what writes by
+ * the older one (Java before 21) would have its whole answer refused for one of them. 0: none of these. */
+static uint32_t older_gb(const char *in, size_t n)
+{
+    static const struct {
+        const char *first;
+        uint32_t code_point, count;
+    } runs[] = { { "\x82\x35\x90\x37", 0x9fb4, 8 }, { "\x84\x31\x82\x36", 0xfe10, 10 } };
+    const unsigned char *p = (const unsigned char *)in;
+
+    for (size_t i = 0; n >= 4 && i < sizeof runs / sizeof *runs; i++) {
+        const unsigned char *q = (const unsigned char *)runs[i].first;
+        uint32_t at = (uint32_t)((p[2] - q[2]) * 10 + p[3] - q[3]);
+        if (p[0] == q[0] && p[1] == q[1] && p[3] >= '0' && p[3] <= '9' && at < runs[i].count)
+            return runs[i].code_point + at;
+    }
+    return 0;
+}
+
+static enum err put_older_gb(struct xml_decode *d, char **in, size_t *n)
+{
+    uint32_t c = d->gb ? older_gb(*in, *n) : 0;
+    char utf8[3] = { (char)(0xE0 | c >> 12), (char)(0x80 | (c >> 6 & 0x3F)), (char)(0x80 | (c & 0x3F)) };
+
+    if (c == 0)
+        return ERR_SYNTAX;
+    *in += 4;
+    *n -= 4;
+    return d->out(d->self, slice_make(utf8, sizeof utf8));
+}
 
 static enum err convert(struct xml_decode *d, char **in, size_t *n)
 {
@@ -80,8 +112,9 @@ static enum err convert(struct xml_decode *d, char **in, size_t *n)
         }
         if (r == (size_t)-1 && sys == EINVAL)
             return ERR_OK;
-        if (r == (size_t)-1 && sys != E2BIG)
-            return ERR_SYNTAX;
+        enum err e = r == (size_t)-1 && sys != E2BIG ? put_older_gb(d, in, n) : ERR_OK;
+        if (e != ERR_OK)
+            return e;
     }
     return ERR_OK;
 }

@@ -16,6 +16,7 @@ struct xml_decode {
     enum { XML_DECODE_HEAD, XML_DECODE_TRIAL, XML_DECODE_SAME, XML_DECODE_ICONV } mode;
     enum xml_label told, transport, label;
     bool head_blank;  /* leading white space is being dropped */
+    bool gb;          /* ICONV: from GB18030 */
     iconv_t cd;       /* own; (iconv_t)-1: none */
     size_t n;         /* bytes held */
     uint64_t dropped; /* BOM and leading white space */

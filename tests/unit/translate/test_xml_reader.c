@@ -120,6 +120,12 @@ static const struct encoded encoded[] = {
     { IN(DECL("GBK") "<a>" WANG_GBK "\xff</a>"), NULL, NULL },
     { IN(DECL("GBK") "<a/>" WANG_GBK), NULL, NULL },
     { IN(DECL("GBK") "<a>" WANG_GBK "<![CDATA[" MIN_GBK "<b>]]></a>"), NULL, "<a>王䶮<b></>" },
+    /* four bytes by the edition of 2005, two by that of 2022 */
+    { IN(DECL("GB18030") "<a>" WANG_GBK "\x82\x35\x90\x37\x82\x35\x91\x34\xfe\x59" WANG_GBK "</a>"), NULL,
+      "<a>王\u9fb4\u9fbb\u9fb4王</>" },
+    { IN(DECL("GBK") "<a>" WANG_GBK "<![CDATA[\x84\x31\x82\x36\x84\x31\x83\x35]]></a>"), NULL, "<a>王\ufe10\ufe19</>" },
+    { IN(DECL("GB18030") "<a>" WANG_GBK "\xff\x35\x90\x37</a>"), NULL, NULL },
+    { IN(DECL("GB18030") "<a>" WANG_GBK "\x82\x35\x90"), NULL, NULL },
     /* bytes that hold as both */
     { IN(DECL("GBK") "<a>" XIE_GBK "</a>"), "GBK", "<a>谢瑜玥</>" },
     { IN(DECL("GB18030") "<a>" XIE_GBK "</a>"), NULL, "<a>谢瑜玥</>" },
