@@ -141,9 +141,10 @@ static bool to_zone(struct stamp *st)
         return false;
     int64_t s = (int64_t)days * 86400 + st->part[3] * 3600 + st->part[4] * 60 + st->part[5] - st->zone * 60;
     struct civil c = clock_civil(s * 1000);
-    if (c.year < 0 || c.year > 9999)
-        return false;
     const int part[6] = { c.year, c.month, c.day, c.hour, c.minute, c.second };
+    if (!clock_days(c.year, c.month, c.day, &days) ||
+        (int64_t)days * 86400 + c.hour * 3600 + c.minute * 60 + c.second != s + clock_zone() * 60)
+        return false; /* the clock keeps within the years that have four digits */
     memcpy(st->part, part, sizeof part);
     return true;
 }

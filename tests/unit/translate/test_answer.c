@@ -258,6 +258,11 @@ static const struct row rows[] = {
     { plain, "<a/>", NULL, REASON_PROVIDER_REFUSED, .status = 404 },
     { plain, "<a/>", HEAD_P "],\"count\":0}", .status = 201 },
     /* types */
+    /* what the zone takes out of the years that have four digits, or near their ends, is no time */
+    { plain, R("<t>9999-12-31T23:59:59Z</t>"), HEAD_P "{\"t\":null}],\"count\":1}", .findings = 1 },
+    { plain, R("<t>0000-01-01T00:00:00+14:00</t>"), HEAD_P "{\"t\":null}],\"count\":1}", .findings = 1 },
+    { plain, R("<t>9999-12-31T23:59:59+08:00</t>"), HEAD_P "{\"t\":\"9999-12-31T23:59:59+08:00\"}],\"count\":1}" },
+    { plain, R("<t>9998-12-31T23:59:59Z</t>"), HEAD_P "{\"t\":\"9999-01-01T07:59:59+08:00\"}],\"count\":1}" },
     { plain,
       R("<c>ab</c><m> a\tb </m><n> 007.50 </n><d>20240229</d><t>2024-02-29 01:02:03.50</t><l>是</l><g>AQ "
         "ID\n</g><i>+007</i><f>.5</f><k>2</k>"),
