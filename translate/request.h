@@ -95,4 +95,7 @@ enum err request_compile(const struct doc *manifest, const struct translate_item
                          struct diags *d, const struct plan_request **ret) MUST_CHECK;
 
 bool request_segment_ok(struct slice value); /* a value that stays one segment of a path */
-bool request_header_ok(struct slice value);  /* no control character but HTAB */
+/* The same of what has been encoded: characters of GB18030 may end in a backslash, which some servers take for a slash.
+ */
+bool request_segment_bytes_ok(struct slice coded);
+bool request_header_ok(struct slice value); /* no control character but HTAB */

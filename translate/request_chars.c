@@ -63,6 +63,20 @@ bool request_segment_ok(struct slice v)
     return dots < v.n; /* also refuses the empty one */
 }
 
+bool request_segment_bytes_ok(struct slice coded)
+{
+    while (coded.n > 0) {
+        struct slice piece = slice_cut(&coded, '\\');
+        size_t dots = 0;
+
+        while (dots < piece.n && piece.p[dots] == '.')
+            dots++;
+        if (piece.n > 0 && dots == piece.n)
+            return false;
+    }
+    return true;
+}
+
 /* RFC 9110 section 5.5. */
 bool request_header_ok(struct slice v)
 {

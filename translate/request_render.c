@@ -125,17 +125,26 @@ static enum err gather(struct render *d)
 
 /* ---- target ---- */
 
+static enum err refuse_segment(struct render *d, const struct plan_row *row)
+{
+    return render_refuse(d, row,
+                         "cannot stand in a path: it is empty, dots only, or holds a slash or control character",
+                         "不能置于路径中：为空、仅含点号，或含斜杠、控制字符");
+}
+
 static enum err put_escaped(struct render *d, const struct plan_row *row, struct slice text, struct buf *out)
 {
     struct buf coded = BUF_INIT(4 * RENDER_TARGET_MAX);
     enum err e = render_encode(d->r->encoding, text, &coded);
 
-    if (e == ERR_OK)
+    if (e == ERR_INVALID)
+        e = render_refuse(d, row, "holds a character that the provider's encoding lacks", "含提供方字符集没有的字符");
+    if (e == ERR_OK && row->target == TARGET_PATH && !request_segment_bytes_ok(buf_slice(&coded)))
+        e = refuse_segment(d, row);
+    else if (e == ERR_OK)
         percent_put(out, buf_slice(&coded));
     buf_done(&coded);
-    return e == ERR_INVALID ? render_refuse(d, row, "holds a character that the provider's encoding lacks",
-                                            "含提供方字符集没有的字符")
-                            : e;
+    return e;
 }
 
 static enum err put_path(struct render *d, struct buf *out)
@@ -148,11 +157,8 @@ static enum err put_path(struct render *d, struct buf *out)
         buf_put(out, d->r->path[i].text);
         if (row == NULL)
             continue;
-        e = request_segment_ok(render_value(d, row)->text)
-                ? put_escaped(d, row, render_value(d, row)->text, out)
-                : render_refuse(d, row,
-                                "cannot stand in a path: it is empty, dots only, or holds a slash or control character",
-                                "不能置于路径中：为空、仅含点号，或含斜杠、控制字符");
+        e = request_segment_ok(render_value(d, row)->text) ? put_escaped(d, row, render_value(d, row)->text, out)
+                                                           : refuse_segment(d, row);
     }
     return e;
 }

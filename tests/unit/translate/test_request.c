@@ -84,6 +84,16 @@ static const struct rendering {
       "{\"kind\":\"..\"}", NULL, NULL, NULL, NULL, NULL, REASON_PARAMETER_INVALID, "kind cannot stand in a path" },
     { "connector: {kind: http, path: '/a/{k}'}\nrequest: {params: [{param: kind, required: true, to: path:k}]}",
       "{\"kind\":\"../b\"}", NULL, NULL, NULL, NULL, NULL, REASON_PARAMETER_INVALID, "kind cannot stand in a path" },
+    /* in GB18030 this character ends in a backslash */
+    { "connector: {kind: http, path: '/a/{k}/b'}\nrequest: {encoding: GB18030, params: [{param: kind, required: true, "
+      "to: path:k}]}",
+      "{\"kind\":\"誠..\"}", NULL, NULL, NULL, NULL, NULL, REASON_PARAMETER_INVALID, "kind cannot stand in a path" },
+    { "connector: {kind: http, path: '/a/{k}/b'}\nrequest: {encoding: GB18030, params: [{param: kind, required: true, "
+      "to: path:k}]}",
+      "{\"kind\":\"a誠.\"}", NULL, NULL, NULL, NULL, NULL, REASON_PARAMETER_INVALID, "kind cannot stand in a path" },
+    { "connector: {kind: http, path: '/a/{k}/b'}\nrequest: {encoding: GB18030, params: [{param: kind, required: true, "
+      "to: path:k}]}",
+      "{\"kind\":\"誠..a誠\"}", "GET", "/a/%D5%5C..a%D5%5C/b", "", "", "", REASON_GRANTED, NULL },
     { "connector: {kind: http}\nrequest: {params: [{param: kind, as: number, to: 'json:/k'}]}", "{\"kind\":\"01\"}",
       NULL, NULL, NULL, NULL, NULL, REASON_PARAMETER_INVALID, "kind is no number" },
     { "connector: {kind: http}\nrequest: {params: [{param: kind, as: boolean, to: 'json:/k'}]}", "{\"kind\":\"1\"}",
