@@ -98,6 +98,14 @@ static enum err small_x_folded(struct arena *a, struct slice *value)
     return ERR_OK;
 }
 
+/* As people write it too: with blanks or hyphens inside, which are no part of it. */
+static bool holds_id_card(struct slice text)
+{
+    char mem[PERSON_ROOM];
+
+    return text_holds_id_card(text) || text_holds_id_card(person_fold(text, mem));
+}
+
 enum err params_value(struct params_read *d, int index, struct slice value)
 {
     const struct plan_param *p;
@@ -117,7 +125,7 @@ enum err params_value(struct params_read *d, int index, struct slice value)
         return refuse_at(d, index, en, zh);
     }
     /* Below that level a value is recorded as it came. */
-    if (p->level < LEVEL_PERSON && value.n >= ID_LEAST && text_holds_id_card(value))
+    if (p->level < LEVEL_PERSON && value.n >= ID_LEAST && holds_id_card(value))
         return refuse_at(d, index, "holds an identity number, which only a parameter of level 3 or 4 may",
                          "含公民身份号码，仅 3 级或 4 级参数可以传递");
     d->values[index] = value;
@@ -168,7 +176,7 @@ static enum err refuse_number(struct params_read *d, struct slice pair)
     e = percent_read(pair, true, d->a, &text);
     if (e == ERR_NOMEM)
         return e;
-    if (!text_holds_id_card(e == ERR_OK ? text : pair))
+    if (!holds_id_card(e == ERR_OK ? text : pair))
         return ERR_OK;
     return params_refuse(d, REASON_PARAMETER_IN_URL, "the query string holds an identity number",
                          "查询串含公民身份号码");
