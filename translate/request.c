@@ -321,16 +321,17 @@ static void compile_rows(struct request_compile *c, const struct doc *params)
 
 /* ---- the whole ---- */
 
-static void check_namespaces(struct request_compile *c)
+bool request_check_ns(struct request_compile *c, const struct doc *n)
 {
-    DOC_EACH(n, c->namespaces)
-    {
-        if (!xml_ncname(n->key) || (n->key.n >= 3 && slice_eq_nocase(slice_sub(n->key, 0, 3), SLICE("xml"))))
-            REQUEST_BAD(c, n, "\"%.*s\" is no prefix: a name without colon that does not begin with xml",
-                        "“%.*s”不是合法的前缀：须为不含冒号且不以 xml 开头的名称", SLICE_ARG(n->key));
-        if (n->type != DOC_STRING || n->text.n == 0)
-            REQUEST_BAD(c, n, "a namespace is a URI", "命名空间须为 URI");
-    }
+    bool name = xml_ncname(n->key) && (n->key.n < 3 || !slice_eq_nocase(slice_sub(n->key, 0, 3), SLICE("xml")));
+    bool uri = n->type == DOC_STRING && n->text.n > 0;
+
+    if (!name)
+        REQUEST_BAD(c, n, "\"%.*s\" is no prefix: a name without colon that does not begin with xml",
+                    "“%.*s”不是合法的前缀：须为不含冒号且不以 xml 开头的名称", SLICE_ARG(n->key));
+    if (!uri)
+        REQUEST_BAD(c, n, "a namespace is a URI", "命名空间须为 URI");
+    return name && uri;
 }
 
 static void check_method(struct request_compile *c, const struct doc *at, struct slice method)
@@ -478,10 +479,11 @@ static void compile_request(struct request_compile *c, const struct doc *manifes
     if (request != NULL)
         (void)bind(c, request, request_keys, &raw);
     c->namespaces = raw.namespaces;
-    if (raw.namespaces != NULL)
-        check_namespaces(c);
-    else
+    c->borrowed = raw.namespaces == NULL;
+    if (c->borrowed)
         c->namespaces = doc_get(doc_get(manifest, "response"), "namespaces");
+    DOC_EACH(n, raw.namespaces)
+    (void)request_check_ns(c, n);
     c->r->safe = raw.safe;
     c->whole = raw.whole.n > 0;
     c->r->encoding = raw.encoding < 2 ? ENCODING_UTF8 : ENCODING_GB18030;

@@ -7,6 +7,7 @@ struct request_compile {
     const struct translate_item *items;
     size_t n_items;
     const struct doc *namespaces; /* prefix: URI; NULL: none */
+    bool borrowed;                /* these are the response's: each is checked when it is used */
     const struct doc *path;       /* connector.path; NULL: none */
     struct arena *a;
     struct diags *d;
@@ -28,6 +29,8 @@ void request_compile_to(struct request_compile *c, const struct doc *to, struct 
 /* Hang a row under an XML path or a JSON pointer. */
 void request_tree_xml(struct request_compile *c, const struct doc *to, struct plan_row *row);
 void request_tree_json(struct request_compile *c, const struct doc *to, struct slice pointer, struct plan_row *row);
+/* Whether an entry of `namespaces` can be declared in a document. */
+bool request_check_ns(struct request_compile *c, const struct doc *n);
 /* The namespace of that URI, under the prefix wanted when it is new. */
 const struct plan_ns *request_tree_ns(struct request_compile *c, struct slice prefix, struct slice uri);
 /* A child element of the root; found or made. NULL: no memory. */

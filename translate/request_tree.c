@@ -86,6 +86,8 @@ static bool read_step(struct request_compile *c, const struct doc *to, struct sl
                     "前缀 %.*s 未声明：请在 request.namespaces 中声明", SLICE_ARG(prefix));
         return false;
     }
+    if (c->borrowed && !request_check_ns(c, uri))
+        return false;
     *ns = request_tree_ns(c, prefix, uri->text);
     return *ns != NULL;
 }

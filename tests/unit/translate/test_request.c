@@ -279,6 +279,12 @@ static const struct {
     { HTTP "request: {encoding: latin1}", "3:" },
     { HTTP "request: {namespaces: {xmlx: 'urn:a'}}", "is no prefix" },
     { HTTP "request: {namespaces: {a: ''}}", "a namespace is a URI" },
+    /* of those of the response what the request uses */
+    { HTTP "response: {namespaces: {'a b': 'urn:a'}}\nrequest: {params: [{const: '1', to: '/a b:r'}]}",
+      "is no prefix" },
+    { HTTP "response: {namespaces: {xml: 'urn:a'}}\nrequest: {params: [{const: '1', to: '/xml:r'}]}", "is no prefix" },
+    { HTTP "response: {namespaces: {a: ''}}\nrequest: {params: [{const: '1', to: '/a:r'}]}", "a namespace is a URI" },
+    { HTTP "response: {namespaces: {xml: 'urn:a', a: 'urn:b'}}\nrequest: {params: [{const: '1', to: '/a:r'}]}", "" },
     { HTTP "request: []", "request is a map" },
     { HTTP "request: {parms: []}", "3:" },
     { "connector: {kind: soap}\n", "needs operation" },
