@@ -4,7 +4,12 @@
 #include "translate/params.h"
 #include <stdio.h>
 
-enum { ITEMS_TEXT_MAX = 16384, LEVEL_PERSON = 3, ID_LEAST = 15 /* digits of the shorter identity number */ };
+enum {
+    ITEMS_TEXT_MAX = 16384,
+    LEVEL_PERSON = 3,
+    ID_LEAST = 15,
+    ID_DIGITS = 17 /* of the two identity numbers, without the X */
+};
 
 enum err params_refuse(struct params_read *d, enum reason reason, const char *en, const char *zh)
 {
@@ -98,12 +103,18 @@ static enum err small_x_folded(struct arena *a, struct slice *value)
     return ERR_OK;
 }
 
-/* As people write it too: with blanks or hyphens inside, which are no part of it. */
+/* As people write it too: with blanks or hyphens inside, which are no part of it. Not so of the 15 digits of the first
+ * generation, which have no check digit: in groups they may well be another number. */
 static bool holds_id_card(struct slice text)
 {
     char mem[PERSON_ROOM];
+    size_t digits = 0;
 
-    return text_holds_id_card(text) || text_holds_id_card(person_fold(text, mem));
+    for (size_t at = 0; at < text.n; at = utf8_next(text, at)) {
+        uint32_t c = utf8_at(text, at);
+        digits += (c >= '0' && c <= '9') || (c >= 0xff10 && c <= 0xff19);
+    }
+    return text_holds_id_card(text) || (digits >= ID_DIGITS && text_holds_id_card(person_fold(text, mem)));
 }
 
 enum err params_value(struct params_read *d, int index, struct slice value)
