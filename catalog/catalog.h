@@ -166,5 +166,6 @@ const char *catalog_role_name(unsigned role, enum lang lang, bool title); /* tit
 enum err catalog_roles(struct sql_tx *tx, struct slice person, unsigned *ret) MUST_CHECK;
 /* ERR_NOT_FOUND: no such person. ERR_CONFLICT when that would join two of the three administrator roles, auditor or
  * administrator with an operational role, or auditor with system or security administrator (auditor and audit
- * administrator may be one person), or make somebody of another department an approver of the bureau. */
+ * administrator may be one person), make somebody of another department an approver of the bureau, or leave no security
+ * administrator that can act (neither does catalog_move, nor catalog_put). */
 enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d) MUST_CHECK;

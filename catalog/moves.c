@@ -220,6 +220,8 @@ enum err catalog_move(struct sql_tx *tx, enum catalog_kind k, struct slice id, c
         e = entry_find(tx, k, id, p.version, a, ret);
     if (e == ERR_OK)
         e = four_eyes(act, ret, d);
+    if (e == ERR_OK && act->move == CATALOG_DISABLE && k != CATALOG_APP)
+        e = role_security_left(tx, k == CATALOG_PERSON ? id : SLICE(""), k == CATALOG_DEPARTMENT ? id : SLICE(""), d);
     if (e == ERR_OK && k == CATALOG_POLICY)
         e = policy_turn(tx, ret, act->now, a, d);
     if (e == ERR_OK)

@@ -199,6 +199,10 @@ static enum err write_change(struct putting *p, uint64_t *version)
         return write_policy(p, *version);
     if (p->m->kind != CATALOG_RESOURCE) {
         bool gains = p->special && !p->was_special;
+        enum err e =
+            gains && p->m->kind == CATALOG_DEPARTMENT ? role_security_left(p->tx, SLICE(""), p->m->id, p->d) : ERR_OK;
+        if (e != ERR_OK)
+            return e;
         return row_update(p, *version, gains ? SLICE("registered") : p->old.state);
     }
     if (slice_is(p->old.state, "draft")) {

@@ -1,6 +1,7 @@
 /* catalog/roles: who may do what. Invariants: for every person stored, no two of their roles stand in each other's
  * `against`: the three administrators are three people, and who administers or audits does not also ask, provide or
- * approve; the bureau's approvers were people of its department when the role was given. */
+ * approve; the bureau's approvers were people of its department when the role was given; who is the last security
+ * administrator that can act stays it. */
 #include "catalog/store.h"
 
 enum {
@@ -100,6 +101,36 @@ static enum err need_bureau(struct sql_tx *tx, struct slice person, struct diags
                     "主管部门审批人须为大数据主管部门人员：%.*s 属于 %.*s", SLICE_ARG(person), SLICE_ARG(department));
 }
 
+/* Somebody who can act as security administrator, beside that person and those of that department. */
+static enum err security_acts(struct sql_tx *tx, struct slice person, struct slice department, bool *ret)
+{
+    return entry_exists(tx,
+                        "SELECT 1 FROM catalog_role r"
+                        " JOIN catalog_entry p ON p.kind = $1 AND p.id = r.person AND p.newest = 1"
+                        " JOIN catalog_entry d ON d.kind = $2 AND d.id = p.department AND d.newest = 1"
+                        " WHERE (r.roles & $3) <> 0 AND p.state = 'active' AND d.state = 'active'"
+                        " AND p.id <> $4 AND d.id <> $5",
+                        SQL_ARGS(SQL_I(CATALOG_PERSON), SQL_I(CATALOG_DEPARTMENT), SQL_I(ROLE_SECURITY_ADMIN),
+                                 SQL_T(person), SQL_T(department)),
+                        ret);
+}
+
+enum err role_security_left(struct sql_tx *tx, struct slice person, struct slice department, struct diags *d)
+{
+    bool now = false, then = false;
+    enum err e = security_acts(tx, SLICE(""), SLICE(""), &now);
+
+    if (e == ERR_OK && now)
+        e = security_acts(tx, person, department, &then);
+    if (e != ERR_OK || !now || then)
+        return e;
+    return diag_add(d, ERR_CONFLICT, 0, 0,
+                    "no security administrator would be left, and nobody could activate anybody any more: give the role"
+                    " security-admin to another active person, of an active department, first",
+                    "此后将没有可履职的安全管理员，任何人都无法再被启用：请先将 security-admin "
+                    "角色授予另一名已启用部门的已启用人员");
+}
+
 enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role, bool on, struct diags *d)
 {
     const struct role *r = role_find(role);
@@ -121,6 +152,11 @@ enum err catalog_role_set(struct sql_tx *tx, struct slice person, unsigned role,
         return refuse(r, held, d);
     if (on && role == ROLE_BUREAU_APPROVER) {
         e = need_bureau(tx, person, d);
+        if (e != ERR_OK)
+            return e;
+    }
+    if (!on && role == ROLE_SECURITY_ADMIN) {
+        e = role_security_left(tx, person, SLICE(""), d);
         if (e != ERR_OK)
             return e;
     }

@@ -15,3 +15,7 @@ enum err entry_exists(struct sql_tx *tx, const char *text, const struct sql_valu
 /* Every department that a policy's manifest names is active, else a problem (ERR_CONFLICT), at its place when `places`.
  * What is no department there is passed over. */
 enum err policy_departments(struct sql_tx *tx, const struct doc *manifest, bool places, struct diags *d) MUST_CHECK;
+/* ERR_CONFLICT: without that person, or the people of that department (empty: nobody), no security administrator could
+ * act any more, and one can now. */
+enum err role_security_left(struct sql_tx *tx, struct slice person, struct slice department,
+                            struct diags *d) MUST_CHECK;

@@ -337,6 +337,28 @@ def test_07_nobody_comes_in_before_another_has_let_them():
     NODE.sluice("other/olga", "me")
 
 
+def test_07b_the_last_security_administrator_stays():
+    """Nobody ends the only one who could let them in again; another one first, then they may go."""
+    last, who = "bureau/security", "other/second"
+    bureau = "kind: Department\nid: bureau\ntitle: 大数据局\ncode: " + NODE.uscc(4711) + "\n"
+    NODE.apply("bureau/system", bureau)
+    for lang, said in (("en", "give the role security-admin to another active person"), ("zh", "请先将 security-admin 角色授予另一名")):
+        for args in (("person", "disable", last), ("person", "revoke-role", last, "security-admin"), ("department", "disable", "bureau")):
+            code, _, err = run(last, "--lang", lang, *args)
+            assert code == CONFLICT and said in err, (args, code, err)
+        code, _, err = apply("bureau/system", bureau + "bureau: true\n", "--lang", lang)
+        assert code != OK and said in err, (code, err)
+    NODE.enrol("person", who)
+    NODE.sluice(last, "person", "grant-role", who, "security-admin")
+    NODE.apply("bureau/system", bureau + "bureau: true\n")  # to be activated anew, as before
+    assert run(last, "me")[0] == DENIED
+    NODE.sluice(who, "department", "activate", "bureau")
+    NODE.sluice(last, "me")
+    NODE.sluice(last, "person", "disable", last)
+    NODE.sluice(who, "person", "activate", last)
+    NODE.sluice(last, "person", "revoke-role", who, "security-admin")
+
+
 def test_08_four_eyes_on_both_steps():
     """No request is approved by its author, no two steps of it by one person, no suspended grant resumed by who asked for it, no
     resource published by who submitted it, whatever roles a person gathers; and approvers of the bureau are people of the bureau."""

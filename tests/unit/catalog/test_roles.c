@@ -75,6 +75,55 @@ static void test_bureau(void **state)
     assert_int_equal(catalog_role_set(s->tx, wang, ROLE_BUREAU_APPROVER, false, &s->d), ERR_OK);
 }
 
+static enum err moved(struct shelf *s, enum catalog_kind k, struct slice id, enum catalog_move move)
+{
+    struct catalog_act act = { .move = move, .by = SLICE("bureau/su"), .now = 1 };
+    struct catalog_entry entry;
+
+    diags_init(&s->d, &s->a);
+    return catalog_move(s->tx, k, id, &act, &s->a, &entry, &s->d);
+}
+
+/* Whoever is the last that can activate people stays able to, by whichever way it would end. */
+static void test_last_security_administrator(void **state)
+{
+    struct shelf *s = *state;
+    struct slice su = SLICE("bureau/su"), wang = SLICE("education/wang");
+    const char *bureau = shelf_department(s, "bureau", 1);
+    enum catalog_put put;
+    uint64_t version;
+
+    shelf_put(s, bureau);
+    shelf_put(s, shelf_department(s, "education", 2));
+    shelf_put(s, "kind: Person\nid: bureau/su\nname: s\n");
+    shelf_put(s, "kind: Person\nid: education/wang\nname: w\n");
+    assert_int_equal(catalog_role_set(s->tx, su, ROLE_SECURITY_ADMIN, true, &s->d), ERR_OK);
+    assert_int_equal(catalog_role_set(s->tx, su, ROLE_SECURITY_ADMIN, false, &s->d), ERR_OK); /* cannot act yet */
+    assert_int_equal(catalog_role_set(s->tx, su, ROLE_SECURITY_ADMIN, true, &s->d), ERR_OK);
+    assert_int_equal(moved(s, CATALOG_DEPARTMENT, SLICE("bureau"), CATALOG_ACTIVATE), ERR_OK);
+    assert_int_equal(moved(s, CATALOG_PERSON, su, CATALOG_ACTIVATE), ERR_OK);
+    for (unsigned others = 0; others < 4;
+         others++) { /* another one with the role, then active, then their department */
+        enum err want = others < 3 ? ERR_CONFLICT : ERR_OK;
+        if (others == 1)
+            assert_int_equal(catalog_role_set(s->tx, wang, ROLE_SECURITY_ADMIN, true, &s->d), ERR_OK);
+        if (others == 2)
+            assert_int_equal(moved(s, CATALOG_PERSON, wang, CATALOG_ACTIVATE), ERR_OK);
+        if (others == 3)
+            assert_int_equal(moved(s, CATALOG_DEPARTMENT, SLICE("education"), CATALOG_ACTIVATE), ERR_OK);
+        assert_int_equal(moved(s, CATALOG_PERSON, su, CATALOG_DISABLE), want);
+        assert_true(want == ERR_OK || shelf_said(s, "no security administrator would be left"));
+        if (want == ERR_OK)
+            assert_int_equal(moved(s, CATALOG_PERSON, su, CATALOG_ACTIVATE), ERR_OK);
+        assert_int_equal(moved(s, CATALOG_DEPARTMENT, SLICE("bureau"), CATALOG_DISABLE), want);
+        if (want == ERR_OK)
+            assert_int_equal(moved(s, CATALOG_DEPARTMENT, SLICE("bureau"), CATALOG_ACTIVATE), ERR_OK);
+        if (others < 3) /* what becomes the bureau has to be activated anew */
+            assert_int_equal(shelf_try(s, arena_printf(&s->a, "%sbureau: true\n", bureau), &put, &version), want);
+        assert_int_equal(catalog_role_set(s->tx, su, ROLE_SECURITY_ADMIN, false, &s->d), want);
+    }
+}
+
 static void test_names(void **state)
 {
     unsigned role;
@@ -96,6 +145,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pairs, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_who, shelf_open_store, shelf_close),
         cmocka_unit_test_setup_teardown(test_bureau, shelf_open_store, shelf_close),
+        cmocka_unit_test_setup_teardown(test_last_security_administrator, shelf_open_store, shelf_close),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
