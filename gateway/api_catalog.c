@@ -6,10 +6,14 @@ static const struct noun {
     const char *name;
     enum catalog_kind kind;
     bool pair; /* its id has two segments */
+    const char *states[6];
 } nouns[] = {
-    { "departments", CATALOG_DEPARTMENT, false }, { "apps", CATALOG_APP, true },
-    { "people", CATALOG_PERSON, true },           { "resources", CATALOG_RESOURCE, true },
-    { "code-tables", CATALOG_CODE_TABLE, false }, { "policies", CATALOG_POLICY, false },
+    { "departments", CATALOG_DEPARTMENT, false, { "registered", "active", "disabled" } },
+    { "apps", CATALOG_APP, true, { "registered", "active", "disabled" } },
+    { "people", CATALOG_PERSON, true, { "registered", "active", "disabled" } },
+    { "resources", CATALOG_RESOURCE, true, { "draft", "submitted", "published", "suspended", "retired" } },
+    { "code-tables", CATALOG_CODE_TABLE, false, { "active" } },
+    { "policies", CATALOG_POLICY, false, { "registered", "active", "replaced" } },
 };
 
 static const struct noun *noun_of(const struct api_request *q)
@@ -219,7 +223,7 @@ static void list(struct api_request *q)
     struct sql_tx *tx;
     enum err e;
 
-    if (!api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
+    if (!api_list_state(q, noun_of(q)->states) || !api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
         return;
     e = catalog_each(tx, noun_of(q)->kind, &f, list_entry, &l);
     api_read_end(q, tx);

@@ -29,6 +29,7 @@ static enum err list_one(void *arg, const struct policy_grant_row *g)
 
 static void list(struct api_request *q)
 {
+    static const char *const states[] = { "active", "suspended", "revoked", "returned", "expired", NULL };
     struct policy_grant_filter f = { .app = api_query(q, "app"),
                                      .resource = api_query(q, "resource"),
                                      .department = api_query(q, "department"),
@@ -41,7 +42,7 @@ static void list(struct api_request *q)
 
     if (l.expired_only)
         f.state = (struct slice){ 0 };
-    if (!api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
+    if (!api_list_state(q, states) || !api_list_begin(q, &l.list) || api_read(q, &tx) != ERR_OK)
         return;
     e = policy_grant_each(tx, &f, NULL, list_one, &l);
     api_read_end(q, tx);

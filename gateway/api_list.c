@@ -26,6 +26,26 @@ bool api_list_begin(struct api_request *q, struct api_list *l)
     return true;
 }
 
+bool api_list_state(struct api_request *q, const char *const names[])
+{
+    struct slice state = api_query(q, "state");
+    struct buf all = BUF_INIT(512);
+
+    for (size_t i = 0; names[i]; i++) {
+        if (slice_is(state, names[i]))
+            state.n = 0;
+        buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    if (state.n > 0) {
+        diag_add(&q->diags, ERR_INVALID, 0, 0, "there is no state %.*s here, but: %.*s", "没有状态 %.*s，可用：%.*s",
+                 SLICE_ARG(state), SLICE_ARG(buf_slice(&all)));
+        api_problem(q, REASON_PARAMETER_INVALID, q->diags.first ? q->diags.first->what[LANG_EN] : NULL,
+                    q->diags.first ? q->diags.first->what[LANG_ZH] : NULL);
+    }
+    buf_done(&all);
+    return state.n == 0;
+}
+
 enum err api_list_next(struct api_list *l)
 {
     uint64_t at = l->seen++;

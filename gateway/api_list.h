@@ -10,6 +10,8 @@ struct api_list {
 };
 /* False: a parameter is malformed; it has been answered. */
 bool api_list_begin(struct api_request *q, struct api_list *l) MUST_CHECK;
+/* False: ?state= is none of the names, whose list ends with NULL; it has been answered. */
+bool api_list_state(struct api_request *q, const char *const names[]) MUST_CHECK;
 /* Is the next one shown? ERR_OK: write it. ERR_AGAIN: leave it out. ERR_CLOSED: the list is full, stop. */
 enum err api_list_next(struct api_list *l) MUST_CHECK;
 /* What a callback returns after api_list_next said `e` and nothing is to be written. */

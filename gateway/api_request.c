@@ -349,11 +349,12 @@ static enum err list_one(void *arg, const struct policy_request *r)
 
 static void list(struct api_request *q)
 {
+    static const char *const states[] = { "open", "granted", "rejected", "returned", "withdrawn", NULL };
     struct api_list l;
     struct sql_tx *tx;
     enum err e;
 
-    if (!api_list_begin(q, &l) || api_read(q, &tx) != ERR_OK)
+    if (!api_list_state(q, states) || !api_list_begin(q, &l) || api_read(q, &tx) != ERR_OK)
         return;
     e = policy_request_each(tx, api_query(q, "state"), list_one, &l);
     api_read_end(q, tx);

@@ -359,6 +359,17 @@ def test_07b_the_last_security_administrator_stays():
     NODE.sluice(last, "person", "revoke-role", who, "security-admin")
 
 
+def test_07c_a_list_of_a_state_that_is_none_says_which_there_are():
+    for noun, some in (("department", "registered, active, disabled"), ("app", "registered, active, disabled"), ("person", "registered, active, disabled"),
+                       ("resource", "draft, submitted, published, suspended, retired"), ("code-table", "active"), ("policy", "registered, active, replaced"),
+                       ("request", "open, granted, rejected, returned, withdrawn"), ("grant", "active, suspended, revoked, returned, expired")):
+        for lang, said in (("en", f"there is no state bogus here, but: {some}"), ("zh", f"没有状态 bogus，可用：{some}")):
+            code, out, err = run("bureau/security", "--lang", lang, noun, "list", "--state", "bogus")
+            assert code == FAILURE and said in err and out == "", (noun, code, out, err)
+        for state in some.split(", "):
+            assert run("bureau/security", noun, "list", "--state", state)[0] == OK, (noun, state)
+
+
 def test_08_four_eyes_on_both_steps():
     """No request is approved by its author, no two steps of it by one person, no suspended grant resumed by who asked for it, no
     resource published by who submitted it, whatever roles a person gathers; and approvers of the bureau are people of the bureau."""
