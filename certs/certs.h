@@ -81,8 +81,8 @@ void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct
  * missing, the certificate expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these.
  * For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
-/* Until when this (verified) peer stays good by what is known now: the end of its path or of a revocation list; 0: it
- * is not good. */
+/* Until when this (verified) peer stays good by what is known now: the end of its path or of a revocation list of
+ * that; 0: it is not good. */
 int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
 
 /* ---- certificates that come again ---- */

@@ -116,7 +116,7 @@ struct certs_trust {
     struct certs_vouch *vouches, **vouches_tail;
     struct certs_enrolled *enrolled; /* sorted by digest */
     size_t n_enrolled;
-    int64_t next_update, this_update; /* the earliest, and the latest, of all lists; 0: none */
+    int64_t this_update; /* the latest of all lists; 0: none */
 };
 /* Read the lists of a file and hang each on its issuer (revocation.c). */
 enum err certs_lists_load(struct certs_trust *t, const char *path, struct diags *d) MUST_CHECK;

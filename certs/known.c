@@ -135,10 +135,20 @@ struct certs_shared *certs_known_verify(struct certs_known *k, struct certs_trus
 int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p, int64_t now)
 {
     int64_t until = p->path_until;
+    struct certs_name name;
+    const struct certs_vouch *v;
 
-    if (t == NULL || certs_peer_recheck(t, p, now) != REASON_GRANTED)
+    if (t == NULL || certs_peer_recheck(t, p, now) != REASON_GRANTED || !certs_name_read(slice_of(p->uri), &name))
         return 0;
-    return t->next_update != 0 && t->next_update < until ? t->next_update : until;
+    v = certs_vouch_find(t, &p->path[p->path_n - 1], &name, p->enrolled);
+    for (unsigned i = 0; v && !v->no_crl && i < p->path_n;
+         i++) { /* the lists that it rests on; others end for others */
+        const struct certs_authority *a = certs_authority_find(t, &p->path[i]);
+
+        if (a && a->list && a->list->next_update < until)
+            until = a->list->next_update;
+    }
+    return until;
 }
 
 enum reason certs_gateway_judge(const struct certs_trust *t, const struct tls_peer *p, int64_t now)

@@ -242,8 +242,6 @@ static struct certs_trust *trust_new(void)
 static void updates_find(struct certs_trust *t)
 {
     for (const struct certs_authority *a = t->authorities; a; a = a->next) {
-        if (a->list && (t->next_update == 0 || a->list->next_update < t->next_update))
-            t->next_update = a->list->next_update;
         if (a->list && a->list->this_update > t->this_update)
             t->this_update = a->list->this_update;
     }

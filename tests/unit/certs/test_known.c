@@ -151,11 +151,46 @@ static void good_until_the_first_end(void **state)
     X509_free(soon);
 }
 
+/* A list of another authority that ran out, or will soon, ends nothing for those who are none of its. */
+static void lists_of_others_end_nothing(void **state)
+{
+    static const int64_t ends[] = { PKI_NOW - HOUR, PKI_NOW + HOUR };
+    struct pki *p = *state;
+    const struct pki_spec s = { .serial = "9" };
+    X509 *leaf = pki_cert(&s, p->ca, p->ca_key), *province = pki_ca("province", PKI_P384, NULL, NULL);
+    struct certs_trust *alone = trust_without(p, NULL);
+    struct certs_peer peer;
+
+    certs_peer_verify(alone, leaf, NULL, PKI_NOW, &peer);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct pki_list list = { .from = PKI_NOW - DAY, .to = ends[i] };
+        struct certs_anchor anchors[2] = {
+            { pki_path(p, "ca/chain.pem"), pki_path(p, "lists.pem"), PKI_DOMAIN, "", false, false },
+            { pki_path(p, "province.pem"), pki_path(p, "province-lists.pem"), PKI_DOMAIN, "", false, true },
+        };
+        char *ca = pki_pem(&province, 1), *lists = pki_list(&list, province, pki_key(PKI_P384));
+        struct certs_trust *t = NULL;
+
+        pki_write(p, "province.pem", ca);
+        pki_write(p, "province-lists.pem", lists);
+        assert_int_equal(certs_trust_load(anchors, 2, &t, &p->d), ERR_OK);
+        assert_true(certs_good_until(t, &peer, PKI_NOW) == certs_good_until(alone, &peer, PKI_NOW));
+        assert_true(certs_good_until(t, &peer, PKI_NOW) > PKI_NOW + 2 * HOUR);
+        certs_trust_unref(t);
+        mem_free(ca);
+        mem_free(lists);
+    }
+    certs_trust_unref(alone);
+    X509_free(province);
+    X509_free(leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(recognised_and_rechecked),
                                         cmocka_unit_test(only_the_good_and_only_so_many),
-                                        cmocka_unit_test(good_until_the_first_end) };
+                                        cmocka_unit_test(good_until_the_first_end),
+                                        cmocka_unit_test(lists_of_others_end_nothing) };
 
     return cmocka_run_group_tests(tests, pki_open, pki_close);
 }
