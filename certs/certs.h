@@ -67,8 +67,9 @@ struct certs_enrolled {
     int64_t until; /* wall ms */
     bool revoked;
 };
-/* What is enrolled, copied; once, before anybody else holds `t`. ERR_CONFLICT: a digest twice. */
+/* What is enrolled, copied; once, before anybody else holds `t`. ERR_CONFLICT: a digest twice. Found: NULL when not. */
 enum err certs_trust_enrol(struct certs_trust *t, const struct certs_enrolled *all, size_t n) MUST_CHECK;
+const struct certs_enrolled *certs_trust_enrolled(const struct certs_trust *t, const struct sha256 *digest);
 struct certs_trust *certs_trust_ref(struct certs_trust *t);
 void certs_trust_unref(struct certs_trust *t);
 /* Validate a presented chain as a client's at wall time `now`: X509_V_FLAG_X509_STRICT, CRL for every certificate but
@@ -81,8 +82,7 @@ void certs_peer_verify(const struct certs_trust *t, struct x509_st *leaf, struct
  * missing, the certificate expired, or its anchor no longer vouching for the name? REASON_GRANTED when none of these.
  * For open connections; allocates nothing. */
 enum reason certs_peer_recheck(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
-/* Until when this (verified) peer stays good by what is known now: the end of its path or of a revocation list of
- * that; 0: it is not good. */
+/* Until when this (verified) peer is good by what is known now: the end of its path, or of a list; 0: it is not. */
 int64_t certs_good_until(const struct certs_trust *t, const struct certs_peer *p, int64_t now);
 
 /* ---- certificates that come again ---- */

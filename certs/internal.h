@@ -129,7 +129,6 @@ const struct certs_authority *certs_authority_find(const struct certs_trust *t, 
 const struct certs_vouch *certs_vouch_find(const struct certs_trust *t, const struct sha256 *root,
                                            const struct certs_name *name, bool enrolled);
 bool certs_root_enrols(const struct certs_trust *t, const struct sha256 *root); /* is it an outside authority's? */
-const struct certs_enrolled *certs_enrolled_find(const struct certs_trust *t, const struct sha256 *digest);
 
 /* ---- judging (verify.c) ---- */
 /* certs_peer_verify, as if `as` were enrolled; NULL: what is. */

@@ -60,7 +60,7 @@ static int enrolled_cmp(const void *a, const void *b)
     return memcmp(x->digest.b, y->digest.b, sizeof x->digest.b);
 }
 
-const struct certs_enrolled *certs_enrolled_find(const struct certs_trust *t, const struct sha256 *digest)
+const struct certs_enrolled *certs_trust_enrolled(const struct certs_trust *t, const struct sha256 *digest)
 {
     const struct certs_enrolled key = { .digest = *digest };
 

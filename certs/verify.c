@@ -166,7 +166,7 @@ static enum reason judge(const struct certs_trust *t, X509 *leaf, STACK_OF(X509)
 
     if (certs_digest(leaf, &digest)) {
         certs_hex(digest.b, sizeof digest.b, p->digest);
-        as = as ? as : certs_enrolled_find(t, &digest);
+        as = as ? as : certs_trust_enrolled(t, &digest);
     }
     if (ctx && p->digest[0] && X509_STORE_CTX_init(ctx, t->store, leaf, chain)) {
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now / 1000));
@@ -214,7 +214,7 @@ static enum reason enrolment_recheck(const struct certs_trust *t, const struct c
     struct sha256 digest;
 
     if (t->n_enrolled > 0 && hex_read(slice_of(p->digest), digest.b, sizeof digest.b))
-        e = certs_enrolled_find(t, &digest);
+        e = certs_trust_enrolled(t, &digest);
     if (!p->enrolled)
         return e == NULL ? REASON_GRANTED : REASON_CERTIFICATE_UNKNOWN;
     if (e == NULL)

@@ -43,7 +43,20 @@ static size_t anchors_of(const struct settings *s, const char *domain, struct ce
     return n;
 }
 
-/* What is enrolled, but for what waits for its record: an act that widens holds when that is durable. */
+/* An act that widens holds when its record is durable: until then what was enrolled before, if anything was. False: it
+ * is left out. */
+static bool enrolled_now(struct control *c, struct certs_enrolled *one)
+{
+    const struct certs_enrolled *before;
+
+    if (one->revoked || !act_enrols(c, &one->digest))
+        return true;
+    before = c->trust.trust ? certs_trust_enrolled(c->trust.trust, &one->digest) : NULL;
+    if (before)
+        *one = *before;
+    return before != NULL;
+}
+
 static enum err enrolled_load(struct control *c, struct certs_trust *t, struct diags *d)
 {
     struct certs_enrolled *all = NULL;
@@ -57,7 +70,7 @@ static enum err enrolled_load(struct control *c, struct certs_trust *t, struct d
         e = certs_enrolled_read(tx, &a, &all, &n);
     sql_rollback(tx);
     for (size_t i = 0; i < n; i++)
-        if (!act_enrols(c, &all[i].digest))
+        if (enrolled_now(c, &all[i]))
             all[kept++] = all[i];
     if (e == ERR_OK)
         e = certs_trust_enrol(t, all, kept);

@@ -3,11 +3,12 @@ nobody out for longer than a minute."""
 import json
 import os
 import signal
+import threading
 
 import city
 import test_outside
 from city import Node, PERSON, Provider, json_resource, wait_for
-from disk import Disk
+from disk import LOG, Disk
 from test_limits import readyz
 
 PEOPLE = "provider/people"
@@ -75,7 +76,38 @@ def test_02_nor_a_start():
     wait_for(lambda: "crl.pem holds no" not in readyz(NODE)[1], 20)
 
 
-def test_03_a_clock_that_was_ahead_is_set_right():
+def test_03_an_enrolment_that_is_renewed_holds_on_until_the_new_one_does():
+    """Its record waits for a disk that stands still; what was granted before holds meanwhile, whatever else changes who is trusted."""
+    NODE.enrol("app", "consumer/gone", contact="{person: consumer/chen}")
+    serial = NODE.json("bureau/security", "cert", "list", "--subject", "consumer/gone")["items"][0]["serial"]
+    listed = lambda: [c["not_after"] for c in NODE.json("bureau/security", "cert", "list", "--subject", "consumer/app")["items"] if c.get("authority")]
+    before, acts = listed(), []
+    with test_outside.opened(**OUTSIDE) as outside, test_outside.opened(who="consumer/gone") as gone:
+        for s in outside, gone:
+            s.sendall(test_outside.REQUEST)
+        assert test_outside.read_answer(outside) == 200 and test_outside.read_answer(gone) == 403
+        DISK.scope, DISK.hang = LOG, 1
+        try:
+            acts.append(threading.Thread(target=test_outside.enrol, args=(OUTSIDE, "--days", "5")))
+            acts[-1].start()
+            wait_for(lambda: listed() != before)
+            acts.append(threading.Thread(target=NODE.sluice, args=("bureau/security", "cert", "revoke", serial, "--reason", "lost")))
+            acts[-1].start()
+            test_outside.expect_gone(gone)
+            outside.settimeout(2)  # both workers have the new trust by then
+            try:
+                more = outside.recv(1)
+            except TimeoutError:
+                more = None
+            assert more is None, more
+        finally:
+            DISK.hang = 0
+            for act in acts:
+                act.join()
+        assert answer(**OUTSIDE) == GRANTED
+
+
+def test_04_a_clock_that_was_ahead_is_set_right():
     """A hardware clock in local time, taken for UTC at the start."""
     NODE.stop()
     DISK.clock_ms = 8 * HOUR_MS

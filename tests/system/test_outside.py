@@ -1,5 +1,6 @@
 """Certificates of outside authorities: a second PKI, of a province, whose certificates are enrolled here by their digest. Who may enrol what; the
 identity is the enrolment's; it ends when it is revoked here, revoked there, or its time is over; what was never enrolled stays out."""
+import contextlib
 import datetime
 import json
 import os
@@ -220,6 +221,13 @@ def test_06_clients_are_asked_for_certificates_of_the_province():
     told = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{NODE.data_port}"], input="", capture_output=True, text=True, check=False).stdout
     names = told.split("Acceptable client certificate CA names")[1]
     assert re.search(r"CN ?= ?Province Root", names) and re.search(r"CN ?= ?Sluice root CA", names), names
+
+
+@contextlib.contextmanager
+def opened(**files):
+    """A TLS connection to the listener for data."""
+    with socket.create_connection(("127.0.0.1", NODE.data_port)) as raw, NODE.tls(**files).wrap_socket(raw, server_hostname="x") as s:
+        yield s
 
 
 def expect_gone(s):
