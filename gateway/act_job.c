@@ -253,13 +253,31 @@ static void answer_later(struct act_job *j, enum reason r, const char *en, const
         api_problem(q, r, en, zh);
 }
 
+static bool touches(const struct act_job *j, const struct act_touched *what)
+{
+    for (size_t i = 0; i < j->n_touch; i++)
+        if (j->touch[i].kind == what->kind && strcmp(j->touch[i].id, what->id) == 0)
+            return true;
+    return false;
+}
+
+/* An object is loaded as the state has it: with what a later act gave it, which may not hold before its own record. */
+static bool waits_for_later(const struct act_job *j)
+{
+    for (const struct act_job *k = j->next; k; k = k->next)
+        for (size_t i = 0; !k->narrows && !is_durable(k) && i < j->n_touch; i++)
+            if (touches(k, &j->touch[i]))
+                return true;
+    return false;
+}
+
 /* One job as far as it goes; true when it is over. */
 static bool advance(struct act_job *j)
 {
     struct control *c = j->control;
     bool durable = is_durable(j), available = log_available(c);
 
-    if (!j->published && (j->narrows || durable)) {
+    if (!j->published && (j->narrows || (durable && !waits_for_later(j)))) {
         enum err e = publish(j);
         j->published = e == ERR_OK;
         if (e != ERR_OK) {
@@ -274,7 +292,7 @@ static bool advance(struct act_job *j)
         alarm_set(c->loop, &c->retry, RETRY_MS); /* look again: the log may have become unavailable */
     if (j->published && j->waiting == 0 && (durable || (j->narrows && !available)))
         answer_done(j);
-    else if (!durable && !j->narrows && !available)
+    else if (!j->published && !j->narrows && !available)
         answer_later(j, REASON_EVIDENCE_UNAVAILABLE, "it is stored, and takes effect when its record can be written",
                      "已存储，存证恢复写入后生效");
     return durable && j->published && j->waiting == 0;
