@@ -49,7 +49,11 @@ enum step upload_resolve(struct exchange *x)
     x->up = arena_zalloc(&x->arena, sizeof *x->up);
     if (x->up == NULL)
         return exchange_fail(x, REASON_OVERLOADED, NULL, NULL);
-    judge_head(x);
+    if (x->body.n > 0) /* the version was another when the body was begun: nobody's parameters are a file */
+        deny(x, REASON_CONFLICT, "the resource takes a file since this request began: look it up again",
+             "本请求开始后，该数据资源改为接收文件：请重新查阅");
+    else
+        judge_head(x);
     if (x->call != NULL)
         x->ops->read(x->call, false);
     return STEP_NEXT;

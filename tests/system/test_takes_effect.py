@@ -3,6 +3,7 @@ authority that a reload brought; which version a call is for, while grants are f
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ import time
 import city
 from city import Node, Provider, json_resource, PERSON, wait_for
 from test_outside import Province, openssl
+from test_uploads import Taker, filing_resource
 
 PEOPLE = "provider/people"
 
@@ -162,6 +164,30 @@ def test_08_a_list_of_others_that_ran_out_makes_nobody_unfit():
         os.kill(node.pid, signal.SIGHUP)
         said = wait_for(lambda: (lambda r: r if "EXPIRED" in r[1] else None)(ready(node)))
         assert said[0] == 200 and f"[!] revocation-list: that of the authority in {province.chain} EXPIRED" in said[1], said
+
+
+def test_09_parameters_are_never_taken_for_a_file():
+    """While a body of parameters is under way the version that is granted becomes one that takes a file, of the same type."""
+    with Node() as node:
+        node.city()
+        taker = Taker()
+        node.publish(json_resource(Provider().port, "filing"), "provider/filing")
+        first = node.grant("provider/filing", "name")
+        c = node.connect()
+        body = json.dumps({"id_no": PERSON}).encode()
+        c.putrequest("POST", "/x/provider/filing")
+        for field in ("Content-Type", "application/json"), ("Content-Length", str(len(body))):
+            c.putheader(*field)
+        c.endheaders(body[:5])
+        code = node.json("provider/pat", "resource", "show", "provider/filing")["manifest"]["code"]
+        node.publish(re.sub("(?m)^code: .*$", f"code: {code}", filing_resource(taker.port)), "provider/filing")
+        node.grant("provider/filing", "dossier,size,sha")
+        node.sluice("provider/pat", "grant", "revoke", first, "--note", "another one")
+        c.send(body[5:])
+        r = c.getresponse()
+        said = json.loads(r.read())
+        assert (r.status, said["code"], said["provider_reached"]) == (409, "conflict", "no"), said
+        assert taker.connections == 0, taker.heads
 
 
 if __name__ == "__main__":
