@@ -198,6 +198,7 @@ static enum err launch(struct connector_call *c)
     if (e == ERR_OK) {
         share_enter(t, c->slot);
         c->state = CALL_RUNNING;
+        c->asked = now;
         c->launched = c->streams ? 0 : loop_now_ns(c->entry->pool->loop); /* a body takes its consumer's time */
         return ERR_OK;
     }
@@ -469,6 +470,11 @@ const struct http_client_events call_events = { .head = on_head,
                                                 .room = on_room };
 
 /* ---- what the owner says ---- */
+int64_t connector_asked(const struct connector_call *c)
+{
+    return c->asked;
+}
+
 bool connector_room(const struct connector_call *c)
 {
     return c->state == CALL_RUNNING && http_client_room(c->conn->http);

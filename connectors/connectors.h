@@ -79,6 +79,7 @@ struct connector_call;
  * are sent of what does not stream. */
 enum err connector_start(struct connector_pool *p, struct connector_target *t, const struct connector_request *q,
                          const struct connector_events *e, void *user, struct connector_call **ret) MUST_CHECK;
+int64_t connector_asked(const struct connector_call *c); /* its loop's ms; 0: it waited for a place, nothing was sent */
 /* A body that streams. Neither calls back. */
 bool connector_room(const struct connector_call *c); /* more is wanted now; else wait for room() */
 /* All is taken of what is put before room() has been waited for; any error: the call is to be aborted. */

@@ -187,10 +187,24 @@ static void map_head(struct exchange *x, const struct connector_head *h)
         fail_translate(x);
 }
 
+/* What it waited here for a place is no time of the provider's, who knew nothing of it. */
+static void note_asked(struct exchange *x)
+{
+    int64_t at = connector_asked(x->provider);
+
+    if (at > x->asked_at)
+        x->asked_at = at;
+    if (at != 0)
+        return;
+    x->answered_at = x->asked_at;
+    x->reached = REACHED_NO;
+}
+
 static void on_head(void *user, const struct connector_head *h)
 {
     struct exchange *x = user;
 
+    note_asked(x);
     x->answered_at = loop_now(x->w->loop);
     x->reached = REACHED_YES;
     record_digest(x, x->digest_out, 'o');
@@ -256,6 +270,7 @@ static void on_fail(void *user, enum reason why, enum reached reached)
 {
     struct exchange *x = user;
 
+    note_asked(x);
     x->provider = NULL;
     x->reached = reached;
     exchange_cut(x, why);
@@ -284,8 +299,10 @@ static void note_found(struct exchange *x)
 
 void relay_stop(struct exchange *x)
 {
-    if (x->provider)
+    if (x->provider) {
+        note_asked(x);
         x->provider = connector_abort(x->provider);
+    }
     note_found(x);
     if (x->reason != REASON_GRANTED)
         buf_done(&x->out);

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import city
@@ -188,6 +189,49 @@ def test_09_parameters_are_never_taken_for_a_file():
         said = json.loads(r.read())
         assert (r.status, said["code"], said["provider_reached"]) == (409, "conflict", "no"), said
         assert taker.connections == 0, taker.heads
+
+
+def test_10_waiting_for_a_place_is_no_time_of_the_provider():
+    """Whoever waits here for a place at the provider has not reached it, and its record counts only what the provider took."""
+    with Node(workers=1) as node:
+        node.city()
+        hold, held, seen = threading.Event(), threading.Event(), []
+
+        def slow(head, body, s):
+            seen.append(head)
+            held.set()
+            hold.wait(60)
+            return Provider.one_person(head, body, s)
+
+        provider = Provider(slow)
+        node.publish(json_resource(provider.port, timeout="30s").replace("  timeout: 30s\n", "  timeout: 30s\n  limits: {in_flight: 1, queue: 30s}\n"), PEOPLE)
+        grant = node.grant(PEOPLE, "name")
+        for end in "answer", "revoke":
+            hold.clear()
+            held.clear()
+            answers, threads = [], []
+            for place in range(2):
+                threads.append(threading.Thread(target=lambda: answers.append(node.ask(PEOPLE, {"id_no": PERSON}))))
+                threads[-1].start()
+                if place == 0:
+                    assert held.wait(20)
+            wait_for(lambda: node.metric("sluice_exchanges_running") == 2)
+            time.sleep(1)
+            if end == "answer":
+                hold.set()
+            else:
+                node.sluice("provider/pat", "grant", "revoke", grant, "--note", "enough")
+            for t in threads:
+                t.join()
+            hold.set()
+            if end == "answer":
+                assert [a[0] for a in answers] == [200, 200], answers
+                last = [r for r in node.records() if r["kind"] == "outcome"][-1]
+                assert last["duration_ms"] >= 1000 and last["duration_ms"] - last.get("provider_ms", 0) >= 900, last
+        said = sorted(json.loads(a[2])["provider_reached"] for a in answers)
+        assert [a[0] for a in answers] == [403, 403] and said == ["no", "unknown"], answers
+        outcomes = [r for r in node.records() if r["kind"] == "outcome"][-2:]
+        assert min(r.get("provider_ms", 0) for r in outcomes) == 0, outcomes
 
 
 if __name__ == "__main__":
