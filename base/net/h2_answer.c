@@ -171,7 +171,16 @@ static void reply_end(struct http_call *call, const struct http_header *trailers
     h2_stream_arm(s);
 }
 
-/* Refused without a reply, or cut: the code tells which. */
+/* It is whole, and in the connection's output, where nothing can be taken back. */
+static bool is_leaving(const struct h2_stream *s)
+{
+    const struct http_conn *c = s->call.conn;
+
+    return s->packed && s->answer_ended && c->h2->packed - c->out.n < s->ends_at;
+}
+
+/* Refused without a reply, or cut: the code tells which. A whole answer that is on its way out is cut with the
+ * connection, or it would arrive. */
 static void reply_abort(struct http_call *call)
 {
     struct h2_stream *s = stream_of(call);
@@ -185,7 +194,9 @@ static void reply_abort(struct http_call *call)
     if (call->conn->state == CONN_DEAD)
         return;
     h2_stream_arm(s);
-    if (!s->closed)
+    if (is_leaving(s))
+        conn_doom(call->conn, REASON_INTERRUPTED);
+    else if (!s->closed)
         nghttp2_submit_rst_stream(session_of(s), NGHTTP2_FLAG_NONE, s->id,
                                   s->replied ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
     h2_stream_ready(s);

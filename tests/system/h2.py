@@ -63,11 +63,14 @@ class Client:
     def __init__(self, node, who="consumer/app", settings=b"", window=1 << 24, **files):
         context = node.tls(who, **files)
         context.set_alpn_protocols(["h2"])
-        self.plain = socket.create_connection(("127.0.0.1", node.data_port), timeout=10)
+        self.plain = self.connect(("127.0.0.1", node.data_port))
         self.s = context.wrap_socket(self.plain, server_hostname="localhost")
         self.alpn = self.s.selected_alpn_protocol()
         self.got, self.rest, self.closed, self.next = [], b"", None, 1
         self.send(PREFACE + frame(SETTINGS, payload=settings) + (frame(WINDOW, payload=u32(window)) if window else b""))
+
+    def connect(self, address):
+        return socket.create_connection(address, timeout=10)
 
     def send(self, data):
         """False: the peer listens no more."""

@@ -1,6 +1,7 @@
 """HTTP/2 on the data listener: the same exchanges and refusals as over HTTP/1.1, many at once, cut and drained; and every known way to hurt a
 server with frames: the connection is closed with the right code, on record, in flat memory, while others are served."""
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -218,6 +219,36 @@ def test_08_a_revoked_certificate_closes_the_connection_and_all_on_it():
     stop.set()
     P.answer = Provider.one_person
     wait_for(lambda: sum(r["kind"] in ("outcome", "cut") and r.get("reason") == "certificate-revoked" for r in NODE.records()) >= 3)
+
+
+class Slow(Client):
+    """One that takes little at once."""
+
+    def connect(self, address):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(10)
+        s.connect(address)
+        return s
+
+
+def test_09_no_answer_that_was_cut_arrives_whole():
+    """Small answers that wait in the gateway's output, whole, behind a socket that takes no more."""
+    with Node() as node:
+        node.city()
+        people = json.dumps({"code": "0", "rows": [{"id": PERSON, "name": "张三丰" * 10, "age": 36} for _ in range(40)]}, ensure_ascii=False).encode()
+        node.publish(json_resource(Provider(lambda h, b, s: Provider.reply(s, people)).port), "provider/people")
+        grant = node.grant("provider/people", "id_no,name,age")
+        count = lambda kind: sum(r["kind"] == kind for r in node.records())
+        c = Slow(node, settings=b"\0\x04" + u32(1 << 30), window=1 << 30)
+        streams = [c.ask(ASK, more=(JSON,)) for _ in range(98)]
+        wait_for(lambda: count("outcome") == len(streams))
+        node.sluice("provider/pat", "grant", "revoke", grant, "--note", "a test")
+        wait_for(lambda: node.metric("sluice_exchanges_running") == 0)
+        c.until(lambda: all(c.ended(s) is not None for s in streams))
+        whole, cut = sum(c.ended(s) == "end" for s in streams), count("cut")
+        assert cut > 0 and whole + cut <= len(streams), (whole, cut)
+        c.close()
 
 
 # ---- what hurts ----
