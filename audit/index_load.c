@@ -168,12 +168,21 @@ static enum err load_one(struct audit_index *x, const struct segment_list *l, ui
     return e;
 }
 
+/* Segments may go meanwhile: what an earlier try or this one has loaded can be asked for. */
+static uint64_t first_now(struct audit_index *x)
+{
+    pthread_mutex_lock(&x->lock);
+    uint64_t first = x->first;
+    pthread_mutex_unlock(&x->lock);
+    return first;
+}
+
 static enum err load_all(struct audit_index *x, const struct segment_list *l, const struct names *names)
 {
     enum err e = ERR_OK;
     bool fits = true;
     for (size_t i = 0; e == ERR_OK && i < names->n; i++) {
-        bool pruned = names->first[i] < x->first;
+        bool pruned = names->first[i] < first_now(x);
         if (!pruned && fits)
             e = load_one(x, l, names->first[i], &fits);
         if (e != ERR_OK || (fits && !pruned))

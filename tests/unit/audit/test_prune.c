@@ -229,12 +229,29 @@ static void a_check_short_of_memory(void **state)
     }
 }
 
+/* An index that is only being loaded takes in no part of what went meanwhile (and the thread sanitizer sees no race).
+ */
+static void segments_go_while_the_index_is_loaded(void **state)
+{
+    (void)state;
+    struct audit_prunable p = { 0 };
+    x = audit_index_close(x);
+    assert_int_equal(audit_index_open(w.dir, w.log, &x, &w.d), ERR_OK);
+    UNTIL((audit_retention_plan(x, &policy, begin_at + RECORDS * day_ms / 3, &p), p.before > p.first));
+    assert_int_equal(audit_prune(x, p.before, &w.d), ERR_OK);
+    assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+    assert_int_equal(index_first(), p.before);
+    assert_true(x->n_parts > 0);
+    assert_true(x->parts[0]->h.first >= p.before);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_check_short_of_memory),
         TEST(what_could_not_be_removed_goes_later),
+        TEST(segments_go_while_the_index_is_loaded),
         TEST(a_question_goes_on_while_segments_go),
         TEST(a_question_tells_when_the_index_goes),
         TEST(a_question_tells_between_two_pages),
