@@ -93,6 +93,20 @@ static void add(struct api_request *q)
     commit(q, &a, "audit.hold", &h, e);
 }
 
+struct shown {
+    struct json *j;
+    uint64_t id;
+};
+
+static enum err show_one(void *arg, const struct audit_hold *h)
+{
+    const struct shown *s = arg;
+
+    if (h->id == s->id)
+        put_hold(s->j, h);
+    return ERR_OK;
+}
+
 static void release(struct api_request *q)
 {
     struct slice id = q->path[2];
@@ -115,7 +129,7 @@ static void release(struct api_request *q)
     if (e == ERR_CONFLICT)
         diag_add(&q->diags, e, 0, 0, "the hold was released before", "该留存令已解除");
     if (e == ERR_OK)
-        put_hold(&q->json, &h);
+        e = audit_hold_each(a.tx, show_one, &(struct shown){ &q->json, h.id });
     commit(q, &a, "audit.release", &h, e);
 }
 

@@ -437,6 +437,23 @@ static void a_restart_keeps_all(void **state)
     assert_non_null(snapshot_grant(n->control->snapshot, SLICE("g1")));
 }
 
+static void a_released_hold_is_shown_as_it_is(void **state)
+{
+    struct node *n = *state;
+
+    node_story(n);
+    assert_int_equal(
+        ask(n, WHO_BUREAU, "POST", "audit/holds", "{\"from\":\"2026-01-02T00:00:00Z\",\"reason\":\"a case\"}"), 200);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "audit/holds/h1/release", "{\"reason\":\"closed\"}"), 200);
+    assert_true(slice_is(doc_text(n->json, "state"), "released"));
+    assert_true(slice_is(doc_text(n->json, "reason"), "a case"));
+    assert_true(slice_is(doc_text(n->json, "release_reason"), "closed"));
+    assert_true(slice_is(doc_text(n->json, "released_by"), "bureau/li"));
+    assert_true(doc_text(n->json, "from").n > 0);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "audit/holds/h1/release", "{\"reason\":\"closed\"}"), 409);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "audit/holds/h2/release", "{\"reason\":\"closed\"}"), 404);
+}
+
 struct waiting_act {
     struct api_request q; /* first */
     struct node *node;
@@ -556,6 +573,7 @@ int main(void)
         NODE_TEST(a_revoked_certificate_is_out),
         NODE_TEST(an_auditor_searches),
         NODE_TEST(a_restart_keeps_all),
+        NODE_TEST(a_released_hold_is_shown_as_it_is),
         NODE_TEST(no_act_brings_a_later_one_with_it),
         NODE_TEST(acts_of_the_outbox_are_replayed),
     };
