@@ -193,13 +193,14 @@ static enum err load_all(struct audit_index *x, const struct segment_list *l, co
     return e;
 }
 
-/* Lock held. What an attempt before has loaded goes from memory; its files are as good as before. */
+/* Lock held. What an attempt before has loaded goes from memory; its files are as good as before. `first` was read
+ * without the lock: segments may have gone since. */
 static void load_begin(struct audit_index *x, uint64_t first)
 {
     while (x->n_parts > 0)
         part_unref(x->parts[--x->n_parts]);
     x->bytes = 0;
-    x->first = first;
+    x->first = first > x->first ? first : x->first;
     index_drop_from(x, 0);
 }
 
