@@ -47,7 +47,8 @@ static size_t head_end(struct http_conn *c)
     return 0;
 }
 
-static void request_complete(struct http_conn *c)
+/* `behind` bytes of what was read stand behind it. */
+static void request_complete(struct http_conn *c, size_t behind)
 {
     c->request_done = true;
     c->paused = false; /* there is nothing left to pause */
@@ -56,7 +57,7 @@ static void request_complete(struct http_conn *c)
     conn_arm(c);
     /* Reading stays wanted, which costs nothing, so that a consumer that leaves is noticed while its answer is made;
      * but not of one that said it would send nothing more: the end of what it sends is no sign that it left. */
-    stream_want_read(c->stream, c->in.n == 0 && !c->peer_closes);
+    stream_want_read(c->stream, behind == 0 && !c->peer_closes);
     if (c->call.open && c->call.state && !c->answer_ended)
         c->service->end(c->call.state);
 }
@@ -103,7 +104,7 @@ void conn_invite(struct http_conn *c, size_t more)
 static void conn_after_head(struct http_conn *c, size_t more)
 {
     if (c->body.done) {
-        request_complete(c);
+        request_complete(c, more);
         return;
     }
     if (c->expect)
@@ -161,7 +162,7 @@ static size_t conn_body(struct http_conn *c, struct slice in)
         return in.n;
     }
     if (c->body.done)
-        request_complete(c);
+        request_complete(c, in.n - used);
     return used;
 }
 

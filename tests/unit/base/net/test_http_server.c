@@ -281,6 +281,11 @@ static void leaves_while_waiting(void **state)
         { "GET /hold HTTP/1.1\r\n" HOST "\r\n", "open /hold end gone:consumer-gone close", true },
         { "POST /hold HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nhi", "open /hold end gone:consumer-gone close",
           false },
+        /* its body is not understood where it was read */
+        { "\r\nPOST /hold HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nhi", "open /hold end gone:consumer-gone close",
+          false },
+        { "PUT /hold HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+          "open /hold end gone:consumer-gone close", true },
         { "GET /hold HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", "open /hold end", false },
     };
     static const struct linger now = { 1, 0 };
