@@ -184,18 +184,26 @@ static void hold_head(struct http_conn *c, size_t record)
     conn_malformed(c, REASON_OVERLOADED, conn_no_room);
 }
 
+/* RFC 9112 section 2.2: before a request. All at once: what stands behind them is moved once, not for each. */
+static void skip_empty_lines(struct http_conn *c)
+{
+    size_t n = 0;
+
+    while (c->in.n - n >= 2 && c->in.p[n] == '\r' && c->in.p[n + 1] == '\n')
+        n += 2;
+    if (n > 0)
+        c->looked = 0;
+    buf_drop(&c->in, n);
+}
+
 /* Understand as much of the input as the state allows. */
 static void conn_advance(struct http_conn *c)
 {
     while (c->state == CONN_IDLE || c->state == CONN_HEAD) {
         size_t n;
+        skip_empty_lines(c);
         if (c->in.n == 0)
             break;
-        if (c->in.n >= 2 && c->in.p[0] == '\r' && c->in.p[1] == '\n') {
-            buf_drop(&c->in, 2); /* RFC 9112 section 2.2: an empty line before a request */
-            c->looked = 0;
-            continue;
-        }
         n = head_end(c);
         if (n > c->limits.head_bytes || (n == 0 && c->in.n >= c->limits.head_bytes)) {
             conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over limits.head_bytes");
