@@ -294,8 +294,8 @@ void conn_readable(struct http_conn *c)
                 hold_head(c, conn_record(c));
             return;
         }
-        if (io != IO_DONE) {
-            conn_die(c, REASON_CONSUMER_GONE, false);
+        if (io != IO_DONE) { /* an answer that has begun must not end as one without a length does */
+            conn_die(c, REASON_CONSUMER_GONE, c->replied || c->out.n > 0);
             return;
         }
         if (c->state == CONN_CLOSING) {

@@ -263,6 +263,24 @@ static void abort_never_ends_cleanly(void **state)
     }
 }
 
+/* Nor does one whose request ends before its time, where only the end of the connection ends an answer. */
+static void half_a_request_never_ends_cleanly(void **state)
+{
+    struct bench b = { 0 };
+    bool reset;
+
+    (void)state;
+    bench_begin(&b);
+    say_and_hear(&b, "POST /abort HTTP/1.0\r\nContent-Length: 9\r\n\r\nabc");
+    HAS("\r\n\r\nhalf");
+    shutdown(b.fd, SHUT_WR);
+    turns(b.loop, 3);
+    LOG(&b, "open /abort gone:consumer-gone close");
+    assert_true(bench_closed(&b, &reset));
+    assert_true(reset);
+    bench_end(&b);
+}
+
 static void slow_reader_is_held(void **state)
 {
     struct bench b = { .big = 8 << 20, .limits = { .window = 64 * 1024 } };
@@ -544,6 +562,7 @@ int main(void)
         cmocka_unit_test(empty_lines_are_cheap),
         cmocka_unit_test(large_head_is_refused),
         cmocka_unit_test(abort_never_ends_cleanly),
+        cmocka_unit_test(half_a_request_never_ends_cleanly),
         cmocka_unit_test(slow_reader_is_held),
         cmocka_unit_test(stalled_reader_is_cut),
         cmocka_unit_test(leaves_while_waiting),
