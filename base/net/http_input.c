@@ -196,6 +196,12 @@ static void skip_empty_lines(struct http_conn *c)
     buf_drop(&c->in, n);
 }
 
+/* No head has begun, and none is owed. */
+static bool half_empty_line(const struct http_conn *c)
+{
+    return c->in.n == 1 && c->in.p[0] == '\r';
+}
+
 /* Understand as much of the input as the state allows. */
 static void conn_advance(struct http_conn *c)
 {
@@ -208,7 +214,7 @@ static void conn_advance(struct http_conn *c)
         if (n > c->limits.head_bytes || (n == 0 && c->in.n >= c->limits.head_bytes)) {
             conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over limits.head_bytes");
         } else if (n == 0) {
-            if (c->state == CONN_IDLE) {
+            if (c->state == CONN_IDLE && !half_empty_line(c)) {
                 c->state = CONN_HEAD;
                 conn_arm(c);
             }

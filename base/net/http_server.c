@@ -320,7 +320,7 @@ void conn_cut(struct http_conn *c)
 
 static void drain(struct http_conn *c)
 {
-    if (c->state == CONN_IDLE && c->in.n == 0 && c->out.n == 0)
+    if (c->state == CONN_IDLE && c->in.n <= 1 && c->out.n == 0) /* 1: half an empty line */
         part(c, REASON_DRAINING);
     else
         c->closing = c->closing || c->state > CONN_IDLE;

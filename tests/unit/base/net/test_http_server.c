@@ -226,6 +226,26 @@ static void empty_lines_are_cheap(void **state)
     bench_end(&b);
 }
 
+/* An empty line is no head that does not end, in however many pieces it comes. */
+static void half_an_empty_line_is_no_head(void **state)
+{
+    struct bench b = { .limits = { .head = 100, .idle = 5000 } };
+
+    (void)state;
+    bench_begin(&b);
+    say_and_hear(&b, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    bench_say(&b, SLICE("\r"));
+    bench_say(&b, SLICE("\n"));
+    run_for(b.loop, 400);
+    LOG(&b, "open /echo end sent");
+    say_and_hear(&b, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    LOG(&b, "open /echo end sent /echo end sent");
+    bench_say(&b, SLICE("\r"));
+    http_conn_drain(b.conn); /* nothing is under way */
+    LOG(&b, "open /echo end sent /echo end sent close");
+    bench_end(&b);
+}
+
 static void large_head_is_refused(void **state)
 {
     static char filler[HTTP_HEAD_MAX];
@@ -560,6 +580,7 @@ int main(void)
         cmocka_unit_test(closes),
         cmocka_unit_test(malformed_with_a_tail),
         cmocka_unit_test(empty_lines_are_cheap),
+        cmocka_unit_test(half_an_empty_line_is_no_head),
         cmocka_unit_test(large_head_is_refused),
         cmocka_unit_test(abort_never_ends_cleanly),
         cmocka_unit_test(half_a_request_never_ends_cleanly),
