@@ -23,7 +23,7 @@ struct translate_run {
     struct mapper m;
     struct json_reader *json; /* own; one of the two */
     struct xml_reader *xml;
-    struct xml_decode *decode; /* own; JSON that is not UTF-8 */
+    struct xml_decode *decode; /* own; JSON that is not UTF-8, or begins with its byte order mark */
     uint64_t fed;
     bool over;       /* failed or finished: nothing more is read or written */
     size_t size;     /* of the block */
@@ -176,6 +176,22 @@ static enum err feed_json(void *self, struct slice utf8)
     return json_reader_feed(r->json, utf8);
 }
 
+static enum err decode_json(struct translate_run *r, enum xml_label told, struct slice encoding)
+{
+    r->decode = mem_alloc(sizeof *r->decode);
+    if (r->decode == NULL)
+        return ERR_NOMEM;
+    xml_decode_init(r->decode, told, encoding, feed_json, r);
+    return ERR_OK;
+}
+
+/* What begins with this byte is no JSON; behind a byte order mark (.NET writes one) it may be (RFC 8259 section 8.1).
+ */
+static bool may_be_marked(const struct translate_run *r, struct slice first)
+{
+    return r->fed == 0 && r->decode == NULL && first.n > 0 && first.p[0] == '\xEF';
+}
+
 static enum err open_reader(struct translate_run *r, struct slice encoding)
 {
     enum xml_label told = r->m.r->told;
@@ -195,11 +211,7 @@ static enum err open_reader(struct translate_run *r, struct slice encoding)
     r->ready = true;
     if ((told != XML_LABEL_NONE ? told : xml_label_of(encoding)) != XML_LABEL_GB18030)
         return ERR_OK;
-    r->decode = mem_alloc(sizeof *r->decode);
-    if (r->decode == NULL)
-        return ERR_NOMEM;
-    xml_decode_init(r->decode, told, encoding, feed_json, r);
-    return ERR_OK;
+    return decode_json(r, told, encoding);
 }
 
 static bool has(const uint64_t *bits, uint16_t i)
@@ -287,19 +299,23 @@ enum err translate_open(const struct translate_plan *p, const struct translate_w
     return ERR_OK;
 }
 
+static enum err feed(struct translate_run *r, struct slice bytes)
+{
+    if (r->xml != NULL)
+        return xml_reader_feed(r->xml, bytes);
+    if (may_be_marked(r, bytes) && decode_json(r, XML_LABEL_UTF8, (struct slice){ NULL, 0 }) != ERR_OK)
+        return ERR_NOMEM;
+    return r->decode != NULL ? xml_decode_feed(r->decode, bytes) : json_reader_feed(r->json, bytes);
+}
+
 enum err translate_feed(struct translate_run *r, struct slice bytes)
 {
     enum err e;
 
     if (r->over)
         return ERR_INVALID;
+    e = feed(r, bytes);
     r->fed += bytes.n;
-    if (r->xml != NULL)
-        e = xml_reader_feed(r->xml, bytes);
-    else if (r->decode != NULL)
-        e = xml_decode_feed(r->decode, bytes);
-    else
-        e = json_reader_feed(r->json, bytes);
     if (e == ERR_OK && r->m.refused && r->fed > REFUSED_MAX)
         e = mapper_fail(&r->m, REASON_PROVIDER_REFUSED, ERR_INVALID);
     if (e != ERR_OK) {

@@ -410,6 +410,9 @@ static const struct row rows[] = {
     { told_utf8, "\xff\xfe<\0a", NULL, REASON_PROVIDER_MALFORMED },
     { json_utf8, "{\"r\":[{\"c\":\"\xd0\xbb\xe8\xa4\xab\x68\"}]}", "{\"c\":\"л褫h\"}\n", .form = TRANSLATE_NDJSON,
       .type = "application/json; charset=GBK" },
+    { single, "\xEF\xBB\xBF{\"code\":\"0\",\"a\":\"王\"}", "{\"a\":\"王\"}\n", .form = TRANSLATE_NDJSON },
+    { single, "\xEF\xBB{\"code\":\"0\",\"a\":\"1\"}", NULL, REASON_PROVIDER_MALFORMED },
+    { single, "\xEF\xBB\xBF", NULL, REASON_PROVIDER_MALFORMED },
     { household, "\xEF\xBB\xBF" RETURN("\xEF\xBB\xBF" PACKAGE_TEXT("0000")), HEAD_H "],\"count\":0}" },
     /* the answer is one record, or says that it is none */
     { single, "{\"code\":\"0\",\"a\":\"1\"}", "{\"resource\":\"d/single\",\"records\":[{\"a\":\"1\"}],\"count\":1}" },
