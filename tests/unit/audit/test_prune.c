@@ -104,9 +104,12 @@ static bool row_then(void *arg, const struct audit_row *row)
         assert_int_equal(audit_prune(x, m->before, &w.d), ERR_OK);
     } else if (m->n == 1) {
         pthread_mutex_lock(&x->lock);
-        assert_true(x->drafting);
-        index_drop_from(x, x->draft.h.first);
+        bool drafting = x->drafting;
+        if (drafting)
+            x->discard_from = x->draft.h.first; /* by its own thread, which reads on without the lock */
         pthread_mutex_unlock(&x->lock);
+        assert_true(drafting);
+        UNTIL(atomic_load(&x->discard_from) == UINT64_MAX);
     }
     m->behind += row->index >= m->before;
     assert_true(row->index >= m->before || row->index < A_SEGMENT);
