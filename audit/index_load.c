@@ -231,7 +231,7 @@ static void add_time(struct part_head *times, struct slice line)
         part_time_add(times, kind, at);
 }
 
-/* ERR_CONFLICT: it says other things than its records. ERR_NOMEM: nobody knows. */
+/* In use: its marks are read. */
 static enum err part_agrees(const struct audit_index *x, struct part *p)
 {
     struct part_head times = { .at_before = p->h.at_before };
@@ -259,16 +259,25 @@ static enum err part_agrees(const struct audit_index *x, struct part *p)
     return p->timed ? ERR_OK : ERR_CONFLICT;
 }
 
-/* One whose segment retention has removed meanwhile says nothing against the index. */
+/* ERR_CONFLICT: it says other things than its records, or its file is gone. One whose segment retention has removed
+ * meanwhile says nothing against the index. ERR_AGAIN: the index has another one in its place by now, or none.
+ * ERR_NOMEM: nobody knows. */
 static enum err part_compare(struct audit_index *x, struct part *p)
 {
-    enum err e = part_agrees(x, p);
-    if (e != ERR_CONFLICT)
+    enum err e = part_use(p);
+    if (e == ERR_OK) {
+        e = part_agrees(x, p);
+        part_rest(p);
+    }
+    if (e == ERR_OK || e == ERR_NOMEM)
         return e;
+    bool there = false;
     pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < x->n_parts; i++)
+        there = there || x->parts[i] == p;
     bool gone = p->h.first < x->first;
     pthread_mutex_unlock(&x->lock);
-    return gone ? ERR_OK : e;
+    return gone ? ERR_OK : there ? ERR_CONFLICT : ERR_AGAIN;
 }
 
 /* The part that begins at or behind `first`, counted; NULL: there is none. */
@@ -292,6 +301,10 @@ enum err index_times(struct audit_index *x, const _Atomic bool *stop)
         at = p->h.first + p->h.n;
         if (!p->timed)
             e = part_compare(x, p);
+        if (e == ERR_AGAIN) {
+            at = p->h.first;
+            e = ERR_OK;
+        }
         if (atomic_load_explicit(stop, memory_order_relaxed))
             e = ERR_AGAIN;
     }
@@ -309,7 +322,9 @@ uint64_t audit_index_check(struct audit_index *x)
             usleep(TRY_US);
             e = part_compare(x, p);
         }
-        if (e == ERR_OK)
+        if (e == ERR_AGAIN)
+            at = p->h.first;
+        if (e == ERR_OK || e == ERR_AGAIN)
             continue;
         bad = p->h.first;
         pthread_mutex_lock(&x->lock);

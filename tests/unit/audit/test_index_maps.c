@@ -98,6 +98,21 @@ static void few_are_kept(void **state)
     assert_int_equal(mapped(), 1);
 }
 
+/* Whoever compares an older one with its records maps it for as long: the whole check, and retention. */
+static void older_ones_are_compared(void **state)
+{
+    (void)state;
+    const _Atomic bool stop = false;
+    assert_int_equal(audit_index_check(x), UINT64_MAX);
+    assert_int_equal(mapped(), 1);
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < x->n_parts; i++)
+        x->parts[i]->timed = false; /* as after a start */
+    pthread_mutex_unlock(&x->lock);
+    assert_int_equal(index_times(x, &stop), ERR_OK);
+    assert_int_equal(mapped(), 1);
+}
+
 static void path_of(size_t part, char path[PATH_MAX])
 {
     pthread_mutex_lock(&x->lock);
@@ -141,9 +156,8 @@ static void one_that_is_gone_is_built_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_are_kept),
-        cmocka_unit_test(one_that_is_exchanged),
-        cmocka_unit_test(one_that_is_gone_is_built_anew),
+        cmocka_unit_test(few_are_kept),          cmocka_unit_test(older_ones_are_compared),
+        cmocka_unit_test(one_that_is_exchanged), cmocka_unit_test(one_that_is_gone_is_built_anew),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
