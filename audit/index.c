@@ -278,11 +278,13 @@ static enum err follow(struct audit_index *x)
     return e;
 }
 
+/* What is asked for without the lock meanwhile, and is more than this, is still to be done then. */
 static void index_discard(struct audit_index *x)
 {
     pthread_mutex_lock(&x->lock);
-    index_drop_from(x, x->discard_from);
-    x->discard_from = UINT64_MAX;
+    uint64_t from = x->discard_from;
+    index_drop_from(x, from);
+    atomic_compare_exchange_strong(&x->discard_from, &from, UINT64_MAX);
     pthread_mutex_unlock(&x->lock);
 }
 

@@ -328,8 +328,9 @@ uint64_t audit_index_check(struct audit_index *x)
             continue;
         bad = p->h.first;
         pthread_mutex_lock(&x->lock);
-        if (x->discard_from > p->h.first)
-            x->discard_from = p->h.first;
+        uint64_t from = x->discard_from; /* a rebuild may be asked for without the lock */
+        while (from > p->h.first && !atomic_compare_exchange_weak(&x->discard_from, &from, p->h.first)) {
+        }
         pthread_cond_signal(&x->wake);
         pthread_mutex_unlock(&x->lock);
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RECORDS = 1800, PART_WAIT = 60000, LEAST_PARTS = 5 };
+enum { RECORDS = 1800, PART_WAIT = 60000, LEAST_PARTS = 5, REBUILDS = 10 };
 
 static struct world w;
 static struct audit_index *x;
@@ -153,11 +153,44 @@ static void one_that_is_gone_is_built_anew(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* The second part and those behind it, as when it is damaged. False: there is none. */
+static bool throw_away(uint64_t *discarded, uint64_t *n)
+{
+    pthread_mutex_lock(&x->lock);
+    *discarded = x->discarded;
+    *n = x->n_parts;
+    if (*n > 1)
+        x->discard_from = x->parts[1]->h.first;
+    pthread_cond_signal(&x->wake);
+    pthread_mutex_unlock(&x->lock);
+    return *n > 1;
+}
+
+/* While they are thrown away, which is most of the time that the index's thread has the lock, somebody asks for all to
+ * be built anew. */
+static void no_rebuild_is_lost(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < REBUILDS; i++) {
+        uint64_t before, n;
+        assert_true(throw_away(&before, &n));
+        while (atomic_load(&x->discard_from) != UINT64_MAX && pthread_mutex_trylock(&x->lock) == 0)
+            pthread_mutex_unlock(&x->lock);
+        audit_index_rebuild(x);
+        assert_true(audit_index_wait(x, world_size(&w), PART_WAIT));
+        pthread_mutex_lock(&x->lock);
+        bool all_went = x->discarded - before >= n;
+        pthread_mutex_unlock(&x->lock);
+        assert_true(all_went);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_are_kept),          cmocka_unit_test(older_ones_are_compared),
         cmocka_unit_test(one_that_is_exchanged), cmocka_unit_test(one_that_is_gone_is_built_anew),
+        cmocka_unit_test(no_rebuild_is_lost),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
