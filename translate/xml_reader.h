@@ -6,5 +6,5 @@
 
 /* As xml_reader_new; what the document says of its own encoding is ignored. */
 struct xml_reader *xml_reader_new_told(const struct event_sink *sink, void *self, enum xml_label told);
-/* True when it was refused for a size (token, attributes, depth), not for its form. */
+/* True when it was refused for a size (token, attributes, namespaces, depth), not for its form. */
 bool xml_reader_too_large(const struct xml_reader *r);

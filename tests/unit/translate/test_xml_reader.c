@@ -346,6 +346,54 @@ static void test_floods(void **state)
     assert_true(seconds() - start < 20);
 }
 
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* `deep` elements, each with `each` declarations of its own, and then `leaves` small ones, for each of which all that
+ * hold are walked over. */
+static enum err nest_names(unsigned deep, unsigned each, size_t leaves)
+{
+    struct heard h = { .text = BUF_INIT(1 << 20), .count_only = true };
+    struct xml_reader *r = xml_reader_new(&hearing, &h, slice_of("UTF-8"));
+    struct buf piece = BUF_INIT(1 << 20);
+    enum err e = ERR_OK;
+
+    assert_non_null(r);
+    for (unsigned d = 0; d < deep && e == ERR_OK; d++) {
+        buf_clear(&piece);
+        buf_puts(&piece, "<r");
+        for (unsigned i = 0; i < each; i++)
+            buf_printf(&piece, " xmlns:n%x='u'", i);
+        buf_puts(&piece, ">");
+        assert_int_equal(piece.failed, ERR_OK);
+        e = xml_reader_feed(r, buf_slice(&piece));
+    }
+    for (size_t i = 0; i < leaves && e == ERR_OK; i++)
+        e = xml_reader_feed(r, SLICE("<a/>"));
+    (void)xml_reader_free(r);
+    buf_done(&piece);
+    buf_done(&h.text);
+    return e;
+}
+
+/* A name costs what it weighs, however many declarations stand around it: it is time of all who share the loop. */
+static void test_namespaces(void **state)
+{
+    int64_t before = cpu_ms();
+
+    (void)state;
+    assert_int_equal(nest_names(1, 256, 10000), ERR_OK);
+    assert_int_equal(nest_names(50, 5, 10000), ERR_OK); /* what programs write: the same few on each level */
+    assert_int_equal(nest_names(2, 200, 10000), ERR_TOO_LARGE);
+    assert_int_equal(nest_names(60, 4000, 100000), ERR_TOO_LARGE);
+    assert_true(cpu_ms() - before < 5000);
+}
+
 /* ---- corpora ---- */
 
 static unsigned read_folder(const char *corpus, const char *folder)
@@ -402,7 +450,8 @@ static void test_corpora(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_encodings), cmocka_unit_test(test_forms),
-                                        cmocka_unit_test(test_floods), cmocka_unit_test(test_corpora) };
+                                        cmocka_unit_test(test_floods), cmocka_unit_test(test_namespaces),
+                                        cmocka_unit_test(test_corpora) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
