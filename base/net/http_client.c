@@ -24,6 +24,7 @@ struct http_client {
     const struct http_client_events *events;
     void *user;
     struct buf in, out; /* own: a head not yet whole; a request not yet sent */
+    size_t looked;      /* of `in`: no head ends before it */
     size_t sent;
     struct http_body body;
     struct alarm alarm;
@@ -187,22 +188,6 @@ static void take_body(struct http_client *c, struct slice in)
         fail(c, REASON_PROVIDER_TIMEOUT);
 }
 
-/* Offset behind the first empty line, or 0. */
-static size_t head_end(struct slice s)
-{
-    for (size_t i = 0; i < s.n;) {
-        const char *lf = memchr(s.p + i, '\n', s.n - i);
-        if (lf == NULL)
-            return 0;
-        i = (size_t)(lf - s.p) + 1;
-        if (i + 1 < s.n && s.p[i] == '\r' && s.p[i + 1] == '\n')
-            return i + 2;
-        if (i < s.n && s.p[i] == '\n')
-            return i + 1;
-    }
-    return 0;
-}
-
 /* The head is known: show it, then what came behind it. */
 static void begin_answer(struct http_client *c, const struct http_head *head)
 {
@@ -232,8 +217,9 @@ static void take_head(struct http_client *c)
     const char *why;
     size_t n;
 
-    while (c->state == WAITING && (n = head_end(buf_slice(&c->in))) > 0) {
+    while (c->state == WAITING && (n = http_head_end(buf_slice(&c->in), &c->looked)) > 0) {
         struct slice rest = { c->in.p + n, c->in.n - n };
+        c->looked = 0;
         if (http_head_parse((struct slice){ c->in.p, n }, false, &head, &why) != ERR_OK || head.status == 101) {
             fail(c, REASON_PROVIDER_MALFORMED);
             return;
@@ -532,7 +518,7 @@ static enum err ask(struct http_client *c, struct slice text, bool head_method, 
     buf_put(&c->out, text);
     if (c->out.failed != ERR_OK)
         return c->out.failed;
-    c->sent = 0;
+    c->sent = c->looked = 0;
     c->handed = 0;
     c->reached = c->blocked = c->deaf = c->in_chunk = c->waits = false;
     c->asked = c->reading = true;

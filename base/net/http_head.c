@@ -95,6 +95,22 @@ static const char *check_lines(struct slice s)
     return NULL;
 }
 
+size_t http_head_end(struct slice in, size_t *looked)
+{
+    for (size_t i = *looked; i + 1 < in.n; i++) {
+        const char *p = in.p, *lf = memchr(p + i, '\n', in.n - i);
+        if (lf == NULL)
+            break;
+        i = (size_t)(lf - p);
+        if (i + 1 < in.n && p[i + 1] == '\n')
+            return i + 2;
+        if (i + 2 < in.n && p[i + 1] == '\r' && p[i + 2] == '\n')
+            return i + 3;
+    }
+    *looked = in.n > 3 ? in.n - 3 : 0;
+    return 0;
+}
+
 struct slice http_find(const struct http_head *h, struct slice name, size_t *count)
 {
     size_t seen = 0;

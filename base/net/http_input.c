@@ -28,25 +28,6 @@ void conn_malformed(struct http_conn *c, enum reason why, const char *what)
     }
 }
 
-/* Offset behind the empty line that ends a head, or 0. Remembers how far it looked. */
-static size_t head_end(struct http_conn *c)
-{
-    const char *p = c->in.p;
-
-    for (size_t i = c->looked; i + 1 < c->in.n; i++) {
-        const char *lf = memchr(p + i, '\n', c->in.n - i);
-        if (lf == NULL)
-            break;
-        i = (size_t)(lf - p);
-        if (i + 1 < c->in.n && p[i + 1] == '\n')
-            return i + 2;
-        if (i + 2 < c->in.n && p[i + 1] == '\r' && p[i + 2] == '\n')
-            return i + 3;
-    }
-    c->looked = c->in.n > 3 ? c->in.n - 3 : 0;
-    return 0;
-}
-
 /* `behind` bytes of what was read stand behind it. */
 static void request_complete(struct http_conn *c, size_t behind)
 {
@@ -210,7 +191,7 @@ static void conn_advance(struct http_conn *c)
         skip_empty_lines(c);
         if (c->in.n == 0)
             break;
-        n = head_end(c);
+        n = http_head_end(buf_slice(&c->in), &c->looked);
         if (n > c->limits.head_bytes || (n == 0 && c->in.n >= c->limits.head_bytes)) {
             conn_malformed(c, REASON_REQUEST_TOO_LARGE, "a head over limits.head_bytes");
         } else if (n == 0) {

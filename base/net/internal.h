@@ -89,6 +89,9 @@ size_t http_scan(struct slice bytes, bool request, struct http_head *ret);
 size_t http_text_run(const char *p, const char *end);
 /* A plain head and all guards of http_head_parse; 0 as http_scan. */
 size_t http_head_plain(struct slice bytes, bool request, struct http_head *ret);
+/* Offset behind the empty line that ends a head, or 0. *looked, 0 at first: how far it has, which the next call with
+ * more of the same bytes goes on from. */
+size_t http_head_end(struct slice in, size_t *looked);
 /* The same question put to llhttp alone; for heads that are not plain. */
 enum err http_head_judge(struct slice bytes, bool request, struct http_head *ret, const char **why) MUST_CHECK;
 /* http_kept.c: plain heads that are recognised by their bytes; one store a loop. */

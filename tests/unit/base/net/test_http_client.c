@@ -3,6 +3,7 @@
 #include "tests/unit/until.h"
 
 #include <sys/socket.h>
+#include <time.h>
 
 struct told {
     struct loop *loop;
@@ -457,6 +458,44 @@ static void answers_that_come_too_soon(void **state)
     pair_end(&p);
 }
 
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Some more of a head, byte by byte, in short lines. */
+static int64_t dribble(struct pair *p)
+{
+    int64_t before = cpu_ms();
+
+    for (size_t i = 0; i < 1500; i++) {
+        assert_int_equal(send(p->fd, i % 2 ? "\n" : "a", 1, MSG_NOSIGNAL), 1);
+        turns(p->told.loop, 1);
+    }
+    return cpu_ms() - before;
+}
+
+/* A byte more of a head costs the same, however long it is already. */
+static void heads_in_pieces_are_cheap(void **state)
+{
+    struct pair p;
+    int64_t first, last = 0;
+
+    (void)state;
+    pair_begin(&p, false, 60000);
+    say(&p, "HTTP/1.1 200 OK\r\n", 17);
+    first = dribble(&p);
+    for (int i = 0; i < 9; i++)
+        last = dribble(&p);
+    assert_false(p.told.failed || p.told.ended);
+    if (last > 3 * first + 20)
+        fail_msg("%d ms at first, %d ms at last", (int)first, (int)last);
+    pair_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
@@ -468,7 +507,8 @@ int main(void)
                                         cmocka_unit_test(who_is_waited_for),
                                         cmocka_unit_test(requests_are_taken_at_a_rate),
                                         cmocka_unit_test(the_last_piece_has_no_rate),
-                                        cmocka_unit_test(answers_that_come_too_soon) };
+                                        cmocka_unit_test(answers_that_come_too_soon),
+                                        cmocka_unit_test(heads_in_pieces_are_cheap) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
