@@ -3,6 +3,12 @@
 #include "base/doc/internal.h"
 #include <yaml.h>
 
+enum { DIRECTIVES_MAX = 16 };
+
+static const struct {
+    const char *en, *zh;
+} no_tags = { "%TAG is not allowed", "不允许使用 %TAG 指令" };
+
 struct yaml {
     struct tree *tree;
     struct slice text;
@@ -95,7 +101,7 @@ static bool on_nothing(struct yaml *y, const yaml_event_t *e)
 static bool on_document(struct yaml *y, const yaml_event_t *e)
 {
     if (e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
-        refuse(y, mark_of(e->start_mark), "%TAG is not allowed", "不允许使用 %TAG 指令");
+        refuse(y, mark_of(e->start_mark), no_tags.en, no_tags.zh);
     return true;
 }
 
@@ -180,6 +186,33 @@ static void read_events(struct yaml *y, yaml_parser_t *p)
     }
 }
 
+/* LF, CR, and the last bytes of NEL, LS and PS, all of which end a line for libyaml. */
+static bool ends_line(char c)
+{
+    return c == '\n' || c == '\r' || c == '\x85' || c == '\xa8' || c == '\xa9';
+}
+
+/* libyaml compares each %TAG with all before it, and tells of them when all are read: more than a few are refused
+ * before it sees them. */
+static bool check_directives(struct yaml *y)
+{
+    static const struct slice word = SLICE("%TAG");
+    struct place place = { .text = y->text, .line = 1, .col = 1 };
+    const char *from = y->text.p, *end = from + y->text.n, *at = from;
+    unsigned n = 0;
+
+    while (n <= DIRECTIVES_MAX && (at = memmem(at, (size_t)(end - at), word.p, word.n)) != NULL) {
+        n += at == from || ends_line(at[-1]);
+        if (n <= DIRECTIVES_MAX)
+            at += word.n;
+    }
+    if (n <= DIRECTIVES_MAX)
+        return true;
+    place_move(&place, (size_t)(at - from));
+    refuse(y, (struct mark){ place.line, place.col }, no_tags.en, no_tags.zh);
+    return false;
+}
+
 enum err doc_read_yaml(struct slice text, struct arena *a, struct diags *d, const struct doc **ret)
 {
     struct tree t;
@@ -189,6 +222,8 @@ enum err doc_read_yaml(struct slice text, struct arena *a, struct diags *d, cons
     if (!tree_init(&t, a, d) || !tree_check_text(&t, &text))
         return t.failed;
     y.text = text;
+    if (!check_directives(&y))
+        return tree_result(&t);
     if (!yaml_parser_initialize(&p))
         return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);

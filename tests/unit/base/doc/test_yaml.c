@@ -1,5 +1,6 @@
 /* Reading YAML: places, types of plain scalars, what is refused and where, caps, damaged input. */
 #include "tests/unit/base/doc/doc_test.h"
+#include <time.h>
 
 static void test_places(void **state)
 {
@@ -171,11 +172,34 @@ static void test_damaged(void **state)
         }
 }
 
+/* Each directive costs what it weighs, whatever ends its line. */
+static void test_directives(void **state)
+{
+    static const char *const ends[] = { "\n", "\r", "\r\n", "\xc2\x85", "\xe2\x80\xa8" };
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct buf text = BUF_INIT(4 << 20);
+        struct timespec began, ended;
+        const struct doc *d;
+
+        for (unsigned k = 0; k < 30000; k++)
+            buf_printf(&text, "%%TAG !a%u! x%s", k, ends[i]);
+        buf_puts(&text, "---\na: b\n");
+        assert_int_equal(text.failed, ERR_OK);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+        assert_int_equal(doc_read_yaml(buf_slice(&text), &b->arena, &b->d, &d), ERR_UNSUPPORTED);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+        assert_true(ended.tv_sec - began.tv_sec <= 1);
+        buf_done(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_places),      CASE(test_plain_types), CASE(test_documents), CASE(test_refused),
-        CASE(test_all_at_once), CASE(test_caps),        CASE(test_damaged),
+        CASE(test_all_at_once), CASE(test_caps),        CASE(test_damaged),   CASE(test_directives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
