@@ -1,8 +1,10 @@
 /* TLS contexts: what is offered and asked, in one place. Invariants: no version below 1.2 but for `legacy` providers,
  * ECDHE and AEAD only, no renegotiation, no tickets that carry state, no early data; a server's handshake never fails
- * because of who the client is. */
+ * because of who the client is, but for a key that takes too long to check. */
 #include "base/net/internal.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -81,6 +83,24 @@ static void keep_only(STACK_OF(X509) * sent, X509 *leaf)
     }
 }
 
+/* Whoever comes may show a key for which one signature takes OpenSSL as long as a hundred do for others, and its loop
+ * stands still meanwhile: an exponent as long as the modulus, a modulus beyond all use, DSA. */
+static bool is_costly(const X509 *leaf)
+{
+    enum { BITS_MOST = 8192, EXPONENT_MOST = 64 };
+    const EVP_PKEY *key = X509_get0_pubkey(leaf);
+    BIGNUM *e = NULL;
+    bool costly;
+
+    if (key == NULL)
+        return false; /* OpenSSL itself refuses it */
+    costly = EVP_PKEY_get_bits(key) > BITS_MOST || EVP_PKEY_get_base_id(key) == EVP_PKEY_DSA;
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA || EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA_PSS)
+        costly = costly || !EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) || BN_num_bits(e) > EXPONENT_MOST;
+    BN_free(e);
+    return costly;
+}
+
 /* Replaces OpenSSL's own path building: certs/ judges, the handshake goes on, and the first request is told the reason.
  */
 static int judge_client(X509_STORE_CTX *store, void *arg)
@@ -91,6 +111,10 @@ static int judge_client(X509_STORE_CTX *store, void *arg)
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
     struct tls_peer *peer;
 
+    if (is_costly(leaf)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+        return 0;
+    }
     /* What the hook leaves in the error queue would end a handshake that goes on. */
     ERR_set_mark();
     peer = t->verify(t->arg, &leaf, sent);

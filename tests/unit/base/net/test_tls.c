@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 
 static int64_t cpu_ns(void)
@@ -378,6 +381,75 @@ static void door_yields(void **state)
     world_end(&w);
 }
 
+/* The same modulus, and the exponents in each other's place: signing is quick, checking takes as long as signing does
+ * for others. */
+static EVP_PKEY *turned(EVP_PKEY *key)
+{
+    static const char *const names[] = { OSSL_PKEY_PARAM_RSA_N, OSSL_PKEY_PARAM_RSA_E, OSSL_PKEY_PARAM_RSA_D };
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params;
+    EVP_PKEY *ret = NULL;
+    BIGNUM *n[3] = { NULL };
+
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(EVP_PKEY_get_bn_param(key, names[i], &n[i]), 1);
+        assert_int_equal(OSSL_PARAM_BLD_push_BN(bld, names[i == 0 ? 0 : 3 - i], n[i]), 1);
+    }
+    params = OSSL_PARAM_BLD_to_param(bld);
+    assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_fromdata(ctx, &ret, EVP_PKEY_KEYPAIR, params), 1);
+    for (unsigned i = 0; i < 3; i++)
+        BN_clear_free(n[i]);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(bld);
+    EVP_PKEY_CTX_free(ctx);
+    return ret;
+}
+
+static void shows(struct raw *r, EVP_PKEY *key)
+{
+    X509 *x = X509_new();
+
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key);
+    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+    assert_int_equal(SSL_CTX_use_certificate(r->ctx, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(r->ctx, key), 1);
+    X509_free(x);
+}
+
+/* Who a client is, is told at its first request; but everybody waits while its key is checked. */
+static void keys_that_take_long_are_refused(void **state)
+{
+    EVP_PKEY *usual = EVP_RSA_gen(3072), *keys[] = { usual, turned(usual) };
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(keys); i++) {
+        struct world w = { 0 };
+        struct raw r;
+
+        world_begin(&w);
+        raw_make(&r, TLS_client_method());
+        SSL_CTX_set_security_level(r.ctx, 0);
+        shows(&r, keys[i]);
+        r.fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(r.fd, (struct sockaddr *)&w.to, sizeof(struct sockaddr_in)), 0);
+        raw_settle(&r, w.loop);
+        raw_send(&r);
+        turns(w.loop, 3);
+        if (i == 0)
+            raw_asks(&r, &w);
+        else
+            assert_true(raw_is_closed(&r, &w));
+        assert_int_equal(w.seen, i == 0 ? 2 : 0);
+        raw_done(&r);
+        world_end(&w);
+        EVP_PKEY_free(keys[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
@@ -386,7 +458,8 @@ int main(void)
                                         cmocka_unit_test(a_provider_s_keys_too),
                                         cmocka_unit_test(what_comes_behind_an_answer),
                                         cmocka_unit_test(trust_by_table),
-                                        cmocka_unit_test(door_yields) };
+                                        cmocka_unit_test(door_yields),
+                                        cmocka_unit_test(keys_that_take_long_are_refused) };
 
     return cmocka_run_group_tests(tests, make_files, drop_files);
 }
