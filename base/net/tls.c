@@ -299,11 +299,24 @@ const char *tls_mode_name(enum tls_mode m)
     return (unsigned)m < 4 ? mode_names[m] : "";
 }
 
+/* As OpenSSL's own for level 0, which lets a group of 10000 bits pass: half a second for each of two powers in it, and
+ * the loop stands still meanwhile. */
+static int legacy_allows(const SSL *ssl, const SSL_CTX *ctx, int what, int bits, int nid, void *other, void *arg)
+{
+    enum { SECURITY_LEAST = 80, GROUP_MOST = 4096 };
+
+    (void)ssl, (void)ctx, (void)nid, (void)arg;
+    if (what != SSL_SECOP_TMP_DH)
+        return 1;
+    return bits >= SECURITY_LEAST && (other == NULL || EVP_PKEY_get_bits(other) <= GROUP_MOST);
+}
+
 /* Old systems: their TLS 1.0, SHA-1 and renegotiation without RFC 5746. OpenSSL 3 wants security level 0 for these. */
 static void set_legacy(SSL_CTX *ctx)
 {
     SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
     SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_security_callback(ctx, legacy_allows);
     SSL_CTX_set_cipher_list(ctx, "ALL:!aNULL:!eNULL:!RC4:!EXPORT:@SECLEVEL=0");
     SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
 }

@@ -194,7 +194,6 @@ static void trust_by_table(void **state)
     }
 }
 
-/* A provider that changes its keys over and over in the place of an answer. */
 /* Our client, with a request under way to a provider whose TLS the test works by hand. */
 struct call {
     struct told t;
@@ -203,9 +202,8 @@ struct call {
     int listener;
 };
 
-static void call_begin(struct call *k)
+static void call_open(struct call *k, const struct tls_client *how)
 {
-    struct tls_client how = { TLS_SERVER, cert_file, NULL, NULL };
     struct sockaddr_storage to;
     struct tls_context *tls;
 
@@ -213,7 +211,7 @@ static void call_begin(struct call *k)
     assert_non_null(k->t.loop);
     assert_int_equal(net_listen("127.0.0.1", 0, false, &k->listener, NULL), ERR_OK);
     address_of(k->listener, &to);
-    assert_int_equal(tls_client_new(&how, &tls, NULL), ERR_OK);
+    assert_int_equal(tls_client_new(how, &tls, NULL), ERR_OK);
     k->c = http_client_new(k->t.loop, &to, tls, SLICE("provider.example"), &events, &k->t, 2 * PATIENCE_MS);
     tls_unref(tls);
     assert_non_null(k->c);
@@ -225,6 +223,11 @@ static void call_begin(struct call *k)
     assert_int_equal(SSL_CTX_use_PrivateKey_file(k->r.ctx, key_file, SSL_FILETYPE_PEM), 1);
     k->r.fd = accept(k->listener, NULL, NULL);
     assert_true(k->r.fd >= 0);
+}
+
+static void call_begin(struct call *k)
+{
+    call_open(k, &(struct tls_client){ TLS_SERVER, cert_file, NULL, NULL });
     raw_settle(&k->r, k->t.loop);
 }
 
@@ -237,6 +240,7 @@ static void call_end(struct call *k)
     close(k->listener);
 }
 
+/* A provider that changes its keys over and over in the place of an answer. */
 static void a_provider_s_keys_too(void **state)
 {
     struct call k;
@@ -450,12 +454,59 @@ static void keys_that_take_long_are_refused(void **state)
     }
 }
 
+static void agrees_in(struct raw *r, char *group)
+{
+    OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0), OSSL_PARAM_END };
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    EVP_PKEY *rsa = EVP_RSA_gen(2048), *key = NULL;
+
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_params(ctx, params), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+    shows(r, rsa);
+    SSL_CTX_set_max_proto_version(r->ctx, TLS1_2_VERSION);
+    SSL_CTX_set_security_level(r->ctx, 0);
+    assert_int_equal(SSL_CTX_set_cipher_list(r->ctx, "DHE"), 1);
+    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(r->ctx, key), 1);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_CTX_free(ctx);
+}
+
+/* An old system chooses the group in which keys are agreed on: one in which that takes long is not entered. */
+static void groups_that_take_long_are_refused(void **state)
+{
+    char groups[][10] = { "ffdhe3072", "ffdhe6144" };
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(groups); i++) {
+        struct tls_client how = { .mode = TLS_LEGACY };
+        struct call k;
+
+        call_open(&k, &how);
+        agrees_in(&k.r, groups[i]);
+        k.r.ssl = SSL_new(k.r.ctx);
+        assert_non_null(k.r.ssl);
+        SSL_set_bio(k.r.ssl, k.r.in, k.r.out);
+        SSL_set_accept_state(k.r.ssl);
+        for (int64_t end = until_when(); clock_mono_ms() < end && !k.t.failed && SSL_do_handshake(k.r.ssl) != 1;) {
+            raw_send(&k.r);
+            moment(k.t.loop);
+            raw_take(&k.r);
+        }
+        assert_int_equal(SSL_is_init_finished(k.r.ssl), i == 0);
+        assert_int_equal(k.t.failed, i == 1);
+        assert_false(k.t.sent);
+        call_end(&k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(request_comes_with_the_handshake),
                                         cmocka_unit_test(renegotiation_is_closed),
                                         cmocka_unit_test(keys_over_and_over_are_closed),
                                         cmocka_unit_test(a_provider_s_keys_too),
+                                        cmocka_unit_test(groups_that_take_long_are_refused),
                                         cmocka_unit_test(what_comes_behind_an_answer),
                                         cmocka_unit_test(trust_by_table),
                                         cmocka_unit_test(door_yields),
