@@ -1,4 +1,5 @@
-/* policies/request_check: what must be true of a request before it is stored. Every problem is told, all at once.
+/* policies/request_check: what must be true of a request before it is stored. Every problem is told, all at once; of a
+ * list that is too long only that, for each of its names is compared with those before it.
  * Invariants: a request that passes names at least one purpose, one resource and one item; what it wants unmasked is
  * among what it wants; its window has an end, lies within ten years and has not passed; nothing in it holds an identity
  * number. */
@@ -61,12 +62,24 @@ static void check_parties(struct checking *c)
         found(c, diag_add(c->d, ERR_INVALID, 0, 0, "author is missing", "缺少申请人"));
 }
 
+/* Looks no further than it must. */
+static bool is_longer(struct slice names, size_t most)
+{
+    struct slice name;
+    size_t n = 0;
+
+    while (n <= most && policy_name_next(&names, &name))
+        n++;
+    return n > most;
+}
+
 static void check_purposes(struct checking *c)
 {
     struct slice rest = c->q->purposes, name;
+    bool many = is_longer(rest, POLICY_PURPOSES_MAX);
     unsigned n = 0;
 
-    while (policy_name_next(&rest, &name)) {
+    while (!many && policy_name_next(&rest, &name)) {
         size_t before = (size_t)(name.p - c->q->purposes.p);
         n++;
         if (!purpose_valid(name) || text_holds_id_card(name))
@@ -77,7 +90,7 @@ static void check_purposes(struct checking *c)
             found(c, diag_add(c->d, ERR_INVALID, 0, 0, "purpose \"%.*s\" is named twice: name it once",
                               "用途“%.*s”重复：只需填写一次", SLICE_ARG(name)));
     }
-    if (n == 0 || n > POLICY_PURPOSES_MAX || list_ends_open(c->q->purposes))
+    if (many || n == 0 || list_ends_open(c->q->purposes))
         found(c, diag_add(c->d, ERR_INVALID, 0, 0, "name 1 to %d purposes, joined by commas",
                           "请填写 1 至 %d 个用途，以逗号分隔", POLICY_PURPOSES_MAX));
 }
@@ -132,9 +145,10 @@ static void check_hours(struct checking *c)
 static void check_items(struct checking *c, const struct policy_wish *w)
 {
     struct slice rest = w->items, name;
+    bool many = is_longer(rest, POLICY_ITEMS_MAX), many_clear = is_longer(w->clear, POLICY_ITEMS_MAX);
     size_t n = 0;
 
-    while (policy_name_next(&rest, &name)) {
+    while (!many && policy_name_next(&rest, &name)) {
         size_t before = (size_t)(name.p - w->items.p);
         n++;
         if (!item_name_valid(name))
@@ -144,11 +158,14 @@ static void check_items(struct checking *c, const struct policy_wish *w)
             found(c, diag_add(c->d, ERR_INVALID, 0, 0, "%.*s: item \"%.*s\" is named twice", "%.*s：数据项“%.*s”重复",
                               SLICE_ARG(w->resource), SLICE_ARG(name)));
     }
-    if (n == 0 || n > POLICY_ITEMS_MAX || list_ends_open(w->items))
+    if (many || n == 0 || list_ends_open(w->items))
         found(c, diag_add(c->d, ERR_INVALID, 0, 0, "%.*s: name 1 to %d items", "%.*s：请填写 1 至 %d 个数据项",
                           SLICE_ARG(w->resource), POLICY_ITEMS_MAX));
+    if (many_clear)
+        found(c, diag_add(c->d, ERR_INVALID, 0, 0, "%.*s: clear names more than %d items",
+                          "%.*s：clear 中的数据项超过 %d 个", SLICE_ARG(w->resource), POLICY_ITEMS_MAX));
     rest = w->clear;
-    while (policy_name_next(&rest, &name))
+    while (!many && !many_clear && policy_name_next(&rest, &name))
         if (!policy_names_have(w->items, name))
             found(c,
                   diag_add(c->d, ERR_INVALID, 0, 0, "%.*s: clear names an item that items does not: request it as well",

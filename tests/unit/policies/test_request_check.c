@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <cmocka.h>
 
 enum field { NOTHING, DEPARTMENT, APP, PURPOSES, BASIS, SCENARIO, RESOURCE, PROVIDER, ITEMS, CLEAR };
@@ -173,6 +174,39 @@ static void test_all_at_once(void **state)
     assert_true(b->d.count >= 6);
 }
 
+/* A list that is too long costs what it weighs: a person's request is no reason for all others to wait. */
+static void test_long_lists(void **state)
+{
+    enum { NAMES = 60000 };
+    static char many[NAMES * 8], same[NAMES * 2];
+    struct timespec began, ended;
+    struct policy_request q;
+    size_t n = 0;
+
+    for (int i = 0; i < NAMES; i++)
+        n += (size_t)snprintf(many + n, sizeof many - n, "%sn%d", i ? "," : "", i);
+    memset(same, 'a', sizeof same);
+    for (size_t i = 1; i < sizeof same; i += 2)
+        same[i] = i + 1 < sizeof same ? ',' : 0;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    q = bench_request(1);
+    q.purposes = slice_make(many, n);
+    expect(*state, &q, "name 1 to 16 purposes");
+    q = bench_request(1);
+    struct policy_wish w = q.wishes[0];
+    q.wishes = &w;
+    w.items = slice_make(many, n);
+    expect(*state, &q, "name 1 to 256 items");
+    w.items = slice_of(same);
+    w.clear = slice_make(many, n);
+    expect(*state, &q, "name 1 to 256 items");
+    w.items = SLICE("a");
+    w.clear = slice_of(same);
+    expect(*state, &q, "clear names more than 256 items");
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    assert_true(ended.tv_sec - began.tv_sec <= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_window, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_numbers, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(test_all_at_once, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(test_long_lists, bench_open, bench_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
