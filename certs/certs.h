@@ -60,7 +60,7 @@ enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct c
  * for nobody. */
 enum err certs_trust_reload(const struct certs_anchor *anchors, size_t n, const struct certs_trust *before,
                             struct certs_trust **ret, struct diags *d) MUST_CHECK;
-/* A certificate of an outside authority, and the name that it has here. */
+/* A certificate of an outside authority, and the name that it has here; or a revoked one of ours. */
 struct certs_enrolled {
     struct sha256 digest; /* of the certificate */
     struct slice uri;
@@ -183,7 +183,7 @@ enum reason certs_outside_judge(const struct certs_trust *t, struct slice pem, s
 /* Enrol until `until`; one that ran out, or will, begins anew. ERR_CONFLICT: it is revoked, or somebody else's. */
 enum err certs_enrol(struct sql_tx *tx, const struct certs_outside *c, struct slice uri, struct slice author,
                      int64_t now, int64_t until) MUST_CHECK;
-/* All, revoked and expired ones too, in the arena. */
+/* All, revoked and expired ones too, in the arena; and our own that are revoked, which so hold without the list. */
 enum err certs_enrolled_read(struct sql_tx *tx, struct arena *a, struct certs_enrolled **ret, size_t *n) MUST_CHECK;
 struct certs_revoked {
     uint8_t n, serial[20]; /* magnitude, big endian */

@@ -138,7 +138,10 @@ static enum err enrolled_add(void *arg, const struct sql_row *row)
 enum err certs_enrolled_read(struct sql_tx *tx, struct arena *a, struct certs_enrolled **ret, size_t *n)
 {
     struct enrolled_rows l = { .a = a };
-    enum err e = sql_each(tx, "SELECT digest, uri, until, revoked_at FROM certs_enrolled", NULL, 0, enrolled_add, &l);
+    enum err e = sql_each(tx,
+                          "SELECT digest, uri, until, revoked_at FROM certs_enrolled"
+                          " UNION ALL SELECT digest, uri, not_after, revoked_at FROM certs_leaf WHERE revoked_at <> 0",
+                          NULL, 0, enrolled_add, &l);
 
     if (e != ERR_OK)
         return e;

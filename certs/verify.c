@@ -215,12 +215,12 @@ static enum reason enrolment_recheck(const struct certs_trust *t, const struct c
 
     if (t->n_enrolled > 0 && hex_read(slice_of(p->digest), digest.b, sizeof digest.b))
         e = certs_trust_enrolled(t, &digest);
+    if (e && e->revoked)
+        return REASON_CERTIFICATE_REVOKED;
     if (!p->enrolled)
         return e == NULL ? REASON_GRANTED : REASON_CERTIFICATE_UNKNOWN;
     if (e == NULL)
         return REASON_CERTIFICATE_NOT_ENROLLED;
-    if (e->revoked)
-        return REASON_CERTIFICATE_REVOKED;
     if (now > e->until)
         return REASON_CERTIFICATE_EXPIRED;
     return slice_is(e->uri, p->uri) ? REASON_GRANTED : REASON_CERTIFICATE_UNKNOWN;

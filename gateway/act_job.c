@@ -162,20 +162,36 @@ static enum err load_trust(struct act_job *j)
     return e;
 }
 
-static enum err fresh_trust(struct act_job *j)
+/* The list is for others: here a revocation holds by the state. False: it has to be written yet, and is tried again. */
+static bool list_written(struct act_job *j)
 {
     struct control *c = j->control;
     enum err e;
 
-    if (j->write_crl) {
+    if (!j->write_crl)
+        return true;
+    e = control_crl_write(c, NULL);
+    if (e == ERR_FULL && reserve_free(c))
         e = control_crl_write(c, NULL);
-        if (e == ERR_FULL && reserve_free(c))
-            e = control_crl_write(c, NULL);
-        if (e != ERR_OK)
-            return e;
-        j->write_crl = false;
-    }
+    j->write_crl = e != ERR_OK;
+    if (e == ERR_OK)
+        return true;
+    log_event(LOG_ERROR, "crl-not-written", "why", err_name(e), NULL);
+    alarm_set(c->loop, &c->retry, RETRY_MS);
+    return false;
+}
+
+static enum err fresh_trust(struct act_job *j)
+{
+    (void)list_written(j);
     return j->load_trust ? load_trust(j) : ERR_OK; /* anew at each try: another's may be in force meanwhile */
+}
+
+/* A list that could not be written when its revocation took effect, once a second: with it trust is loaded anew. */
+static void list_again(struct act_job *j)
+{
+    if (j->published && j->write_crl && j->waiting == 0 && j->control->retry.pprev == NULL && list_written(j))
+        j->published = false;
 }
 
 static void give(struct act_job *j, struct snapshot *s)
@@ -277,6 +293,7 @@ static bool advance(struct act_job *j)
     struct control *c = j->control;
     bool durable = is_durable(j), available = log_available(c);
 
+    list_again(j);
     if (!j->published && (j->narrows || (durable && !waits_for_later(j)))) {
         enum err e = publish(j);
         j->published = e == ERR_OK;
@@ -290,12 +307,18 @@ static bool advance(struct act_job *j)
     }
     if (!durable && c->retry.pprev == NULL)
         alarm_set(c->loop, &c->retry, RETRY_MS); /* look again: the log may have become unavailable */
-    if (j->published && j->waiting == 0 && (durable || (j->narrows && !available)))
+    if (j->published && j->waiting == 0 && j->write_crl)
+        answer_later(
+            j, REASON_INTERNAL,
+            "it is stored and holds here, but the revocation list, which others read, cannot be written yet; it "
+            "is tried again every second",
+            "已存储并在本节点生效，但供其他方读取的吊销列表尚无法写入；每秒重试一次");
+    else if (j->published && j->waiting == 0 && (durable || (j->narrows && !available)))
         answer_done(j);
     else if (!j->published && !j->narrows && !available)
         answer_later(j, REASON_EVIDENCE_UNAVAILABLE, "it is stored, and takes effect when its record can be written",
                      "已存储，存证恢复写入后生效");
-    return durable && j->published && j->waiting == 0;
+    return durable && j->published && j->waiting == 0 && !j->write_crl;
 }
 
 static void pump_once(struct control *c)

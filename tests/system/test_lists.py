@@ -107,7 +107,37 @@ def test_03_an_enrolment_that_is_renewed_holds_on_until_the_new_one_does():
         assert answer(**OUTSIDE) == GRANTED
 
 
-def test_04_a_clock_that_was_ahead_is_set_right():
+def test_04_a_revocation_holds_although_its_list_cannot_be_written():
+    """Here by the state, at once; the list, for others, is tried until it is there, and its author is told so."""
+    NODE.enrol("app", "consumer/stolen", contact="{person: consumer/chen}")
+    serial = NODE.json("bureau/security", "cert", "list", "--subject", "consumer/stolen")["items"][0]["serial"]
+    ca = os.path.join(NODE.dir, "ca")
+    with open(os.path.join(ca, "crl.pem"), "rb") as f:
+        before = f.read()
+    revoked = (401, "certificate-revoked")
+    with test_outside.opened(who="consumer/stolen") as stolen:
+        stolen.sendall(test_outside.REQUEST)
+        assert test_outside.read_answer(stolen) == 403
+        os.chmod(ca, 0o500)
+        try:
+            done = NODE.sluice("bureau/security", "cert", "revoke", serial, "--reason", "key stolen", check=False)
+            test_outside.expect_gone(stolen)
+            assert answer(who="consumer/stolen") == revoked
+            assert done.returncode == 1 and "holds here" in done.stderr, done
+            reload()  # nor does loading it anew bring it back
+            wait_for(lambda: "1 acts under way" in readyz(NODE)[1])
+            assert answer(who="consumer/stolen") == revoked
+            with open(os.path.join(ca, "crl.pem"), "rb") as f:
+                assert f.read() == before
+        finally:
+            os.chmod(ca, 0o700)
+        wait_for(lambda: open(os.path.join(ca, "crl.pem"), "rb").read() != before, 20)
+    assert answer(who="consumer/stolen") == revoked
+    NODE.restart()
+    assert answer(who="consumer/stolen") == revoked
+
+
+def test_05_a_clock_that_was_ahead_is_set_right():
     """A hardware clock in local time, taken for UTC at the start."""
     NODE.stop()
     DISK.clock_ms = 8 * HOUR_MS

@@ -187,6 +187,24 @@ static void test_our_own_cannot_be_renamed(void **state)
     X509_free(leaf);
 }
 
+/* By the register, whatever the list says: at the door, and on connections that are open. */
+static void test_our_own_are_revoked_without_a_list(void **state)
+{
+    struct town *t = *state;
+    const struct pki_spec s = { 0 };
+    X509 *leaf = pki_cert(&s, t->p->ca, t->p->ca_key);
+    const struct certs_enrolled gone = { digest_of(leaf), APP, PKI_NOW + DAY, true };
+    const struct certs_enrolled other = { .uri = PERSON, .until = PKI_NOW + DAY };
+    const struct certs_peer open = judged(t, leaf, NULL, &other);
+    struct certs_trust *trust = trust_of(t, NULL, &gone);
+
+    assert_int_equal(open.verdict, REASON_GRANTED);
+    assert_int_equal(certs_peer_recheck(trust, &open, PKI_NOW), REASON_CERTIFICATE_REVOKED);
+    assert_int_equal(judged(t, leaf, NULL, &gone).verdict, REASON_CERTIFICATE_REVOKED);
+    certs_trust_unref(trust);
+    X509_free(leaf);
+}
+
 /* Open connections, kept sessions and certificates that come again follow what is enrolled now. */
 static void test_what_is_open_follows(void **state)
 {
@@ -301,6 +319,7 @@ static void test_the_register(void **state)
     struct town *t = *state;
     const struct slice author = SLICE("bureau/security");
     struct certs_outside c = { .authority = SLICE("CN=省级 CA"), .serial = "0abc" };
+    struct certs_issued ours = { .not_after = PKI_NOW + DAY };
     struct slice digest = slice_make(c.digest, 64);
     struct certs_enrolled *all = NULL;
     struct certs_row row;
@@ -335,9 +354,21 @@ static void test_the_register(void **state)
     assert_int_equal(n, 2);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(all[i].revoked, slice_eq(all[i].uri, PERSON));
+    memset(ours.digest, 'd', 64); /* of our own those that are revoked, and no others */
+    for (int i = 0; i < 2; i++) {
+        snprintf(ours.serial, sizeof ours.serial, "0%d", i + 1);
+        ours.digest[0] = (char)('d' + i);
+        ours.digest[1] = ours.digest[0];
+        assert_int_equal(certs_register(tx, &ours, SLICE("spiffe://ours"), author), ERR_OK);
+    }
+    assert_int_equal(certs_revoke(tx, SLICE("01"), SLICE("lost"), PKI_NOW), ERR_OK);
+    assert_int_equal(certs_enrolled_read(tx, &t->p->a, &all, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++)
+        assert_true(!slice_is(all[i].uri, "spiffe://ours") || (all[i].revoked && all[i].digest.b[0] == 0xdd));
     assert_int_equal(certs_each(tx, SLICE(""), PKI_NOW, &t->p->a, count, &seen), ERR_OK);
     assert_int_equal(certs_each(tx, APP, PKI_NOW, &t->p->a, count, &seen), ERR_OK);
-    assert_int_equal(seen, 3);
+    assert_int_equal(seen, 5);
     sql_rollback(tx);
     sql_close(sql);
 }
@@ -345,13 +376,10 @@ static void test_the_register(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identity_is_the_enrolments),
-        cmocka_unit_test(test_what_an_enrolment_does_not_open),
-        cmocka_unit_test(test_our_own_cannot_be_renamed),
-        cmocka_unit_test(test_what_is_open_follows),
-        cmocka_unit_test(test_a_digest_has_one_name),
-        cmocka_unit_test(test_what_may_be_enrolled),
-        cmocka_unit_test(test_the_register),
+        cmocka_unit_test(test_identity_is_the_enrolments), cmocka_unit_test(test_what_an_enrolment_does_not_open),
+        cmocka_unit_test(test_our_own_cannot_be_renamed),  cmocka_unit_test(test_our_own_are_revoked_without_a_list),
+        cmocka_unit_test(test_what_is_open_follows),       cmocka_unit_test(test_a_digest_has_one_name),
+        cmocka_unit_test(test_what_may_be_enrolled),       cmocka_unit_test(test_the_register),
     };
 
     return cmocka_run_group_tests(tests, town_open, town_close);
