@@ -53,6 +53,17 @@ enum err audit_seal_create(const char *state_file, struct slice origin, const st
     return file_write(state_file, slice_make(all, sizeof all), 0600, d);
 }
 
+/* It may be there and not durable, of a process that ended, or was told of a failure, before that; and the kernel
+ * forgets pages that once failed to be written. So it is written again before anything is signed on it. */
+static enum err state_settle(const struct audit_seal *s, const char all[SLOTS * SLOT], const char *path,
+                             struct diags *d)
+{
+    const size_t at = (size_t)s->newest * SLOT;
+    if (pwrite(s->fd, all + at, SLOT, (off_t)at) == SLOT && fdatasync(s->fd) == 0)
+        return ERR_OK;
+    return diag_sys(d, errno, "cannot write %s", "无法写入 %s", path);
+}
+
 /* The newest place that holds. */
 static enum err state_read(struct audit_seal *s, const char *path, struct diags *d)
 {
@@ -71,7 +82,7 @@ static enum err state_read(struct audit_seal *s, const char *path, struct diags 
         s->root = c.root;
     }
     if (found)
-        return ERR_OK;
+        return state_settle(s, all, path, d);
     return diag_add(d, ERR_CORRUPT, 0, 0,
                     "%s is damaged or of another key: without it a second history could be signed; restore state, keys "
                     "and log together from the last backup",

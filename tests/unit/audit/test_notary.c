@@ -4,9 +4,11 @@
 #include "tests/unit/until.h"
 #include "audit/log.h"
 #include "audit/note.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct world w;
@@ -156,6 +158,58 @@ static void a_state_that_is_damaged(void **state)
     unlink(state_file);
     assert_int_equal(audit_seal_open(state_file, w.c.origin, &w.c.signer, &other, NULL), ERR_NOT_FOUND);
     assert_null(other);
+}
+
+/* ---- a disk under the state ---- */
+static struct {
+    bool on, dirty, sync_fails;
+    char durable[2048]; /* the state as a power cut would leave it */
+} disk;
+
+static void disk_keep(int fd)
+{
+    if (disk.on && disk.dirty && pread(fd, disk.durable, sizeof disk.durable, 0) != (ssize_t)sizeof disk.durable)
+        abort();
+    disk.dirty = false;
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    disk.dirty = true;
+    return syscall(SYS_pwrite64, fd, p, n, at);
+}
+
+/* After one that failed the pages look clean, and no later one carries them. */
+int fdatasync(int fd)
+{
+    if (disk.on && disk.sync_fails) {
+        disk.dirty = false;
+        errno = EIO;
+        return -1;
+    }
+    disk_keep(fd);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Written by a process that ended before its sync had, a state is there and not durable: nothing more is signed on it
+ * before it is. */
+static void a_state_that_is_not_durable_yet(void **state)
+{
+    (void)state;
+    uint64_t size;
+    struct sha256 root;
+    disk.on = true;
+    assert_int_equal(ask(0, 10, NO_FORK), ERR_OK);
+    disk.sync_fails = true;
+    assert_int_equal(ask(10, 20, NO_FORK), ERR_SYS);
+    disk.sync_fails = false;
+    seal_open();
+    assert_int_equal(ask(0, 20, NO_FORK), ERR_OK); /* the signature is out */
+    state_put(disk.durable, sizeof disk.durable, 0);
+    seal_open();
+    audit_seal_last(seal, &size, &root);
+    disk.on = false;
+    assert_int_equal(size, 20);
 }
 
 /* A real log under a seal, over restarts. */
@@ -382,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_continuations, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_is_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_state_that_is_not_durable_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_grows, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_notary, setup, teardown),
         cmocka_unit_test_setup_teardown(records_do_not_wait_for_a_signature, setup, teardown),
