@@ -248,7 +248,7 @@ static enum err start_tree(struct recovery *r, const char *path, uint64_t first)
 }
 
 /* Written again, so that the next fdatasync really carries it: the kernel forgets pages that once failed to be written.
- */
+ * Its name, too: the process that made it may have ended before it was durable, and what is here is signed next. */
 static enum err tail_rewrite(struct recovery *r)
 {
     struct audit_log *l = r->l;
@@ -263,7 +263,7 @@ static enum err tail_rewrite(struct recovery *r)
             at += (uint64_t)n;
     }
     mem_free(mem);
-    if (e == ERR_OK && l->io->sync(l->io->self, l->seg.fd) != 0)
+    if (e == ERR_OK && (l->io->sync(l->io->self, l->seg.fd) != 0 || l->io->sync_dir(l->io->self, l->dir) != 0))
         e = ERR_SYS;
     return e == ERR_SYS ? diag_sys(r->d, errno, "cannot write %s", "无法写入 %s", l->seg.path) : e;
 }
@@ -293,7 +293,7 @@ static enum err tail_take(struct recovery *r)
     off_t size = lseek(g->fd, 0, SEEK_END);
     g->first = r->first;
     g->end = r->offset;
-    g->fresh = true;
+    g->fresh = false; /* tail_rewrite sees to its name */
     g->filled = r->offset;
     g->settled = r->offset;
     g->short_at = UINT64_MAX;

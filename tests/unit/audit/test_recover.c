@@ -290,6 +290,59 @@ static void killed(void **state)
     assert_true(acknowledged > 20);
 }
 
+static struct audit_io counted; /* the system's, and what of it was asked */
+static int dir_syncs, dir_syncs_of_child, syncs_at_signature;
+
+static int count_sync_dir(void *self, const char *path)
+{
+    if (++dir_syncs == dir_syncs_of_child)
+        _exit(0); /* the kill: written and synced, but under a name that is not */
+    return audit_io_system.sync_dir(self, path);
+}
+
+static enum err count_sign(void *self, struct slice message, uint8_t sig[ED25519_SIG])
+{
+    if (syncs_at_signature < 0)
+        syncs_at_signature = dir_syncs;
+    struct signer s = ed25519_signer(w.key);
+    (void)self;
+    return s.sign(s.self, message, sig);
+}
+
+/* A segment whose name a kill left in the folder only: a power cut may take it away, so nothing in it is signed before
+ * the name is durable. */
+static void a_name_that_is_not_durable_yet(void **state)
+{
+    (void)state;
+    struct segment_list list;
+    counted = audit_io_system;
+    counted.sync_dir = count_sync_dir;
+    w.c.io = &counted;
+    w.c.segment_bytes = 30000;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dir_syncs_of_child = 2;
+        if (world_open(&w) == ERR_OK)
+            world_fill(&w, 0, 1000);
+        _exit(1);
+    }
+    int how = 1;
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_int_equal(how, 0);
+    assert_int_equal(segment_list_read(w.dir, &list, NULL), ERR_OK);
+    assert_int_equal(list.n, 2);
+    segment_list_done(&list);
+    syncs_at_signature = -1;
+    w.c.signer.sign = count_sign;
+    assert_int_equal(world_open(&w), ERR_OK);
+    assert_int_equal(status().interrupted, 0); /* no commit of this process made up for it */
+    assert_true(syncs_at_signature > 0);
+    uint64_t size = world_size(&w);
+    world_close(&w);
+    world_good(&w, size);
+}
+
 /* Tiles that a power cut took away come back, at least from the last checkpoint on. */
 static void tiles_again(void **state)
 {
@@ -393,6 +446,7 @@ int main(void)
         TEST(damaged),
         TEST(unborn_segment),
         TEST(killed),
+        TEST(a_name_that_is_not_durable_yet),
         TEST(tiles_again),
         TEST(tiles_with_a_hole),
         cmocka_unit_test(tile_names),
