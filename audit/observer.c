@@ -86,6 +86,16 @@ static enum err state_store(struct observed *g, const struct note_checkpoint *cp
     return ERR_OK;
 }
 
+/* Space that was never written: the first write of all was torn. */
+static void zeros_drop(struct buf *b)
+{
+    size_t n = 0;
+    while (n < b->n && b->p[n] == 0)
+        n++;
+    if (n == b->n)
+        b->n = 0;
+}
+
 /* *whole: it is empty, or holds. */
 static enum err copy_read(int fd, const struct observed *g, struct buf *out, struct note_checkpoint *cp, bool *whole)
 {
@@ -94,7 +104,8 @@ static enum err copy_read(int fd, const struct observed *g, struct buf *out, str
     if (n < 0)
         return to != NULL ? ERR_SYS : ERR_NOMEM;
     out->n = (size_t)n;
-    *whole = n == 0 || (note_read(buf_slice(out), cp) == ERR_OK && note_verify(cp, slice_of(g->origin), g->key));
+    zeros_drop(out);
+    *whole = out->n == 0 || (note_read(buf_slice(out), cp) == ERR_OK && note_verify(cp, slice_of(g->origin), g->key));
     return ERR_OK;
 }
 
