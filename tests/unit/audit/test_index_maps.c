@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RECORDS = 1800, PART_WAIT = 60000, LEAST_PARTS = 5, REBUILDS = 10 };
+enum { RECORDS = 1800, PART_WAIT = 60000, LEAST_PARTS = 5, REBUILDS = 6 };
 
 static struct world w;
 static struct audit_index *x;
