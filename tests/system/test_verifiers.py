@@ -229,6 +229,23 @@ def test_03_truncation_and_torn_tails():
         write(name, read(name).rstrip(b"\0") + tail)
         found = both(c.dir, W["vkey"])
         assert found["verified"] and found["torn_tail"] == bool(tail.strip(b"\0")), (tail, found)
+    c = Copy()  # behind zeros, without a line end between, a record is one all the same
+    name = c.path(c.names[-1])
+    write(name, read(name).rstrip(b"\0") + b"\0" * 600 + stamped(c.lines(c.names[-1])[-1], last + 1) + b"\n")
+    found = both(c.dir, W["vkey"])
+    assert (found["bad"], found["bad_index"]) == ("inserted", last + 1), found
+
+
+def test_03b_what_has_no_checkpoint_is_not_verified_by_a_key():
+    c = Copy()
+    for name in os.listdir(c.dir):
+        if name.endswith(".seg") and int(name[:16]) > 0 or name.startswith("checkpoint"):
+            os.unlink(c.path(name))
+    first = c.lines(c.names[0])[0]
+    for left in (first + b"\n", b"", None):
+        write(c.path(c.names[0]), left) if left is not None else os.unlink(c.path(c.names[0]))
+        found = both(c.dir, W["vkey"])
+        assert not found["verified"] and found["bad"] == "checkpoint", found
 
 
 def test_04_what_was_added_behind_is_not_covered():

@@ -106,7 +106,7 @@ class Verdict(dict):
 
 class Log:
     def __init__(self, folder, key=None, kept=None, sm2=None):
-        self.folder, self.key, self.kept, self.sm2 = folder, key, kept, sm2
+        self.folder, self.key, self.kept, self.sm2, self.asked = folder, key, kept, sm2, key is not None
         self.verdict = Verdict(verified=True, first=0, size=0, covered=0, torn=False)
         self.tree, self.roots = tlog.Tree(), {0: tlog.Tree().root()}
         self.checkpoint = self.leaves = None
@@ -162,7 +162,8 @@ class Log:
         """The first thing that is not the next record: what is it?"""
         index, want = record_index(line), self.want()
         covered = self.checkpoint.size if self.checkpoint else 0
-        others = [i for i in map(record_index, rest) if i is not None]
+        behind = [line, *rest] if line.startswith(b"\0") else rest  # zeros are space that was never used
+        others = [i for i in (record_index(r.lstrip(b"\0")) for r in behind) if i is not None]
         if index is None and last and want >= covered and not others:
             self.verdict["torn"] = self.lines_ended = True
         elif index is not None and index < want:
@@ -227,7 +228,7 @@ class Log:
             self.front.judge(v)
         if c and self.want() < c.size:
             v.fail("truncated", self.want())
-        if not c and (self.want() > 1 or self.read("checkpoint")):
+        if not c and (self.want() > 1 or self.read("checkpoint") or self.asked):
             v.fail("checkpoint", self.want())
         if c and self.key and c.fault(self.key):
             v.fail("signature", c.size)
