@@ -8,7 +8,13 @@
 #include "base/doc/doc.h"
 
 /* Of what is read, wherever it comes from: a name or a value, a record, levels of a document. */
-enum { TOKEN_MAX = 1 << 20, RECORD_MAX = 1 << 20, READER_DEPTH_MAX = 64 };
+enum {
+    TOKEN_MAX = 1 << 20,
+    RECORD_MAX = 1 << 20,
+    READER_DEPTH_MAX = 64,
+    XML_ATTRS_MAX = 256,
+    XML_NAMESPACES_MAX = 256 /* that hold at one place, of all elements around it together */
+};
 
 /* ---- what the catalog knows of an item; filled by the caller, all slices live as long as the plan's arena ---- */
 struct translate_code {

@@ -2,8 +2,8 @@
  * parser -> sink. Invariants:
  *  - libxml2 gets pieces of at least PIECE_MIN bytes (but at the end and before a CDATA section), because its push
  * parser looks at an unfinished token again with each piece;
- *  - since the last event at most TOKEN_MAX bytes were pushed, and no element has more than ATTRS_MAX attributes or a
- * long run of quotes (libxml2 compares attributes with each other), nor stands among more than NAMESPACES_MAX
+ *  - since the last event at most TOKEN_MAX bytes were pushed, and no element has more than XML_ATTRS_MAX attributes or
+ * a long run of quotes (libxml2 compares attributes with each other), nor stands among more than XML_NAMESPACES_MAX
  * declarations of namespaces (libxml2 walks over all of them for each name);
  *  - no entity but the five, no DTD, no network, names in a dictionary of bounded size: memory stays under about 4 MiB;
  *  - the first error, the sink's or our own, is kept in `err`, and nothing reaches the sink after it. */
@@ -18,8 +18,6 @@
 enum {
     PIECE_MIN = 4096,
     PIECE_MAX = 16384,
-    ATTRS_MAX = 256,
-    NAMESPACES_MAX = 256, /* that hold at one place, all elements around it together */
     DICT_MAX = 1 << 20,
     LONG_TOKEN = 65536,
     QUOTES_MAX = 8192,
@@ -147,7 +145,7 @@ static void on_start(void *self, const xmlChar *name, const xmlChar *prefix, con
     r->quotes = 0;
     r->rooted = true;
     /* nsNr: two for each declaration that holds here. */
-    if (r->depth >= READER_DEPTH_MAX || n_attrs > ATTRS_MAX || r->ctxt->nsNr > 2 * NAMESPACES_MAX) {
+    if (r->depth >= READER_DEPTH_MAX || n_attrs > XML_ATTRS_MAX || r->ctxt->nsNr > 2 * XML_NAMESPACES_MAX) {
         stop_large(r);
         return;
     }

@@ -3,11 +3,7 @@
  * callbacks and from the end of the turn only. */
 #include "base/net/h2.h"
 
-enum {
-    TAIL_MAX = 4096,
-    REST_MAX = 4 << 20,
-    HEAD_PAYS = 4 * 256
-}; /* what a request may bring of other frames: priority, windows, pings */
+enum { TAIL_MAX = 4096, HEAD_PAYS = 4 * 256 }; /* what a request may bring of other frames: priority, windows, pings */
 
 static struct h2 *h2_of(const struct h2_stream *s)
 {
@@ -338,7 +334,7 @@ static void unpark(struct h2_stream *s, size_t n)
 void h2_stream_body(struct h2_stream *s, struct slice bytes)
 {
     s->moved += s->wait == H2_BODY || s->wait == H2_REST ? (uint32_t)bytes.n : 0;
-    if (s->wait == H2_REST && s->moved > REST_MAX)
+    if (s->wait == H2_REST && s->moved > HTTP_DISCARD_MAX)
         stop_sending(s);
     if (listens(s) && (s->paused || s->in.n > 0)) {
         park(s, bytes);

@@ -87,16 +87,15 @@ static void keep_only(STACK_OF(X509) * sent, X509 *leaf)
  * stands still meanwhile: an exponent as long as the modulus, a modulus beyond all use, DSA. */
 static bool is_costly(const X509 *leaf)
 {
-    enum { BITS_MOST = 8192, EXPONENT_MOST = 64 };
     const EVP_PKEY *key = X509_get0_pubkey(leaf);
     BIGNUM *e = NULL;
     bool costly;
 
     if (key == NULL)
         return false; /* OpenSSL itself refuses it */
-    costly = EVP_PKEY_get_bits(key) > BITS_MOST || EVP_PKEY_get_base_id(key) == EVP_PKEY_DSA;
+    costly = EVP_PKEY_get_bits(key) > TLS_KEY_BITS || EVP_PKEY_get_base_id(key) == EVP_PKEY_DSA;
     if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA || EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA_PSS)
-        costly = costly || !EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) || BN_num_bits(e) > EXPONENT_MOST;
+        costly = costly || !EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) || BN_num_bits(e) > TLS_EXPONENT_BITS;
     BN_free(e);
     return costly;
 }
@@ -303,12 +302,12 @@ const char *tls_mode_name(enum tls_mode m)
  * the loop stands still meanwhile. */
 static int legacy_allows(const SSL *ssl, const SSL_CTX *ctx, int what, int bits, int nid, void *other, void *arg)
 {
-    enum { SECURITY_LEAST = 80, GROUP_MOST = 4096 };
+    enum { SECURITY_LEAST = 80 };
 
     (void)ssl, (void)ctx, (void)nid, (void)arg;
     if (what != SSL_SECOP_TMP_DH)
         return 1;
-    return bits >= SECURITY_LEAST && (other == NULL || EVP_PKEY_get_bits(other) <= GROUP_MOST);
+    return bits >= SECURITY_LEAST && (other == NULL || EVP_PKEY_get_bits(other) <= TLS_GROUP_BITS);
 }
 
 /* Old systems: their TLS 1.0, SHA-1 and renegotiation without RFC 5746. OpenSSL 3 wants security level 0 for these. */

@@ -7,6 +7,7 @@
 /* Of the handshake's protocol behind the handshake, within so many ms. An honest peer changes its keys once in 2^24
  * records and more (RFC 8446 section 5.5), a server brings some sessions; a message takes OpenSSL some three steps. */
 enum { TLS_STEPS_MOST = 128, TLS_STEPS_MS = 10000 };
+enum { TLS_KEY_BITS = 8192, TLS_EXPONENT_BITS = 64, TLS_GROUP_BITS = 4096 }; /* at most; more takes too long */
 
 struct x509_st;
 struct stack_st_X509;
