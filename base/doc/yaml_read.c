@@ -222,7 +222,7 @@ enum err doc_read_yaml(struct slice text, struct arena *a, struct diags *d, cons
     if (!tree_init(&t, a, d) || !tree_check_text(&t, &text))
         return t.failed;
     y.text = text;
-    if (!check_directives(&y))
+    if (text.n > 0 && !check_directives(&y))
         return tree_result(&t);
     if (!yaml_parser_initialize(&p))
         return diag_add(d, ERR_NOMEM, 0, 0, "out of memory", "内存不足");
