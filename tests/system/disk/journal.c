@@ -26,6 +26,13 @@ _Noreturn void disk_give_up(const char *what)
     _exit(99);
 }
 
+/* The keeper is forked, closes whatever it inherits, and has its own sockets where the journal was: what it writes is
+ * not in the journal, and no cut takes it back. */
+static void in_child(void)
+{
+    disk.journal = -1;
+}
+
 __attribute__((constructor)) static void disk_begin(void)
 {
     const char *dir = getenv("SLUICE_DISK_DIR"), *journal = getenv("SLUICE_DISK_JOURNAL");
@@ -37,7 +44,7 @@ __attribute__((constructor)) static void disk_begin(void)
     if (journal) {
         snprintf(disk.stash, sizeof disk.stash, "%s.stash", journal);
         disk.journal = (int)syscall(SYS_openat, AT_FDCWD, journal, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (disk.journal < 0)
+        if (disk.journal < 0 || pthread_atfork(NULL, NULL, in_child) != 0)
             disk_give_up(journal);
     }
     int fd = (int)syscall(SYS_openat, AT_FDCWD, control, O_RDWR | O_CLOEXEC, 0);
