@@ -76,8 +76,10 @@ static void *on_open(void *arg, struct http_conn *http)
     c->trust_generation = 0; /* trust may have changed within the handshake: the first exchange looks again */
     http_conn_address(http, c->address, sizeof c->address);
     c->slot = tally_slot(&w->begun_each, whose(c));
-    if (!take_place(w, c->slot))
+    if (!take_place(w, c->slot)) {
+        COUNT(w, connections_over, 1);
         return mem_free(c);
+    }
     c->group = tally_slot(&w->begun_group, group_of(c));
     c->since = loop_now(w->loop);
     c->pprev = w->connections_end;

@@ -58,7 +58,8 @@ struct worker_counters {
     _Atomic uint64_t connections_opened, connections_closed, running,
         counted;                                              /* counted: attempts in `count` records only */
     _Atomic uint64_t connections_refused, connections_calmed; /* for want of memory: when they came; later (calm.h) */
-    _Atomic uint64_t waiting, waits;      /* for room in the evidence queue (room.h): now; ever begun */
+    _Atomic uint64_t connections_over; /* closed behind their handshake: limits.connections, limits.connections_each */
+    _Atomic uint64_t waiting, waits;   /* for room in the evidence queue (room.h): now; ever begun */
     _Atomic uint64_t duration_bucket[12]; /* upper bounds worker_duration_bounds_ms[], last: +Inf */
     _Atomic uint64_t duration_sum_ms;
 };

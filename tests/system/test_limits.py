@@ -51,6 +51,7 @@ def test_01_connections_of_one_identity():
         other_department(node)
         mine = [held(node) for _ in range(9)]
         assert sum(s is not None for s in mine) == 5, mine
+        city.wait_for(lambda: node.metric("sluice_connections_over_limit_total") == 4, 10)
         theirs = held(node, "other/app")
         assert theirs is not None, "another identity was refused"
         for s in mine:
