@@ -17,6 +17,14 @@ struct connector_world {
                  * it is told, and the target made all the same; calls fail until it is made anew */
     unsigned workers; /* 1..256, numbered from 0: limits hold over all of them together, targets count with atomics */
 };
+/* What stands fast, whatever a manifest says of its provider. */
+enum {
+    PROVIDER_CONNECT_MS = 5000,
+    PROVIDER_IDLE_MS = 15000,    /* a connection without a call */
+    PROVIDER_WAITING_MAX = 4096, /* calls of one worker that wait for a place */
+    CIRCUIT_FAILURES = 5,        /* in a row, and it is left alone */
+    CIRCUIT_OPEN_MS = 2000       /* between two that try whether it is back */
+};
 struct connector_target;
 /* Check and compile the `connector` part of a Resource manifest: kind, endpoint, path, method, operation, tls, auth,
  * timeout, limits. All problems with line, column and remedy. `check_only`: nothing is resolved and no secret is read

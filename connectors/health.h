@@ -3,8 +3,6 @@
  * thread. */
 #include "connectors/internal.h"
 
-enum { CIRCUIT_FAILURES = 5, CIRCUIT_OPEN_MS = 2000 };
-
 /* ---- health.c: places and the rate ---- */
 enum health {
     HEALTH_OK,

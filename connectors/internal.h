@@ -94,7 +94,7 @@ size_t target_headers(const struct connector_target *t, struct http_header *out)
 bool header_reserved(struct slice name); /* made by the connector; nobody else may set it */
 
 /* ---- pool: one worker's connections; lists are states ---- */
-enum { IDLE_MS = 15000, CONNECT_MS = 5000, WAITING_MAX = 4096, BUCKETS = 1024 };
+enum { BUCKETS = 1024 };
 
 struct conn {
     struct http_client *http; /* own */

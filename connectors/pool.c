@@ -1,7 +1,8 @@
 /* One worker's connections to all providers. A connection stands in its entry's `busy` list while a call has it and in
  * `idle` otherwise; the last used is taken first, so that those not needed run out. Invariants: an idle connection is
- * closed after IDLE_MS, beyond limits.in_flight of its target, when the provider closes it, and when no snapshot holds
- * its target; none is used again that was opened before the last reload; TLS contexts belong to this loop. */
+ * closed after PROVIDER_IDLE_MS, beyond limits.in_flight of its target, when the provider closes it, and when no
+ * snapshot holds its target; none is used again that was opened before the last reload; TLS contexts belong to this
+ * loop. */
 #include "connectors/internal.h"
 
 struct connector_pool *connector_pool_new(struct loop *l, unsigned worker, uint32_t rate)
@@ -185,7 +186,7 @@ void pool_keep(struct conn *k)
     k->call = NULL;
     k->kept = true;
     /* Not cleared when it is taken: moving an alarm later is cheap, and a busy one is not closed by it. */
-    alarm_set(e->pool->loop, &k->expiry, IDLE_MS);
+    alarm_set(e->pool->loop, &k->expiry, PROVIDER_IDLE_MS);
     if (k->last || e->n_idle > e->target->in_flight || target_orphan(e->target))
         pool_close(k);
 }
@@ -218,9 +219,10 @@ enum err pool_connect(struct entry *e, int64_t ms, struct conn **ret)
     if (k == NULL)
         return ERR_NOMEM;
     k->generation = name_generation(t->where);
-    k->http = name_address(t->where, &k->to) == 0 ? NULL
-                                                  : http_client_new(e->pool->loop, &k->to, e->tls, t->name,
-                                                                    &call_events, k, ms < CONNECT_MS ? ms : CONNECT_MS);
+    k->http = name_address(t->where, &k->to) == 0
+                  ? NULL
+                  : http_client_new(e->pool->loop, &k->to, e->tls, t->name, &call_events, k,
+                                    ms < PROVIDER_CONNECT_MS ? ms : PROVIDER_CONNECT_MS);
     if (k->http == NULL) {
         mem_free(k);
         return ERR_NOMEM;

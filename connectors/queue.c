@@ -84,7 +84,7 @@ enum err queue_add(struct entry *e, struct connector_call *c, struct slice name)
     struct party *p = party_find(q, name);
     unsigned parties = q->parties + (p == NULL);
 
-    if (q->n >= WAITING_MAX || wait_expected(e, c->slot, parties) > wait_allowed(e->target))
+    if (q->n >= PROVIDER_WAITING_MAX || wait_expected(e, c->slot, parties) > wait_allowed(e->target))
         return ERR_BUSY;
     if (p == NULL && (p = party_new(q, name)) == NULL)
         return ERR_NOMEM;

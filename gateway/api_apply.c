@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-enum { FILES_MAX = 500, DOCS_MAX = 5000 };
-
 struct apply_body {
     const struct doc *files;
     bool dry_run;
@@ -72,10 +70,10 @@ static void read_doc(struct apply *ap, struct slice file, const struct doc *doc)
     struct api_request *q = ap->q;
     enum catalog_kind kind;
 
-    if (ap->n == DOCS_MAX) {
+    if (ap->n == APPLY_DOCUMENTS_MAX) {
         ap->bad = true;
-        diag_add(&q->diags, ERR_TOO_LARGE, doc->line, doc->col, "at most 5000 documents at once",
-                 "一次至多 5000 份文档");
+        diag_add(&q->diags, ERR_TOO_LARGE, doc->line, doc->col, "at most %d documents at once", "一次至多 %d 份文档",
+                 APPLY_DOCUMENTS_MAX);
         return;
     }
     *p = (struct piece){ .file = file, .doc = doc, .order = (unsigned)ap->n };
@@ -117,9 +115,10 @@ static enum err read_files(struct apply *ap, const struct doc *files)
 {
     struct api_request *q = ap->q;
 
-    if (files->count > FILES_MAX)
-        return diag_add(&q->diags, ERR_TOO_LARGE, 0, 0, "at most 500 files at once", "一次至多 500 个文件");
-    ap->at = arena_array(&q->arena, DOCS_MAX, sizeof *ap->at);
+    if (files->count > APPLY_FILES_MAX)
+        return diag_add(&q->diags, ERR_TOO_LARGE, 0, 0, "at most %d files at once", "一次至多 %d 个文件",
+                        APPLY_FILES_MAX);
+    ap->at = arena_array(&q->arena, APPLY_DOCUMENTS_MAX, sizeof *ap->at);
     if (ap->at == NULL)
         return ERR_NOMEM;
     DOC_EACH(node, files)

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-enum { STUDIES_MAX = 4, CHECK_WAIT_MS = 4000 };
+enum { CHECK_WAIT_MS = 4000 };
 
 struct search_body {
     struct slice subject, who, department, resource, item, grant, reason, result, kind;
@@ -100,7 +100,7 @@ static struct study *study_new(struct api_request *q, void (*run)(struct study *
 {
     struct study *s;
 
-    if (q->control->studies >= STUDIES_MAX) {
+    if (q->control->studies >= CONTROL_STUDIES_MAX) {
         api_problem(q, REASON_OVERLOADED, "four searches are running", "已有四个检索在进行");
         return NULL;
     }

@@ -8,7 +8,6 @@
 #include "gateway/control_internal.h"
 
 enum {
-    ARENA_CAP = 96 << 20,
     PIECE = 16 * 1024,
     BODY_FREE = 64 * 1024, /* of each body, whatever memory there is: acts that narrow have no more */
     TREE_TIMES = 6         /* so many times its size a body takes as a tree */
@@ -122,7 +121,7 @@ static struct api_call *call_new(struct api_conn *conn, struct http_call *http)
     conn->call = call;
     buf_init(&call->in, CONTROL_BODY_CAP);
     q->control = conn->control;
-    arena_init(&q->arena, ARENA_CAP);
+    arena_init(&q->arena, CONTROL_MEMORY);
     diags_init(&q->diags, &q->arena);
     buf_init(&q->out, CONTROL_ANSWER_CAP);
     json_init(&q->json, &q->out);

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-enum { LIST_MAX = 1000 };
-
 static bool number(struct api_request *q, const char *name, uint64_t max, uint64_t *ret)
 {
     struct slice text = api_query(q, name);
@@ -14,8 +12,9 @@ static bool number(struct api_request *q, const char *name, uint64_t max, uint64
 
 bool api_list_begin(struct api_request *q, struct api_list *l)
 {
-    *l = (struct api_list){ .q = q, .j = &q->json, .limit = LIST_MAX };
-    if (!number(q, "limit", LIST_MAX, &l->limit) || !number(q, "offset", UINT32_MAX, &l->offset) || l->limit == 0) {
+    *l = (struct api_list){ .q = q, .j = &q->json, .limit = CONTROL_ROWS_MAX };
+    if (!number(q, "limit", CONTROL_ROWS_MAX, &l->limit) || !number(q, "offset", UINT32_MAX, &l->offset) ||
+        l->limit == 0) {
         api_problem(q, REASON_PARAMETER_INVALID, "limit is 1 to 1000, offset a number",
                     "limit 为 1 到 1000，offset 为数字");
         return false;

@@ -12,7 +12,7 @@
 #include "gateway/witnesses.h"
 #include "gateway/worker.h"
 
-enum { CONTROL_ANSWER_CAP = 64 << 20, DONE_BATCH = 256 };
+enum { DONE_BATCH = 256 };
 
 struct act_done { /* an act whose record is in the log, not yet noted in the outbox */
     uint64_t act, index;

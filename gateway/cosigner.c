@@ -1,6 +1,6 @@
 /* See cosigner.h. One request: who asks is judged, the keeper answers, and what is refused is answered when its record
  * is durable; beyond the rates of flood.c refusals are counted and cut. Requests are bounded in number, bytes and time;
- * a keeper that does not answer costs its own thread COSIGN_MS and the peer a 503. */
+ * a keeper that does not answer costs its own thread WITNESS_CALL_MS and the peer a 503. */
 #include "gateway/cosigner.h"
 #include "gateway/flood.h"
 #include "gateway/trust.h"
@@ -12,14 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    CONNECTIONS = 64,
-    COSIGN_MS = 5000,
-    SECOND_MS = 1000,
-    LOOK_MS = 10000,
-    QUEUE_BYTES = 256 << 10,
-    TEXT_MAX = 4096
-};
+enum { SECOND_MS = 1000, LOOK_MS = 10000, QUEUE_BYTES = 256 << 10, TEXT_MAX = 4096 };
 
 /* What waits for a record to be durable: an answer, or with ask NULL the counts. */
 struct waiting {
@@ -190,7 +183,7 @@ static void cosign(struct cosigner *c, struct http_small_ask *a)
 {
     struct buf out = BUF_INIT(TEXT_MAX);
     struct keeper_cosigned r = { 0 };
-    enum err e = keeper_cosign(c->keeper, buf_slice(&a->body), COSIGN_MS, &r, &out);
+    enum err e = keeper_cosign(c->keeper, buf_slice(&a->body), WITNESS_CALL_MS, &r, &out);
 
     if (e != ERR_OK) {
         http_small_answer(a, 503, AUDIT_TYPE_TEXT, SLICE("the keeper does not answer now\n"));
@@ -337,7 +330,7 @@ static enum err listen_open(struct cosigner *c, struct diags *d)
 static enum err open_all(struct cosigner *c, struct diags *d)
 {
     struct http_small_config service = { .body_max = AUDIT_ADD_MAX,
-                                         .connections = CONNECTIONS,
+                                         .connections = WITNESS_CONNECTIONS,
                                          .door = &c->door,
                                          .known = is_known,
                                          .head = on_head,

@@ -162,10 +162,10 @@ struct exchange *exchange_new(struct worker *w, struct connection *conn, const s
     x->began_wall = loop_wall(w->loop);
     x->id = uuid_v7(x->began_wall);
     uuid_text(x->id, x->id_text);
-    arena_init_with(&x->arena, EX_ARENA_CAP + EX_ARENA_BODIES * w->cfg.settings->limits.body, x->first,
+    arena_init_with(&x->arena, EXCHANGE_MEMORY + EX_ARENA_BODIES * w->cfg.settings->limits.body, x->first,
                     sizeof x->first);
     buf_init(&x->body, w->cfg.settings->limits.body);
-    buf_init(&x->out, EX_OUT_CAP);
+    buf_init(&x->out, EXCHANGE_OUT);
     alarm_init(&x->deadline, on_deadline);
     x->intent.x = x->outcome.x = x->progress.x = x->cut.x = x;
     memcpy(x->address, conn->address, sizeof x->address);

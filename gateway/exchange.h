@@ -25,11 +25,9 @@ enum ex_state {
 };
 enum step { STEP_NEXT, STEP_WAIT };
 enum {
-    EX_ARENA_CAP = 1 << 20, /* beside what is made of the body: */
-    EX_ARENA_BODIES = 4,    /* its values, and the provider's request, which escapes may make longer */
+    EX_ARENA_BODIES = 4, /* times its body: its values, and the provider's request, which escapes may make longer */
     EX_ARENA_FIRST = 3072,
     EX_HELD = 4096,
-    EX_OUT_CAP = 4 << 20,
     EX_PROGRESS_BYTES = 64 << 20,
     EX_PROGRESS_MS = 30000
 };

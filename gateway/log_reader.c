@@ -1,10 +1,9 @@
-/* The reading thread: one list under one mutex. Invariant: `waiting` jobs are in the list, at most WAITING_MAX. */
+/* The reading thread: one list under one mutex. Invariant: `waiting` jobs are in the list, at most LOG_WAITING_MAX. */
 #include "gateway/log_reader.h"
+#include "gateway/bounds.h"
 
 #include <pthread.h>
 #include <signal.h>
-
-enum { WAITING_MAX = 256 };
 
 struct log_reader {
     pthread_t thread;
@@ -97,7 +96,7 @@ enum err log_reader_put(struct log_reader *r, struct log_job *j)
     enum err e = ERR_BUSY;
 
     pthread_mutex_lock(&r->lock);
-    if (r->waiting < WAITING_MAX && !r->stop) {
+    if (r->waiting < LOG_WAITING_MAX && !r->stop) {
         j->next = NULL;
         *r->tail = j;
         r->tail = &j->next;

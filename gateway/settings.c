@@ -415,7 +415,7 @@ void settings_print(const struct settings *s, enum lang lang, struct buf *out)
         }
     for (const struct settings_fixed *f = settings_fixed; f->name; f++) {
         buf_printf(out, "fixed.%s: ", f->name);
-        put_scaled(out, f->value, byte_scale);
+        put_scaled(out, f->value, f->time ? time_scale : byte_scale);
         buf_puts(out, lang == LANG_EN ? "  # stands fast; " : "  # 固定；");
         buf_puts(out, f->help[lang]);
         buf_puts(out, "\n");

@@ -2,6 +2,7 @@
 /* The daemon's settings: constant after reading. One table makes the parser, the defaults, the reload rule and the
  * help. */
 #include "base/doc/doc.h"
+#include "gateway/bounds.h"
 
 struct settings_anchor {                       /* a further trust anchor: vouches for its domain and departments only */
     struct slice ca, crl, domain, departments; /* departments joined by ','; empty: all */
@@ -76,15 +77,12 @@ bool settings_address(struct slice address, char host[SETTINGS_HOST], unsigned *
 /* Read and check a whole file; relative paths are relative to the file's folder. Every problem is reported. */
 enum err settings_read(const char *path, struct settings *ret, struct diags *d) MUST_CHECK;
 void settings_done(struct settings *s);
-/* settings_limits.c: the section `limits`, each row with its reason; and what no setting changes. Both end with a row
- * without a name. */
-enum {
-    CONTROL_BODY_CAP = 16 << 20, /* of a request to the administration API */
-    OPERATIONS_CONNECTIONS = 64  /* open at once */
-};
+/* settings_limits.c: the section `limits`, each row with its reason; settings_fixed.c: what no setting changes. Both
+ * end with a row without a name. */
 struct settings_fixed {
     const char *name;
     uint64_t value;
+    bool time;           /* ms; else a number, or bytes */
     const char *help[2]; /* by enum lang; as those of limits: what it is, a colon, and why */
 };
 extern const struct doc_key settings_limits[];

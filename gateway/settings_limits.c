@@ -1,8 +1,8 @@
-/* The limits: everything that a peer controls, in one table, each with its default and the reason for it, and those
- * that stand fast. Adding one is adding a row here; a peer that finds something without a row has found a fault. */
+/* The limits: everything that a peer controls, in one table, each with its default and the reason for it; those that
+ * stand fast are in settings_fixed.c. Adding one is adding a row; a peer that finds something without a row has found a
+ * fault. */
 #include "base/net/net.h"
 #include "gateway/settings.h"
-#include "translate/translate.h"
 
 #define AT(field)                        offsetof(struct settings, limits.field)
 #define COUNT_(name, field, least, most) name, DOC_K_U64, AT(field), least, most, NULL, DOC_STATIC
@@ -152,74 +152,5 @@ const struct doc_key settings_limits[] = {
       TOLD("time for running exchanges to end at a stop, and for their answers to arrive",
            "停止时等待交换结束及响应送达的时限", "who reads slowly must not keep the node from stopping",
            "读取缓慢者不得使节点无法停止") },
-    { .name = NULL },
-};
-
-const struct settings_fixed settings_fixed[] = {
-    { "target_bytes", HTTP_TARGET_MAX,
-      TOLD("of a request's target", "请求目标长度", "what is longer belongs into a body", "更长的内容应置于正文") },
-    { "chunk_overhead", HTTP_OVERHEAD_MAX,
-      TOLD("framing of chunks that their content does not pay for, a byte for eight",
-           "分块的额外开销，每字节内容抵八字节", "extensions and trailers are read for nothing",
-           "扩展与尾部字段读后即弃") },
-    { "discard_bytes", HTTP_DISCARD_MAX,
-      TOLD("of a body that is read on after its refusal", "拒绝之后继续读取并丢弃的正文",
-           "a peer hears why only if we read on for a while", "继续读取片刻，对方才能收到拒绝理由") },
-    { "http2_window", H2_WINDOW,
-      TOLD("of a stream's body that may be under way unasked for", "单个 HTTP/2 流可先行发送的正文",
-           "what its owner does not want yet stays with its sender", "尚不需要的内容留在发送方") },
-    { "http2_connection", H2_CONN_WINDOW + H2_PARKED,
-      TOLD("of all bodies of one connection together", "单个 HTTP/2 连接上全部正文合计",
-           "a hundred streams that wait hold no more", "一百个等待中的流也不超过此数") },
-    { "http2_held", H2_HELD,
-      TOLD("of a stream's answer that waits for its reader's window", "单个 HTTP/2 流等待读取的答复",
-           "reading from the provider stops beyond it", "超过后停止向提供方读取") },
-    { "http2_memory", H2_MEMORY,
-      TOLD("that the HTTP/2 library may take for one connection", "HTTP/2 库为单个连接可用的内存",
-           "header tables, frames that wait, and what else a peer makes it hold", "头部表、待发帧等由对方引起的占用") },
-    { "http2_continuations", H2_CONTINUATIONS,
-      TOLD("frames that one header list may go on for", "单个头部列表的 CONTINUATION 帧数",
-           "an honest list fits into one frame", "正常的头部列表一帧即可容纳") },
-    { "tls_steps", TLS_STEPS_MOST,
-      TOLD("of handshake messages behind the handshake (new keys) within 10 s, about three each",
-           "握手完成后 10 秒内握手类消息（更换密钥）的处理步数，每条约三步", "changing keys costs a peer nothing",
-           "更换密钥对对方几乎没有成本") },
-    { "tls_key_bits", TLS_KEY_BITS,
-      TOLD("of the key in a consumer's certificate; none of DSA", "使用方证书密钥位数；不接受 DSA",
-           "checking its signature holds up all others of the worker", "验证签名会阻塞同一工作线程上的其他连接") },
-    { "tls_exponent_bits", TLS_EXPONENT_BITS,
-      TOLD("of the public exponent of such a key, when it is RSA", "RSA 密钥的公开指数位数",
-           "a long one takes a hundred times as long to check", "过长时验证耗时为常规的百倍") },
-    { "tls_group_bits", TLS_GROUP_BITS,
-      TOLD("of the group in which a provider with tls.mode legacy agrees on keys",
-           "legacy 模式下提供方密钥协商所用群的位数", "a larger one takes up to a second", "更大的群耗时可达一秒") },
-    { "provider_head", HTTP_ANSWER_HEAD_MAX,
-      TOLD("the head of a provider's answer", "提供方响应头", "one under way is held in memory",
-           "未收齐时须驻留内存") },
-    { "provider_fields", HTTP_HEADERS_MAX,
-      TOLD("header fields of a provider's answer", "提供方响应头字段数", "each is looked at", "每个字段都须检查") },
-    { "operations_connections", OPERATIONS_CONNECTIONS,
-      TOLD("open at once at the operations listener; beyond it the oldest is closed",
-           "运维监听端口同时打开的连接数；超出时关闭最早的一条",
-           "whoever asks how the node is must get in, whatever others leave open",
-           "查询节点状态者须随时可以接入，不受他人闲置连接影响") },
-    { "control_body", CONTROL_BODY_CAP,
-      TOLD("one request body of the administration API", "管理接口的单个请求正文",
-           "manifests are small, and are held whole", "清单较小，须整体驻留内存") },
-    { "token_bytes", TOKEN_MAX,
-      TOLD("one name or value in a request or an answer", "请求或响应中的单个名称或值", "it is held whole",
-           "须整体驻留内存") },
-    { "record_bytes", RECORD_MAX,
-      TOLD("one record of an answer", "响应中的单条记录", "it is held until it is known to be whole",
-           "确认完整前须驻留内存") },
-    { "xml_attributes", XML_ATTRS_MAX,
-      TOLD("of one element of an answer", "响应中单个元素的属性数", "they are compared with each other",
-           "属性之间须逐一比较") },
-    { "xml_namespaces", XML_NAMESPACES_MAX,
-      TOLD("declarations that hold at one place of an answer", "响应中同一位置有效的命名空间声明数",
-           "each name is looked up among them", "每个名称都须在其中查找") },
-    { "depth", READER_DEPTH_MAX,
-      TOLD("of documents in requests and answers", "请求与响应文档的嵌套层数", "each level holds its names",
-           "每层都须记录其名称") },
     { .name = NULL },
 };

@@ -13,10 +13,8 @@
 
 enum {
     TICK_MS = 200,
-    CALL_MS = 5000,
     RETRY_MS = 1000,
     RETRY_MOST = 6, /* doublings */
-    REPLY_MAX = 8192,
     NOTE_ROOM = 16384,
     REQUEST_MAX = 32768
 };
@@ -247,7 +245,7 @@ static enum err connect_to(struct one *o)
     host = slice_sub(host, 0, colon > 0 && host.p[colon - 1] == ':' ? colon - 1 : host.n);
     (void)!tls_load(o, NULL);
     o->opened = false;
-    o->http = http_client_new(o->all->loop, &o->to, o->tls, host, &events, o, CALL_MS);
+    o->http = http_client_new(o->all->loop, &o->to, o->tls, host, &events, o, WITNESS_CALL_MS);
     return o->http ? ERR_OK : ERR_NOMEM;
 }
 
@@ -266,7 +264,7 @@ static enum err send_to(struct one *o)
     if (e == ERR_OK && o->http == NULL)
         e = connect_to(o);
     if (e == ERR_OK)
-        e = http_client_send(o->http, buf_slice(&text), false, CALL_MS);
+        e = http_client_send(o->http, buf_slice(&text), false, WITNESS_CALL_MS);
     buf_done(&body);
     buf_done(&text);
     buf_done(&target);
@@ -287,7 +285,7 @@ static bool takes_too_long(const struct one *o, int64_t now)
 {
     int64_t half = o->all->settings->evidence.witness_bound_ms / 2;
 
-    return o->busy && now - o->asked_at > (half < CALL_MS ? half : CALL_MS);
+    return o->busy && now - o->asked_at > (half < WITNESS_CALL_MS ? half : WITNESS_CALL_MS);
 }
 
 static bool any_busy(struct witnesses *w, int64_t now)
@@ -376,7 +374,7 @@ static enum err one_begin(struct witnesses *w, size_t i, struct diags *d)
     struct one *o = &w->at[i];
     enum err e;
 
-    *o = (struct one){ .all = w, .s = &w->settings->evidence.witness[i], .reply = BUF_INIT(REPLY_MAX) };
+    *o = (struct one){ .all = w, .s = &w->settings->evidence.witness[i], .reply = BUF_INIT(WITNESS_REPLY_MAX) };
     if (audit_witness_read(o->s->key, &o->w) != ERR_OK)
         return ERR_INVALID;
     w->keys[i] = o->w;

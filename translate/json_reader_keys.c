@@ -109,7 +109,7 @@ static enum err stack_reserve(struct json_keys *k)
     uint32_t room = k->room != 0 ? k->room * 2 : 64;
     struct json_key_entry *p;
 
-    if (k->n + k->light >= KEYS_OPEN_MAX)
+    if (k->n + k->light >= JSON_OPEN_MAX)
         return ERR_TOO_LARGE;
     if (k->n < k->room)
         return ERR_OK;
@@ -160,7 +160,7 @@ static enum err add_hashed(struct json_keys *k, uint32_t base, struct slice key)
 
     if (e != ERR_OK)
         return e;
-    if (k->n - base >= KEYS_MEMBERS_MAX)
+    if (k->n - base >= JSON_MEMBERS_MAX)
         return ERR_TOO_LARGE;
     if (k->n - base >= KEYS_LINEAR)
         return add_to_table(k, base, hash);

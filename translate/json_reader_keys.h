@@ -9,7 +9,7 @@
  * `light` counts the bits of all open objects, so that the limit of open keys is the same for both ways. */
 #include "translate/event.h"
 
-enum { KEYS_MEMBERS_MAX = 4096, KEYS_OPEN_MAX = 16384, KEYS_LINEAR = 12 };
+enum { KEYS_LINEAR = 12 };
 enum { KNOWN_MAX = 64, KNOWN_KEPT = 32, KNOWN_BYTES = 768, KNOWN_DEEP = 6 };
 
 struct json_key_entry {
@@ -59,7 +59,7 @@ static inline enum err json_members_add_known(struct json_keys *k, struct json_m
 {
     uint64_t bit = (uint64_t)1 << i;
 
-    if (k->n + k->light >= KEYS_OPEN_MAX)
+    if (k->n + k->light >= JSON_OPEN_MAX)
         return ERR_TOO_LARGE;
     if (m->seen & bit)
         return ERR_INVALID;

@@ -199,7 +199,7 @@ static uint64_t bits_below(uint32_t n)
 static inline bool may_be_usual(const struct json_reader *r, const struct json_members *o)
 {
     return r->sink.member != NULL && o->known != NULL && o->next < o->known->n && o->seen >> o->next == 0 &&
-           r->keys.n + r->keys.light + KNOWN_MAX <= KEYS_OPEN_MAX;
+           r->keys.n + r->keys.light + KNOWN_MAX <= JSON_OPEN_MAX;
 }
 
 /* From the opening quote of a key on, members as programs write nearly all of them: the known names in the order of

@@ -9,7 +9,6 @@
 #include "translate/xml_reader.h"
 #include <pthread.h>
 
-enum { REFUSED_MAX = 65536 }; /* of the body of an HTTP error, read only for its code */
 enum {
     BLOCK_MAX = 32 << 10,
     BLOCK_STEP = 2 << 10,
@@ -316,7 +315,7 @@ enum err translate_feed(struct translate_run *r, struct slice bytes)
         return ERR_INVALID;
     e = feed(r, bytes);
     r->fed += bytes.n;
-    if (e == ERR_OK && r->m.refused && r->fed > REFUSED_MAX)
+    if (e == ERR_OK && r->m.refused && r->fed > REFUSAL_MAX)
         e = mapper_fail(&r->m, REASON_PROVIDER_REFUSED, ERR_INVALID);
     if (e != ERR_OK) {
         r->over = true;

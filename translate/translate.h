@@ -12,8 +12,13 @@ enum {
     TOKEN_MAX = 1 << 20,
     RECORD_MAX = 1 << 20,
     READER_DEPTH_MAX = 64,
+    JSON_MEMBERS_MAX = 4096, /* of one object */
+    JSON_OPEN_MAX = 16384,   /* of all objects around one place together */
     XML_ATTRS_MAX = 256,
-    XML_NAMESPACES_MAX = 256 /* that hold at one place, of all elements around it together */
+    XML_NAMESPACES_MAX = 256, /* that hold at one place, of all elements around it together */
+    XML_NAMES_MAX = 1 << 20,  /* bytes of all different names */
+    XML_QUOTES_MAX = 8192,    /* of one token, where it is long */
+    REFUSAL_MAX = 65536       /* of the body of an HTTP error, read only for its code */
 };
 
 /* ---- what the catalog knows of an item; filled by the caller, all slices live as long as the plan's arena ---- */

@@ -15,14 +15,7 @@
 #include <libxml/xmlerror.h>
 #include <pthread.h>
 
-enum {
-    PIECE_MIN = 4096,
-    PIECE_MAX = 16384,
-    DICT_MAX = 1 << 20,
-    LONG_TOKEN = 65536,
-    QUOTES_MAX = 8192,
-    KNOWN_NAMES = 32
-};
+enum { PIECE_MIN = 4096, PIECE_MAX = 16384, LONG_TOKEN = 65536, KNOWN_NAMES = 32 };
 
 struct known_name { /* libxml2 interns names: the pointers tell them apart */
     const xmlChar *name, *uri;
@@ -240,7 +233,7 @@ static enum err push(struct xml_reader *r, struct slice s)
         if (r->err == ERR_OK && r->pushed - r->event_at > LONG_TOKEN)
             for (size_t i = 0; i < n; i++)
                 r->quotes += s.p[i] == '"' || s.p[i] == '\'';
-        if (r->err == ERR_OK && (r->pushed - r->event_at > TOKEN_MAX || r->quotes > QUOTES_MAX))
+        if (r->err == ERR_OK && (r->pushed - r->event_at > TOKEN_MAX || r->quotes > XML_QUOTES_MAX))
             stop_large(r);
         s = slice_sub(s, n, s.n);
     }
@@ -414,7 +407,7 @@ static struct xml_reader *reader_new(const struct event_sink *sink, void *self, 
     if (r->ctxt == NULL)
         return xml_reader_free(r);
     (void)xmlCtxtUseOptions(r->ctxt, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
-    (void)xmlDictSetLimit(r->ctxt->dict, DICT_MAX);
+    (void)xmlDictSetLimit(r->ctxt->dict, XML_NAMES_MAX);
     return r;
 }
 

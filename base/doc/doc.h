@@ -7,7 +7,7 @@
 #include "base/core/core.h"
 
 enum doc_type { DOC_NULL, DOC_BOOL, DOC_NUMBER, DOC_STRING, DOC_LIST, DOC_MAP };
-enum { DOC_DEPTH_MAX = 32, DOC_NODES_MAX = 200000 };
+enum { DOC_DEPTH_MAX = 32, DOC_NODES_MAX = 200000, DOC_DIRECTIVES_MAX = 16 };
 
 struct doc {
     enum doc_type type;

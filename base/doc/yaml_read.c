@@ -3,8 +3,6 @@
 #include "base/doc/internal.h"
 #include <yaml.h>
 
-enum { DIRECTIVES_MAX = 16 };
-
 static const struct {
     const char *en, *zh;
 } no_tags = { "%TAG is not allowed", "不允许使用 %TAG 指令" };
@@ -201,12 +199,12 @@ static bool check_directives(struct yaml *y)
     const char *from = y->text.p, *end = from + y->text.n, *at = from;
     unsigned n = 0;
 
-    while (n <= DIRECTIVES_MAX && (at = memmem(at, (size_t)(end - at), word.p, word.n)) != NULL) {
+    while (n <= DOC_DIRECTIVES_MAX && (at = memmem(at, (size_t)(end - at), word.p, word.n)) != NULL) {
         n += at == from || ends_line(at[-1]);
-        if (n <= DIRECTIVES_MAX)
+        if (n <= DOC_DIRECTIVES_MAX)
             at += word.n;
     }
-    if (n <= DIRECTIVES_MAX)
+    if (n <= DOC_DIRECTIVES_MAX)
         return true;
     place_move(&place, (size_t)(at - from));
     refuse(y, (struct mark){ place.line, place.col }, no_tags.en, no_tags.zh);

@@ -18,8 +18,7 @@
 enum {
     H2_RESTS = 16 * 1024, /* what an idle connection holds of nghttp2's memory */
     H2_CALL = 768,        /* and what a stream has of it, with a head of its answer that waits */
-    H2_PIECE = 8 * 1024,  /* of parked input, to its owner at once */
-    H2_FIELDS_EXCESS = 4  /* a header list may be so many times too large before the connection ends */
+    H2_PIECE = 8 * 1024   /* of parked input, to its owner at once */
 };
 
 /* A budget of frames of one kind: full at the start, refilled within H2_INTERVAL_MS. */

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-enum { READS_A_TURN = 8, OUTBOUND_ACKS = 200, DISCARD_MAX = 256 * 1024 };
+enum { READS_A_TURN = 8 };
 
 /* ---- what nghttp2 tells ---- */
 static struct h2 *of(void *user)
@@ -193,7 +193,7 @@ static void make_tables(void)
     if (nghttp2_option_new(&options) != 0 || nghttp2_session_callbacks_new(&callbacks) != 0)
         return;
     nghttp2_option_set_no_auto_window_update(options, 1);
-    nghttp2_option_set_max_outbound_ack(options, OUTBOUND_ACKS);
+    nghttp2_option_set_max_outbound_ack(options, H2_ACKS_MAX);
     nghttp2_option_set_no_closed_streams(options, 1);
     nghttp2_option_set_max_deflate_dynamic_table_size(options, 0); /* nothing in our heads repeats enough to pay */
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -440,7 +440,7 @@ static void readable(struct http_conn *c)
             return;
         }
         if (c->state == CONN_CLOSING) {
-            if (!conn_discard(c, got, DISCARD_MAX))
+            if (!conn_discard(c, got, H2_DISCARD_MAX))
                 return;
         } else if (!feed(c->h2, got) && c->state == CONN_DEAD) {
             return;

@@ -20,7 +20,7 @@ static int64_t limit_of(const struct h2_stream *s)
     case H2_BODY:
         return l->body;
     case H2_REST:
-        return CONN_LINGER_MS;
+        return HTTP_LINGER_MS;
     default:
         return l->write;
     }

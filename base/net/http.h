@@ -3,22 +3,8 @@
  * parsed once, when they are whole, by llhttp in strict mode behind guards of our own; messages are rebuilt from their
  * parsed form and never forwarded raw. A call is one request and its answer: over HTTP/1 a connection has one at a
  * time, over HTTP/2 many; its owner need not know which. */
+#include "base/net/bounds.h"
 #include "base/net/stream.h"
-
-/* Of any head: what a server's limits may ask for, and a client takes. */
-enum { HTTP_HEAD_MAX = 64 * 1024, HTTP_HEADERS_MAX = 256, HTTP_TARGET_MAX = 8192 };
-/* What a peer may make us hold or do, whatever limits say. */
-enum {
-    HTTP_OVERHEAD_MAX = 16 * 1024,    /* bytes of chunk lines, extensions and trailers that content does not pay for */
-    HTTP_DISCARD_MAX = 4 << 20,       /* of a body, read on behind its refusal */
-    HTTP_ANSWER_HEAD_MAX = 16 * 1024, /* of a provider */
-    H2_HELD = 32 * 1024,              /* output of a stream */
-    H2_MEMORY = 1 << 20,              /* nghttp2's, for a connection */
-    H2_WINDOW = 64 * 1024,            /* input of a stream that may be under way */
-    H2_CONN_WINDOW = 256 * 1024,      /* and of all streams together */
-    H2_PARKED = 1 << 20,              /* that their owners do not want yet */
-    H2_CONTINUATIONS = 7              /* nghttp2 has a limit of its own: 8 */
-};
 
 struct http_header {
     struct slice name, value; /* name as sent; value without outer white space */

@@ -5,7 +5,7 @@
 #include "base/net/http_server.h"
 
 /* HTTP_DISCARD_MAX: a peer hears why its request was refused only if we read on until it has sent it (RFC 9112
- * section 9.6): a body somewhat over limits.body. Who sends more than that, or takes longer than CONN_LINGER_MS, is
+ * section 9.6): a body somewhat over limits.body. Who sends more than that, or takes longer than HTTP_LINGER_MS, is
  * reset. */
 enum { READS_A_TURN = 8 };
 

@@ -24,7 +24,7 @@ struct http_answers {
 extern const struct http_answers http1_answers;
 
 enum conn_state { CONN_SHAKING, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_BAD, CONN_CLOSING, CONN_DEAD };
-enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024, CONN_LINGER_MS = 2000, CONN_LINGER_SHORT_MS = 256 };
+enum { CONN_READ = 16 * 1024, CONN_FLUSH = 16 * 1024 };
 
 struct http_call {
     struct http_conn *conn; /* its connection: HTTP/1's embeds it */
@@ -79,7 +79,7 @@ void conn_cut(struct http_conn *c);
 void conn_die(struct http_conn *c, enum reason why, bool cut); /* the one place where a connection dies */
 static inline int64_t conn_linger_ms(const struct http_conn *c)
 {
-    return c->calmed ? CONN_LINGER_SHORT_MS : CONN_LINGER_MS;
+    return c->calmed ? HTTP_LINGER_SHORT_MS : HTTP_LINGER_MS;
 }
 bool conn_push(struct http_conn *c); /* give the kernel what is gathered; false: the peer is gone */
 void conn_arm(struct http_conn *c);

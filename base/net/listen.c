@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPT_A_TURN = 64, PAUSE_MS = 100, BACKLOG = 1024 };
+enum { ACCEPT_A_TURN = 64, PAUSE_MS = 100 };
 enum { UNSENT = 256 << 10 };
 
 void socket_bound(int fd)
@@ -32,7 +32,7 @@ enum err net_listen(const char *host, unsigned port, bool reuse_port, int *ret_f
     if (reuse_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     socket_bound(fd); /* who is accepted has it too */
-    if (bind(fd, (struct sockaddr *)&a, address_size(&a)) != 0 || listen(fd, BACKLOG) != 0) {
+    if (bind(fd, (struct sockaddr *)&a, address_size(&a)) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
         int sys = errno;
         close(fd);
         return diag_sys(d, sys, "cannot listen on %s port %u", "无法监听 %s 端口 %u", host, port);

@@ -138,7 +138,9 @@ def test_08_the_settings_tell_value_default_and_reason():
     for lang, row, fixed in (("en", r"(\S+)  # default (\S+); (.+): (.+)", r"(\S+)  # stands fast; (.+): (.+)"), ("zh", r"(\S+)  # 默认 (\S+?)；(.+)：(.+)", r"(\S+)  # 固定；(.+)：(.+)")):
         lines = check("-c", path, "--check", "-v", lang=lang).stdout.splitlines()   # each with its default and the reason
         told = [line for line in lines if line.startswith(("limits.", "fixed."))]
-        assert len(told) > 45 and not [line for line in told if not re.fullmatch(r"limits\.\w+: " + row + r"|fixed\.\w+: " + fixed, line)], told
+        assert len(told) > 90 and not [line for line in told if not re.fullmatch(r"limits\.\w+: " + row + r"|fixed\.\w+: " + fixed, line)], told
+        for known in ("fixed.linger: 2s ", "fixed.provider_connect: 5s ", "fixed.circuit_failures: 5 ", "fixed.http2_discard: 256k "):   # a time, a number, bytes
+            assert [line for line in told if line.startswith(known)], (known, told)
     with open(path, encoding="utf-8") as f:
         text = f.read()
     for wrong in ("head_bytes: 128k", "head_bytes: 512", "head_fields: 8", "head_fields: 257"):

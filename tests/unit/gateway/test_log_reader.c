@@ -47,7 +47,7 @@ static enum err slow_resource(const struct audit_log *l, struct slice path, bool
 #include "gateway/log_reader.c"
 #undef audit_resource
 
-enum { JOBS = WAITING_MAX + 8 };
+enum { JOBS = LOG_WAITING_MAX + 8 };
 static struct node *n;
 static struct loop *loop;
 static struct log_reader *reader;
@@ -161,15 +161,15 @@ static void so_many_may_wait_and_no_more(void **state)
     gate_set(true);
     assert_int_equal(put(0, "checkpoint", false), ERR_OK);
     gate_wait(); /* it is at work on the first */
-    for (unsigned i = 1; i <= WAITING_MAX; i++)
+    for (unsigned i = 1; i <= LOG_WAITING_MAX; i++)
         assert_int_equal(put(i, "checkpoint", false), ERR_OK);
-    assert_int_equal(put(WAITING_MAX + 1, "checkpoint", false), ERR_BUSY);
+    assert_int_equal(put(LOG_WAITING_MAX + 1, "checkpoint", false), ERR_BUSY);
     gate_set(false);
-    bring(WAITING_MAX + 1);
-    for (unsigned i = 0; i <= WAITING_MAX; i++)
+    bring(LOG_WAITING_MAX + 1);
+    for (unsigned i = 0; i <= LOG_WAITING_MAX; i++)
         assert_ptr_equal(order[i], &jobs[i]);
-    assert_int_equal(put(WAITING_MAX + 1, "checkpoint", false), ERR_OK); /* there is room again */
-    bring(WAITING_MAX + 2);
+    assert_int_equal(put(LOG_WAITING_MAX + 1, "checkpoint", false), ERR_OK); /* there is room again */
+    bring(LOG_WAITING_MAX + 2);
 }
 
 static void *free_reader(void *arg)
