@@ -95,6 +95,7 @@ static enum err settle(struct map_doc *d)
     if (f->n == 0) { /* nothing matched after all */
         d->depth--;
         d->skip = 1;
+        d->beside = false;
     }
     return e;
 }
@@ -211,6 +212,7 @@ static __attribute__((noinline)) enum err open_slow(struct map_doc *d, struct sl
             match(d, d->active[i]->kids, ns, name);
     if (d->used == first) {
         d->skip = 1;
+        d->beside = holds_records(d);
         return d->depth == 0 && d->level == 0 ? strange_root(d, name) : e;
     }
     if (d->depth + 1 >= FRAMES_MAX)
@@ -284,6 +286,7 @@ static enum err on_open_named(void *self, struct slice ns, struct slice name, st
 
     if (d->skip > 0) {
         d->skip++;
+        d->m->foreign |= d->beside;
         return ERR_OK;
     }
     if (memo->where != d->members_of || d->leaf != NULL)

@@ -30,6 +30,7 @@ struct map_doc {
     unsigned level; /* 0: the outer document */
     const struct map_level *root;
     unsigned depth, skip; /* open elements that matched; open elements below the last of them */
+    bool beside;          /* the outermost of the latter stands where records would, and no path knows it */
     unsigned used;        /* of `active` */
     bool pending;         /* the frame on top holds nodes that are not MAP_ACTIVE */
     bool filled;          /* the gathered text has begun */
@@ -72,8 +73,10 @@ struct mapper {
     size_t listed;        /* bytes in all of them */
     bool failed, refused; /* refused: by HTTP status; only the code is still looked for */
     bool in_record, began, parent_seen, records_seen, fault, code_seen;
-    bool code_in_record;                        /* not_found was said inside what would be a record */
-    bool strange, stray;                        /* XML: a root that no path begins with; text where records would be */
+    bool code_in_record; /* not_found was said inside what would be a record */
+    bool strange;        /* XML: a root that no path begins with */
+    bool stray,
+        foreign; /* XML, where records would be: text; an element that no path knows, with elements of its own */
     struct map_doc *docs[MAP_NESTED_MAX + 1];   /* own, but the first, which lies in the run */
     uint64_t (*offset)(const struct mapper *m); /* of the outer reader */
 };
@@ -120,6 +123,7 @@ static inline void group_put(struct mapper *m, uint16_t slot, enum value_kind ki
 /* mapper_result.c: result codes and faults */
 enum err result_code(struct mapper *m, struct slice text, bool fault) MUST_CHECK;
 void stray_text(struct map_doc *d, struct slice piece); /* of an element whose text is not mapped */
+bool holds_records(const struct map_doc *d); /* the element on top: its children are records, or beside them */
 
 /* writer.c: one record, one entry, begin and end of an answer in the form wanted */
 bool writer_may_line(const struct mapper *m); /* its form and its fields let records be written as they come */

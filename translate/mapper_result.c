@@ -107,19 +107,26 @@ enum err result_code(struct mapper *m, struct slice text, bool fault)
     return ERR_OK;
 }
 
-/* Beside records it means nothing; alone it is what the provider says instead of them. */
-void stray_text(struct map_doc *d, struct slice piece)
+bool holds_records(const struct map_doc *d)
 {
     const struct map_frame *f = &d->frames[d->depth];
 
-    for (unsigned i = f->first; i < f->first + (unsigned)f->n; i++)
-        d->m->stray |= (d->active[i]->flags & MAP_PARENT) && trim(piece).n > 0;
+    for (unsigned i = f->first; d->depth > 0 && i < f->first + (unsigned)f->n; i++)
+        if (d->active[i]->flags & MAP_PARENT)
+            return true;
+    return false;
+}
+
+/* Beside records it means nothing; alone it is what the provider says instead of them. */
+void stray_text(struct map_doc *d, struct slice piece)
+{
+    d->m->stray |= trim(piece).n > 0 && holds_records(d);
 }
 
 enum err mapper_finish(struct mapper *m)
 {
     const struct plan_response *r = m->r;
-    bool there = m->records_seen || (r->records_have_parent && m->parent_seen && !m->stray);
+    bool there = m->records_seen || (r->records_have_parent && m->parent_seen && !m->stray && !m->foreign);
     bool may_lack = r->empty_ok && !m->stray && !(m->strange && (r->records_have_parent || r->root != r->doc));
 
     if (m->refused || m->fault)
