@@ -14,51 +14,88 @@ static size_t value_end(struct slice s, size_t at)
         char ch = s.p[at];
         if (text && ch == '\\')
             at++;
+        else if (ch == '"' && text && depth == 0)
+            return at + 1;
         else if (ch == '"')
             text = !text;
         else if (!text && (ch == '{' || ch == '['))
             depth++;
+        else if (!text && depth == 0 && (ch == ',' || ch == '}' || ch == ']'))
+            return at;
         else if (!text && (ch == '}' || ch == ']') && --depth == 0)
             return at + 1;
     }
     return s.n;
 }
 
-/* One record's object at `value`, on a line of its own. */
-static size_t line_put(struct cli *c, struct slice text, size_t value)
+/* One record's object, on a line of its own. */
+static void line_put(struct cli *c, struct slice record)
 {
-    size_t end = value_end(text, value);
-
-    fwrite(text.p + value, 1, end - value, c->out);
+    fwrite(record.p, 1, record.n, c->out);
     fputc('\n', c->out);
-    return end;
 }
 
 static const char *const record_keys[] = { "record", "outcome", "cut" };
 
-/* The next of the keys' objects at or behind `at`; in a string their quotes would be escaped. */
-static size_t next_object(struct slice text, size_t at, size_t stop)
+static bool is_record_key(struct slice key)
 {
-    size_t best = stop;
+    for (size_t i = 0; i < sizeof record_keys / sizeof *record_keys; i++)
+        if (slice_is(key, record_keys[i]))
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; i < sizeof record_keys / sizeof *record_keys; i++) {
-        char key[32];
-        int n = snprintf(key, sizeof key, "\"%s\":{", record_keys[i]);
-        const char *found = memmem(text.p + at, stop - at, key, (size_t)n);
-        if (found && (size_t)(found - text.p) + (size_t)n - 1 < best)
-            best = (size_t)(found - text.p) + (size_t)n - 1;
+/* The records of an answer in their order: members of its rows, and of nothing within them, for an act's joined content
+ * has names of its own. `at` is 0 at the beginning. */
+struct records {
+    struct slice text;
+    size_t at; /* of what ends the last member, or of the row's brace */
+};
+
+/* The next member of a row, in this row or in one behind it. */
+static bool next_member(struct records *r, struct slice *key, struct slice *value)
+{
+    static const char head[] = "{\"rows\":[";
+    const struct slice s = r->text;
+
+    if (r->at == 0 && slice_starts(s, slice_of(head)))
+        r->at = sizeof head - 1;
+    while (r->at > 0 && r->at + 1 < s.n && s.p[r->at] != ']') {
+        bool may = s.p[r->at] == '{' || s.p[r->at] == ','; /* in a row, or between two */
+        size_t from = ++r->at, end, to;
+        if (!may || s.p[from] != '"')
+            continue;
+        end = value_end(s, from);
+        to = end < s.n ? value_end(s, end + 1) : s.n;
+        if (end < from + 2 || to <= end + 1)
+            break;
+        *key = slice_sub(s, from + 1, end - from - 2);
+        *value = slice_sub(s, end + 1, to - end - 1);
+        r->at = to;
+        return true;
     }
-    return best;
+    r->at = s.n;
+    return false;
+}
+
+static bool next_record(struct records *r, struct slice *ret)
+{
+    struct slice key;
+
+    while (next_member(r, &key, ret))
+        if (is_record_key(key) && ret->p[0] == '{')
+            return true;
+    return false;
 }
 
 /* The records of an answer, byte for byte as they came. */
 static void records_put(struct cli *c, struct slice text)
 {
-    const char *end = text.n ? memmem(text.p, text.n, "],\"grants\":[", 12) : NULL;
-    size_t stop = end ? (size_t)(end - text.p) : text.n;
+    struct records r = { .text = text };
+    struct slice record;
 
-    for (size_t at = next_object(text, 0, stop); at < stop; at = next_object(text, at, stop))
-        at = line_put(c, text, at);
+    while (next_record(&r, &record))
+        line_put(c, record);
 }
 
 /* ---- with proofs: docs/EXPORT.md ---- */
@@ -90,24 +127,22 @@ static void checkpoint_put(struct cli *c, const struct doc *reply)
 /* A record without a proof is younger than the checkpoint: it is left out, and counted. */
 static uint64_t proofs_put(struct cli *c, struct slice text, const struct doc *reply)
 {
-    const char *end = text.n ? memmem(text.p, text.n, "],\"grants\":[", 12) : NULL;
-    size_t stop = end ? (size_t)(end - text.p) : text.n, at = 0;
+    struct records r = { .text = text };
+    struct slice record;
     uint64_t left_out = 0;
 
     checkpoint_put(c, reply);
     DOC_EACH(row, doc_get(reply, "rows"))
     {
         for (size_t i = 0; i < sizeof record_keys / sizeof *record_keys; i++) {
-            const struct doc *hashes = doc_get(doc_get(row, "proofs"), record_keys[i]);
-            if (doc_get(row, record_keys[i]) == NULL)
+            const struct doc *hashes = doc_get(doc_get(row, "proofs"), record_keys[i]),
+                             *one = doc_get(row, record_keys[i]);
+            if (one == NULL || one->type != DOC_MAP || !next_record(&r, &record))
                 continue;
-            at = next_object(text, at, stop);
-            size_t to = value_end(text, at);
             if (hashes)
-                proof_put(c, slice_sub(text, at, to - at), hashes);
+                proof_put(c, record, hashes);
             else
                 left_out++;
-            at = to;
         }
     }
     return left_out;

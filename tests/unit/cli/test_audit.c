@@ -28,6 +28,39 @@ static void test_export_is_byte_for_byte(void **state)
                                 "{\"cut\":{\"z\":1}}\n{\n");
 }
 
+/* An act in several records is shown with its joined content beside its record: a manifest, whose items have whatever
+ * names. None of these is a record, whatever it is called, nor do they end the rows. */
+static void test_export_takes_no_content_for_a_record(void **state)
+{
+#define CONTENT                                                                                                        \
+    "\"content\":{\"a\":[1],\"grants\":[{\"x\":0}],\"map\":{\"record\":{\"at\":\"R\"},\"outcome\":{},\"cut\":{\"z\":{" \
+    "}}}}"
+    static const char text[] = "{\"rows\":[{\"index\":7,\"record\":{\"index\":7}," CONTENT
+                               ",\"proofs\":{\"record\":[\"AA==\"]}},{\"index\":8,\"record\":{\"index\":8},"
+                               "\"outcome\":{\"index\":9},\"proofs\":{\"record\":[\"AQ==\"],\"outcome\":[\"Ag==\"]}},"
+                               "{\"index\":10,\"record\":{\"index\":10},\"proofs\":{}}],\"grants\":[],"
+                               "\"checkpoint\":\"note\",\"more\":false}";
+    struct bench *b = *state;
+    const struct doc *reply = NULL;
+    struct cli c;
+    size_t n;
+    FILE *out = open_memstream(&b->out, &n);
+
+    assert_non_null(out);
+    cli_init(&c, out, out);
+    records_put(&c, slice_of(text));
+    assert_int_equal(doc_read_json(slice_of(text), &c.arena, NULL, &reply), ERR_OK);
+    assert_int_equal(proofs_put(&c, slice_of(text), reply), 1);
+    cli_done(&c);
+    fclose(out);
+    assert_string_equal(b->out,
+                        "{\"index\":7}\n{\"index\":8}\n{\"index\":9}\n{\"index\":10}\n{\"checkpoint\":\"note\"}\n"
+                        "{\"record\":{\"index\":7},\"proof\":[\"AA==\"]}\n"
+                        "{\"record\":{\"index\":8},\"proof\":[\"AQ==\"]}\n"
+                        "{\"record\":{\"index\":9},\"proof\":[\"Ag==\"]}\n");
+#undef CONTENT
+}
+
 static void test_csv_is_no_program(void **state)
 {
     static const struct {
@@ -188,7 +221,8 @@ static void test_verify(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte), CASE(test_csv_is_no_program),
+    const struct CMUnitTest tests[] = { CASE(test_export_is_byte_for_byte),
+                                        CASE(test_export_takes_no_content_for_a_record), CASE(test_csv_is_no_program),
                                         CASE(test_times), CASE(test_verify) };
 
     return crypto_init(NULL) == ERR_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
