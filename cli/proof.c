@@ -12,6 +12,7 @@ enum { ANSWER_MAX = 1 << 30 };
 struct proved {
     const struct doc *whole;
     struct slice exchange, vkey, sm2;
+    bool any;      /* whatever exchange the file is of; else it must be the one that was asked for */
     uint64_t size; /* of the tree that the last record is proved in */
     const struct doc *first, *outcome;
     struct buf words; /* own: the records in words */
@@ -72,13 +73,14 @@ static int proof_fetch(struct cli *c, struct slice *ret)
     return code;
 }
 
-static int proof_read(struct cli *c, struct slice *ret)
+static int proof_read(struct cli *c, struct slice *ret, bool *is_file)
 {
     struct buf text = BUF_INIT(AUDIT_PROOF_MAX);
     struct stat st;
     int code;
 
-    if (stat(c->args[0], &st) != 0)
+    *is_file = stat(c->args[0], &st) == 0;
+    if (!*is_file)
         return proof_fetch(c, ret);
     code = cli_error(c, file_read(c->args[0], &text, &c->diags));
     *ret = arena_dup(&c->arena, buf_slice(&text));
@@ -227,6 +229,17 @@ static int proof_check(struct cli *c, struct proved *p, struct slice text)
     return code;
 }
 
+/* A server may answer with the proof of another exchange, which holds as well. */
+static int asked_check(struct cli *c, const struct proved *p)
+{
+    struct uuid asked, told;
+
+    if (p->any || (uuid_read(slice_of(c->args[0]), &asked) && uuid_read(p->exchange, &told) &&
+                   memcmp(&asked, &told, sizeof asked) == 0))
+        return CLI_OK;
+    return disproved(c, doc_u64(p->first, "index", 0), "exchange");
+}
+
 /* ---- the bodies ---- */
 static int digest_check(struct cli *c, const struct proved *p, const char *option, const char *salt, const char *digest)
 {
@@ -309,9 +322,9 @@ static void say_all(struct cli *c, const struct proved *p)
         fprintf(c->out, "%s\n", cli_text(c, proves[i].text));
 }
 
-static int check_and_say(struct cli *c, struct slice text)
+static int check_and_say(struct cli *c, struct slice text, bool is_file)
 {
-    struct proved p = { .words = BUF_INIT(1 << 16) };
+    struct proved p = { .words = BUF_INIT(1 << 16), .any = is_file };
     int code = vkey_read(c, &p.vkey);
 
     if (code == CLI_OK)
@@ -320,6 +333,8 @@ static int check_and_say(struct cli *c, struct slice text)
         code = quorum_read(c, &p.quorum);
     if (code == CLI_OK)
         code = proof_check(c, &p, text);
+    if (code == CLI_OK)
+        code = asked_check(c, &p);
     if (code == CLI_OK)
         code = digest_check(c, &p, "answer", "out", "digest_out");
     if (code == CLI_OK)
@@ -338,17 +353,18 @@ int run_audit_proof(struct cli *c)
 {
     const char *out = cli_value(c, "out");
     struct slice text = { 0 };
+    bool is_file;
     int code;
 
     if (!cli_has(c, "vkey") && (out == NULL || cli_has(c, "sm2-vkey")))
         return cli_fail(c, CLI_USAGE,
                         "name the log's public key, as you keep it: --vkey; or only save the proof: --out FILE",
                         "请以 --vkey 给出您保存的日志公钥；或以 --out 仅保存证明");
-    code = proof_read(c, &text);
+    code = proof_read(c, &text, &is_file);
     if (code == CLI_OK && out != NULL)
         code = cli_error(c, file_write(out, text, 0644, &c->diags));
     if (code == CLI_OK && cli_has(c, "vkey"))
-        code = check_and_say(c, text);
+        code = check_and_say(c, text, is_file);
     else if (code == CLI_OK)
         cli_say(c, "saved, not checked: sluice audit proof %s --vkey KEY",
                 "已保存，尚未核验：sluice audit proof %s --vkey KEY", out);
