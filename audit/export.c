@@ -2,16 +2,13 @@
 #include "audit/export.h"
 #include "audit/log.h"
 #include "audit/note.h"
-#include "audit/entries.h"
 #include "audit/prove.h"
 
 struct audit_proofs {
-    const char *dir; /* bor: the log's */
     struct prover *prover;
     struct digest *digest;
     struct note_checkpoint cp; /* slices point into note */
     struct buf note;
-    struct buf line;
 };
 
 struct audit_proofs *audit_proofs_free(struct audit_proofs *p)
@@ -21,7 +18,6 @@ struct audit_proofs *audit_proofs_free(struct audit_proofs *p)
     prover_free(p->prover);
     digest_free(p->digest);
     buf_done(&p->note);
-    buf_done(&p->line);
     return mem_free(p);
 }
 
@@ -31,14 +27,12 @@ enum err audit_proofs_new(const struct audit_log *l, struct buf *note, struct au
     if (p == NULL)
         return ERR_NOMEM;
     p->note = BUF_INIT(NOTE_MAX);
-    p->line = BUF_INIT(AUDIT_RECORD_MAX);
-    p->dir = audit_dir(l);
     p->digest = digest_new();
     enum err e = p->digest == NULL ? ERR_NOMEM : audit_checkpoint(l, &p->note);
     if (e == ERR_OK)
         e = note_read(buf_slice(&p->note), &p->cp);
     if (e == ERR_OK) {
-        p->prover = prover_folder(p->dir, p->cp.size);
+        p->prover = prover_folder(audit_dir(l), p->cp.size);
         e = p->prover == NULL ? ERR_NOMEM : ERR_OK;
     }
     if (e != ERR_OK) {
@@ -66,17 +60,14 @@ static bool path_holds(struct digest *g, struct slice leaf, uint64_t index, uint
     return merkle_included(g, leaf, index, size, (struct merkle_proof){ hashes, n }, slice_make(root->b, SHA256_LEN));
 }
 
-enum err audit_proofs_put(struct audit_proofs *p, uint64_t index, struct json *j)
+enum err audit_proofs_put(struct audit_proofs *p, uint64_t index, struct slice line, struct json *j)
 {
     struct proof_path path;
     struct buf text = BUF_INIT(64);
     enum err e = prove_inclusion(p->prover, index, &path);
-    buf_clear(&p->line);
-    if (e == ERR_OK)
-        e = entries_line(p->dir, index, &p->line);
     if (e != ERR_OK)
         return e;
-    struct sha256 leaf = merkle_leaf(p->digest, buf_slice(&p->line));
+    struct sha256 leaf = merkle_leaf(p->digest, line);
     if (!path_holds(p->digest, slice_make(leaf.b, SHA256_LEN), index, p->cp.size, path.hash, path.n, &p->cp.root))
         return ERR_CORRUPT;
     json_open(j, '[');

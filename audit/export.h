@@ -11,8 +11,10 @@ struct audit_proofs;
 enum err audit_proofs_new(const struct audit_log *l, struct buf *note, struct audit_proofs **ret) MUST_CHECK;
 struct audit_proofs *audit_proofs_free(struct audit_proofs *p);
 uint64_t audit_proofs_size(const struct audit_proofs *p); /* records [0, size) can be proved */
-/* The hashes of the inclusion proof (RFC 9162 2.1.3.1) as a JSON list of base64 texts. */
-enum err audit_proofs_put(struct audit_proofs *p, uint64_t index, struct json *j) MUST_CHECK;
+/* The hashes of the inclusion proof (RFC 9162 2.1.3.1) of record `index`, whose line (without LF) the caller has read,
+ * as a JSON list of base64 texts. Its segment may have gone since: its hash tiles stay. ERR_CORRUPT: it is not the
+ * record that was signed. */
+enum err audit_proofs_put(struct audit_proofs *p, uint64_t index, struct slice line, struct json *j) MUST_CHECK;
 
 /* ---- elsewhere ---- */
 struct audit_signed { /* what a checkpoint says */

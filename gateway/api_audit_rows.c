@@ -171,7 +171,7 @@ static void put_proof(struct rows *r, const char *key, struct slice line, const 
     if (line.n == 0 || doc == NULL || index >= audit_proofs_size(r->proofs) || r->e != ERR_OK)
         return;
     json_key(j, key);
-    r->e = audit_proofs_put(r->proofs, index, j);
+    r->e = audit_proofs_put(r->proofs, index, line, j);
 }
 
 static void put_proofs(struct rows *r, const struct audit_row *row)

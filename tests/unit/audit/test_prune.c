@@ -131,6 +131,44 @@ static void a_question_goes_on_while_segments_go(void **state)
     assert_int_equal(atomic_load(&x->discard_from), UINT64_MAX);
 }
 
+/* A record that was read is proved also when its segment goes before its proof is made. */
+static void what_goes_is_proved_by_what_was_read(void **state)
+{
+    (void)state;
+    enum { RECORD = 3 };
+    struct audit_proofs *proofs = NULL;
+    struct audit_signed s;
+    struct buf note = BUF_INIT(8192), line = BUF_INIT(AUDIT_RECORD_MAX), text = BUF_INIT(8192), raw = BUF_INIT(8192);
+    struct sha256 path[AUDIT_PATH_MAX];
+    struct json j;
+    uint64_t index;
+    size_t n = 0;
+    assert_int_equal(audit_record_line(x, RECORD, &line), ERR_OK);
+    world_covered(&w, &(struct audit_status){ 0 });
+    assert_int_equal(audit_proofs_new(w.log, &note, &proofs), ERR_OK);
+    assert_int_equal(audit_prune(x, plan().before, &w.d), ERR_OK);
+    json_init(&j, &text);
+    assert_int_equal(audit_proofs_put(proofs, RECORD, buf_slice(&line), &j), ERR_OK);
+    for (struct slice rest = buf_slice(&text); slice_cut(&rest, '"').n > 0 && rest.n > 0; n++) {
+        buf_clear(&raw);
+        assert_int_equal(base64_read(slice_cut(&rest, '"'), &raw), ERR_OK);
+        assert_int_equal(raw.n, SHA256_LEN);
+        assert_true(n < AUDIT_PATH_MAX);
+        memcpy(path[n].b, raw.p, SHA256_LEN);
+    }
+    assert_int_equal(audit_signed_read(buf_slice(&note), buf_slice(&w.vkey), &s), ERR_OK);
+    assert_true(s.signature_ok);
+    assert_true(audit_signed_holds(&s, buf_slice(&line), path, n, &index));
+    assert_int_equal(index, RECORD);
+    line.p[line.n - 3]++; /* what is not that record has no proof */
+    assert_int_equal(audit_proofs_put(proofs, RECORD, buf_slice(&line), &j), ERR_CORRUPT);
+    audit_proofs_free(proofs);
+    buf_done(&note);
+    buf_done(&line);
+    buf_done(&text);
+    buf_done(&raw);
+}
+
 /* What is not sealed yet is thrown away while a question reads what is (no room for the part, or built anew): an answer
  * without it would look like a whole one. */
 static void a_question_tells_when_the_index_goes(void **state)
@@ -256,6 +294,7 @@ int main(void)
         TEST(what_could_not_be_removed_goes_later),
         TEST(segments_go_while_the_index_is_loaded),
         TEST(a_question_goes_on_while_segments_go),
+        TEST(what_goes_is_proved_by_what_was_read),
         TEST(a_question_tells_when_the_index_goes),
         TEST(a_question_tells_between_two_pages),
         TEST(a_check_goes_on_while_segments_go),
