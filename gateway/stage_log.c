@@ -7,7 +7,7 @@
 #include "gateway/stage_log.h"
 #include "gateway/log_reader.h"
 
-enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10 };
+enum { AGAIN_MS = 100, PATIENCE_MS = 4000, MISS_COST = 10, FAR_COST = 40 /* four times as much is read */ };
 
 struct log_ask {
     struct log_job job;
@@ -116,6 +116,17 @@ static const struct answer {
     { ERR_NOMEM, REASON_OVERLOADED, NULL, NULL },
 };
 
+/* Looking for what is not there costs the most: guessing uses up the rate of who guesses, and so does asking for an
+ * exchange whose outcome is too far behind its intent to be looked for. */
+static void charge(struct exchange *x)
+{
+    const struct log_job *j = &x->log->job;
+    unsigned cost = !j->proof ? 0 : j->e == ERR_NOT_FOUND ? MISS_COST : j->e == ERR_TOO_LARGE ? FAR_COST : 0;
+
+    for (unsigned i = 0; i < cost; i++)
+        (void)flood_may_read(&x->w->flood, slice_of(x->uri), loop_now(x->w->loop));
+}
+
 static enum step came(struct exchange *x)
 {
     struct log_ask *a = x->log;
@@ -132,12 +143,10 @@ static enum step came(struct exchange *x)
         alarm_set(x->w->loop, &x->deadline, AGAIN_MS);
         return STEP_WAIT;
     }
+    charge(x);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (answers[i].e == a->job.e)
             return exchange_fail(x, answers[i].r, answers[i].en, answers[i].zh);
-    /* Looking for what is not there costs the most: guessing uses up the rate of who guesses. */
-    for (unsigned i = 0; i < MISS_COST && a->job.e == ERR_NOT_FOUND && a->job.proof; i++)
-        (void)flood_may_read(&x->w->flood, slice_of(x->uri), loop_now(x->w->loop));
     if (a->job.e == ERR_NOT_FOUND)
         return exchange_fail(x, a->job.proof ? REASON_NO_PROOF : REASON_NOT_FOUND, NULL, NULL);
     log_event(LOG_ERROR, "log-read-failed", "why", err_name(a->job.e), "exchange", x->id_text, NULL);
