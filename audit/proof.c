@@ -72,10 +72,12 @@ static enum err making_find(struct making *m)
         e = trace_exchange(m->l->dir, m->ask, m->cp.size, &m->trace);
     if (e == ERR_NOT_FOUND)
         return is_fresh(&m->ask->exchange) ? ERR_AGAIN : ERR_NOT_FOUND;
+    if (e != ERR_OK && e != ERR_TOO_LARGE)
+        return e;
+    if (!may_see(m)) /* before anything else is said of it */
+        return ERR_NOT_FOUND;
     if (e != ERR_OK)
         return e;
-    if (!may_see(m))
-        return ERR_NOT_FOUND;
     return m->trace.begun && !m->trace.ended ? ERR_AGAIN : note_choose(m);
 }
 

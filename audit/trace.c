@@ -121,7 +121,7 @@ enum err trace_exchange(const char *dir, const struct audit_proof_ask *a, uint64
         e = ERR_NOT_FOUND;
     if (e == ERR_OK && ret->begun && !ret->ended && s.bytes > s.stop_at)
         e = ERR_TOO_LARGE;
-    if (e != ERR_OK)
+    if (e != ERR_OK && e != ERR_TOO_LARGE)
         trace_done(ret);
     return e;
 }

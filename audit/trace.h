@@ -17,7 +17,7 @@ struct trace {
     bool begun, ended; /* an intent; a refusal, or an outcome */
 };
 /* Records before `size`, but for progress. intent and outcome: their indexes, or AUDIT_UNKNOWN. ERR_NOT_FOUND: no
- * record; ERR_TOO_LARGE: an intent whose outcome did not follow in what may be read. */
+ * record; ERR_TOO_LARGE: an intent whose outcome did not follow in what may be read; it is in *ret all the same. */
 enum err trace_exchange(const char *dir, const struct audit_proof_ask *a, uint64_t size, struct trace *ret) MUST_CHECK;
 int64_t trace_time(const struct uuid *u); /* wall ms that an exchange's id holds; 0: it is no UUIDv7 */
 void trace_done(struct trace *t);
