@@ -89,7 +89,8 @@ struct audit_verify_ask {
     const char *dir;
     struct slice vkey, kept; /* as below; a checkpoint note that was kept elsewhere, or empty */
     struct slice sm2;        /* the log's SM2 vkey: the checkpoint must be signed by it too; or empty */
-    uint64_t from, to;       /* only the records [from, to); to 0: all. Read from the segment that `from` stands in */
+    uint64_t from, to; /* only the records [from, to); to 0: all. Read from the segment that `from` stands in, or that
+                          the checkpoint ends in when that is before it */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;
 };

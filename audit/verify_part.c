@@ -45,10 +45,12 @@ static void front_begin(struct verify *v)
     }
 }
 
+/* Not behind the checkpoint, for there nothing is signed that the records could lead to. */
 size_t verify_begin(struct verify *v)
 {
+    uint64_t from = v->has_cp && v->cp.size < v->from ? v->cp.size : v->from;
     size_t i = 0;
-    while (i + 1 < v->list.n && v->list.first[i + 1] <= v->from)
+    while (i + 1 < v->list.n && v->list.first[i + 1] <= from)
         i++;
     uint64_t first = v->list.n > 0 ? v->list.first[i] : 0;
     front_begin(v);

@@ -221,6 +221,38 @@ static void a_range_of_a_pruned_log(void **state)
     segment_list_done(&list);
 }
 
+/* The last checkpoint may be of before the segment that a range begins in: one begins in any second, and while the key
+ * is away many do. The range is read from where something is signed. */
+static void a_range_behind_the_checkpoint(void **state)
+{
+    (void)state;
+    struct audit_report r;
+    struct segment_list list;
+    struct buf early = BUF_INIT(8192);
+    world_read(&w, "checkpoint", &early);
+    uint64_t size = audit_note_size(buf_slice(&early));
+    assert_int_equal(world_open(&w), ERR_OK);
+    world_fill(&w, 1000, 600);
+    world_close(&w);
+    world_write(&w, "checkpoint", buf_slice(&early));
+    assert_int_equal(segment_list_read(w.dir, &list, NULL), ERR_OK);
+    uint64_t last = list.first[list.n - 1];
+    assert_true(last > size);
+    for (unsigned i = 0; i < 4; i++) {
+        ask_part((struct audit_verify_ask){ .from = i < 2 ? last + 1 : size, .to = i % 2 ? last + 20 : 0 }, &r);
+        if (r.failed)
+            print_error("%s %llu..%llu\n", r.bad_what, (unsigned long long)r.bad_index, (unsigned long long)r.bad_last);
+        assert_false(r.failed);
+        assert_true(r.signature_ok);
+        assert_true(r.first <= size);
+    }
+    segment_gone(list.first[list.n - 2]); /* what the records of the range stand behind is read, too */
+    ask_part((struct audit_verify_ask){ .from = last + 1 }, &r);
+    assert_string_equal(r.bad_what, "missing");
+    buf_done(&early);
+    segment_list_done(&list);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -228,6 +260,7 @@ int main(void)
         TEST(kept_without_hashes),
         TEST(pruned_on_record),
         TEST(a_range_of_a_pruned_log),
+        TEST(a_range_behind_the_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
