@@ -12,8 +12,8 @@ enum { FRESH_MS = 5000 };
 /* ---- making ---- */
 struct making {
     const struct audit_log *l;
-    const struct audit_proof_ask *ask;
-    struct buf note; /* own */
+    struct audit_proof_ask *ask; /* bor */
+    struct buf note;             /* own */
     struct note_checkpoint cp;
     struct trace trace;
     struct prover *prover; /* own */
@@ -63,6 +63,16 @@ static enum err note_choose(struct making *m)
     return e == ERR_OK && note_read(buf_slice(&m->note), &m->cp) != ERR_OK ? ERR_CORRUPT : e;
 }
 
+/* It goes on still: another try need not read again what was read. */
+static enum err go_on_later(struct making *m)
+{
+    if (m->trace.n == 1) {
+        m->ask->intent = m->trace.record[0].index;
+        m->ask->outcome = m->trace.next;
+    }
+    return ERR_AGAIN;
+}
+
 static enum err making_find(struct making *m)
 {
     enum err e = audit_checkpoint(m->l, &m->note);
@@ -78,7 +88,7 @@ static enum err making_find(struct making *m)
         return ERR_NOT_FOUND;
     if (e != ERR_OK)
         return e;
-    return m->trace.begun && !m->trace.ended ? ERR_AGAIN : note_choose(m);
+    return m->trace.begun && !m->trace.ended ? go_on_later(m) : note_choose(m);
 }
 
 static enum err put_tlog_proof(struct making *m, unsigned i, struct buf *out)
@@ -168,7 +178,7 @@ static enum err put_all(struct making *m, struct buf *out)
     return e != ERR_OK ? e : out->failed;
 }
 
-enum err audit_prove_exchange(const struct audit_log *l, const struct audit_proof_ask *a, struct buf *out)
+enum err audit_prove_exchange(const struct audit_log *l, struct audit_proof_ask *a, struct buf *out)
 {
     struct making m = { .l = l, .ask = a, .note = BUF_INIT(NOTE_MAX), .digest = digest_new() };
     enum err e = m.digest == NULL ? ERR_NOMEM : making_find(&m);

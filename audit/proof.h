@@ -22,10 +22,11 @@ struct audit_proof_ask {
  * {"v":1,"origin":…,"exchange":…,"salts":{…},"records":[{"index":…,"line":"…","proof":"c2sp.org/tlog-proof…"},…]}
  * (docs/EVIDENCE.md) for the refusal, or for intent, outcome and cut. The salt of what was handed out is for the
  * requester and the provider, that of what the provider sent for the provider only: with it a consumer could guess what
- * it was not given. ERR_AGAIN: not complete, or not under a signed checkpoint yet; ERR_NOT_FOUND; ERR_TOO_LARGE: the
+ * it was not given. ERR_AGAIN: not complete, or not under a signed checkpoint yet: `a` may be changed to
+ * go on from there; ERR_NOT_FOUND; ERR_TOO_LARGE: the
  * outcome is too far behind its intent to be looked for: its index is needed; ERR_CORRUPT: the files do not have the
  * signed root. */
-enum err audit_prove_exchange(const struct audit_log *l, const struct audit_proof_ask *a, struct buf *out) MUST_CHECK;
+enum err audit_prove_exchange(const struct audit_log *l, struct audit_proof_ask *a, struct buf *out) MUST_CHECK;
 
 /* One C2SP tlog-proof. `bad` is "", or what does not hold: "shape", "origin", "signature", "line" (no record, or its
  * own index is another), "path". */

@@ -60,6 +60,7 @@ static bool take(void *arg, uint64_t index, struct slice line)
     s->bytes += line.n;
     if (index >= s->size || s->bytes > s->stop_at || is_late(s, line))
         return false;
+    s->t->next = index + 1;
     return memmem(line.p, line.n, s->text, UUID_TEXT - 1) == NULL || keep(s, index, line);
 }
 
@@ -75,6 +76,7 @@ static enum err scan_from(struct scan *s, const char *dir, uint64_t from)
 {
     s->bytes = 0;
     s->stop_at = s->t->n > 0 ? SCAN_BYTES : FIND_BYTES;
+    s->t->next = from;
     if (from >= s->size)
         return ERR_OK;
     enum err e = entries_each(dir, from, s->size, take, s);

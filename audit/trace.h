@@ -15,6 +15,7 @@ struct trace {
     struct trace_record record[TRACE_RECORDS];
     unsigned n;
     bool begun, ended; /* an intent; a refusal, or an outcome */
+    uint64_t next;     /* behind the last record that was looked at */
 };
 /* Records before `size`, but for progress. intent and outcome: their indexes, or AUDIT_UNKNOWN. ERR_NOT_FOUND: no
  * record; ERR_TOO_LARGE: an intent whose outcome did not follow in what may be read; it is in *ret all the same. */

@@ -117,11 +117,12 @@ static const struct answer {
 };
 
 /* Looking for what is not there costs the most: guessing uses up the rate of who guesses, and so does asking for an
- * exchange whose outcome is too far behind its intent to be looked for. */
+ * exchange that goes on, or whose outcome is too far behind its intent to be looked for. */
 static void charge(struct exchange *x)
 {
     const struct log_job *j = &x->log->job;
-    unsigned cost = !j->proof ? 0 : j->e == ERR_NOT_FOUND ? MISS_COST : j->e == ERR_TOO_LARGE ? FAR_COST : 0;
+    bool missed = j->e == ERR_NOT_FOUND || j->e == ERR_AGAIN;
+    unsigned cost = !j->proof ? 0 : missed ? MISS_COST : j->e == ERR_TOO_LARGE ? FAR_COST : 0;
 
     for (unsigned i = 0; i < cost; i++)
         (void)flood_may_read(&x->w->flood, slice_of(x->uri), loop_now(x->w->loop));

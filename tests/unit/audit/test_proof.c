@@ -154,6 +154,33 @@ static void hints_and_nothing(void **state)
     assert_int_equal(prove(a), ERR_AGAIN);
 }
 
+/* Asked again for one that goes on, it looks only at what came since. */
+static void what_was_read_is_not_read_again(void **state)
+{
+    (void)state;
+    struct audit_record in = world_intent(9100), out = world_outcome(9100), other = world_outcome(9101);
+    struct audit_proof_ask a = ask(0);
+    struct audit_status s;
+    struct slice records;
+    in.at = clock_wall_ms();
+    a.exchange = in.exchange = out.exchange = uuid_v7(in.at);
+    struct waited begun = world_put(&w, &in, 0);
+    assert_int_equal(begun.e, ERR_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(world_put(&w, &other, 0).e, ERR_OK);
+        world_covered(&w, &s);
+        buf_clear(&doc);
+        assert_int_equal(audit_prove_exchange(w.log, &a, &doc), ERR_AGAIN);
+        assert_int_equal(a.intent, begun.index);
+        assert_int_equal(a.outcome, s.size);
+    }
+    assert_int_equal(world_put(&w, &out, 0).e, ERR_OK);
+    world_covered(&w, &s);
+    assert_int_equal(audit_prove_exchange(w.log, &a, &doc), ERR_OK);
+    assert_true(judge_get(buf_slice(&doc), "records", &records));
+    assert_int_equal(judge_count(records), 2);
+}
+
 /* One that ends: no proof before, one after; the ms that it took to come. */
 static int64_t proof_after_end(unsigned n)
 {
@@ -277,8 +304,13 @@ static void resources(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good),           cmocka_unit_test(whose),      cmocka_unit_test(hints_and_nothing),
-        cmocka_unit_test(changed),        cmocka_unit_test(other_keys), cmocka_unit_test(resources),
+        cmocka_unit_test(good),
+        cmocka_unit_test(whose),
+        cmocka_unit_test(hints_and_nothing),
+        cmocka_unit_test(changed),
+        cmocka_unit_test(other_keys),
+        cmocka_unit_test(resources),
+        cmocka_unit_test(what_was_read_is_not_read_again),
         cmocka_unit_test(open_ones_wait),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
