@@ -68,9 +68,26 @@ static enum err go_on_later(struct making *m)
 {
     if (m->trace.n == 1) {
         m->ask->intent = m->trace.record[0].index;
-        m->ask->outcome = m->trace.next;
+        m->ask->outcome = m->trace.next < m->cp.size ? m->trace.next : m->cp.size;
     }
     return ERR_AGAIN;
+}
+
+/* Records that stand behind the checkpoint are left out: they were looked for to know that there are some. */
+static void leave_unsigned(struct making *m)
+{
+    struct trace *t = &m->trace;
+    unsigned n = t->n;
+    t->begun = t->ended = false;
+    t->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct trace_record r = t->record[i];
+        if (r.index >= m->cp.size)
+            continue;
+        t->record[t->n++] = r;
+        t->begun = t->begun || r.kind == AUDIT_INTENT;
+        t->ended = t->ended || r.kind == AUDIT_OUTCOME || r.kind == AUDIT_REFUSED;
+    }
 }
 
 static enum err making_find(struct making *m)
@@ -79,7 +96,7 @@ static enum err making_find(struct making *m)
     if (e == ERR_OK && note_read(buf_slice(&m->note), &m->cp) != ERR_OK)
         e = ERR_AGAIN;
     if (e == ERR_OK)
-        e = trace_exchange(m->l->dir, m->ask, m->cp.size, &m->trace);
+        e = trace_exchange(m->l->dir, m->ask, atomic_load(&m->l->size), &m->trace);
     if (e == ERR_NOT_FOUND)
         return is_fresh(&m->ask->exchange) ? ERR_AGAIN : ERR_NOT_FOUND;
     if (e != ERR_OK && e != ERR_TOO_LARGE)
@@ -88,7 +105,9 @@ static enum err making_find(struct making *m)
         return ERR_NOT_FOUND;
     if (e != ERR_OK)
         return e;
-    return m->trace.begun && !m->trace.ended ? go_on_later(m) : note_choose(m);
+    leave_unsigned(m);
+    bool goes_on = m->trace.n == 0 || (m->trace.begun && !m->trace.ended);
+    return goes_on ? go_on_later(m) : note_choose(m);
 }
 
 static enum err put_tlog_proof(struct making *m, unsigned i, struct buf *out)
