@@ -371,7 +371,7 @@ def test_08_a_provider_that_fails_midway():
         said = send(body)
         assert code_of(said) == want and said[1]["provider_reached"] == "unknown", (said, act)
         last = outcome(want[1])
-        assert last["duration_ms"] < 5000 and 0 < last["bytes_upload"] <= len(body), last
+        assert last.get("duration_ms", 0) < 5000 and 0 < last["bytes_upload"] <= len(body), last
     P.act = Taker.store
 
 
