@@ -102,7 +102,7 @@ struct exchange {
     bool intended;        /* there was an intent when it concluded: an outcome is owed */
     bool owes_outcome, owes_cut, owes_refusal;
     bool withheld;          /* what the outcome said was handed out was not, for want of evidence */
-    bool hashing, summed;   /* digests have begun; are final */
+    bool hashing, summed;   /* digests of the answer have begun; are final */
     enum reason cut_reason; /* of the cut that is owed */
     int64_t retry_at;       /* mono ms: not before, when something owed could not be queued */
     struct sha256 sum_in, sum_out;
@@ -178,7 +178,7 @@ enum err record_outcome(struct exchange *x);
 enum err record_refused(struct exchange *x);
 enum err record_progress(struct exchange *x);
 enum err record_cut(struct exchange *x);
-/* Begin a digest that the outcome tells: under the exchange's salt for 'i' or 'o'. */
+/* Begin a digest that the outcome tells: under the exchange's salt for 'i', 'o' or 'u'. */
 void record_digest(struct exchange *x, struct digest *d, char direction);
 /* answer.c: what leaves. */
 void answer_problem(struct exchange *x, enum reason r);

@@ -216,7 +216,7 @@ void record_digest(struct exchange *x, struct digest *d, char direction)
 
     digest_begin(d);
     digest_add(d, slice_make(salt.b, sizeof salt.b));
-    x->hashing = true;
+    x->hashing = x->hashing || direction != 'u'; /* a body that was sent tells of no answer */
 }
 
 /* What passed unread was hashed once. All of it: the two digests are the same, under the same salt. A part: only what

@@ -249,6 +249,21 @@ static void either_end_goes(void **state)
     outcome_is(REASON_REVOKED, 4);
 }
 
+/* What no provider sent has no digest. */
+static void never_answered(void **state)
+{
+    (void)state;
+    for (unsigned put = 0; put < 2; put++) {
+        struct exchange *x = begin();
+        if (put)
+            upload_body(x, SLICE("half"));
+        (provider_events->fail)(provider_user, REASON_PROVIDER_TIMEOUT, REACHED_UNKNOWN);
+        assert_null(last(AUDIT_OUTCOME)->r.digest_in);
+        assert_null(last(AUDIT_OUTCOME)->r.digest_out);
+        outcome_is(REASON_PROVIDER_TIMEOUT, put ? 4 : 0);
+    }
+}
+
 static void evidence_that_fails(void **state)
 {
     struct exchange *x;
@@ -311,6 +326,7 @@ int main(void)
         cmocka_unit_test(answered_before_the_end_is_told),
         cmocka_unit_test(it_cannot_be_put),
         cmocka_unit_test(either_end_goes),
+        cmocka_unit_test(never_answered),
         cmocka_unit_test(evidence_that_fails),
         cmocka_unit_test(long_ones_progress),
         cmocka_unit_test(no_memory),
