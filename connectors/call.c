@@ -139,11 +139,12 @@ static enum err send_on(struct connector_call *c, struct conn *k)
     enum err e = c->streams ? http_client_begin(k->http, text, c->length, c->entry->target->timeout)
                             : http_client_send(k->http, text, c->head_method, time_left(c));
 
-    if (e == ERR_OK) {
-        k->call = c;
-        c->conn = k;
-    }
-    return e;
+    if (e != ERR_OK)
+        return e;
+    http_client_pauses(k->http, c->entry->target->timeout); /* however late in the call's time it is sent */
+    k->call = c;
+    c->conn = k;
+    return ERR_OK;
 }
 
 static enum err connect_and_send(struct connector_call *c)

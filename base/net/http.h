@@ -154,6 +154,7 @@ void http_client_user(struct http_client *c, void *user);
 /* One request: the whole text of head and body (copied). Answer within `ms` until its head, connecting included, and
  * then without pauses longer than `ms`. Never calls back. ERR_BUSY: one is under way, or the connection has failed. */
 enum err http_client_send(struct http_client *c, struct slice text, bool head_method, int64_t ms) MUST_CHECK;
+void http_client_pauses(struct http_client *c, int64_t ms); /* of what was sent: behind its head this long instead */
 /* A request whose body streams: its head now (http_request_head_put), its body by http_client_put, as told by `length`
  * (0: in chunks). While the provider takes all, only the owner is waited for; else pauses may be twice `ms`. */
 enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms) MUST_CHECK;

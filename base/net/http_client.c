@@ -543,6 +543,11 @@ enum err http_client_send(struct http_client *c, struct slice text, bool head_me
     return e;
 }
 
+void http_client_pauses(struct http_client *c, int64_t ms)
+{
+    c->patience = ms;
+}
+
 enum err http_client_begin(struct http_client *c, struct slice head, uint64_t length, int64_t ms)
 {
     enum err e = ask(c, head, false, ms);

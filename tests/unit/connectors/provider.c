@@ -113,6 +113,13 @@ static bool behave(struct served *s, const char *text, size_t heard, unsigned nu
         spare(s->fd);
         return true;
     }
+    if (asks(text, "/held")) {
+        send_text(s->fd, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+        while (!atomic_load(&s->p->go_on) && !atomic_load(&s->p->stop))
+            usleep(2000);
+        send_text(s->fd, "rest");
+        return true;
+    }
     if (asks(text, "/chunks"))
         send_text(s->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     else if (asks(text, "/big"))

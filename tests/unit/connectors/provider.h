@@ -16,13 +16,14 @@
 
 /* /ok answers "c<connection>r<request on it>"; /slow after 150 ms; /stale likewise, but takes the next request on that
  * connection and closes; /dead closes without an answer; /hang never answers; /cut ends inside the body; /chunks; /big
- * 4 MiB; /gzip claims a coding; /noise is no HTTP; /show answers the request's own head and body. */
+ * 4 MiB; /gzip claims a coding; /held answers half, and the rest when
+ * told to go on; /noise is no HTTP; /show answers the request's own head and body. */
 struct provider {
     int fd;
     unsigned port;
     _Atomic unsigned connections, requests, now, most; /* now, most: answers under way */
     _Atomic unsigned threads;
-    _Atomic bool stop;
+    _Atomic bool stop, go_on;
 };
 void provider_start(struct provider *p);
 void provider_stop(struct provider *p);

@@ -66,6 +66,31 @@ static void what_nobody_asked_for_is_no_answer(void **state)
     scene_end(&s);
 }
 
+/* Its second try has what is left of the call's time, until the head; then the provider may pause as it may for all. */
+static void pauses_are_no_shorter(void **state)
+{
+    enum { LEFT_MS = 1000, MORE_MS = 500 };
+    struct heard h = { 0 };
+    struct scene s;
+    int64_t until;
+
+    (void)state;
+    scene_begin(&s, ", timeout: 60s");
+    ask(&s, &h, "/stale", true);
+    h.stop = false;
+    assert_int_equal(begin(&s, &h, "/held", true), ERR_OK);
+    h.call->due = loop_now(s.loop) + LEFT_MS; /* as after a first try that took all but this */
+    until = clock_mono_ms() + LEFT_MS + MORE_MS;
+    UNTIL((run_for(s.loop, 20), h.status == 200 || h.failed > 0));
+    UNTIL((run_for(s.loop, 20), clock_mono_ms() > until));
+    assert_int_equal(h.failed, 0);
+    atomic_store(&s.provider.go_on, true);
+    run_until_ended(&s, &h, 1);
+    BODY(&h, "halfrest");
+    buf_done(&h.body);
+    scene_end(&s);
+}
+
 /* The provider took the first try and closed; the second found it gone. */
 static void a_try_that_was_sent_is_remembered(void **state)
 {
@@ -132,6 +157,7 @@ int main(void)
         cmocka_unit_test(busy_at_a_reload_is_not_kept),
         cmocka_unit_test(stale_is_tried_again_once),
         cmocka_unit_test(what_nobody_asked_for_is_no_answer),
+        cmocka_unit_test(pauses_are_no_shorter),
         cmocka_unit_test(a_try_that_was_sent_is_remembered),
         cmocka_unit_test(crowds_use_their_connections_again),
     };
