@@ -288,20 +288,21 @@ static void count_admitted(struct exchange *x)
     x->admitted = true;
 }
 
-/* Memory for it, and one of its department's places; else it is refused. */
+/* One of its department's places, then memory, which is not given back before the next look; else it is refused. */
 static bool take_room(struct exchange *x)
 {
     struct worker *w = x->w;
 
-    if (!pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE)) {
-        calm_later(w);
-        exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
+    if (!running_enter_each(w->cfg.running, x->group)) {
+        exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
+                      "本部门同时进行的交换过多");
         return false;
     }
-    if (running_enter_each(w->cfg.running, x->group))
+    if (pressure_take(w->cfg.pressure, x->up ? PRESSURE_EXCHANGE + UPLOAD_ROOM : PRESSURE_EXCHANGE))
         return true;
-    exchange_fail(x, REASON_RATE_LIMITED, "too many exchanges of your department run at once",
-                  "本部门同时进行的交换过多");
+    running_leave_each(w->cfg.running, x->group);
+    calm_later(w);
+    exchange_fail(x, REASON_OVERLOADED, memory_short_en, memory_short_zh);
     return false;
 }
 

@@ -162,6 +162,32 @@ static void ended_meanwhile(void **state)
     world_end();
 }
 
+/* Who has no place is turned away without room that the others could have; nor has who has no room a place. */
+static void no_place_and_no_room(void **state)
+{
+    static const enum reason rows[] = { REASON_RATE_LIMITED, REASON_OVERLOADED };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pressure p = { .cap = (uint64_t)1 << 40, .fd = -1, .looked = INT64_MAX };
+        struct calm *calm;
+        world_begin(true);
+        world.w->cfg.pressure = &p;
+        assert_non_null(world.w->calm = calm = calm_new(world.w));
+        p.room = rows[i] == REASON_RATE_LIMITED ? 10 * PRESSURE_EXCHANGE : 0;
+        running_init(&world.running, 1, 1000, rows[i] == REASON_RATE_LIMITED ? 0 : 1);
+        ask_plain();
+        assert_int_equal(last(AUDIT_REFUSED)->r.reason, rows[i]);
+        assert_int_equal(p.taken, 0);
+        assert_int_equal(world.running.all, 0);
+        assert_int_equal(world.running.n[world.x->group], 0);
+        tell_all(ERR_OK);
+        exchange_consumer_sent(world.x);
+        world_end();
+        mem_free(calm);
+    }
+}
+
 /* A revocation reaches what is still being given after its outcome. */
 static void revoked_while_given(void **state)
 {
@@ -229,7 +255,7 @@ int main(void)
         cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
         cmocka_unit_test(retired_meanwhile), cmocka_unit_test(revoked_while_given),
         cmocka_unit_test(ended_meanwhile),   cmocka_unit_test(clock_set_back),
-        cmocka_unit_test(ends_in_time),
+        cmocka_unit_test(ends_in_time),      cmocka_unit_test(no_place_and_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
