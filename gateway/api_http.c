@@ -158,7 +158,7 @@ static bool make_room(struct control *c)
         if (conn->known && conn->call == NULL)
             idle = conn; /* the newest come first */
     if (idle)
-        http_conn_abort(idle->http);
+        http_conn_abort(idle->http, REASON_OVERLOADED);
     return idle != NULL;
 }
 
@@ -233,7 +233,7 @@ void api_connections_recheck(struct control *c)
         next = conn->next;
         if (conn->peer && conn->peer->verdict == REASON_GRANTED &&
             certs_peer_recheck(c->trust.trust, conn->peer, now) == REASON_CERTIFICATE_REVOKED)
-            http_conn_abort(conn->http);
+            http_conn_abort(conn->http, REASON_CERTIFICATE_REVOKED);
     }
 }
 

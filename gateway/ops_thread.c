@@ -58,7 +58,7 @@ static void *on_open(void *arg, struct http_conn *http)
     if (conn == NULL)
         return NULL;
     if (o->n >= OPERATIONS_CONNECTIONS)
-        http_conn_abort(o->connections->http);
+        http_conn_abort(o->connections->http, REASON_OVERLOADED);
     conn->ops = o;
     conn->http = http;
     conn->pprev = o->last;
@@ -192,7 +192,7 @@ static void on_stop(void *arg)
 
     o->acceptor = acceptor_free(o->acceptor);
     while (o->connections)
-        http_conn_abort(o->connections->http);
+        http_conn_abort(o->connections->http, REASON_DRAINING);
     loop_stop(o->loop);
 }
 

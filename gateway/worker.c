@@ -274,7 +274,7 @@ static void cut_connections(struct worker *w)
             continue;
         r = certs_peer_recheck(w->trust.trust, c->peer, now);
         if (r != REASON_GRANTED && r != REASON_REVOCATION_UNKNOWN)
-            http_conn_abort(c->http);
+            http_conn_abort(c->http, r);
     }
 }
 

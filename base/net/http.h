@@ -105,8 +105,8 @@ void http_conn_address(const struct http_conn *c, char *out, size_t n);
 void http_conn_admit(struct http_conn *c);         /* its peer is known: a door that yields lets it in (door.h) */
 void http_conn_drain(struct http_conn *c);         /* it ends: after the answer under way, or at once when idle */
 bool http_conn_settled(const struct http_conn *c); /* nothing of an answer is on its way: the peer's host has it all */
-void http_conn_end(struct http_conn *c);   /* now: in an answer like abort, else so that what was sent arrives */
-void http_conn_abort(struct http_conn *c); /* at once; the call gets gone(REASON_CERTIFICATE_REVOKED) or the like */
+void http_conn_end(struct http_conn *c); /* now: in an answer like abort, else so that what was sent arrives */
+void http_conn_abort(struct http_conn *c, enum reason why); /* at once; the calls get gone(why) */
 
 void http_call_set(struct http_call *call, void *state);
 /* Within head(): what this head says may be kept as long as the loop lives, by it and by the caller, and is the same

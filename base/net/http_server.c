@@ -461,7 +461,7 @@ void http_conn_end(struct http_conn *c)
     conn_die(c, REASON_DRAINING, answering(c));
 }
 
-void http_conn_abort(struct http_conn *c)
+void http_conn_abort(struct http_conn *c, enum reason why)
 {
-    conn_die(c, REASON_CERTIFICATE_REVOKED, true);
+    conn_die(c, why, true);
 }

@@ -67,7 +67,7 @@ static bool make_room(struct http_small *s)
         if (k->counted && !k->busy)
             idle = k; /* the newest come first */
     if (idle != NULL)
-        http_conn_abort(idle->http);
+        http_conn_abort(idle->http, REASON_OVERLOADED);
     return idle != NULL;
 }
 
@@ -232,6 +232,6 @@ struct http_small *http_small_free(struct http_small *s)
         return NULL;
     s->acceptor = s->acceptor != NULL ? acceptor_free(s->acceptor) : NULL;
     while (s->open != NULL)
-        http_conn_abort(s->open->http);
+        http_conn_abort(s->open->http, REASON_DRAINING);
     return mem_free(s);
 }

@@ -251,7 +251,7 @@ void front_run(struct front *f, struct slice data, size_t step, bool http2)
     close(fd[0]);
     front_turns(f, 3);
     if (f->conn) /* it waits for an owner that never answers */
-        http_conn_abort(f->conn);
+        http_conn_abort(f->conn, REASON_CERTIFICATE_REVOKED);
     front_turns(f, 1);
     must(f->opened == f->closed);
 }

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 
 import city
 from city import DOMAIN, Node, Provider, json_resource, PERSON, wait_for
@@ -300,7 +301,18 @@ def test_11_an_authority_that_is_struck_out_takes_its_certificates_along():
         text = f.read()
     with open(path, "w", encoding="utf-8") as f:
         f.write(text.replace(NODE.extra, ""))
-    os.kill(NODE.pid, signal.SIGHUP)
+    began, over = threading.Event(), threading.Event()
+    P.answer = lambda head, body, s: (began.set(), over.wait(60))
+    with opened(**FIRST) as s:
+        s.sendall(REQUEST)
+        assert began.wait(20)
+        before = len([r for r in NODE.records() if r["kind"] == "outcome"])
+        os.kill(NODE.pid, signal.SIGHUP)
+        expect_gone(s)
+        cut = wait_for(lambda: [r for r in NODE.records() if r["kind"] == "outcome"][before:])
+        assert [r["reason"] for r in cut] == ["certificate-unknown"], cut         # nobody revoked it
+    over.set()
+    P.answer = Provider.one_person
     comes_to(FIRST, "certificate-unknown")
 
 

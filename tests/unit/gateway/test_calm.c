@@ -103,7 +103,7 @@ static void end(struct world *o)
 {
     atomic_store(&o->pressure.high, false);
     while (o->w->connections != NULL)
-        http_conn_abort(o->w->connections->http);
+        http_conn_abort(o->w->connections->http, REASON_CERTIFICATE_REVOKED);
     run_for(o, 1);
     for (unsigned i = 0; i < CROWD; i++)
         close(o->fd[i]);

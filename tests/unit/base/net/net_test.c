@@ -251,7 +251,7 @@ void bench_begin(struct bench *b)
 void bench_end(struct bench *b)
 {
     if (b->conn)
-        http_conn_abort(b->conn);
+        http_conn_abort(b->conn, REASON_CERTIFICATE_REVOKED);
     turns(b->loop, 1);
     close(b->fd);
     loop_free(b->loop);

@@ -356,7 +356,7 @@ static void abort_resets_one_stream(void **state)
     h2_answer(h2_one(&h, 2), "whole");
     h2_hear(&h);
     IS(&h.words, "HEADERS/3 DATA/3:5 END/3");
-    http_conn_abort(h.b.conn);
+    http_conn_abort(h.b.conn, REASON_CERTIFICATE_REVOKED);
     turns(h.b.loop, 2);
     ENDS(&h.b.log, "sent#2 close");
     h2_end_bench(&h);
@@ -529,7 +529,7 @@ static void each_allocation_fails(void **state)
             total = mem_fail_nth(0);
         mem_fail_nth(0);
         if (h.b.conn)
-            http_conn_abort(h.b.conn);
+            http_conn_abort(h.b.conn, REASON_CERTIFICATE_REVOKED);
         turns(h.b.loop, 2);
         count_ends(&h, &heads, &ends);
         if (heads != ends)
