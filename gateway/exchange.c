@@ -133,6 +133,16 @@ int64_t exchange_expires_in(const struct exchange *x)
     return x->verdict.valid_until > 0 ? validity_left(x) : INT64_MAX;
 }
 
+/* Its grant has ended, or only the hours have in which it holds: what was decided anew would be refused likewise. */
+void exchange_expire(struct exchange *x)
+{
+    const struct policy_grant *g = x->grant;
+    int64_t until = x->verdict.valid_until;
+    bool ended = (g->expires != 0 && g->expires <= until) || clock_day_of(until) > g->day_to;
+
+    exchange_cut(x, ended ? REASON_EXPIRED : REASON_OUTSIDE_WINDOW);
+}
+
 static void on_deadline(struct alarm *a)
 {
     struct exchange *x = (struct exchange *)((char *)a - offsetof(struct exchange, deadline));
@@ -142,7 +152,7 @@ static void on_deadline(struct alarm *a)
     else if (x->log == NULL && exchange_expires_in(x) > 0)
         exchange_watch(x);
     else if (x->log == NULL)
-        exchange_cut(x, REASON_EXPIRED);
+        exchange_expire(x);
     if (x->state == EX_OUTCOME && (x->owes_outcome || x->owes_cut))
         exchange_resume(x);
 }

@@ -139,6 +139,7 @@ void exchange_cut(struct exchange *x, enum reason r);
 /* Set the alarm for the end of the grant's validity. */
 void exchange_watch(struct exchange *x);
 int64_t exchange_expires_in(const struct exchange *x); /* ms; INT64_MAX: never */
+void exchange_expire(struct exchange *x);              /* that is over: cut it */
 /* Nobody is answered any more: the connection, or the stream, ends without an end. What is on record is another matter.
  */
 void exchange_hang_up(struct exchange *x);

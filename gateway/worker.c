@@ -171,7 +171,7 @@ static void on_expiry(void *arg)
         int64_t left = is_running(x) ? exchange_expires_in(x) : INT64_MAX;
         next = x->next;
         if (left <= 0)
-            exchange_cut(x, REASON_EXPIRED);
+            exchange_expire(x);
         else if (left <= ALARM_SLOT_MS)
             worker_expire_in(w, left);
     }
@@ -228,6 +228,15 @@ void worker_exchange_gone(struct worker *w)
 
 /* ---- the snapshot ---- */
 
+/* Of the grant that it was decided on, as it is now: given back, suspended (and perhaps again in force since), or
+ * revoked. */
+static enum reason grant_ended(const struct policy_grant *g)
+{
+    if (g == NULL || g->state == POLICY_REVOKED)
+        return REASON_REVOKED;
+    return g->state == POLICY_RETURNED ? REASON_NO_GRANT : REASON_SUSPENDED;
+}
+
 /* Does what this exchange was decided on still hold? REASON_GRANTED, or why it must be cut. */
 static enum reason still_good(struct worker *w, const struct exchange *x)
 {
@@ -241,9 +250,7 @@ static enum reason still_good(struct worker *w, const struct exchange *x)
         return REASON_NOT_PUBLISHED;
     if (h->suspended)
         return REASON_RESOURCE_SUSPENDED;
-    if (g == x->grant)
-        return REASON_GRANTED;
-    return g && g->state == POLICY_SUSPENDED ? REASON_SUSPENDED : REASON_REVOKED;
+    return g == x->grant ? REASON_GRANTED : grant_ended(g);
 }
 
 static void cut_exchanges(struct worker *w)

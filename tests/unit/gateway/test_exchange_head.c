@@ -1,5 +1,6 @@
 /* What is said in a head decides, or is refused: never half of it. And what comes while one waits counts. */
 #include "tests/unit/gateway/exchange_world.h"
+#include "tests/unit/until.h"
 
 #define PATH "/x/provider/people"
 
@@ -188,29 +189,38 @@ static void no_place_and_no_room(void **state)
     }
 }
 
-/* A revocation reaches what is still being given after its outcome. */
-static void revoked_while_given(void **state)
+/* What ends a grant reaches what is still being given after its outcome, and is on record as what it was. */
+static void ended_while_given(void **state)
 {
-    struct snapshot *next;
+    static const struct {
+        const char *state;
+        enum reason why;
+    } rows[] = { { "revoked", REASON_REVOKED },
+                 { "suspended", REASON_SUSPENDED },
+                 { "active", REASON_SUSPENDED }, /* again: it was, in between */
+                 { "returned", REASON_NO_GRANT } };
 
     (void)state;
-    world_begin(true);
-    consumer.room = 10;
-    ask_plain();
-    provider_says("{\"code\":\"0\",\"rows\":[" ROW "]}", true);
-    tell_all(ERR_OK);
-    assert_int_equal(consumer.body.n, 10);
-    next = snapshot_next(world.w->snapshot);
-    assert_non_null(next);
-    put_grant(next, "revoked", 2);
-    snapshot_unref(world.w->snapshot);
-    world.w->snapshot = next;
-    cut_exchanges(world.w);
-    assert_int_equal(consumer.aborts, 1);
-    assert_int_equal(consumer.ends, 0);
-    assert_int_equal(last(AUDIT_CUT)->r.reason, REASON_REVOKED);
-    assert_int_equal(last(AUDIT_CUT)->r.bytes_out, 10);
-    world_end();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct snapshot *next;
+        world_begin(true);
+        consumer.room = 10;
+        ask_plain();
+        provider_says("{\"code\":\"0\",\"rows\":[" ROW "]}", true);
+        tell_all(ERR_OK);
+        assert_int_equal(consumer.body.n, 10);
+        next = snapshot_next(world.w->snapshot);
+        assert_non_null(next);
+        put_grant(next, rows[i].state, 2);
+        snapshot_unref(world.w->snapshot);
+        world.w->snapshot = next;
+        cut_exchanges(world.w);
+        assert_int_equal(consumer.aborts, 1);
+        assert_int_equal(consumer.ends, 0);
+        assert_int_equal(last(AUDIT_CUT)->r.reason, rows[i].why);
+        assert_int_equal(last(AUDIT_CUT)->r.bytes_out, 10);
+        world_end();
+    }
 }
 
 /* A wall clock that is set back lets nobody go on for longer. */
@@ -220,7 +230,7 @@ static void clock_set_back(void **state)
     world_begin(true);
     ask_plain();
     world.x->decided_wall += 3600 * 1000; /* as it looks after the clock went back an hour */
-    world.x->verdict.valid_until = world.x->decided_wall + 100;
+    world.x->verdict.valid_until = world.x->grant->expires = world.x->decided_wall + 100;
     exchange_watch(world.x);
     let_pass(400);
     assert_int_equal(world.x->reason, REASON_EXPIRED);
@@ -239,7 +249,7 @@ static void ends_in_time(void **state)
     exchange_watch(world.x);
     assert_int_equal(world.w->expiry_at, 0);
     assert_true(world.x->deadline.when <= loop_now(world.w->loop) + 10000 - ALARM_SLOT_MS);
-    world.x->verdict.valid_until = world.x->began_wall + 30;
+    world.x->verdict.valid_until = world.x->grant->expires = world.x->began_wall + 30;
     exchange_watch(world.x);
     assert_in_range(world.w->expiry_at, 1, (uint64_t)loop_now(world.w->loop) + 30);
     let_pass(200);
@@ -248,14 +258,32 @@ static void ends_in_time(void **state)
     world_end();
 }
 
+/* Hours that close are no expiry: the same grant holds again tomorrow. */
+static void its_hours_close(void **state)
+{
+    (void)state;
+    for (unsigned last_day = 0; last_day < 2; last_day++) {
+        world_begin(true);
+        ask_plain();
+        world.x->verdict.valid_until = world.x->began_wall + 30;
+        if (last_day)
+            world.x->grant->day_to = clock_day_of(world.x->verdict.valid_until) - 1;
+        exchange_watch(world.x);
+        UNTIL((let_pass(20), world.x->state >= EX_OUTCOME));
+        assert_int_equal(last(AUDIT_OUTCOME)->r.reason, last_day ? REASON_EXPIRED : REASON_OUTSIDE_WINDOW);
+        world_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
         cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
-        cmocka_unit_test(retired_meanwhile), cmocka_unit_test(revoked_while_given),
+        cmocka_unit_test(retired_meanwhile), cmocka_unit_test(ended_while_given),
         cmocka_unit_test(ended_meanwhile),   cmocka_unit_test(clock_set_back),
         cmocka_unit_test(ends_in_time),      cmocka_unit_test(no_place_and_no_room),
+        cmocka_unit_test(its_hours_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
