@@ -55,6 +55,7 @@ struct witnesses {
     struct buf note;      /* of this round, with the lines gathered so far */
     uint64_t size;        /* of that checkpoint */
     int64_t round_at;     /* mono ms */
+    int64_t store_at;     /* mono ms: the note has the quorum and could not be stored, next try; 0: not so */
     pthread_mutex_t lock; /* for other threads' sake: what witnesses_status reads is written under it */
     uint64_t witnessed;
     int64_t behind_since; /* mono ms; 0: nothing is without the quorum */
@@ -124,8 +125,10 @@ static void round_count(struct witnesses *w)
         return;
     if (audit_witnessed_set(w->log, buf_slice(&w->note)) != ERR_OK) {
         log_event(LOG_ERROR, "witnessed-checkpoint", "what", "cannot be stored", NULL);
+        w->store_at = clock_mono_ms() + RETRY_MS;
         return;
     }
+    w->store_at = 0;
     pthread_mutex_lock(&w->lock);
     w->witnessed = w->size;
     pthread_mutex_unlock(&w->lock);
@@ -309,6 +312,7 @@ static bool round_begin(struct witnesses *w, int64_t now)
     if (s.checkpoint_size == w->size)
         return true;
     buf_clear(&w->note);
+    w->store_at = 0;
     if (audit_checkpoint(w->log, &w->note) != ERR_OK)
         return false;
     w->size = audit_note_size(buf_slice(&w->note));
@@ -352,6 +356,8 @@ static void on_tick(struct alarm *a)
                 w->at[i].asked_again = false;
                 ask(&w->at[i]);
             }
+    if (w->store_at != 0 && now >= w->store_at)
+        round_count(w); /* who has signed is not asked again, and another checkpoint may be long in coming */
     look_at_lateness(w, now);
     alarm_set(w->loop, a, TICK_MS);
 }
