@@ -456,15 +456,24 @@ static enum err take_line(void *arg, uint64_t act, struct slice line)
     return j->lines.failed == ERR_OK ? job_add_line(j, act, at) : j->lines.failed;
 }
 
+/* Not for ever: a log that refuses answers at once, again and again. */
 static enum err wait_durable(struct control *c, struct diags *d)
 {
     struct pollfd p = { .fd = audit_queue_fd(c->queue), .events = POLLIN };
+    struct audit_status s;
+    uint64_t last = 0;
 
     for (unsigned tries = 0; c->jobs && tries < REPLAY_TRIES; tries++) {
         audit_kick(c->queue);
-        if (poll(&p, 1, REPLAY_WAIT_MS) > 0)
-            tries = 0;
+        poll(&p, 1, REPLAY_WAIT_MS);
+        c->held = false;
         audit_poll(c->queue);
+        if (c->held)
+            poll(NULL, 0, REPLAY_WAIT_MS);
+        audit_status(c->log, &s);
+        if (s.last_act > last)
+            tries = 0;
+        last = s.last_act;
         c->held = false;
         job_pump(c);
     }
