@@ -63,7 +63,20 @@ static void on_reloaded(struct worker_note *n)
         reload(note->control);
 }
 
-static enum err reload_settings(struct control *c, struct diags *d)
+/* The settings that were in force; `own` when they came with a reload themselves. */
+struct settings_before {
+    const struct settings *settings;
+    struct settings *own;
+};
+
+static void settings_free(struct settings *s)
+{
+    if (s)
+        settings_done(s);
+    mem_free(s);
+}
+
+static enum err reload_settings(struct control *c, struct settings_before *before, struct diags *d)
 {
     struct settings *next = mem_zalloc(sizeof *next);
     enum err e = next ? settings_read(c->settings_path, next, d) : ERR_NOMEM;
@@ -71,18 +84,30 @@ static enum err reload_settings(struct control *c, struct diags *d)
     if (e == ERR_OK)
         e = settings_may_reload(c->settings, next, d);
     if (e != ERR_OK) {
-        if (next)
-            settings_done(next);
-        mem_free(next);
+        settings_free(next);
         return e;
     }
-    if (c->reloaded) {
-        settings_done(c->reloaded);
-        mem_free(c->reloaded);
-    }
+    *before = (struct settings_before){ c->settings, c->reloaded };
     c->settings = c->reloaded = next;
-    guard_allow(c->guard, next->limits.drain_ms);
     return ERR_OK;
+}
+
+/* Whoever loads trust later, an act that revokes a certificate too, loads it as the settings say: with such that it
+ * cannot be loaded by, nothing would be revoked any more. */
+static enum err reload_trust(struct control *c, struct settings_before *before, struct certs_trust **ret,
+                             struct diags *d)
+{
+    enum err e = control_trust_load(c, ret, d);
+
+    if (e == ERR_OK) {
+        settings_free(before->own);
+        guard_allow(c->guard, c->settings->limits.drain_ms);
+    } else {
+        settings_free(c->reloaded);
+        c->settings = before->settings;
+        c->reloaded = before->own;
+    }
+    return e;
 }
 
 static void reload_tls(struct control *c, struct diags *d)
@@ -99,18 +124,21 @@ static void reload_tls(struct control *c, struct diags *d)
 /* What is wrong leaves what is in force as it is. */
 static void reload(struct control *c)
 {
+    struct settings_before before = { NULL, NULL };
     struct certs_trust *t = NULL;
     struct diags d;
     struct arena a;
+    enum err e;
 
     c->reload_again = c->reloads_out > 0;
     if (c->reload_again)
         return; /* the workers have their hands full; then again */
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
-    if (reload_settings(c, &d) == ERR_OK) {
+    if (reload_settings(c, &before, &d) == ERR_OK) {
+        e = reload_trust(c, &before, &t, &d);
         reload_tls(c, &d);
-        if (control_trust_load(c, &t, &d) == ERR_OK)
+        if (e == ERR_OK)
             act_publish_trust(c, t);
     }
     providers_look(c, true);

@@ -1,0 +1,99 @@
+/* A reload that finds something wrong: what was in force stays whole, and acts hold as before. */
+#include "tests/unit/gateway/control_world.h"
+
+#include "gateway/control_run.c" /* its inside: the reload */
+
+static struct guard guard;
+
+static int begin(void **state)
+{
+    struct node *n;
+
+    node_open(state);
+    n = *state;
+    n->control->guard = &guard; /* not started: it is only told what the settings allow */
+    return 0;
+}
+
+/* The settings of the node, with these lines behind them. */
+static void write_settings(struct node *n, const char *more)
+{
+    struct buf text = BUF_INIT(1 << 16);
+
+    settings_write(SLICE("node-1"), n->settings.trust_domain, n->dir, 0, 0, 0, &text);
+    buf_puts(&text, more);
+    assert_int_equal(file_write(n->control->settings_path, buf_slice(&text), 0600, NULL), ERR_OK);
+    buf_done(&text);
+}
+
+/* ---- what cannot be loaded is not in force ---- */
+static const char *certificate_of_zhao(struct node *n, size_t i)
+{
+    struct buf csr = BUF_INIT(1 << 16), body = BUF_INIT(1 << 16);
+    struct json j;
+
+    assert_int_equal(certs_request_make(arena_printf(&n->a, "%s/new%zu.key", n->dir, i), SLICE("x"), &csr, &n->d),
+                     ERR_OK);
+    json_init(&j, &body);
+    json_open(&j, '{');
+    json_pair(&j, "kind", SLICE("person"));
+    json_pair(&j, "id", SLICE("education/zhao"));
+    json_pair(&j, "csr", buf_slice(&csr));
+    json_close(&j, '}');
+    assert_int_equal(ask(n, WHO_SECURITY, "POST", "certs", arena_str(&n->a, buf_slice(&body))), 200);
+    buf_done(&csr);
+    buf_done(&body);
+    return arena_str(&n->a, doc_text(n->json, "serial"));
+}
+
+static void a_revocation_holds_after_a_reload_that_failed(void **state)
+{
+    static const char *const wrong[] = { "tls:\n  crl: ca/none.pem\n", "tls:\n  ca: ca/none.pem\n" };
+    struct node *n = *state;
+
+    node_story(n);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *serial = certificate_of_zhao(n, i);
+        write_settings(n, wrong[i]);
+        reload(n->control);
+        assert_string_not_equal(n->control->reload_fault[LANG_EN], "");
+        assert_int_equal(
+            ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 200);
+        snprintf(n->peer[WHO_CONSUMER].serial, sizeof n->peer[WHO_CONSUMER].serial, "%s", serial);
+        assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 401);
+        assert_true(slice_is(problem_code(n), "certificate-revoked"));
+    }
+}
+
+/* Nothing of such a file, and all of one that is good. */
+static void settings_are_in_force_whole_or_not_at_all(void **state)
+{
+    struct node *n = *state;
+    struct control *c = n->control;
+
+    write_settings(n, "limits:\n  drain: 7s\n");
+    reload(c);
+    assert_string_equal(c->reload_fault[LANG_EN], "");
+    assert_int_equal(c->settings->limits.drain_ms, 7000);
+    assert_int_equal(atomic_load(&guard.drain_ms), 7000);
+    write_settings(n, "tls:\n  crl: ca/none.pem\nlimits:\n  drain: 8s\n");
+    reload(c);
+    assert_int_equal(c->settings->limits.drain_ms, 7000);
+    assert_int_equal(atomic_load(&guard.drain_ms), 7000);
+    write_settings(n, "limits:\n  drain: 9s\n");
+    reload(c);
+    assert_string_equal(c->reload_fault[LANG_EN], "");
+    assert_int_equal(c->settings->limits.drain_ms, 9000);
+    assert_int_equal(atomic_load(&guard.drain_ms), 9000);
+}
+
+#define RELOAD_TEST(name) cmocka_unit_test_setup_teardown(name, begin, node_close)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RELOAD_TEST(a_revocation_holds_after_a_reload_that_failed),
+        RELOAD_TEST(settings_are_in_force_whole_or_not_at_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
