@@ -42,6 +42,17 @@ static void say(const char *event, const struct diags *d)
     }
 }
 
+/* Whole characters: the API tells it as JSON. */
+static void keep_text(char *to, size_t room, const char *what)
+{
+    size_t n;
+
+    snprintf(to, room, "%s", what);
+    n = strlen(to);
+    while (n > 0 && !utf8_valid((struct slice){ to, n }))
+        to[--n] = '\0';
+}
+
 void control_reload_found(struct control *c, const struct diags *d)
 {
     static const char unknown[] = "out of memory";
@@ -50,7 +61,7 @@ void control_reload_found(struct control *c, const struct diags *d)
     if (d->count == 0)
         return;
     for (unsigned l = 0; l < 2; l++)
-        snprintf(c->reload_fault[l], sizeof c->reload_fault[l], "%s", d->first ? d->first->what[l] : unknown);
+        keep_text(c->reload_fault[l], sizeof c->reload_fault[l], d->first ? d->first->what[l] : unknown);
 }
 
 static void reload(struct control *c);

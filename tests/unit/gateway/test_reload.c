@@ -1,4 +1,5 @@
-/* A reload that finds something wrong: what was in force stays whole, and acts hold as before. */
+/* A reload that finds something wrong: what was in force stays whole, acts hold as before, and the node says what it
+ * found to whoever asks. */
 #include "tests/unit/gateway/control_world.h"
 
 #include "gateway/control_run.c" /* its inside: the reload */
@@ -87,12 +88,35 @@ static void settings_are_in_force_whole_or_not_at_all(void **state)
     assert_int_equal(atomic_load(&guard.drain_ms), 9000);
 }
 
+/* ---- what it found ---- */
+/* A fault is kept in so many bytes, and told as JSON: it ends between two characters. */
+static void what_was_found_is_told_however_long_it_is(void **state)
+{
+    struct node *n = *state;
+    struct diags d;
+    struct arena a;
+
+    for (size_t shift = 0; shift < 3; shift++) {
+        arena_init(&a, 1 << 16);
+        diags_init(&d, &a);
+        (void)!diag_add(
+            &d, ERR_INVALID, 0, 0, "%s", "%s",
+            &"..无法读取证书文件无法读取证书文件无法读取证书文件无法读取证书文件无法读取证书文件无法读取证书文"
+             "件无法读取证书文件无法读取证书文件无法读取证书文件"[shift]);
+        control_reload_found(n->control, &d);
+        assert_int_equal(ask(n, WHO_SYSTEM, "GET", "status", NULL), 200);
+        assert_non_null(strstr(n->text, "无法读取证书文件"));
+        arena_done(&a);
+    }
+}
+
 #define RELOAD_TEST(name) cmocka_unit_test_setup_teardown(name, begin, node_close)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RELOAD_TEST(a_revocation_holds_after_a_reload_that_failed),
         RELOAD_TEST(settings_are_in_force_whole_or_not_at_all),
+        RELOAD_TEST(what_was_found_is_told_however_long_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
