@@ -121,7 +121,7 @@ static enum err open_trust(struct control *c, struct diags *d)
     if (e != ERR_OK)
         return e;
     c->fault_of_trust = c->trust_lacks;
-    if (c->trust_lacks)
+    if (c->trust_lacks > 0)
         control_reload_found(c, d);
     c->snapshot->trust = t;
     c->snapshot->trust_generation = 1;

@@ -55,7 +55,7 @@ struct control {
     struct snapshot *snapshot; /* ref: the newest */
     struct trust_holder trust; /* of the control listener */
     uint64_t trust_stamp;      /* changes of the files that it was loaded from */
-    bool trust_lacks;          /* some of them could not be used */
+    unsigned trust_lacks;      /* so many of them could not be used */
     int64_t crl_written;       /* wall ms; 0: not since the start */
     struct tls_context *tls;
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
@@ -86,12 +86,12 @@ struct control {
     unsigned reloads_out, drains_out;
     int64_t drain_until; /* mono ms */
     struct pressure pressure;
-    unsigned log_reads;    /* jobs with the reading thread; api_log.c */
-    bool reload_again;     /* asked for while one was under way */
-    bool fault_of_trust;   /* reload_fault is what the minute's look at the files of trust found */
-    unsigned studies;      /* questions taken on and not answered: their number is limited; api_audit.c */
-    unsigned searches;     /* threads that read the log for them */
-    unsigned refusals_out; /* refusals whose record is on its way */
+    unsigned log_reads;      /* jobs with the reading thread; api_log.c */
+    bool reload_again;       /* asked for while one was under way */
+    unsigned fault_of_trust; /* so many faults of the files of trust the minute's look found, and reload_fault tells */
+    unsigned studies;        /* questions taken on and not answered: their number is limited; api_audit.c */
+    unsigned searches;       /* threads that read the log for them */
+    unsigned refusals_out;   /* refusals whose record is on its way */
     bool draining, in_tx;
     bool held; /* act.c: the log refused a line; wait for the retry alarm */
     bool pumping, pump_again;

@@ -156,7 +156,7 @@ static void reload(struct control *c)
     retention_look(c, true);
     say("reload-failed", &d);
     control_reload_found(c, &d);
-    c->fault_of_trust = false;
+    c->fault_of_trust = 0;
     log_event(LOG_INFO, "reloaded", "problems", d.count ? "yes" : "no", NULL);
     arena_done(&a);
 }

@@ -101,7 +101,7 @@ enum err control_trust_load(struct control *c, struct certs_trust **ret, struct 
     e = enrolled_load(c, *ret, d);
     if (e == ERR_OK) {
         c->trust_stamp = stamp;
-        c->trust_lacks = d->count > faults;
+        c->trust_lacks = d->count - faults;
         return ERR_OK;
     }
     certs_trust_unref(*ret);
@@ -151,26 +151,35 @@ static void renew_list(struct control *c)
     log_event(e == ERR_OK ? LOG_INFO : LOG_ERROR, "crl-renewal", "result", err_name(e), NULL);
 }
 
+/* A file that could not be used is looked at each minute: a mode that is mended changes none of what stamp_of sees. */
 static void reload_changed(struct control *c)
 {
     struct certs_anchor list[ANCHORS_MAX];
     struct certs_trust *t = NULL;
     struct diags d;
     struct arena a;
+    unsigned lacked = c->trust_lacks;
     uint64_t stamp;
+    bool same;
     enum err e;
 
     anchors_of(c->settings, "", list, &stamp);
-    if (stamp == c->trust_stamp && c->trust_lacks == c->fault_of_trust)
+    same = stamp == c->trust_stamp;
+    if (same && lacked == 0 && c->fault_of_trust == 0)
         return;
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
     e = control_trust_load(c, &t, &d);
+    if (same && e == ERR_OK && d.count == lacked && d.count == c->fault_of_trust) { /* as it was published, and told */
+        certs_trust_unref(t);
+        arena_done(&a);
+        return;
+    }
     log_event(e == ERR_OK && d.count == 0 ? LOG_INFO : LOG_ERROR, "trust-reload", "result", err_name(e), "what",
               d.first ? d.first->what[LANG_EN] : "", NULL);
-    if (d.count > 0 || c->fault_of_trust)
+    if (d.count > 0 || c->fault_of_trust > 0)
         control_reload_found(c, &d);
-    c->fault_of_trust = d.count > 0;
+    c->fault_of_trust = d.count;
     arena_done(&a);
     if (e == ERR_OK)
         act_publish_trust(c, t);
