@@ -291,15 +291,19 @@ static enum err tls_load(struct cosigner *c, struct tls_context **ret, struct di
                               .verify = trust_verify,
                               .arg = &c->trust,
                               .door = &c->door };
+    int64_t at = changed_at(tls.cert_file);
+    enum err e;
 
     for (size_t i = 0; i < s->evidence.n_observed; i++)
         files[i] = s->evidence.observed[i].ca.p;
-    c->cert_at = changed_at(tls.cert_file);
-    return tls_server_new(&tls, ret, d);
+    e = tls_server_new(&tls, ret, d);
+    if (e == ERR_OK)
+        c->cert_at = at;
+    return e;
 }
 
-/* The certificate is renewed while the daemon runs. What cannot be loaded leaves the one before in use, until the file
- * changes again. */
+/* The certificate is renewed while the daemon runs. What cannot be loaded leaves the one before in use until it can:
+ * its key may come behind it. */
 static void on_look(struct alarm *a)
 {
     struct cosigner *c = (struct cosigner *)((char *)a - offsetof(struct cosigner, look));
