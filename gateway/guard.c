@@ -9,8 +9,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+enum { LAST_WORD_S = 2 };
+
+/* Who reads the daemon's log may be what hangs: then it ends without a word. */
 static _Noreturn void give_up(void)
 {
+    signal(SIGALRM, SIG_DFL);
+    alarm(LAST_WORD_S);
     log_event(LOG_ERROR, "stop-forced", "why",
               "a disk does not answer: ended without closing, the next start closes what was open", NULL);
     _exit(1);
