@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECOND_MS = 1000, LOOK_MS = 10000, QUEUE_BYTES = 256 << 10, TEXT_MAX = 4096 };
+enum { SECOND_MS = 1000, LOOK_MS = 10000, TELL_MS = 60000, QUEUE_BYTES = 256 << 10, TEXT_MAX = 4096 };
 
 /* What waits for a record to be durable: an answer, or with ask NULL the counts. */
 struct waiting {
@@ -38,8 +38,9 @@ struct cosigner {
     struct alarm second, look;
     int64_t cert_at; /* the certificate's file as it was loaded: when it was changed last, ns */
     bool counting, stopping;
-    struct waiting counts; /* for the flood's count record */
-    unsigned outstanding;  /* records on their way */
+    struct waiting counts;              /* for the flood's count record */
+    int64_t told[AUDIT_ORIGINS_MAX][2]; /* mono ms: when this log was last said to be unproved, or forked; 0: never */
+    unsigned outstanding;               /* records on their way */
     int fd;
     pthread_t thread;
     bool running;
@@ -160,6 +161,21 @@ static void refuse(struct cosigner *c, struct http_small_ask *a, enum reason why
 }
 
 /* ---- one request ---- */
+/* Once a minute of each log: whoever may ask may ask as often as it likes. */
+static void tell_fault(struct cosigner *c, size_t i, bool forked)
+{
+    int64_t now = clock_mono_ms(), *told = &c->told[i][forked];
+
+    if (*told != 0 && now - *told < TELL_MS)
+        return;
+    *told = now;
+    log_event(forked ? LOG_ERROR : LOG_WARN, forked ? "log-misbehaved" : "log-unproved", "log",
+              c->settings->evidence.observed[i].origin.p, "what",
+              forked ? "it signed two histories; kept as .conflict and .cosigned"
+                     : "no proof came that what it signed continues what was co-signed; kept as .unproved",
+              NULL);
+}
+
 /* The log that a body which the keeper found fault with is of: its checkpoint is kept, and says who signed it. */
 static struct slice find_fault(struct cosigner *c, struct slice body, enum audit_fault fault)
 {
@@ -169,11 +185,7 @@ static struct slice find_fault(struct cosigner *c, struct slice body, enum audit
     atomic_fetch_add(forked ? &c->misbehaved : &c->unproved, 1);
     for (size_t i = 0; i < e->n_observed; i++)
         if (audit_fault_keep(c->dir, e->observed[i].log, body, fault)) {
-            log_event(forked ? LOG_ERROR : LOG_WARN, forked ? "log-misbehaved" : "log-unproved", "log",
-                      e->observed[i].origin.p, "what",
-                      forked ? "it signed two histories; kept as .conflict and .cosigned"
-                             : "no proof came that what it signed continues what was co-signed; kept as .unproved",
-                      NULL);
+            tell_fault(c, i, forked);
             return e->observed[i].origin;
         }
     return SLICE("");

@@ -1,12 +1,20 @@
-/* The witness listener's certificate: renewed while the daemon runs, and whatever the order in which its two files are
- * put in place, the new one is shown in the end. */
+/* The witness listener. Its certificate is renewed while the daemon runs, and whatever the order in which its two files
+ * are put in place, the new one is shown in the end. What those who may ask make it say in the daemon's log is little,
+ * however often they ask. */
 #include "tests/unit/gateway/control_world.h"
 
 #include "gateway/cosigner.h"
 
-#define http_small_tls(service, tls) ((void)(service), (void)(tls))
+static unsigned said; /* words in the daemon's log */
+
+#define http_small_tls(service, tls)         ((void)(service), (void)(tls))
+#define audit_fault_keep(dir, vkey, body, f) ((void)(dir), (void)(body), (void)(f), slice_is(vkey, named))
+#define log_event(level, event, ...)         ((void)(level), (void)(event), said++)
+static const char *named;     /* the log that is at fault */
 #include "gateway/cosigner.c" /* in place of the library's */
 #undef http_small_tls
+#undef audit_fault_keep
+#undef log_event
 
 static void put_file(struct node *n, const char *name, struct slice text)
 {
@@ -84,10 +92,36 @@ static void a_key_that_comes_behind_its_certificate(void **state)
     end(c);
 }
 
+static void a_fault_is_said_once_a_minute_of_each_log(void **state)
+{
+    static struct settings settings;
+    static struct settings_observed logs[2];
+    static struct cosigner c;
+    static const char *const keys[] = { "a", "b" };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        logs[i].log = logs[i].origin = slice_of(keys[i]);
+    settings.evidence.observed = logs;
+    settings.evidence.n_observed = 2;
+    c.settings = &settings;
+    said = 0;
+    for (int n = 0; n < 1000; n++)
+        for (size_t i = 0; i < 2; i++)
+            for (enum audit_fault f = AUDIT_FAULT_UNPROVED; f <= AUDIT_FAULT_FORKED; f++) {
+                named = keys[i];
+                assert_true(slice_is(find_fault(&c, SLICE("old 1"), f), named));
+            }
+    assert_in_range(said, 4, 8); /* 4: it was all within one minute */
+    assert_int_equal(atomic_load(&c.misbehaved), 2000);
+    assert_int_equal(atomic_load(&c.unproved), 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_that_comes_behind_its_certificate, node_open, node_close),
+        cmocka_unit_test(a_fault_is_said_once_a_minute_of_each_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
