@@ -311,11 +311,16 @@ enum err index_times(struct audit_index *x, const _Atomic bool *stop)
     return e;
 }
 
-uint64_t audit_index_check(struct audit_index *x)
+static bool is_asked(const _Atomic bool *stop)
+{
+    return stop != NULL && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
+uint64_t audit_index_check(struct audit_index *x, const _Atomic bool *stop)
 {
     uint64_t bad = UINT64_MAX;
     struct part *p;
-    for (uint64_t at = 0; bad == UINT64_MAX && (p = part_from(x, at)) != NULL; part_unref(p)) {
+    for (uint64_t at = 0; bad == UINT64_MAX && !is_asked(stop) && (p = part_from(x, at)) != NULL; part_unref(p)) {
         at = p->h.first + p->h.n;
         enum err e = part_compare(x, p);
         for (unsigned i = 0; e == ERR_NOMEM && i < TRIES; i++) {

@@ -88,8 +88,9 @@ bool audit_index_wait(struct audit_index *x, uint64_t size, int64_t ms);
 /* Throw the files away and begin anew; the thread does it. */
 void audit_index_rebuild(struct audit_index *x);
 /* Read all segments again and compare each part with what it was built from. A part that differs is thrown away with
- * those behind it, and built anew; its first record, UINT64_MAX when all agree. */
-uint64_t audit_index_check(struct audit_index *x);
+ * those behind it, and built anew; its first record, UINT64_MAX when all agree. *stop (NULL: nothing) ends it early:
+ * what was not read until then is taken to agree. */
+uint64_t audit_index_check(struct audit_index *x, const _Atomic bool *stop);
 
 /* fn gets each row until it returns false. ERR_CORRUPT: the log is not as the index knew it (it is being rebuilt: ask
  * again). ERR_AGAIN: the index was thrown away meanwhile: what was given is not all. */

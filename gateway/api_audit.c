@@ -4,6 +4,7 @@
 #include "gateway/api_list.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { CHECK_WAIT_MS = 4000 };
 
@@ -109,7 +110,11 @@ static struct study *study_new(struct api_request *q, void (*run)(struct study *
         api_error(q, ERR_NOMEM);
         return NULL;
     }
-    *s = (struct study){ .q = q, .index = q->control->index, .log = control_log(q->control), .run = run };
+    *s = (struct study){ .q = q,
+                         .index = q->control->index,
+                         .log = control_log(q->control),
+                         .stop = &q->control->retention.stop,
+                         .run = run };
     s->home = (struct loop_msg){ .fn = study_home, .arg = s };
     q->state = s;
     q->study = true;
@@ -275,7 +280,11 @@ static void study_check(struct study *s)
     uint64_t bad;
 
     (void)audit_index_wait(s->index, s->size, CHECK_WAIT_MS);
-    bad = audit_index_check(s->index);
+    bad = audit_index_check(s->index, s->stop);
+    if (atomic_load(s->stop)) { /* it may have read half: nothing is said of the rest */
+        s->e = ERR_AGAIN;
+        return;
+    }
     json_open(j, '{');
     json_pair_bool(j, "agrees", bad == UINT64_MAX);
     if (bad != UINT64_MAX)

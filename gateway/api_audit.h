@@ -13,7 +13,8 @@ struct study {
     enum err e;
     struct audit_question question;
     const struct audit_log *log;
-    bool proofs; /* each record with its inclusion proof */
+    const _Atomic bool *stop; /* the daemon ends: whoever reads the whole log need not go on */
+    bool proofs;              /* each record with its inclusion proof */
     char pseudonyms[1 + PERSON_SPELLINGS][33];
 };
 /* api_audit_rows.c: the answer of a search, into q->out. */

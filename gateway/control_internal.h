@@ -36,7 +36,7 @@ struct control {
         struct audit_prunable ready; /* what was read, and may go as it is */
         uint64_t again;              /* number of the look that may read anew */
         bool reading, was_read;      /* a thread reads what may go; it is done since the last look */
-        _Atomic bool stop;           /* it need not go on */
+        _Atomic bool stop;           /* it need not go on, nor need a check of the index; api_audit.c */
     } retention;
     struct loop *loop;
     struct sql *sql;

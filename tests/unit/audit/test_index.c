@@ -491,7 +491,7 @@ static void t3_starts_again_from_its_files(void **state)
     audit_index_status(x, &s);
     assert_int_equal(s.discarded, 0);
     assert_true(s.parts >= parts);
-    assert_int_equal(audit_index_check(x), UINT64_MAX);
+    assert_int_equal(audit_index_check(x, NULL), UINT64_MAX);
     audit_index_rebuild(x);
     compare_many(6);
 }
@@ -553,7 +553,7 @@ static void t5_another_logs_index_is_refused(void **state)
     assert_true(audit_index_wait(y, 65536, 60000));
     audit_index_status(y, &s);
     assert_int_equal(s.discarded, 0); /* the first and last record of the part are as they were: a start sees no more */
-    assert_int_equal(audit_index_check(y), 0); /* the whole comparison does */
+    assert_int_equal(audit_index_check(y, NULL), 0); /* the whole comparison does */
     y = audit_index_close(y);
     snprintf(command, sizeof command, "rm -rf %s-b", w.dir);
     assert_int_equal(system(command), 0);

@@ -103,7 +103,7 @@ static void older_ones_are_compared(void **state)
 {
     (void)state;
     const _Atomic bool stop = false;
-    assert_int_equal(audit_index_check(x), UINT64_MAX);
+    assert_int_equal(audit_index_check(x, NULL), UINT64_MAX);
     assert_int_equal(mapped(), 1);
     pthread_mutex_lock(&x->lock);
     for (size_t i = 0; i < x->n_parts; i++)

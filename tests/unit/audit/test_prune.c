@@ -227,7 +227,7 @@ static void a_start_short_of_memory_keeps_the_index(void **state)
 
 static void *check_thread(void *arg)
 {
-    *(uint64_t *)arg = audit_index_check(x);
+    *(uint64_t *)arg = audit_index_check(x, NULL);
     return NULL;
 }
 
@@ -264,7 +264,7 @@ static void a_check_short_of_memory(void **state)
     bool failed = true;
     for (unsigned nth = 1; failed; nth++) {
         mem_fail_nth(nth);
-        uint64_t bad = audit_index_check(x);
+        uint64_t bad = audit_index_check(x, NULL);
         failed = mem_fail_nth(0) >= nth;
         assert_int_equal(bad, UINT64_MAX);
     }

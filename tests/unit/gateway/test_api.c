@@ -369,6 +369,17 @@ static void dry_run_changes_nothing(void **state)
     assert_int_equal(ask(n, WHO_SYSTEM, "GET", "departments/education", NULL), 404);
 }
 
+/* A stop does not wait until the whole log was read; what was not read is not said to agree. */
+static void a_check_of_the_index_ends_with_the_daemon(void **state)
+{
+    struct node *n = *state;
+
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/index/check", "{}"), 200);
+    atomic_store(&n->control->retention.stop, true);
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/index/check", "{}"), 503);
+    assert_null(strstr(n->text, "agrees"));
+}
+
 static void a_revoked_certificate_is_out(void **state)
 {
     struct node *n = *state;
@@ -570,6 +581,7 @@ int main(void)
         NODE_TEST(a_department_takes_its_own_along),
         NODE_TEST(all_problems_at_once),
         NODE_TEST(dry_run_changes_nothing),
+        NODE_TEST(a_check_of_the_index_ends_with_the_daemon),
         NODE_TEST(a_revoked_certificate_is_out),
         NODE_TEST(an_auditor_searches),
         NODE_TEST(a_restart_keeps_all),
