@@ -43,8 +43,10 @@ struct keeper {
 /* ---- calls ---- */
 static void is_gone(struct keeper *k)
 {
+    bool known = atomic_exchange(&k->gone, true); /* first: see sign_checkpoint */
+
     atomic_store(&k->gate->unsigned_, true);
-    if (!atomic_exchange(&k->gone, true))
+    if (!known)
         log_event(LOG_ERROR, "keeper-gone", "what", "nothing can be signed and no exchange begins: start sluiced again",
                   NULL);
 }
@@ -193,6 +195,8 @@ static enum err sign_checkpoint(void *self, const struct audit_continuation *c, 
     }
     if (e != ERR_AGAIN || keeper_slow_ms(k) > 0)
         atomic_store(&k->gate->unsigned_, e != ERR_OK);
+    if (atomic_load(&k->gone)) /* the control thread may have seen its end, and closed the gate, since the reply came */
+        atomic_store(&k->gate->unsigned_, true);
     if (e == ERR_OK && atomic_exchange(&k->refuses, false))
         log_event(LOG_INFO, "checkpoint-signed", NULL);
     buf_done(&out);
