@@ -206,6 +206,7 @@ static void ended_while_given(void **state)
         world_begin(true);
         consumer.room = 10;
         ask_plain();
+        assert_int_equal(provider_asked, 1);
         provider_says("{\"code\":\"0\",\"rows\":[" ROW "]}", true);
         tell_all(ERR_OK);
         assert_int_equal(consumer.body.n, 10);

@@ -211,6 +211,7 @@ static void answered_before_the_end_is_told(void **state)
     upload_end(x);
     exchange_resume(x);
     provider_events->body(provider_user, SLICE("{\"code\":\"0\",\"rows\":[]}"));
+    assert_int_equal(provider_dropped, 0);
     provider_events->end(provider_user);
     assert_true(last(AUDIT_OUTCOME)->r.provider_ms < 10000);
     outcome_is(REASON_GRANTED, 5);
