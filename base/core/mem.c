@@ -44,6 +44,25 @@ static void put(void *p)
         free(p);
 }
 
+/* Of p, not NULL. A block that will be kept is exchanged for one of the kept instead of growing in place: else the
+ * first size would be asked of malloc anew each time, and the last be kept for nobody. */
+static void *get_more(void *p, size_t n)
+{
+    size_t room = kept_room(p);
+    void *q;
+
+    if (room == 0)
+        return realloc(p, n);
+    if (n <= room && n > room / 2)
+        return p;
+    q = get(n);
+    if (q == NULL)
+        return NULL;
+    memcpy(q, p, n < room ? n : room);
+    put(p);
+    return q;
+}
+
 void *mem_alloc(size_t n)
 {
     if (n > PTRDIFF_MAX || hook_says_fail())
@@ -86,7 +105,7 @@ void *mem_grow(void *p, size_t n)
 {
     if (n > PTRDIFF_MAX || hook_says_fail())
         return NULL;
-    return p != NULL ? realloc(p, n ? n : 1) : get(n);
+    return p != NULL ? get_more(p, n ? n : 1) : get(n);
 }
 
 char *mem_dup(struct slice s)
@@ -118,7 +137,7 @@ void *mem_library_grow(void *p, size_t n)
         put(p);
         return mem_library_alloc(n);
     }
-    return realloc(p, n);
+    return get_more(p, n);
 }
 
 void mem_library_free(void *p)

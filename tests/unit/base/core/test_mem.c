@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include "unit.h"
+#include "base/core/mem_kept.h"
 
 static void hook(void **state)
 {
@@ -92,6 +93,72 @@ static void kept_blocks(void **state)
     }
 }
 
+static size_t in_use(void)
+{
+    return mallinfo2().uordblks;
+}
+
+/* What grows, as a text does that is put together, and is freed each time leaves no more behind after the thousandth
+ * time than the first. */
+static void grown_blocks_go_round(void **state)
+{
+    size_t first = 0;
+
+    (void)state;
+    kept_clear();
+    for (int i = 0; i < 1000; i++) {
+        char *a = mem_grow(NULL, 65), *b = mem_library_alloc(100);
+        a = mem_grow(a, 320);
+        b = mem_library_grow(b, 5000);
+        assert_non_null(a);
+        assert_non_null(b);
+        memset(a, 'a', 320);
+        a = mem_grow(a, 40000);
+        assert_non_null(a);
+        assert_int_equal(a[319], 'a');
+        mem_free(a);
+        mem_library_free(b);
+        if (i == 0)
+            first = in_use();
+    }
+    assert_true(in_use() <= first + 1024);
+}
+
+/* What one thread frees and never asks for is given back, and what it asks for now and then is kept. */
+static void blocks_without_use_are_freed(void **state)
+{
+    enum { BLOCKS = 400, USED = 200, SLACK = 20, SIZE = 1000 }; /* the C library keeps seven itself */
+    static void *at[BLOCKS];
+    size_t before, after;
+
+    (void)state;
+    kept_clear();
+    before = in_use();
+    for (int i = 0; i < BLOCKS; i++)
+        assert_non_null(at[i] = mem_library_alloc(SIZE));
+    kept_sweep(INT64_MAX / 4);
+    for (int i = 0; i < BLOCKS; i++)
+        mem_free(at[i]);
+    kept_sweep(INT64_MAX / 4 + 10000); /* there were none at first: all were in use */
+    after = in_use();
+#ifndef SLUICE_SANITIZED
+    assert_true(after >= before + (size_t)(BLOCKS - SLACK) * SIZE);
+#endif
+    for (int i = 0; i < USED; i++)
+        assert_non_null(at[i] = mem_library_alloc(SIZE));
+    for (int i = 0; i < USED; i++)
+        mem_free(at[i]);
+    kept_sweep(INT64_MAX / 4 + 19999); /* too early */
+    assert_true(in_use() >= after);
+    kept_sweep(INT64_MAX / 4 + 20000);
+    after = in_use();
+    assert_true(after <= before + (size_t)(USED + SLACK) * SIZE);
+#ifndef SLUICE_SANITIZED
+    assert_true(after >= before + (size_t)(USED - SLACK) * SIZE);
+#endif
+    kept_clear();
+}
+
 static void *give_and_end(void *unused)
 {
     static char failed;
@@ -149,11 +216,14 @@ static void sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hook),       cmocka_unit_test(growing_keeps_the_old_on_failure),
-        cmocka_unit_test(sizes),      cmocka_unit_test(kept_blocks),
-        cmocka_unit_test(kept_small), cmocka_unit_test(threads_end)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(hook),
+                                        cmocka_unit_test(growing_keeps_the_old_on_failure),
+                                        cmocka_unit_test(sizes),
+                                        cmocka_unit_test(kept_blocks),
+                                        cmocka_unit_test(kept_small),
+                                        cmocka_unit_test(threads_end),
+                                        cmocka_unit_test(grown_blocks_go_round),
+                                        cmocka_unit_test(blocks_without_use_are_freed) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
