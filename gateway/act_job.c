@@ -184,7 +184,7 @@ static bool list_written(struct act_job *j)
 static enum err fresh_trust(struct act_job *j)
 {
     (void)list_written(j);
-    return j->load_trust ? load_trust(j) : ERR_OK; /* anew at each try: another's may be in force meanwhile */
+    return j->load_trust ? load_trust(j) : ERR_OK;
 }
 
 /* A list that could not be written when its revocation took effect, once a second: with it trust is loaded anew. */
@@ -298,6 +298,7 @@ static bool advance(struct act_job *j)
         enum err e = publish(j);
         j->published = e == ERR_OK;
         if (e != ERR_OK) {
+            j->load_trust = j->load_trust || j->trust != NULL; /* at the next try another's may be in force */
             log_event(LOG_ERROR, "act-not-published", "why", err_name(e), NULL);
             alarm_set(c->loop, &c->retry, RETRY_MS);
             answer_later(j, REASON_INTERNAL,
@@ -439,6 +440,8 @@ void act_publish_trust(struct control *c, struct certs_trust *t)
 
     if (j == NULL) {
         certs_trust_unref(t);
+        c->trust_stamp = 0; /* the next minute finds the files changed */
+        log_event(LOG_ERROR, "act-not-published", "why", err_name(ERR_NOMEM), NULL);
         return;
     }
     j->narrows = true;

@@ -200,25 +200,31 @@ static bool is_stale(const struct snapshot_source *from, const struct service *s
            (from->recode && service_has_codes(s, (struct slice){ 0 }));
 }
 
-static struct service *version_of(struct head_build *b, const struct catalog_entry *e)
+/* *ret: ref; NULL: what no longer compiles is left out and reported. */
+static enum err version_of(struct head_build *b, const struct catalog_entry *e, struct service **ret)
 {
-    struct service *before = b->before ? resource_version(b->before, e->version) : NULL, *s = NULL;
+    struct service *before = b->before ? resource_version(b->before, e->version) : NULL;
     struct connector_world world = *b->from->world;
     size_t said;
     enum err why;
 
+    *ret = before != NULL ? counted_ref(before) : NULL;
     if (before != NULL && !is_stale(b->from, before))
-        return counted_ref(before);
+        return ERR_OK;
     world.bears = true; /* it was published: what is lost since makes it fail, not vanish */
     said = b->diags->count;
+    struct service *s = NULL;
     why = service_load(e->json, e->version, &world, b->from->tx, &s, b->diags);
-    if (why != ERR_OK && b->diags->count == said)
+    if (why == ERR_OK) {
+        if (before != NULL)
+            counted_unref(before);
+        b->appeared = b->appeared || before == NULL;
+        *ret = s;
+    } else if (b->diags->count == said) {
         (void)!diag_add(b->diags, why, 0, 0, "%.*s, version %llu: %s", "%.*s 第 %llu 版：%s", SLICE_ARG(b->id),
                         (unsigned long long)e->version, err_text(why));
-    if (why != ERR_OK)
-        return before ? counted_ref(before) : NULL; /* what no longer compiles is left out and reported */
-    b->appeared = b->appeared || before == NULL;
-    return s;
+    }
+    return why == ERR_NOMEM ? why : ERR_OK; /* tried again whole */
 }
 
 static enum err add_version(void *arg, const struct catalog_entry *e)
@@ -226,19 +232,20 @@ static enum err add_version(void *arg, const struct catalog_entry *e)
     struct head_build *b = arg;
     bool live = slice_is(e->state, "published"), suspended = slice_is(e->state, "suspended");
     struct service *s;
+    enum err why;
 
     b->head->suspended = b->head->suspended || suspended;
     if (!live && !suspended)
         return ERR_OK;
     if (b->head->n == b->room)
         return ERR_TOO_LARGE;
-    s = version_of(b, e);
+    why = version_of(b, e, &s);
     if (s == NULL)
-        return ERR_OK;
+        return why;
     b->head->versions[b->head->n++] = s;
     if (e->version > b->head->latest)
         b->head->latest = e->version;
-    return ERR_OK;
+    return why;
 }
 
 static bool is_served(const struct catalog_entry *e)

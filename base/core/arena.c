@@ -90,8 +90,10 @@ void *arena_alloc(struct arena *a, size_t n)
     size_t want = (n + (n == 0) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     char *p = a->at;
 
-    if (n > PTRDIFF_MAX || want > a->cap - a->used)
+    if (n > PTRDIFF_MAX || want > a->cap - a->used) {
+        a->capped = true;
         return NULL;
+    }
     if (want > (uintptr_t)a->end - (uintptr_t)p)
         return alloc_slow(a, want);
     a->at = p + want;

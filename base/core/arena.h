@@ -2,6 +2,7 @@
 /* Memory that lives and dies together: an exchange, a manifest, a snapshot object.
  * Everything is freed by one call; single objects never are. A cap at birth bounds what a peer can make it hold. */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/core/slice.h"
 
@@ -10,6 +11,7 @@ struct arena {
     struct arena_chunk *chunks; /* own */
     char *at, *end;
     size_t used, cap; /* used: in pieces rounded up to 16 bytes */
+    bool capped;      /* something was refused because of the cap, and not for want of memory */
 };
 
 void arena_init(struct arena *a, size_t cap);

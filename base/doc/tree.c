@@ -36,6 +36,8 @@ static bool fail(struct tree *t, enum err e)
 
 bool tree_no_room(struct tree *t, unsigned line, unsigned col)
 {
+    if (!t->arena->capped)
+        return fail(t, diag_add(t->diags, ERR_NOMEM, 0, 0, "out of memory", "内存不足"));
     return fail(t, diag_add(t->diags, ERR_TOO_LARGE, line, col, "the document needs more memory than it may have",
                             "文档所需内存超出上限"));
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DOMAIN "data.city.example"
 
@@ -351,4 +352,26 @@ void node_story(struct node *n)
                   "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
     expect(n, WHO_PROVIDER, "resources/public-security/household/submit", NULL);
     expect(n, WHO_BUREAU, "resources/public-security/household/publish", "{\"version\":1}");
+}
+
+const char *node_certify_consumer(struct node *n)
+{
+    struct buf csr = BUF_INIT(1 << 16), body = BUF_INIT(1 << 16);
+    struct certs_peer *peer = &n->peer[WHO_CONSUMER];
+    struct json j;
+
+    (void)unlink(path_join(&n->a, n->dir, "consumer.key"));
+    assert_int_equal(certs_request_make(path_join(&n->a, n->dir, "consumer.key"), SLICE("x"), &csr, &n->d), ERR_OK);
+    json_init(&j, &body);
+    json_open(&j, '{');
+    json_pair(&j, "kind", SLICE("person"));
+    json_pair(&j, "id", slice_of(people[WHO_CONSUMER].object));
+    json_pair(&j, "csr", buf_slice(&csr));
+    json_close(&j, '}');
+    expect(n, WHO_SECURITY, "certs", arena_str(&n->a, buf_slice(&body)));
+    buf_done(&csr);
+    buf_done(&body);
+    assert_int_equal(strncmp(doc_text(n->json, "certificate").p, "-----BEGIN", 10), 0);
+    snprintf(peer->serial, sizeof peer->serial, "%.*s", SLICE_ARG(doc_text(n->json, "serial")));
+    return peer->serial;
 }

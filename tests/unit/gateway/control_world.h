@@ -35,3 +35,5 @@ int ask(struct node *n, enum who who, const char *method, const char *path, cons
 struct slice problem_code(const struct node *n);
 /* Departments, applications, people and one published resource, as the story has them. */
 void node_story(struct node *n);
+/* A new certificate for WHO_CONSUMER, after the story; its serial number, which the peer has from now on. */
+const char *node_certify_consumer(struct node *n);

@@ -383,33 +383,19 @@ static void a_check_of_the_index_ends_with_the_daemon(void **state)
 static void a_revoked_certificate_is_out(void **state)
 {
     struct node *n = *state;
-    struct buf csr = BUF_INIT(1 << 16), body = BUF_INIT(1 << 16);
     uint64_t generation;
     const char *serial;
-    struct json j;
 
     node_story(n);
-    assert_int_equal(certs_request_make(path_join(&n->a, n->dir, "new.key"), SLICE("x"), &csr, &n->d), ERR_OK);
-    json_init(&j, &body);
-    json_open(&j, '{');
-    json_pair(&j, "kind", SLICE("person"));
-    json_pair(&j, "id", SLICE("education/zhao"));
-    json_pair(&j, "csr", buf_slice(&csr));
-    json_close(&j, '}');
-    assert_int_equal(ask(n, WHO_SECURITY, "POST", "certs", arena_str(&n->a, buf_slice(&body))), 200);
-    serial = arena_str(&n->a, doc_text(n->json, "serial"));
-    assert_int_equal(strncmp(doc_text(n->json, "certificate").p, "-----BEGIN", 10), 0);
+    serial = node_certify_consumer(n);
     generation = n->control->snapshot->trust_generation;
     assert_int_equal(
         ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 200);
     assert_int_equal(n->control->snapshot->trust_generation, generation + 1);
     assert_int_equal(
         ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 409);
-    snprintf(n->peer[WHO_CONSUMER].serial, sizeof n->peer[WHO_CONSUMER].serial, "%s", serial);
     assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 401);
     assert_true(status_of(n, "certificate-revoked"));
-    buf_done(&csr);
-    buf_done(&body);
 }
 
 static void an_auditor_searches(void **state)

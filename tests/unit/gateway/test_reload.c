@@ -28,25 +28,6 @@ static void write_settings(struct node *n, const char *more)
 }
 
 /* ---- what cannot be loaded is not in force ---- */
-static const char *certificate_of_zhao(struct node *n, size_t i)
-{
-    struct buf csr = BUF_INIT(1 << 16), body = BUF_INIT(1 << 16);
-    struct json j;
-
-    assert_int_equal(certs_request_make(arena_printf(&n->a, "%s/new%zu.key", n->dir, i), SLICE("x"), &csr, &n->d),
-                     ERR_OK);
-    json_init(&j, &body);
-    json_open(&j, '{');
-    json_pair(&j, "kind", SLICE("person"));
-    json_pair(&j, "id", SLICE("education/zhao"));
-    json_pair(&j, "csr", buf_slice(&csr));
-    json_close(&j, '}');
-    assert_int_equal(ask(n, WHO_SECURITY, "POST", "certs", arena_str(&n->a, buf_slice(&body))), 200);
-    buf_done(&csr);
-    buf_done(&body);
-    return arena_str(&n->a, doc_text(n->json, "serial"));
-}
-
 static void a_revocation_holds_after_a_reload_that_failed(void **state)
 {
     static const char *const wrong[] = { "tls:\n  crl: ca/none.pem\n", "tls:\n  ca: ca/none.pem\n" };
@@ -54,13 +35,12 @@ static void a_revocation_holds_after_a_reload_that_failed(void **state)
 
     node_story(n);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        const char *serial = certificate_of_zhao(n, i);
+        const char *serial = node_certify_consumer(n);
         write_settings(n, wrong[i]);
         reload(n->control);
         assert_string_not_equal(n->control->reload_fault[LANG_EN], "");
         assert_int_equal(
             ask(n, WHO_SECURITY, "POST", arena_printf(&n->a, "certs/%s/revoke", serial), "{\"reason\":\"lost\"}"), 200);
-        snprintf(n->peer[WHO_CONSUMER].serial, sizeof n->peer[WHO_CONSUMER].serial, "%s", serial);
         assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 401);
         assert_true(slice_is(problem_code(n), "certificate-revoked"));
     }

@@ -33,8 +33,13 @@ static void cap(void **state)
         size_t got = 0;
 
         arena_init(&a, 100000);
+        mem_fail_nth(1);
+        assert_null(arena_alloc(&a, pieces[i]));
+        mem_fail_nth(0);
+        assert_false(a.capped);
         while (arena_alloc(&a, pieces[i]) != NULL)
             got += (pieces[i] + 15) / 16 * 16;
+        assert_true(a.capped);
         assert_int_equal(a.used, got);
         assert_true(got <= 100000 && got + (pieces[i] + 15) / 16 * 16 > 100000);
         arena_done(&a);
