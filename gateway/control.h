@@ -51,8 +51,8 @@ enum err control_signals_block(void) MUST_CHECK;
 /* Nobody is told of the workers any more: before they end. */
 void control_quiet(struct control *c);
 /* Serve until the guard passes SIGTERM or SIGINT on: then drain the workers for at most limits.drain and return. SIGHUP
- * reloads. */
-void control_run(struct control *c);
+ * reloads. ERR_SYS: nothing would stop it, so it does not begin. */
+enum err control_run(struct control *c) MUST_CHECK;
 struct control *control_free(struct control *c);
 
 /* ---- who asks ---- */

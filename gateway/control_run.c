@@ -248,7 +248,7 @@ static void on_minute(struct alarm *a)
     alarm_set(c->loop, a, MINUTE_MS);
 }
 
-void control_run(struct control *c)
+enum err control_run(struct control *c)
 {
     sigset_t set;
 
@@ -259,10 +259,11 @@ void control_run(struct control *c)
     c->stop_watch = watch_new(c->loop, c->guard->asked, on_stop, c);
     if (c->signal_watch == NULL || c->stop_watch == NULL) {
         log_event(LOG_ERROR, "no-signals", NULL);
-        return;
+        return ERR_SYS;
     }
     alarm_init(&c->minute, on_minute);
     alarm_init(&c->drain, on_drain_check);
     alarm_set(c->loop, &c->minute, MINUTE_MS);
     loop_run(c->loop);
+    return ERR_OK;
 }

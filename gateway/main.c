@@ -231,7 +231,7 @@ static int serve(const struct options *o, const struct settings *s, struct diags
 {
     struct daemon *m = mem_zalloc(sizeof *m);
     enum err e = m ? control_signals_block() : ERR_NOMEM;
-    int result = 0;
+    int result;
 
     if (m == NULL)
         return 1;
@@ -244,11 +244,10 @@ static int serve(const struct options *o, const struct settings *s, struct diags
     if (e == ERR_OK) {
         log_event(LOG_INFO, "started", "version", SLUICE_VERSION, NULL);
         start_notify("READY=1");
-        control_run(m->control);
+        e = control_run(m->control);
         start_notify("STOPPING=1");
-    } else {
-        result = complain(d, o->lang, e);
     }
+    result = e == ERR_OK ? 0 : complain(d, o->lang, e);
     stop(m);
     if (result == 0)
         log_event(LOG_INFO, "stopped", NULL);

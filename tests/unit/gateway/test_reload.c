@@ -4,7 +4,7 @@
 
 #include "gateway/control_run.c" /* its inside: the reload */
 
-static struct guard guard;
+static struct guard guard = { .signals = -1, .end = -1, .asked = -1 };
 
 static int begin(void **state)
 {
@@ -90,6 +90,16 @@ static void what_was_found_is_told_however_long_it_is(void **state)
     }
 }
 
+/* Whoever started it is told that it did not run. */
+static void without_signals_it_does_not_run(void **state)
+{
+    struct node *n = *state;
+
+    mem_fail_nth(1);
+    assert_int_equal(control_run(n->control), ERR_SYS);
+    mem_fail_nth(0);
+}
+
 #define RELOAD_TEST(name) cmocka_unit_test_setup_teardown(name, begin, node_close)
 int main(void)
 {
@@ -97,6 +107,7 @@ int main(void)
         RELOAD_TEST(a_revocation_holds_after_a_reload_that_failed),
         RELOAD_TEST(settings_are_in_force_whole_or_not_at_all),
         RELOAD_TEST(what_was_found_is_told_however_long_it_is),
+        RELOAD_TEST(without_signals_it_does_not_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
