@@ -423,7 +423,7 @@ static void status_now(const struct audit_index *x, uint64_t size, struct audit_
 }
 
 /* The lock, if it is free within STATUS_WAIT_MS; by trying, for the clock of a lock with a time may be set. */
-static bool lock_soon(struct audit_index *x)
+bool index_lock_soon(struct audit_index *x)
 {
     static const struct timespec one_ms = { 0, 1000000 };
     for (unsigned i = 0; pthread_mutex_trylock(&x->lock) != 0; i++) {
@@ -438,7 +438,7 @@ static bool lock_soon(struct audit_index *x)
 void audit_index_status(struct audit_index *x, struct audit_index_status *ret)
 {
     uint64_t size = index_log_size(x);
-    bool fresh = lock_soon(x);
+    bool fresh = index_lock_soon(x);
     if (fresh) {
         status_now(x, size, ret);
         pthread_mutex_unlock(&x->lock);

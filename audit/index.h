@@ -46,3 +46,4 @@ enum err index_part_path(const struct audit_index *x, uint64_t first, char out[P
 /* index.c. Parts by place, and the log's size as far as it may be read. */
 enum err index_add_part(struct audit_index *x, struct part *p) MUST_CHECK; /* takes p; lock held */
 uint64_t index_log_size(const struct audit_index *x);
+bool index_lock_soon(struct audit_index *x); /* false: the index's thread holds it, and may wait for the disk */

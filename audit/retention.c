@@ -96,13 +96,15 @@ static void plan_add(const struct audit_index *x, const struct segment_age *a, s
         p->bytes += (uint64_t)st.st_size;
 }
 
-void audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
+bool audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
                           struct audit_prunable *ret)
 {
     struct audit_prunable p = { 0 }, good;
     size_t n;
     int64_t elapsed;
-    pthread_mutex_lock(&x->lock);
+    *ret = p;
+    if (!index_lock_soon(x)) /* who carries out acts asks */
+        return false;
     p.first = p.before = x->first;
     p.kept_by = AUDIT_KEPT_INDEX;
     good = p;
@@ -122,4 +124,5 @@ void audit_retention_plan(struct audit_index *x, const struct audit_retention *r
     pthread_mutex_unlock(&x->lock);
     mem_free(s);
     *ret = good;
+    return true;
 }

@@ -35,7 +35,8 @@ struct audit_prunable {
                                       the newest segments always stay; the index is being thrown away; something alive
                                       rests on it */
 };
-void audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
+/* Waits for no disk. False: the index's thread does, and nobody knows now: nothing may go. */
+bool audit_retention_plan(struct audit_index *x, const struct audit_retention *r, int64_t now,
                           struct audit_prunable *ret);
 /* Reads what may go once more from the segments, before an act says so and nothing is left to ask: its tree must be the
  * one that the next segment's head has (ERR_CORRUPT), its newest records must not be newer than the plan says,

@@ -36,9 +36,9 @@ bool retention_plan(struct control *c, struct sql_tx *tx, struct audit_retention
                                    .arg = &resting };
     if (audit_hold_from(tx, &r->hold_from) != ERR_OK)
         return false;
-    audit_retention_plan(c->index, r, resting.now, ret);
+    bool known = audit_retention_plan(c->index, r, resting.now, ret);
     r->rests = NULL; /* it ends with this transaction */
-    return true;
+    return known;
 }
 
 /* ---- acts of the gateway's own ---- */

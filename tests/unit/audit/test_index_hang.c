@@ -1,4 +1,5 @@
-/* A disk that hangs under the search index: who asks how far it is, or has it built anew, waits for no disk. */
+/* A disk that hangs under the search index: who asks how far it is or what of the log may go, or has it
+ * built anew, waits for no disk. */
 #include "tests/unit/audit/world.h"
 #include "tests/unit/until.h"
 #include "audit/index.h"
@@ -59,6 +60,7 @@ static void nobody_waits(void **state)
 {
     char path[256];
     struct audit_index_status s = { 0 };
+    struct audit_prunable p = { .first = 1, .before = 1 };
     int64_t began;
 
     (void)state;
@@ -75,7 +77,9 @@ static void nobody_waits(void **state)
     began = clock_mono_ms();
     audit_index_status(x, &s);
     audit_index_rebuild(x);
+    assert_false(audit_retention_plan(x, &(struct audit_retention){ .hold_from = INT64_MAX }, clock_wall_ms(), &p));
     assert_in_range(clock_mono_ms() - began, 0, LONG_MS / 2);
+    assert_int_equal(p.before, p.first);
     assert_int_equal(s.failed, UINT64_MAX);
     assert_int_equal(s.parts, 0);
     UNTIL(comes_back(path));

@@ -11,12 +11,13 @@ static uint64_t first, old_to; /* the log as the plan sees it: old are [first, o
 static uint64_t read_first, read_to;
 static unsigned removals;
 
-static void plan_of(struct audit_index *x, const struct audit_retention *r, int64_t now, struct audit_prunable *ret)
+static bool plan_of(struct audit_index *x, const struct audit_retention *r, int64_t now, struct audit_prunable *ret)
 {
     (void)x;
     (void)r;
     (void)now;
     *ret = (struct audit_prunable){ .first = first, .before = old_to, .segments = (old_to - first) / SEGMENT };
+    return true;
 }
 
 static enum err read_once_more(struct audit_index *x, const struct audit_prunable *p, const _Atomic bool *stop,
