@@ -77,6 +77,7 @@ static enum err put_record(struct api_request *q, enum reason r)
         rec.raw_digest = &digest;
     }
     q->waiter.done = on_durable;
+    audit_look(c->queue); /* nobody else here does: what cannot be recorded now is said now */
     return audit_put(c->queue, &rec, 0, &q->waiter);
 }
 
