@@ -128,13 +128,23 @@ static enum err log_vkey(struct audit_log *l, struct diags *d)
     return e;
 }
 
+/* A full disk: the reserve is given back for what a start has to write. */
 static enum err open_commit(struct audit_log *l)
 {
     enum err e = commit_batch(l);
     if (e != ERR_FULL)
         return e;
-    log_down(l, ERR_FULL); /* gives the reserve back */
+    log_down(l, ERR_FULL);
     return commit_batch(l);
+}
+
+static enum err open_checkpoint(struct audit_log *l)
+{
+    enum err e = checkpoint_make(l, LOG_END_MS);
+    if (e != ERR_FULL)
+        return e;
+    log_down(l, ERR_FULL);
+    return checkpoint_make(l, LOG_END_MS);
 }
 
 /* One outcome for each intent that the last process left open, with what its last progress stated. */
@@ -183,7 +193,7 @@ static enum err log_settle(struct audit_log *l, struct diags *d)
     if (e == ERR_OK)
         e = close_intents(l);
     if (e == ERR_OK)
-        e = checkpoint_make(l, LOG_END_MS);
+        e = open_checkpoint(l);
     if (e == ERR_OK)
         return ERR_OK;
     return diag_add(d, e, 0, 0, "cannot write the log %s: %s", "无法写入存证日志 %s：%s", l->dir, err_text(e));
