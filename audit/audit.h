@@ -126,7 +126,7 @@ struct audit_status {
     uint64_t interrupted;  /* intents closed by audit_open */
     uint64_t torn_bytes;   /* unfinished last write that audit_open cut */
     bool available;        /* false too while the disk does not answer */
-    enum err why;
+    enum err why;          /* ERR_TIMEOUT: hung_ms says for how long */
     uint64_t commits, bytes;
     int64_t hung_ms; /* the disk has not answered for so long; 0: it is not slow enough to tell */
 };

@@ -272,7 +272,7 @@ void audit_status(const struct audit_log *l, struct audit_status *ret)
         .torn_bytes = l->torn_bytes,
         .available = atomic_load(&l->available) && hung == 0,
         .hung_ms = hung,
-        .why = (enum err)atomic_load(&l->why),
+        .why = hung > 0 ? ERR_TIMEOUT : (enum err)atomic_load(&l->why),
         .commits = atomic_load(&l->commits),
         .bytes = atomic_load(&l->bytes),
     };

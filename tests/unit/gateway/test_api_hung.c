@@ -42,10 +42,23 @@ static void who_is_refused_is_told(void **state)
     UNTIL(log_has(n, "\"counts\":{\"role-missing\":1}"));
 }
 
+static void its_status_says_why(void **state)
+{
+    struct node *n = *state;
+
+    rest(n);
+    atomic_store(&n->log->after_since, clock_mono_ms() - 2 * LOG_HUNG_MS);
+    assert_int_equal(ask(n, WHO_AUDITOR, "GET", "audit/status", NULL), 200);
+    assert_false(doc_flag(n->json, "available"));
+    assert_true(slice_is(doc_text(n->json, "why"), "timeout"));
+    atomic_store(&n->log->after_since, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_is_refused_is_told, node_open, node_close),
+        cmocka_unit_test_setup_teardown(its_status_says_why, node_open, node_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
