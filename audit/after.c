@@ -17,14 +17,18 @@ static void take_line(struct audit_log *l, struct slice line)
     l->dirty = true;
 }
 
-/* A notary that is late is not waited for again, records are. A failure leaves the checkpoint due. */
+/* A notary that is late is not waited for again, records are. A failure leaves the checkpoint due. A disk that takes
+ * records and no checkpoint is one that hangs: what goes on there could not be proved. */
 static void take_checkpoint(struct audit_log *l)
 {
-    int64_t now = clock_mono_ms();
-    atomic_store_explicit(&l->after_since, now, memory_order_relaxed);
+    int64_t since = atomic_load_explicit(&l->after_since, memory_order_relaxed);
+    if (since == 0)
+        since = clock_mono_ms();
+    atomic_store_explicit(&l->after_since, since, memory_order_relaxed);
     (void)!checkpoint_make(l, l->asked.size == 0 ? LOG_SIGN_MS : 0);
-    atomic_store_explicit(&l->after_since, 0, memory_order_relaxed);
-    log_hung_note(l, now);
+    if (atomic_load_explicit(&l->unstored, memory_order_relaxed) == ERR_OK)
+        atomic_store_explicit(&l->after_since, 0, memory_order_relaxed);
+    log_hung_note(l, since);
 }
 
 static void batch_take(struct audit_log *l, struct batch *b)

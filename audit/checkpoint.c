@@ -66,8 +66,10 @@ enum err checkpoint_make(struct audit_log *l, int64_t wait_ms)
     enum err e = l->c.notary.sign != NULL ? notary_sign(l, wait_ms, &note) : signer_sign(l, &note);
     if (e == ERR_OK)
         e = log_path(l, "checkpoint", path);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         e = file_write(path, buf_slice(&note), 0600, NULL);
+        atomic_store_explicit(&l->unstored, (int)e, memory_order_relaxed);
+    }
     if (e == ERR_OK) {
         pthread_mutex_lock(&l->note_lock);
         struct buf old = l->note;

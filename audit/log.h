@@ -108,7 +108,8 @@ struct audit_log {
     _Atomic uint64_t size, last_act, checkpoint_size, interrupted, commits, bytes;
     _Atomic int64_t checkpoint_at;
     _Atomic int64_t busy_since;  /* mono ms: when the writer's turn began; 0: it sleeps */
-    _Atomic int64_t after_since; /* the same of a checkpoint by the second thread */
+    _Atomic int64_t after_since; /* the same of a checkpoint by the second thread, until it is on the disk */
+    _Atomic int unstored;        /* why the last one that was signed is not; ERR_OK: it is */
     _Atomic int64_t hung_from;   /* wall ms: when what last hung began; 0: nothing since the last gap */
     pthread_mutex_t note_lock;   /* guards note and witnessed */
     struct buf note, witnessed;

@@ -263,6 +263,7 @@ const char *audit_dir(const struct audit_log *l)
 void audit_status(const struct audit_log *l, struct audit_status *ret)
 {
     int64_t hung = log_hung_ms(l);
+    enum err unstored = (enum err)atomic_load(&l->unstored), slow = unstored != ERR_OK ? unstored : ERR_TIMEOUT;
     *ret = (struct audit_status){
         .size = atomic_load(&l->size),
         .last_act = atomic_load(&l->last_act),
@@ -271,8 +272,8 @@ void audit_status(const struct audit_log *l, struct audit_status *ret)
         .interrupted = atomic_load(&l->interrupted),
         .torn_bytes = l->torn_bytes,
         .available = atomic_load(&l->available) && hung == 0,
-        .hung_ms = hung,
-        .why = hung > 0 ? ERR_TIMEOUT : (enum err)atomic_load(&l->why),
+        .hung_ms = unstored == ERR_OK ? hung : 0,
+        .why = hung > 0 ? slow : (enum err)atomic_load(&l->why),
         .commits = atomic_load(&l->commits),
         .bytes = atomic_load(&l->bytes),
     };
