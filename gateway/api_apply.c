@@ -49,7 +49,7 @@ static const uint8_t rank[CATALOG_KINDS_] = {
 /* ---- checks of more than the shape ---- */
 static enum err check_resource(struct api_request *q, struct act *a, const struct doc *doc)
 {
-    return service_check(doc, control_world(q->control), true, a->tx, &q->arena, &q->diags);
+    return service_check(doc, control_world(q->control), true, a->tx, &q->diags);
 }
 
 static enum err check_policy(struct api_request *q, struct act *a, const struct doc *doc)
@@ -176,16 +176,50 @@ static void put_record_text(struct buf *out, const struct piece *p)
 }
 
 struct uses {
+    struct api_request *q;
     struct act *act;
     struct slice table;
     struct slice last; /* its versions come one after the other */
+    enum err worst;
 };
+
+/* With the new codes it may be larger than a resource may be: then it would go on with the old ones, and be gone at the
+ * next start. */
+static enum err check_user(struct uses *u, const struct service *v)
+{
+    struct connector_world world = *control_world(u->q->control);
+    struct catalog_entry entry;
+    struct service *s = NULL;
+    struct diags unsaid;
+    struct arena a;
+    enum err e;
+
+    world.bears = true; /* what its provider is called with is no matter here */
+    arena_init(&a, 16 << 20);
+    diags_init(&unsaid, &a);
+    e = catalog_find(u->act->tx, CATALOG_RESOURCE, v->resource->id, v->version, &a, &entry);
+    if (e == ERR_OK)
+        e = service_load(entry.json, entry.version, &world, u->act->tx, &s, &unsaid);
+    counted_unref(s);
+    arena_done(&a);
+    if (e == ERR_TOO_LARGE)
+        return diag_add(&u->q->diags, ERR_INVALID, 0, 0,
+                        "with these codes %.*s, version %llu, would need more memory than a resource may have: split "
+                        "the table",
+                        "采用这些代码后，%.*s 第 %llu 版所需内存将超出上限：请拆分代码表", SLICE_ARG(v->resource->id),
+                        (unsigned long long)v->version);
+    return e == ERR_NOMEM ? e : ERR_OK;
+}
 
 static bool touch_user(void *arg, const struct service *v)
 {
     struct uses *u = arg;
 
-    if (!slice_eq(u->last, v->resource->id) && service_has_codes(v, u->table)) {
+    if (!service_has_codes(v, u->table))
+        return true;
+    if (u->worst == ERR_OK)
+        u->worst = check_user(u, v);
+    if (!slice_eq(u->last, v->resource->id)) {
         u->last = v->resource->id;
         act_touch(u->act, SNAPSHOT_RESOURCE, u->last);
     }
@@ -196,7 +230,7 @@ static bool touch_user(void *arg, const struct service *v)
  * active while it is; the codes of a table are those of every published version that uses it. */
 static enum err touch(struct api_request *q, struct act *a, const struct piece *p)
 {
-    struct uses u = { .act = a, .table = p->manifest.id };
+    struct uses u = { .q = q, .act = a, .table = p->manifest.id };
 
     if (p->manifest.kind == CATALOG_DEPARTMENT)
         return act_touch_apps(a, p->manifest.id);
@@ -206,7 +240,7 @@ static enum err touch(struct api_request *q, struct act *a, const struct piece *
         a->recode = true;
         snapshot_services(control_snapshot(q->control), touch_user, &u);
     }
-    return ERR_OK;
+    return u.worst;
 }
 
 static enum err record(struct api_request *q, struct act *a, const struct piece *p)
@@ -244,10 +278,11 @@ static enum err store_one(struct apply *ap, struct act *a, struct piece *p)
         e = catalog_put(a->tx, &p->manifest, q->actor.id, control_now(q->control), &p->result, &p->version, &q->diags);
         ap->refused = ap->refused || e != ERR_OK;
     }
+    if (!is_ours(e))
+        e = ap->bad || ap->refused ? ERR_OK : record(q, a, p);
     q->diags.file = (struct slice){ 0 };
-    if (is_ours(e))
-        return e;
-    return ap->bad || ap->refused ? ERR_OK : record(q, a, p);
+    ap->bad = ap->bad || e == ERR_INVALID;
+    return e == ERR_INVALID ? ERR_OK : e;
 }
 
 static int by_order(const void *a, const void *b)

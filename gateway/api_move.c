@@ -62,7 +62,7 @@ static enum err compiles(struct api_request *q, struct sql_tx *tx, struct slice 
         e = service_load(entry.json, entry.version, control_world(q->control), tx, &s, &q->diags);
     if (s)
         counted_unref(s);
-    return e;
+    return e == ERR_TOO_LARGE ? ERR_INVALID : e;
 }
 
 static enum err touch_moved(struct act *a, const struct catalog_entry *e)

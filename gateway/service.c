@@ -4,23 +4,29 @@
 
 enum { SERVICE_ARENA = 8 << 20, TABLE_ARENA = 64 << 20 };
 
+struct table { /* read once, whichever items have its codes */
+    struct slice id;
+    const struct translate_code *codes;
+    size_t n;
+    struct table *next;
+};
 struct compile {
     struct sql_tx *tx; /* NULL: code tables are not followed */
     struct arena *arena;
     struct diags *diags;
-    const struct translate_item *items;
-    size_t n_items;
+    struct table *tables;
 };
 
 /* ---- code tables ---- */
-static enum err keep_codes(struct compile *c, const struct doc *codes, struct translate_item *to)
+static enum err keep_codes(struct compile *c, struct slice id, const struct doc *codes)
 {
     struct translate_code *list = codes ? arena_array(c->arena, codes->count, sizeof *list) : NULL;
+    struct table *t = arena_zalloc(c->arena, sizeof *t);
     size_t n = 0;
 
     if (codes == NULL)
         return ERR_INVALID;
-    if (list == NULL)
+    if (list == NULL || t == NULL)
         return ERR_NOMEM;
     DOC_EACH(row, codes)
     {
@@ -28,13 +34,13 @@ static enum err keep_codes(struct compile *c, const struct doc *codes, struct tr
         if (list[n++].code.p == NULL)
             return ERR_NOMEM;
     }
-    to->codes = list;
-    to->n_codes = n;
+    *t = (struct table){ .id = id, .codes = list, .n = n, .next = c->tables };
+    c->tables = t;
     return ERR_OK;
 }
 
 /* Of the table only its codes are kept: the tree of a large one takes ten times their room. */
-static enum err read_codes(struct compile *c, struct slice id, struct translate_item *to)
+static enum err read_codes(struct compile *c, struct slice id)
 {
     struct catalog_entry entry;
     const struct doc *table;
@@ -46,19 +52,35 @@ static enum err read_codes(struct compile *c, struct slice id, struct translate_
     if (e == ERR_OK)
         e = doc_read_json(entry.json, &a, c->diags, &table);
     if (e == ERR_OK)
-        e = keep_codes(c, doc_get(table, "codes"), to);
+        e = keep_codes(c, id, doc_get(table, "codes"));
     arena_done(&a);
     return e;
+}
+
+static const struct table *find_table(const struct compile *c, struct slice id)
+{
+    const struct table *t = c->tables;
+
+    while (t != NULL && !slice_eq(t->id, id))
+        t = t->next;
+    return t;
 }
 
 static enum err find_codes(struct compile *c, const struct doc *item, struct slice id, struct translate_item *to)
 {
     const struct doc *at = doc_get(item, "codes");
-    enum err e;
+    const struct table *t;
+    enum err e = ERR_OK;
 
     if (id.n == 0 || c->tx == NULL)
         return ERR_OK;
-    e = read_codes(c, id, to);
+    if (find_table(c, id) == NULL)
+        e = read_codes(c, id);
+    t = find_table(c, id);
+    if (t != NULL) {
+        to->codes = t->codes;
+        to->n_codes = t->n;
+    }
     if (e == ERR_NOT_FOUND)
         return diag_add(c->diags, ERR_INVALID, at ? at->line : 0, at ? at->col : 0,
                         "there is no code table %.*s: apply its CodeTable manifest first",
@@ -159,14 +181,28 @@ static enum err compile(struct compile *c, const struct doc *doc, uint64_t versi
     return e != ERR_OK ? e : e2;
 }
 
-enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
-                       struct sql_tx *tx, struct arena *a, struct diags *d)
+/* What is larger than it may be is so each time: nobody must wait for memory to try it again. */
+static enum err cap_told(const struct arena *a, enum err e, struct diags *d)
 {
-    struct compile c = { .tx = tx, .arena = a, .diags = d };
-    struct compiled out = { 0 };
-    enum err e = compile(&c, manifest, 1, world, check_only, &out);
+    if (e != ERR_NOMEM || !a->capped)
+        return e;
+    return diag_add(d, ERR_TOO_LARGE, 0, 0,
+                    "the resource needs more memory than it may have: with its code tables more than %d MiB",
+                    "该数据资源所需内存超出上限：连同代码表超过 %d MiB", SERVICE_ARENA >> 20);
+}
 
+enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
+                       struct sql_tx *tx, struct diags *d)
+{
+    struct arena a;
+    struct compile c = { .tx = tx, .arena = &a, .diags = d };
+    struct compiled out = { 0 };
+    enum err e;
+
+    arena_init(&a, SERVICE_ARENA);
+    e = cap_told(&a, compile(&c, manifest, 1, world, check_only, &out), d);
     connector_unref(out.target);
+    arena_done(&a);
     return e;
 }
 
@@ -196,6 +232,7 @@ enum err service_load(struct slice manifest, uint64_t version, const struct conn
     e = doc_read_json(manifest, &s->arena, d, &doc);
     if (e == ERR_OK)
         e = compile(&c, doc, version, world, false, &out);
+    e = cap_told(&s->arena, e, d);
     s->target = out.target;
     if (e != ERR_OK) {
         counted_unref(s);

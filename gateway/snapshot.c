@@ -220,7 +220,7 @@ static enum err version_of(struct head_build *b, const struct catalog_entry *e, 
             counted_unref(before);
         b->appeared = b->appeared || before == NULL;
         *ret = s;
-    } else if (b->diags->count == said) {
+    } else if (b->diags->count == said || why == ERR_TOO_LARGE) {
         (void)!diag_add(b->diags, why, 0, 0, "%.*s, version %llu: %s", "%.*s 第 %llu 版：%s", SLICE_ARG(b->id),
                         (unsigned long long)e->version, err_text(why));
     }

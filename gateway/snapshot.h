@@ -85,7 +85,8 @@ bool service_has_codes(const struct service *s, struct slice table);
  * `check_only`: nothing is resolved and no secret is read. Code tables come from `tx` (NULL: references are not
  * followed). */
 enum err service_check(const struct doc *manifest, const struct connector_world *world, bool check_only,
-                       struct sql_tx *tx, struct arena *a, struct diags *d) MUST_CHECK;
-/* The same for a stored manifest (JSON text), into a new service that owns all it points to. */
+                       struct sql_tx *tx, struct diags *d) MUST_CHECK;
+/* The same for a stored manifest (JSON text), into a new service that owns all it points to. ERR_TOO_LARGE: more than
+ * one may hold. */
 enum err service_load(struct slice manifest, uint64_t version, const struct connector_world *world, struct sql_tx *tx,
                       struct service **ret, struct diags *d) MUST_CHECK;

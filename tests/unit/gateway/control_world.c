@@ -205,7 +205,7 @@ int node_open(void **state)
 {
     struct node *n = mem_zalloc(sizeof *n);
 
-    arena_init(&n->a, 64 << 20);
+    arena_init(&n->a, 256 << 20);
     diags_init(&n->d, &n->a);
     good(n, crypto_init(&n->d));
     folder_make(n->dir, sizeof n->dir, "control");
@@ -302,9 +302,9 @@ static void expect(struct node *n, enum who who, const char *path, const char *b
         fail_msg("%s: %d %s", path, n->status, n->text);
 }
 
-static const char *apply_body(struct node *n, const char *yaml)
+static const char *apply_body(struct node *n, const char *name, const char *manifest)
 {
-    struct buf out = BUF_INIT(1 << 16);
+    struct buf out = BUF_INIT(16 << 20);
     struct json j;
     const char *text;
 
@@ -313,14 +313,19 @@ static const char *apply_body(struct node *n, const char *yaml)
     json_key(&j, "files");
     json_open(&j, '[');
     json_open(&j, '{');
-    json_pair(&j, "name", SLICE("story.yaml"));
-    json_pair(&j, "text", slice_of(yaml));
+    json_pair(&j, "name", slice_of(name));
+    json_pair(&j, "text", slice_of(manifest));
     json_close(&j, '}');
     json_close(&j, ']');
     json_close(&j, '}');
     text = arena_str(&n->a, buf_slice(&out));
     buf_done(&out);
     return text;
+}
+
+int node_apply(struct node *n, enum who who, const char *name, const char *manifest)
+{
+    return ask(n, who, "POST", "apply", apply_body(n, name, manifest));
 }
 
 void node_story(struct node *n)
@@ -331,25 +336,27 @@ void node_story(struct node *n)
     };
 
     expect(n, WHO_SYSTEM, "apply",
-           apply_body(n, "kind: App\nid: education/admission\ntitle: 入学报名\ncontact: {person: education/zhao}\n"
-                         "---\nkind: Department\nid: education\ntitle: 教育局\ncode: 11990100009900339H\n"
-                         "---\nkind: Department\nid: public-security\ntitle: 公安局\ncode: 1199010000990011X2\n"
-                         "---\nkind: Person\nid: education/zhao\ntitle: 赵\n"
-                         "---\nkind: Person\nid: public-security/zhang\ntitle: 张\n"
-                         "---\nkind: Person\nid: bureau/li\ntitle: 李\n"));
+           apply_body(n, "story.yaml",
+                      "kind: App\nid: education/admission\ntitle: 入学报名\ncontact: {person: education/zhao}\n"
+                      "---\nkind: Department\nid: education\ntitle: 教育局\ncode: 11990100009900339H\n"
+                      "---\nkind: Department\nid: public-security\ntitle: 公安局\ncode: 1199010000990011X2\n"
+                      "---\nkind: Person\nid: education/zhao\ntitle: 赵\n"
+                      "---\nkind: Person\nid: public-security/zhang\ntitle: 张\n"
+                      "---\nkind: Person\nid: bureau/li\ntitle: 李\n"));
     for (size_t i = 0; i < sizeof activate / sizeof activate[0]; i++)
         expect(n, WHO_SECURITY, arena_printf(&n->a, "%s/activate", activate[i]), NULL);
     for (enum who w = WHO_PROVIDER; w <= WHO_BUREAU; w++)
         expect(n, WHO_SECURITY, arena_printf(&n->a, "people/%s/roles", people[w].object),
                arena_printf(&n->a, "{\"role\":\"%s\",\"on\":true}", catalog_role_name(people[w].role, LANG_EN, false)));
-    expect(n, WHO_PROVIDER, "apply",
-           apply_body(
-               n, "kind: Resource\nid: public-security/household\ncode: 101001/1\ntitle: 户籍信息\n"
-                  "abstract: 全市常住户口登记项目\nclass: base/population\nformat: {class: interface, type: soap}\n"
-                  "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\nupdate: daily\n"
-                  "contact: {person: public-security/zhang, phone: 0543-0000000}\n"
-                  "items:\n  - {name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true}\n"
-                  "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
+    expect(
+        n, WHO_PROVIDER, "apply",
+        apply_body(n, "story.yaml",
+                   "kind: Resource\nid: public-security/household\ncode: 101001/1\ntitle: 户籍信息\n"
+                   "abstract: 全市常住户口登记项目\nclass: base/population\nformat: {class: interface, type: soap}\n"
+                   "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\nupdate: daily\n"
+                   "contact: {person: public-security/zhang, phone: 0543-0000000}\n"
+                   "items:\n  - {name: id_no, title: 公民身份号码, type: C, length: 18, level: 4, key: true}\n"
+                   "  - {name: name, title: 姓名, type: C, length: 50, level: 3, mask: name}\n"));
     expect(n, WHO_PROVIDER, "resources/public-security/household/submit", NULL);
     expect(n, WHO_BUREAU, "resources/public-security/household/publish", "{\"version\":1}");
 }

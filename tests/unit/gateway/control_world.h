@@ -31,6 +31,8 @@ int node_close(void **state);
 void node_restart(struct node *n);
 /* One request, through to its answer; returns its status. `body` NULL: none. */
 int ask(struct node *n, enum who who, const char *method, const char *path, const char *body);
+/* Apply one file of manifests, YAML or (*.json) JSON; returns the status. */
+int node_apply(struct node *n, enum who who, const char *name, const char *manifest);
 /* The code of the problem that was answered, or "". */
 struct slice problem_code(const struct node *n);
 /* Departments, applications, people and one published resource, as the story has them. */

@@ -3,6 +3,8 @@
 #include "tests/unit/gateway/control_world.h"
 #include "gateway/act_job.h"
 
+#include <stdio.h>
+
 enum { MANY = 10000 };
 
 /* *ret_all: the nth allocation was never made. */
@@ -93,6 +95,153 @@ static void trust_that_memory_lacked_for_comes_within_a_minute(void **state)
     assert_int_equal(c->snapshot->trust_generation, before + 1);
 }
 
+/* ---- code tables that grow ---- */
+enum { CODED_ITEMS = 8, CODES = 20000 };
+
+static void put_item(struct buf *yaml, const char *name, const char *more)
+{
+    buf_printf(yaml, "  - {name: %s, title: %s, type: C%s}\n", name, name, more);
+}
+
+/* A resource that is called, all of whose items but one have codes, each of another table when `apart`. */
+static const char *coded_resource(struct node *n, bool apart)
+{
+    struct buf yaml = BUF_INIT(1 << 16);
+    char name[16], codes[32];
+
+    buf_puts(&yaml, "kind: Resource\nid: public-security/coded\ncode: 101002/1\ntitle: 代码\nabstract: 代码\n"
+                    "class: base/population\nformat: {class: interface, type: json}\n"
+                    "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\n"
+                    "update: daily\ncontact: {person: public-security/zhang, phone: 0543-0000000}\nitems:\n");
+    for (int i = 0; i < CODED_ITEMS; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        snprintf(codes, sizeof codes, ", codes: t%d", apart ? i : 0);
+        put_item(&yaml, name, codes);
+    }
+    buf_puts(&yaml, "connector: {kind: http, endpoint: 'http://127.0.0.1:1/', tls: {mode: none, reason: test}}\n"
+                    "request: {safe: true}\nresponse:\n  records: /rows\n  map: {");
+    for (int i = 0; i < CODED_ITEMS; i++)
+        buf_printf(&yaml, "%sc%d: c%d", i > 0 ? ", " : "", i, i);
+    buf_puts(&yaml, "}\n");
+    buf_putc(&yaml, '\0');
+    const char *text = arena_str(&n->a, slice_of(yaml.p));
+    buf_done(&yaml);
+    assert_non_null(text);
+    return text;
+}
+
+static const char *code_table(struct node *n, int i, int codes)
+{
+    struct buf json = BUF_INIT(4 << 20);
+
+    buf_printf(&json, "{\"kind\":\"CodeTable\",\"id\":\"t%d\",\"title\":\"t\",\"codes\":[", i);
+    for (int k = 0; k < codes; k++)
+        buf_printf(&json, "%s{\"code\":\"%064d\",\"title\":\"t\"}", k > 0 ? "," : "", k);
+    buf_puts(&json, "]}");
+    buf_putc(&json, '\0');
+    const char *text = arena_str(&n->a, slice_of(json.p));
+    buf_done(&json);
+    assert_non_null(text);
+    return text;
+}
+
+static void put_table(struct node *n, struct sql_tx *tx, const char *json)
+{
+    const struct doc *doc;
+    struct catalog_manifest m;
+    enum catalog_put result;
+    uint64_t version;
+
+    assert_int_equal(doc_read_json(slice_of(json), &n->a, &n->d, &doc), ERR_OK);
+    assert_int_equal(catalog_read(doc, &n->a, &n->d, &m), ERR_OK);
+    assert_int_equal(catalog_put(tx, &m, SLICE(""), clock_wall_ms(), &result, &version, &n->d), ERR_OK);
+}
+
+static const struct service *coded(const struct node *n)
+{
+    const struct resource_head *h = snapshot_resource(n->control->snapshot, SLICE("public-security/coded"));
+
+    return h != NULL ? resource_version(h, 1) : NULL;
+}
+
+static void publish_coded(struct node *n, bool apart)
+{
+    node_story(n);
+    for (int i = 0; i < (apart ? CODED_ITEMS : 1); i++)
+        assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, 1)), 200);
+    assert_int_equal(node_apply(n, WHO_PROVIDER, "r.yaml", coded_resource(n, apart)), 200);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "resources/public-security/coded/submit", NULL), 200);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "resources/public-security/coded/publish", "{\"version\":1}"), 200);
+    assert_non_null(coded(n));
+}
+
+/* What it comes to is the same for one item and for many. */
+static void a_table_that_grows_is_taken_by_all_its_items(void **state)
+{
+    struct node *n = *state;
+
+    publish_coded(n, false);
+    const struct service *before = coded(n);
+    assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, 0, CODES)), 200);
+    assert_null(n->control->jobs);
+    assert_true(coded(n) != before);
+    node_restart(n);
+    assert_non_null(coded(n));
+}
+
+/* More than a resource may hold is refused with the table that would make it so. */
+static void a_table_may_not_grow_too_large_for_its_resources(void **state)
+{
+    struct node *n = *state;
+    int i = 0;
+
+    publish_coded(n, true);
+    while (i < CODED_ITEMS && node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, CODES)) == 200)
+        i++;
+    assert_true(i > 0 && i < CODED_ITEMS);
+    assert_true(slice_is(problem_code(n), "invalid"));
+    assert_non_null(strstr(n->text, "public-security/coded, version 1, would need more memory"));
+    assert_null(n->control->jobs);
+    node_restart(n);
+    assert_non_null(coded(n));
+}
+
+/* So is the publishing of one that would be. */
+static void a_resource_may_not_be_too_large(void **state)
+{
+    struct node *n = *state;
+
+    node_story(n);
+    for (int i = 0; i < CODED_ITEMS; i++)
+        assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, i < 2 ? CODES : 1)), 200);
+    assert_int_equal(node_apply(n, WHO_PROVIDER, "r.yaml", coded_resource(n, true)), 200);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "resources/public-security/coded/submit", NULL), 200);
+    for (int i = 2; i < CODED_ITEMS; i++)
+        assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, CODES)), 200);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "resources/public-security/coded/publish", "{\"version\":1}"), 400);
+    assert_non_null(strstr(n->text, "more memory than it may have"));
+    assert_int_equal(node_apply(n, WHO_PROVIDER, "r.yaml", coded_resource(n, true)), 400);
+    assert_null(coded(n));
+}
+
+/* A state that has such a table all the same (of an older program): acts hold, and a start leaves the resource out. */
+static void a_resource_that_is_too_large_holds_up_nothing(void **state)
+{
+    struct node *n = *state;
+    struct sql_tx *tx;
+
+    publish_coded(n, true);
+    assert_int_equal(sql_begin(n->control->sql, true, &tx, &n->d), ERR_OK);
+    for (int i = 0; i < CODED_ITEMS; i++)
+        put_table(n, tx, code_table(n, i, CODES));
+    assert_int_equal(sql_commit(tx, &n->d), ERR_OK);
+    node_restart(n);
+    assert_non_null(snapshot_resource(n->control->snapshot, SLICE("public-security/household")));
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "resources/public-security/coded/suspend", NULL), 200);
+    assert_null(n->control->jobs);
+    assert_true(snapshot_resource(n->control->snapshot, SLICE("public-security/coded"))->suspended);
+}
+
 #define PUBLISH_TEST(name) cmocka_unit_test_setup_teardown(name, node_open, node_close)
 int main(void)
 {
@@ -100,6 +249,10 @@ int main(void)
         PUBLISH_TEST(a_version_that_memory_lacked_for_is_not_left_out),
         PUBLISH_TEST(a_later_try_undoes_no_revocation),
         PUBLISH_TEST(trust_that_memory_lacked_for_comes_within_a_minute),
+        PUBLISH_TEST(a_table_that_grows_is_taken_by_all_its_items),
+        PUBLISH_TEST(a_table_may_not_grow_too_large_for_its_resources),
+        PUBLISH_TEST(a_resource_may_not_be_too_large),
+        PUBLISH_TEST(a_resource_that_is_too_large_holds_up_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
