@@ -315,10 +315,13 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* encoding="..." of a complete declaration; empty when it has none. */
+/* encoding="..." of the declaration that the head begins with, and of nothing behind it; empty when it has none. */
 static struct slice declared(struct slice head)
 {
     struct slice word = SLICE("encoding");
+    const char *end = memmem(head.p, head.n, "?>", 2);
+
+    head.n = end != NULL ? (size_t)(end - head.p) : head.n;
     const char *at = memmem(head.p, head.n, word.p, word.n);
 
     if (at == NULL)

@@ -404,6 +404,10 @@ static const struct row rows[] = {
       HEAD_P "{\"c\":\"谢瑜玥\"}],\"count\":1}", .type = "text/xml; charset=GBK" },
     { single, "{\"code\":\"0\",\"a\":\"\xd0\xbb\xe8\xa4\xab\x68\"}", "{\"a\":\"谢瑜玥\"}\n", .form = TRANSLATE_NDJSON,
       .type = "application/json; charset=GBK" },
+    /* behind the declaration the word says nothing */
+    { plain, "<?xml version=\"1.0\"?>" R("<x encoding='GBK'/><c>л</c>"), "{\"c\":\"л\"}\n", .form = TRANSLATE_NDJSON },
+    { plain, "<?xml version=\"1.0\"?>" R("<x encoding='GBK'/><c>\xd0\xbb\xe8\xa4\xab\x68</c>"), "{\"c\":\"л褫h\"}\n",
+      .form = TRANSLATE_NDJSON },
     /* told: no label, no trial, no byte order mark says otherwise */
     { told_gb, R("<c>\xe5\xb5\xbb\xa5</c>"), "{\"c\":\"宓互\"}\n", .form = TRANSLATE_NDJSON },
     { told_gb, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>" R("<c>\xd0\xbb\xe8\xa4\xab\x68</c>"),
