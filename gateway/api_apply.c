@@ -170,6 +170,8 @@ static void put_record_text(struct buf *out, const struct piece *p)
         buf_puts(out, ",\"sha256\":\"");
         hex_put(out, slice_make(h.b, sizeof h.b));
         buf_puts(out, "\"");
+        if (manifest.failed != ERR_OK) /* a digest of a part of it is none */
+            out->failed = manifest.failed;
         buf_done(&manifest);
     }
     json_close(&j, '}');

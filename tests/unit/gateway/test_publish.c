@@ -95,6 +95,55 @@ static void trust_that_memory_lacked_for_comes_within_a_minute(void **state)
     assert_int_equal(c->snapshot->trust_generation, before + 1);
 }
 
+/* ---- what an act's record says ---- */
+static enum err keep_line(void *arg, const struct sql_row *row)
+{
+    *(char **)arg = mem_dup(sql_text(row, 0));
+    return ERR_OK;
+}
+
+/* The newest act's record has the digest of the table as it is stored. */
+static void check_digest(struct node *n)
+{
+    struct catalog_entry e;
+    struct buf hex = BUF_INIT(128);
+    struct sql_tx *tx;
+    char *line = NULL;
+
+    assert_int_equal(sql_begin(n->control->sql, false, &tx, &n->d), ERR_OK);
+    assert_int_equal(catalog_find(tx, CATALOG_CODE_TABLE, SLICE("t0"), 0, &n->a, &e), ERR_OK);
+    assert_int_equal(sql_one(tx, "SELECT line FROM audit_outbox ORDER BY act DESC LIMIT 1", NULL, 0, keep_line, &line),
+                     ERR_OK);
+    sql_rollback(tx);
+    struct sha256 h = sha256_of(e.json);
+    hex_put(&hex, slice_make(h.b, sizeof h.b));
+    buf_putc(&hex, '\0');
+    bool there = line != NULL && hex.failed == ERR_OK && strstr(line, hex.p) != NULL;
+    mem_free(line);
+    buf_done(&hex);
+    assert_true(there);
+}
+
+static void a_record_never_has_the_digest_of_a_part(void **state)
+{
+    static const char form[] =
+        "{\"files\":[{\"name\":\"t.yaml\",\"text\":\"{kind: CodeTable, id: t0, title: %zu, codes: "
+        "[{code: '1', title: one}]}\"}]}";
+    struct node *n = *state;
+    bool all = false;
+
+    for (size_t nth = 1, done = 0; !all; nth++) {
+        const char *body = arena_printf(&n->a, form, nth);
+        assert_true(nth < MANY && body != NULL);
+        mem_fail_nth(nth);
+        int status = ask(n, WHO_SYSTEM, "POST", "apply", body);
+        all = mem_fail_nth(0) < nth;
+        done += status == 200;
+        if (status == 200)
+            check_digest(n);
+    }
+}
+
 /* ---- code tables that grow ---- */
 enum { CODED_ITEMS = 8, CODES = 20000 };
 
@@ -249,6 +298,7 @@ int main(void)
         PUBLISH_TEST(a_version_that_memory_lacked_for_is_not_left_out),
         PUBLISH_TEST(a_later_try_undoes_no_revocation),
         PUBLISH_TEST(trust_that_memory_lacked_for_comes_within_a_minute),
+        PUBLISH_TEST(a_record_never_has_the_digest_of_a_part),
         PUBLISH_TEST(a_table_that_grows_is_taken_by_all_its_items),
         PUBLISH_TEST(a_table_may_not_grow_too_large_for_its_resources),
         PUBLISH_TEST(a_resource_may_not_be_too_large),
