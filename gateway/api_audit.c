@@ -164,7 +164,7 @@ static bool holds_person(const struct audit_question *f)
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (text_holds_id_card(texts[i]))
+        if (text_names_person(texts[i]))
             return true;
     return false;
 }

@@ -392,7 +392,7 @@ static void revoke(struct api_request *q)
 
     if (api_body(q, revoke_keys, &b) != ERR_OK || act_begin(q, &a, true) != ERR_OK)
         return;
-    if (text_holds_id_card(b.reason)) {
+    if (text_names_person(b.reason)) {
         diag_add(&q->diags, ERR_INVALID, 0, 0, "a reason holds no identity number", "理由不得含公民身份号码");
         act_fail(q, &a, ERR_INVALID);
         return;

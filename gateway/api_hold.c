@@ -24,7 +24,7 @@ static const struct doc_key release_keys[] = { REASON(offsetof(struct hold_body,
 
 static bool reason_good(struct api_request *q, struct slice reason)
 {
-    if (!text_holds_id_card(reason))
+    if (!text_names_person(reason))
         return true;
     diag_add(&q->diags, ERR_INVALID, 0, 0, "a reason holds no identity number", "理由不得含公民身份号码");
     api_error(q, ERR_INVALID);

@@ -103,7 +103,7 @@ static struct slice read_free_text(struct exchange *x, struct slice v, const cha
               "Sluice-Operator 与 Sluice-Case 须为百分号编码的 UTF-8，至多 64 个字符");
         return (struct slice){ 0 };
     }
-    if (text_holds_id_card(text)) {
+    if (text_names_person(text)) {
         fault(
             x, REASON_HEADER_INVALID,
             "Sluice-Operator and Sluice-Case are recorded as sent: they may not hold an identity number, nor 15 digits "
@@ -119,7 +119,7 @@ static void read_sluice_headers(struct exchange *x, const struct http_head *h)
 {
     struct slice purpose = once(x, h, "Sluice-Purpose"), grant = once(x, h, "Sluice-Grant");
 
-    if (purpose.p != NULL && (!purpose_valid(purpose) || text_holds_id_card(purpose)))
+    if (purpose.p != NULL && (!purpose_valid(purpose) || text_names_person(purpose)))
         fault(x, REASON_HEADER_INVALID, "Sluice-Purpose is a code of a-z, 0-9 and hyphens",
               "Sluice-Purpose 为小写字母、数字与连字符组成的代码");
     else

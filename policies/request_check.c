@@ -82,7 +82,7 @@ static void check_purposes(struct checking *c)
     while (!many && policy_name_next(&rest, &name)) {
         size_t before = (size_t)(name.p - c->q->purposes.p);
         n++;
-        if (!purpose_valid(name) || text_holds_id_card(name))
+        if (!purpose_valid(name) || text_names_person(name))
             found(c, diag_add(c->d, ERR_INVALID, 0, 0,
                               "purpose %u is no purpose code: small letters, digits and hyphens, at most 64",
                               "第 %u 个用途不是有效的用途代码：只能用小写字母、数字和连字符，最长 64 位", n));

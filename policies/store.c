@@ -145,7 +145,7 @@ enum err policy_text_check(struct slice text, bool optional, const char *field, 
     if (utf8_count(text) > POLICY_TEXT_MAX)
         return diag_add(d, ERR_INVALID, 0, 0, "%s is longer than %d characters: shorten it",
                         "%s 超过 %d 个字符：请缩短", field, POLICY_TEXT_MAX);
-    if (text_holds_id_card(text))
+    if (text_names_person(text))
         return diag_add(d, ERR_INVALID, 0, 0, "%s holds an identity number: leave it out, this text goes on the record",
                         "%s 含有公民身份号码：该文字将被存证，请删去", field);
     return ERR_OK;

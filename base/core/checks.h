@@ -18,6 +18,8 @@ bool id_card_modern(struct slice value, char ret[18]);
 /* True when a valid identity number (18 digits, or 17 and X, or 15 of the first generation) stands anywhere inside,
  * also in full-width digits. The 15 have no check digit: a known province and a date make them valid. */
 bool text_holds_id_card(struct slice text);
+/* The same of what people write in words: of 18 digits also with blanks, hyphens and the like inside (person_fold). */
+bool text_names_person(struct slice text);
 /* The same of a text that has no words, as a trace id: 18 digits count wherever they stand among others, 15 also behind
  * zeros. */
 bool digits_hold_id_card(struct slice text);

@@ -103,3 +103,54 @@ unsigned person_spellings(struct slice value, struct slice ret[PERSON_SPELLINGS]
             ret[n++] = all[i];
     return n;
 }
+
+/* ---- identity numbers in a text ---- */
+
+static uint32_t narrow_at(struct slice s, size_t at)
+{
+    uint32_t c = utf8_at(s, at);
+
+    return c >= FULL_WIDTH && c <= FULL_WIDTH_END ? c - (FULL_WIDTH - '!') : c;
+}
+
+static bool is_digit(uint32_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The number of 18 that begins at `at`, whatever people leave out or put inside, and goes no further. */
+static bool number_begins(struct slice s, size_t at)
+{
+    char run[18];
+    size_t n = 0;
+
+    for (; at < s.n; at = utf8_next(s, at)) {
+        uint32_t c = narrow_at(s, at);
+        bool last = n == 17 && (c == 'x' || c == 'X');
+
+        if (is_left_out(c))
+            continue;
+        if (!is_digit(c) && !last)
+            break;
+        if (n == sizeof run)
+            return false;
+        run[n++] = last ? 'X' : (char)c;
+    }
+    return n == sizeof run && check_id_card(slice_make(run, n));
+}
+
+bool text_names_person(struct slice text)
+{
+    bool inside = false; /* a run of digits that nothing parts */
+
+    if (text_holds_id_card(text) || !utf8_valid(text))
+        return text_holds_id_card(text);
+    for (size_t at = 0; at < text.n; at = utf8_next(text, at)) {
+        bool digit = is_digit(narrow_at(text, at));
+
+        if (digit && !inside && number_begins(text, at))
+            return true;
+        inside = digit;
+    }
+    return false;
+}

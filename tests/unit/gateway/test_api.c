@@ -413,6 +413,7 @@ static void an_auditor_searches(void **state)
                      200);
     assert_int_equal(doc_get(n->json, "rows")->count, 1); /* the system administrator's attempt above */
     assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"person\":\"990101199001010014\"}"), 200);
+    assert_int_equal(ask(n, WHO_AUDITOR, "POST", "audit/search", "{\"case\":\"990101 19900101 0019\"}"), 400);
     records(n, "audit.search", &lines);
     assert_non_null(memmem(lines.p, lines.n, "pseudonym", 9));
     assert_null(memmem(lines.p, lines.n, id, sizeof id - 1));

@@ -38,6 +38,9 @@ static void headers(void **state)
         { "Sluice-Grant:\r\n", REASON_HEADER_INVALID },
         { "Sluice-Grant: g2\r\n", REASON_NO_GRANT },
         { "Sluice-Operator: 990101199001010019\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Operator: 990101-19900101-0019\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Case: case%20990101%2019900101%200019\r\n", REASON_HEADER_INVALID },
+        { "Sluice-Purpose: 990101-19900101-0019\r\n", REASON_HEADER_INVALID },
         { "Sluice-Case: %0\r\n", REASON_HEADER_INVALID },
         { "Accept: text/html\r\n", REASON_NOT_ACCEPTABLE },
     };

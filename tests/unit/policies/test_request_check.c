@@ -32,6 +32,7 @@ static const struct row rows[] = {
     { BASIS, " \t\n", "basis is missing" },
     { BASIS, "\xff", "basis is not UTF-8" },
     { BASIS, "for 990101199003070015", "basis holds an identity number" },
+    { BASIS, "for 990101 19900307 0015", "basis holds an identity number" },
     { SCENARIO, "", "scenario is missing" },
     { RESOURCE, "household", "resource 1 is not written department/resource" },
     { PROVIDER, "education", "resource 1 is not written department/resource" },

@@ -45,6 +45,38 @@ static void folds(void **state)
     }
 }
 
+/* However it is written; 15 digits have no check digit, so in groups they may well be another number. */
+static void numbers_in_words(void **state)
+{
+    static const struct {
+        const char *text;
+        bool found;
+    } texts[] = {
+        { "99010119900101006x", true },
+        { "990101 19900101 006X", true },
+        { "990101-19900101-006x", true },
+        { "case 12: 990101 19900101 006X, today", true },
+        { "12 990101 19900101 006X", true },
+        { "９９０１０１　１９９００１０１　００６Ｘ", true },
+        { "990101·1990·0101·006X号", true },
+        { "990101 19900101 006X1", false },
+        { "990101 19900101 0069", false },
+        { "990101,19900101,006X", false },
+        { "990101900315123", true },
+        { "990101 900315 123", false },
+        { "2026-1126-0112001", false },
+        { "2024-11-28 2024-11-29 0543-3160000", false },
+        { "\xff 990101 19900101 006X", false },
+        { "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (text_names_person(slice_of(texts[i].text)) != texts[i].found)
+            fail_msg("%s", texts[i].text);
+    assert_false(text_names_person(slice_of(NULL)));
+}
+
 /* Padding does not make another person; what is too long without it is no such value. */
 static void lengths(void **state)
 {
@@ -93,7 +125,7 @@ static void spellings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(folds), cmocka_unit_test(lengths),
-                                        cmocka_unit_test(spellings) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(folds), cmocka_unit_test(numbers_in_words),
+                                        cmocka_unit_test(lengths), cmocka_unit_test(spellings) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
