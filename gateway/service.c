@@ -139,6 +139,8 @@ static enum err convert_items(struct compile *c, const struct doc *list, const s
         enum err e2 = from[i].name.n ? convert_item(c, item, &from[i], &to[*ret_n]) : ERR_OK;
         *ret_n += from[i].name.n > 0;
         e = e != ERR_OK ? e : e2;
+        if (e2 == ERR_NOMEM) /* the tables of those behind it would be read for nothing */
+            return e2;
     }
     return e;
 }
