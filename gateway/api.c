@@ -194,22 +194,34 @@ bool api_role_of(struct api_request *q, unsigned roles, struct slice department)
 }
 
 /* ---- who ---- */
-static bool department_active(struct sql_tx *tx, struct slice id, struct arena *a, bool *bureau)
-{
-    struct catalog_entry e;
-    const struct doc *doc;
 
-    if (catalog_find(tx, CATALOG_DEPARTMENT, id, 0, a, &e) != ERR_OK || !slice_is(e.state, "active"))
-        return false;
-    *bureau = doc_read_json(e.json, a, NULL, &doc) == ERR_OK && doc_flag(doc, "bureau");
-    return true;
+/* What could not be read says nothing of anybody: it must not go on the record as theirs. */
+static enum reason not_read(enum err e, enum reason absent)
+{
+    return e == ERR_NOT_FOUND ? absent : e == ERR_NOMEM ? REASON_OVERLOADED : REASON_INTERNAL;
+}
+
+/* The entry's manifest when it is there and active. */
+static enum reason find_active(struct sql_tx *tx, enum catalog_kind k, struct slice id, struct arena *a,
+                               const struct doc **ret)
+{
+    struct catalog_entry entry;
+    enum err e = catalog_find(tx, k, id, 0, a, &entry);
+
+    if (e == ERR_OK && !slice_is(entry.state, "active"))
+        return REASON_SUBJECT_INACTIVE;
+    if (e == ERR_OK)
+        e = doc_read_json(entry.json, a, NULL, ret);
+    return e == ERR_OK ? REASON_GRANTED : not_read(e, REASON_SUBJECT_INACTIVE);
 }
 
 /* What a person may do here: the bureau's approvers are those of the bureau's own department, whatever is stored. */
 static enum reason find_roles(struct api_request *q, struct sql_tx *tx, struct slice person)
 {
-    if (catalog_roles(tx, person, &q->actor.roles) != ERR_OK)
-        return REASON_SUBJECT_INACTIVE;
+    enum err e = catalog_roles(tx, person, &q->actor.roles);
+
+    if (e != ERR_OK)
+        return not_read(e, REASON_SUBJECT_INACTIVE);
     if (!q->actor.bureau)
         q->actor.roles &= ~(unsigned)ROLE_BUREAU_APPROVER;
     return REASON_GRANTED;
@@ -217,20 +229,21 @@ static enum reason find_roles(struct api_request *q, struct sql_tx *tx, struct s
 
 static enum reason find_subject(struct api_request *q, struct sql_tx *tx, const struct certs_peer *p)
 {
-    struct catalog_entry e;
-    const struct doc *doc;
+    const struct doc *department, *subject;
     bool person = p->kind == CERTS_PERSON;
+    enum reason r;
 
     if (!person && p->kind != CERTS_APP)
         return REASON_ROLE_MISSING;
-    if (catalog_find(tx, person ? CATALOG_PERSON : CATALOG_APP, slice_of(p->object), 0, &q->arena, &e) != ERR_OK ||
-        !slice_is(e.state, "active") || !department_active(tx, p->department, &q->arena, &q->actor.bureau))
-        return REASON_SUBJECT_INACTIVE;
+    r = find_active(tx, person ? CATALOG_PERSON : CATALOG_APP, slice_of(p->object), &q->arena, &subject);
+    if (r == REASON_GRANTED)
+        r = find_active(tx, CATALOG_DEPARTMENT, p->department, &q->arena, &department);
+    if (r != REASON_GRANTED)
+        return r;
+    q->actor.bureau = doc_flag(department, "bureau");
     if (person)
-        return find_roles(q, tx, e.id);
-    if (doc_read_json(e.json, &q->arena, NULL, &doc) == ERR_OK && doc_flag(doc, "administration"))
-        return REASON_GRANTED;
-    return REASON_ROLE_MISSING;
+        return find_roles(q, tx, slice_of(p->object));
+    return doc_flag(subject, "administration") ? REASON_GRANTED : REASON_ROLE_MISSING;
 }
 
 static enum reason identify(struct api_request *q)

@@ -251,7 +251,7 @@ static void on_answer(struct api_request *q)
     mem_free(n->text);
     n->text = mem_dup(buf_slice(&q->out));
     n->json = NULL;
-    if (q->type == NULL || strstr(q->type, "json"))
+    if (n->text != NULL && (q->type == NULL || strstr(q->type, "json")))
         good(n, doc_read_json(slice_of(n->text), &n->a, &n->d, &n->json));
     loop_stop(n->control->loop);
 }

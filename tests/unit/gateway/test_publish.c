@@ -273,6 +273,28 @@ static void a_resource_may_not_be_too_large(void **state)
     assert_null(coded(n));
 }
 
+/* Of tables that are too much together only so many are read as there is room for. */
+static void tables_too_many_are_not_all_read(void **state)
+{
+    struct node *n = *state;
+    const char *resource = coded_resource(n, true);
+    size_t few, all;
+
+    node_story(n);
+    for (int i = 0; i < CODED_ITEMS; i++)
+        assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, i < 4 ? CODES : 1)), 200);
+    (void)mem_fail_nth(0);
+    assert_int_equal(node_apply(n, WHO_PROVIDER, "r.yaml", resource), 400);
+    few = mem_fail_nth(0);
+    for (int i = 4; i < CODED_ITEMS; i++)
+        assert_int_equal(node_apply(n, WHO_SYSTEM, "t.json", code_table(n, i, CODES)), 200);
+    (void)mem_fail_nth(0);
+    assert_int_equal(node_apply(n, WHO_PROVIDER, "r.yaml", resource), 400);
+    all = mem_fail_nth(0);
+    if (all > few + few / 4)
+        fail_msg("%zu allocations, %zu with small tables", all, few);
+}
+
 /* A state that has such a table all the same (of an older program): acts hold, and a start leaves the resource out. */
 static void a_resource_that_is_too_large_holds_up_nothing(void **state)
 {
@@ -291,6 +313,23 @@ static void a_resource_that_is_too_large_holds_up_nothing(void **state)
     assert_true(snapshot_resource(n->control->snapshot, SLICE("public-security/coded"))->suspended);
 }
 
+/* Nobody is put on record as one who may not, because it could not be read that they may. */
+static void who_cannot_be_read_is_not_refused(void **state)
+{
+    struct node *n = *state;
+    bool all = false;
+
+    node_story(n);
+    for (size_t nth = 1; !all; nth++) {
+        assert_true(nth < MANY);
+        mem_fail_nth(nth);
+        int status = ask(n, WHO_BUREAU, "GET", "me", NULL);
+        all = mem_fail_nth(0) < nth;
+        if (status != 200 && status < 500)
+            fail_msg("allocation %zu: %d", nth, status);
+    }
+}
+
 #define PUBLISH_TEST(name) cmocka_unit_test_setup_teardown(name, node_open, node_close)
 int main(void)
 {
@@ -299,9 +338,11 @@ int main(void)
         PUBLISH_TEST(a_later_try_undoes_no_revocation),
         PUBLISH_TEST(trust_that_memory_lacked_for_comes_within_a_minute),
         PUBLISH_TEST(a_record_never_has_the_digest_of_a_part),
+        PUBLISH_TEST(who_cannot_be_read_is_not_refused),
         PUBLISH_TEST(a_table_that_grows_is_taken_by_all_its_items),
         PUBLISH_TEST(a_table_may_not_grow_too_large_for_its_resources),
         PUBLISH_TEST(a_resource_may_not_be_too_large),
+        PUBLISH_TEST(tables_too_many_are_not_all_read),
         PUBLISH_TEST(a_resource_that_is_too_large_holds_up_nothing),
     };
 
