@@ -80,6 +80,7 @@ static bool read_hours(struct slice s, int16_t *from, int16_t *to)
 static enum err read_window(struct api_request *q, const struct doc *node, struct policy_request *r)
 {
     struct window_body w = { .from = clock_day_of(control_now(q->control)) };
+    const struct doc *days = doc_get(node, "weekdays");
     enum err e = doc_bind(node, window_keys, &w, &q->arena, &q->diags);
 
     if (e != ERR_OK)
@@ -90,6 +91,9 @@ static enum err read_window(struct api_request *q, const struct doc *node, struc
         e = diag_add(&q->diags, ERR_INVALID, node->line, node->col,
                      "hours are as 08:00-18:00, the whole day 00:00-24:00",
                      "hours 形如 08:00-18:00，全天为 00:00-24:00");
+    if (days != NULL && days->type == DOC_LIST && days->count == 0) /* whoever means no day must not get all of them */
+        e = diag_add(&q->diags, ERR_INVALID, node->line, node->col, "weekdays names no day: leave it out for every day",
+                     "weekdays 未写明任何一天：每天有效时请删去");
     for (size_t i = 0; i < w.weekdays.n; i++) {
         uint64_t day;
         if (slice_u64(w.weekdays.at[i], 1, 7, &day))

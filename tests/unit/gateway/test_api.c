@@ -273,10 +273,13 @@ static void nobody_approves_their_own(void **state)
 {
     struct node *n = *state;
 
+    const char *no_day = arena_printf(&n->a, "%.*s]}}", (int)(strlen(request_body(n)) - 12), request_body(n));
+
     node_story(n);
     assert_int_equal(
         ask(n, WHO_SECURITY, "POST", "people/education/zhao/roles", "{\"role\":\"provider-officer\",\"on\":true}"),
         200);
+    assert_int_equal(ask(n, WHO_CONSUMER, "POST", "requests", no_day), 400); /* not every day */
     assert_int_equal(ask(n, WHO_CONSUMER, "POST", "requests", request_body(n)), 200);
     assert_int_equal(ask(n, WHO_PROVIDER, "POST", "requests/r1/approve", "{}"), 200);
     assert_int_equal(ask(n, WHO_CONSUMER, "POST", "requests/r1/approve", "{}"), 403);
