@@ -238,6 +238,8 @@ void keeper_answer(struct keeper_room *r, const struct keeper_ask *q, const char
         keeper_refusal(e, &d, q->number, out);
     arena_done(&a);
     buf_done(&text);
+    if (v->needs_ca)
+        mem_trim(); /* a list that grows by one each time leaves the heap in pieces, of which none is large enough */
 }
 
 /* ---- opening ---- */
