@@ -205,25 +205,25 @@ static enum err version_of(struct head_build *b, const struct catalog_entry *e, 
 {
     struct service *before = b->before ? resource_version(b->before, e->version) : NULL;
     struct connector_world world = *b->from->world;
-    size_t said;
+    unsigned said = b->diags->count;
     enum err why;
 
-    *ret = before != NULL ? counted_ref(before) : NULL;
-    if (before != NULL && !is_stale(b->from, before))
+    *ret = before;
+    if (before != NULL && !is_stale(b->from, before)) {
+        counted_ref(before);
         return ERR_OK;
+    }
     world.bears = true; /* it was published: what is lost since makes it fail, not vanish */
-    said = b->diags->count;
-    struct service *s = NULL;
-    why = service_load(e->json, e->version, &world, b->from->tx, &s, b->diags);
+    why = service_load(e->json, e->version, &world, b->from->tx, ret, b->diags);
     if (why == ERR_OK) {
-        if (before != NULL)
-            counted_unref(before);
         b->appeared = b->appeared || before == NULL;
-        *ret = s;
-    } else if (b->diags->count == said || why == ERR_TOO_LARGE) {
+        return ERR_OK;
+    }
+    if (b->diags->count == said || why == ERR_TOO_LARGE)
         (void)!diag_add(b->diags, why, 0, 0, "%.*s, version %llu: %s", "%.*s 第 %llu 版：%s", SLICE_ARG(b->id),
                         (unsigned long long)e->version, err_text(why));
-    }
+    if (before != NULL)
+        counted_ref(before);
     return why == ERR_NOMEM ? why : ERR_OK; /* tried again whole */
 }
 
