@@ -61,7 +61,7 @@ class Load:
                 return
             except Exception:  # the daemon is gone, or not there yet
                 kept.clear()
-                time.sleep(0.02)
+                self.stop.wait(max(pause, 0.02))
 
     def end(self):
         self.stop.set()
