@@ -34,7 +34,9 @@ enum err crypto_init(struct diags *d)
     /* Two buffers of 16 KiB for each exchange come and go. Refused when OpenSSL has memory already: then it keeps to
      * malloc, which is as good but slower. */
     (void)CRYPTO_set_mem_functions(library_alloc, library_grow, library_free);
-    if (!OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL))
+    /* 3.0 does not look itself whether its context could be made, and goes on with locks that are not there. */
+    if (!OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL) ||
+        OSSL_LIB_CTX_get0_global_default() == NULL)
         return diag_add(d, ERR_CRYPTO, 0, 0, "OpenSSL cannot start (%s)", "OpenSSL 无法启动（%s）", crypto_why());
     probe = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
     if (!probe)
