@@ -22,8 +22,8 @@ static long held_kib(pid_t pid)
     f = fopen(name, "re");
     assert_non_null(f);
     while (kib < 0 && fgets(line, sizeof line, f))
-        if (sscanf(line, "RssAnon: %ld kB", &kib) != 1)
-            kib = -1;
+        if (strncmp(line, "RssAnon:", 8) == 0)
+            kib = strtol(line + 8, NULL, 10);
     fclose(f);
     assert_true(kib > 0);
     return kib;
