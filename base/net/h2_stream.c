@@ -90,11 +90,17 @@ void h2_stream_arm(struct h2_stream *s)
 }
 
 /* ---- life ---- */
+
+/* Frame by frame in turn: else nghttp2 gives the connection's window to the oldest stream as long as that has anything
+ * to say, and the others seem not to be read (RFC 9218 section 4.2, whose default this is). */
+static const nghttp2_extpri in_turn = { .urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1 };
+
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 {
     struct h2_stream *s = mem_zalloc(sizeof *s);
 
-    if (s == NULL || nghttp2_session_set_stream_user_data(h->session, id, s) != 0)
+    if (s == NULL || nghttp2_session_change_extpri_stream_priority(h->session, id, &in_turn, 1) != 0 ||
+        nghttp2_session_set_stream_user_data(h->session, id, s) != 0)
         return mem_free(s);
     s->call.conn = h->conn;
     s->id = id;

@@ -140,7 +140,7 @@ static void flow_control_holds_output(void **state)
     put_u32_frame(&h.say, F_WINDOW, 3, 1000);
     put_u32_frame(&h.say, F_WINDOW, 1, 5);
     exchange(&h);
-    IS(&h.words, "DATA/1:5 DATA/3:1 END/3");
+    IS(&h.words, "DATA/3:1 END/3 DATA/1:5"); /* in turn: 1 had more */
     put_u32_frame(&h.say, F_WINDOW, 1, 4 << 20);
     put_u32_frame(&h.say, F_WINDOW, 0, 4 << 20);
     h2_say(&h);
@@ -151,6 +151,28 @@ static void flow_control_holds_output(void **state)
     }
     ENDS(&h.words, "END/1");
     ENDS(&h.b.log, "sent#2 sent#1");
+    h2_end_bench(&h);
+}
+
+/* The peer takes a long answer as it can, by a window of the connection: what was asked for behind it has its share. */
+static void answers_share_the_window(void **state)
+{
+    struct h2_bench h = { .big = 64 << 20 };
+    size_t turns_taken = 0;
+
+    (void)state;
+    h2_begin_bench(&h);
+    put_setting(&h.say, 4, 1 << 30);
+    put_request(&h.say, 1, "GET", "/big", END_STREAM, "");
+    put_request(&h.say, 3, "GET", "/hold", END_STREAM, "");
+    exchange(&h);
+    h2_answer(h2_one(&h, 2), "not held up");
+    for (buf_clear(&h.b.log); h.b.log.n == 0; turns_taken++) {
+        assert_true(turns_taken < 20);
+        put_u32_frame(&h.say, F_WINDOW, 0, 32767);
+        exchange(&h);
+    }
+    IS(&h.b.log, "sent#2");
     h2_end_bench(&h);
 }
 
@@ -548,6 +570,7 @@ int main(void)
         cmocka_unit_test(heads_need_no_window),
         cmocka_unit_test(heads_wait_for_their_owner),
         cmocka_unit_test(flow_control_holds_output),
+        cmocka_unit_test(answers_share_the_window),
         cmocka_unit_test(body_waits_for_its_owner),
         cmocka_unit_test(window_comes_back),
         cmocka_unit_test(dropped_bodies_give_their_window_back),
