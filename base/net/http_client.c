@@ -252,7 +252,7 @@ static void take_input(struct http_client *c, struct slice in)
     }
     buf_put(&c->in, in);
     if (c->in.failed != ERR_OK)
-        fail(c, REASON_PROVIDER_MALFORMED);
+        fail(c, c->in.failed == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_MALFORMED);
     else
         take_head(c);
 }

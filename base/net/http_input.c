@@ -211,6 +211,12 @@ static void conn_advance(struct http_conn *c)
         buf_done(&c->in);
 }
 
+/* Memory is what lacks: what may wait in `in` has its place there. */
+static enum reason why_not_kept(const struct http_conn *c)
+{
+    return c->in.failed == ERR_NOMEM ? REASON_OVERLOADED : REASON_REQUEST_TOO_LARGE;
+}
+
 /* A plain head, and what of its body came with it, are understood where they were read; returns what is left. */
 static struct slice conn_take_plain(struct http_conn *c, struct slice in)
 {
@@ -242,7 +248,7 @@ static void conn_take(struct http_conn *c, struct slice in)
         return;
     buf_put(&c->in, in);
     if (c->in.failed != ERR_OK)
-        conn_die(c, REASON_REQUEST_TOO_LARGE, true);
+        conn_die(c, why_not_kept(c), true);
     else if (c->state == CONN_BODY && !c->request_done && !c->paused)
         conn_feed_body(c);
     else
@@ -262,7 +268,7 @@ static void read_ahead(struct http_conn *c)
     if (io == IO_DONE)
         buf_put(&c->in, (struct slice){ loop_scratch(c->loop), got });
     if (io != IO_DONE || c->in.failed != ERR_OK)
-        conn_die(c, REASON_CONSUMER_GONE, io != IO_EOF);
+        conn_die(c, io != IO_DONE ? REASON_CONSUMER_GONE : why_not_kept(c), io != IO_EOF);
     else
         stream_want_read(c->stream, false);
 }

@@ -496,6 +496,21 @@ static void heads_in_pieces_are_cheap(void **state)
     pair_end(&p);
 }
 
+/* Half a head that cannot be kept for want of memory is no fault of the provider's. */
+static void half_a_head_without_memory(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    pair_begin(&p, false, 1000);
+    mem_fail_nth(1);
+    say(&p, OK_, sizeof OK_ - 1);
+    assert_true(mem_fail_nth(0) > 0);
+    assert_true(p.told.failed && p.told.sent);
+    assert_int_equal(p.told.why, REASON_OVERLOADED);
+    pair_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(answers_by_table),
@@ -508,7 +523,8 @@ int main(void)
                                         cmocka_unit_test(requests_are_taken_at_a_rate),
                                         cmocka_unit_test(the_last_piece_has_no_rate),
                                         cmocka_unit_test(answers_that_come_too_soon),
-                                        cmocka_unit_test(heads_in_pieces_are_cheap) };
+                                        cmocka_unit_test(heads_in_pieces_are_cheap),
+                                        cmocka_unit_test(half_a_head_without_memory) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,31 @@ static void calm_waits_for_nobody(void **state)
     h2_end_bench(&h);
 }
 
+/* What cannot be kept for want of memory is nobody else's fault, and the record must not say that it is. */
+static void what_cannot_be_kept_is_our_fault(void **state)
+{
+    static const struct {
+        const char *first, *then, *log;
+    } rows[] = {
+        { "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n", "GET /echo HTTP/1.1\r\n", "open /hold end gone:overloaded close" },
+        { "", "POST /pause HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+          "open /pause gone:overloaded close" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct bench b = { 0 };
+        bench_begin(&b);
+        bench_say(&b, slice_of(rows[i].first));
+        buf_reserve(&b.log, 4096);
+        mem_fail_nth(1);
+        bench_say(&b, slice_of(rows[i].then));
+        assert_true(mem_fail_nth(0) > 0);
+        IS(&b.log, rows[i].log);
+        bench_end(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +293,7 @@ int main(void)
         cmocka_unit_test(calm_ends_who_is_idle),
         cmocka_unit_test(calm_tells_who_is_not),
         cmocka_unit_test(calm_waits_for_nobody),
+        cmocka_unit_test(what_cannot_be_kept_is_our_fault),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
