@@ -236,19 +236,23 @@ static enum err tls_load(struct one *o, struct diags *d)
     return e;
 }
 
+/* What its certificate has to name: the host without port, an IPv6 address without brackets. */
+static struct slice name_in_certificate(struct slice host)
+{
+    if (slice_starts(host, SLICE("[")))
+        return slice_sub(host, 1, slice_find(host, ']') - 1);
+    return slice_sub(host, 0, slice_find(host, ':'));
+}
+
 static enum err connect_to(struct one *o)
 {
-    struct slice host = o->s->host;
-    size_t colon = host.n;
+    struct slice name = name_in_certificate(o->s->host);
 
     if (name_address(o->where, &o->to) == 0)
         return ERR_NOT_FOUND; /* not known where, or not yet: nobody waits for that */
-    while (colon > 0 && host.p[colon - 1] != ':' && host.p[colon - 1] != ']')
-        colon--;
-    host = slice_sub(host, 0, colon > 0 && host.p[colon - 1] == ':' ? colon - 1 : host.n);
     (void)!tls_load(o, NULL);
     o->opened = false;
-    o->http = http_client_new(o->all->loop, &o->to, o->tls, host, &events, o, WITNESS_CALL_MS);
+    o->http = http_client_new(o->all->loop, &o->to, o->tls, name, &events, o, WITNESS_CALL_MS);
     return o->http ? ERR_OK : ERR_NOMEM;
 }
 

@@ -99,11 +99,28 @@ static void what_was_stored_is_not_stored_again(void **state)
     assert_int_equal(gate_reason(&m.gate), REASON_GRANTED);
 }
 
+/* An address in brackets is in nobody's certificate: such a witness could never be reached. */
+static void what_the_certificate_has_to_name(void **state)
+{
+    static const struct {
+        const char *host, *name;
+    } rows[] = {
+        { "witness.example", "witness.example" }, { "witness.example:8443", "witness.example" },
+        { "192.0.2.7:8443", "192.0.2.7" },        { "[2001:db8::7]", "2001:db8::7" },
+        { "[2001:db8::7]:8443", "2001:db8::7" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_true(slice_is(name_in_certificate(slice_of(rows[i].host)), rows[i].name));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_could_not_be_stored_is_stored_when_the_disk_is_back, begin, end),
         cmocka_unit_test_setup_teardown(what_was_stored_is_not_stored_again, begin, end),
+        cmocka_unit_test(what_the_certificate_has_to_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
