@@ -13,6 +13,8 @@ enum {
     TREE_TIMES = 6         /* so many times its size a body takes as a tree */
 };
 
+static const char no_memory_en[] = "no memory for this body now", no_memory_zh[] = "当前没有内存接收该正文";
+
 struct api_conn {
     struct control *control;
     struct api_conn *next, **pprev;
@@ -299,7 +301,7 @@ static void on_head(void *conn_state, struct http_call *http, const struct http_
         refuse(call, REASON_REQUEST_TOO_LARGE, "a body has at most 16 MiB", "正文至多 16 MiB");
     else if (h->has_length &&
              (!body_room(call, (size_t)h->length) || buf_reserve(&call->in, (size_t)h->length) == NULL))
-        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
+        refuse(call, REASON_OVERLOADED, no_memory_en, no_memory_zh);
 }
 
 static void on_body(void *call_state, struct slice bytes)
@@ -309,13 +311,15 @@ static void on_body(void *call_state, struct slice bytes)
     if (call->running || call->q.status != 0)
         return;
     if (bytes.n > call->promised && !body_room(call, bytes.n - call->promised)) {
-        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
+        refuse(call, REASON_OVERLOADED, no_memory_en, no_memory_zh);
         return;
     }
     call->promised -= bytes.n;
     pressure_promise(&call->q.control->pressure, -(int64_t)bytes.n);
     buf_put(&call->in, bytes);
-    if (call->in.failed != ERR_OK)
+    if (call->in.failed == ERR_NOMEM)
+        refuse(call, REASON_OVERLOADED, no_memory_en, no_memory_zh);
+    else if (call->in.failed != ERR_OK)
         refuse(call, REASON_REQUEST_TOO_LARGE, "a body has at most 16 MiB", "正文至多 16 MiB");
 }
 
@@ -329,7 +333,7 @@ static void on_end(void *call_state)
     call->running = true;
     call->q.body = buf_slice(&call->in);
     if (call->in.n > BODY_FREE && !pressure_take(&call->q.control->pressure, TREE_TIMES * call->in.n))
-        refuse(call, REASON_OVERLOADED, "no memory for this body now", "当前没有内存接收该正文");
+        refuse(call, REASON_OVERLOADED, no_memory_en, no_memory_zh);
     else
         api_run(&call->q);
 }

@@ -17,6 +17,8 @@ struct http_small {
     unsigned n; /* that count */
 };
 
+static const char no_room[] = "no room now\n";
+
 static void reply(struct http_call *call, int status, const char *type, struct slice body, bool close)
 {
     struct http_header h = { SLICE("Content-Type"), slice_of(type) };
@@ -124,7 +126,7 @@ static void on_head(void *conn_state, struct http_call *call, const struct http_
     struct http_small_ask *a = status < 0 || (status == 0 && admit(k)) ? mem_zalloc(sizeof *a) : NULL;
 
     if (a == NULL) {
-        reply(call, status > 0 ? status : 503, "text/plain", slice_of(status > 0 ? text : "no room now\n"), true);
+        reply(call, status > 0 ? status : 503, "text/plain", slice_of(status > 0 ? text : no_room), true);
         return;
     }
     *a = (struct http_small_ask){
@@ -147,6 +149,10 @@ static void on_end(void *call_state)
 
     if (a == NULL)
         return;
+    if (a->body.failed == ERR_NOMEM) {
+        http_small_answer(a, 503, "text/plain", slice_of(no_room));
+        return;
+    }
     if (a->body.failed != ERR_OK) {
         http_small_answer(a, 413, "text/plain", SLICE("the request is too large\n"));
         return;
