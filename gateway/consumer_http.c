@@ -39,10 +39,16 @@ static const struct consumer_ops http_ops = { http_head, http_body, http_end, ht
 
 /* ---- connections ---- */
 
-/* A stranger's name is anybody's choice; its address is not. */
-static struct slice whose(const struct connection *c)
+/* A stranger's name is anybody's choice; where it comes from is not. */
+static uint32_t slot_of(const struct connection *c)
 {
-    return slice_of(c->peer && c->peer->verdict == REASON_GRANTED ? c->peer->uri : c->address);
+    const struct tally *t = &c->w->begun_each;
+    char source[ADDRESS_TEXT];
+
+    if (c->peer && c->peer->verdict == REASON_GRANTED)
+        return tally_slot(t, slice_of(c->peer->uri));
+    address_source(c->address, source);
+    return tally_slot(t, slice_of(source));
 }
 
 /* All strangers are one. */
@@ -75,7 +81,7 @@ static void *on_open(void *arg, struct http_conn *http)
     c->peer = trust_peer(http_conn_peer(http));
     c->trust_generation = 0; /* trust may have changed within the handshake: the first exchange looks again */
     http_conn_address(http, c->address, sizeof c->address);
-    c->slot = tally_slot(&w->begun_each, whose(c));
+    c->slot = slot_of(c);
     if (!take_place(w, c->slot)) {
         COUNT(w, connections_over, 1);
         return mem_free(c);

@@ -1,6 +1,9 @@
 /* Token buckets over fixed tables. A bucket holds two seconds' worth at most, so that a burst after silence stays
  * small. */
 #include "gateway/flood.h"
+#include "base/net/net.h"
+
+#include <stdio.h>
 
 void flood_init(struct flood *f, uint64_t source, uint64_t all, uint64_t identity, unsigned share)
 {
@@ -84,12 +87,21 @@ static bool take_day(struct flood *f, int64_t now)
     return true;
 }
 
+/* Strangers' keys are their addresses. */
+static struct flood_bucket *bucket_of(struct flood *f, struct slice key)
+{
+    char address[ADDRESS_TEXT], source[ADDRESS_TEXT];
+
+    snprintf(address, sizeof address, "%.*s", SLICE_ARG(key));
+    address_source(address, source);
+    return &f->source[slice_hash(slice_of(source), f->seed) % FLOOD_SLOTS];
+}
+
 static bool may(struct flood *f, struct slice key, bool stranger, int64_t now)
 {
     if (!stranger)
         return take_each(&f->each->identity[slot_of(f, key)], f->identity_rate, now);
-    return take(&f->source[slice_hash(key, f->seed) % FLOOD_SLOTS], f->source_rate, now) &&
-           take(&f->all, f->all_rate, now) && take_day(f, now);
+    return take(bucket_of(f, key), f->source_rate, now) && take(&f->all, f->all_rate, now) && take_day(f, now);
 }
 
 void flood_reads(struct flood *f, uint64_t rate)

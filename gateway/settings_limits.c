@@ -24,9 +24,9 @@ const struct doc_key settings_limits[] = {
            "each holds buffers and a place at its provider; beyond it waiting would only grow",
            "每次交换都占用缓冲与提供方并发，超出后只会增加等待") },
     { COUNT_("connections_each", connections_each, 1, 1000000), "2000",
-      TOLD("of one identity (or one address without one), all workers together",
-           "单一身份（无身份时为单一地址）同时打开的连接数", "nobody shall take the places of all the others",
-           "任何一方不得占满他人的位置") },
+      TOLD("of one identity (or one address without one; IPv6: one /64), all workers together",
+           "单一身份（无身份时为单一地址，IPv6 为单一 /64 网段）同时打开的连接数",
+           "nobody shall take the places of all the others", "任何一方不得占满他人的位置") },
     { COUNT_("exchanges_each", exchanges_each, 1, 1000000), "1024",
       TOLD("of one department's applications, all workers together", "单一部门各应用同时进行的交换数",
            "the other departments are served beside the busiest", "最忙的部门之外，其他部门仍须得到服务") },
@@ -34,7 +34,8 @@ const struct doc_key settings_limits[] = {
       TOLD(
           "requests of one identity (or one address without one) that wait for their bodies, or whose refusals wait to "
           "be taken; a department, or all strangers, twice that, all together eight times",
-          "单一身份（无身份时为单一地址）正文未收齐、或拒绝答复尚未取走的请求数；单一部门或全部陌生来源为其两倍，"
+          "单一身份（无身份时为单一地址，IPv6 为单一 /64 "
+          "网段）正文未收齐、或拒绝答复尚未取走的请求数；单一部门或全部陌生来源为其两倍，"
           "全部合计为其八倍",
           "beginning costs a consumer nothing", "发起请求对使用方几乎没有成本") },
     { COUNT_("requests", requests, 1, UINT32_MAX), "100000",

@@ -2,6 +2,7 @@
 #include "base/net/internal.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 bool address_read(const char *host, unsigned port, struct sockaddr_storage *ret)
@@ -31,6 +32,18 @@ void address_text(const struct sockaddr_storage *a, char *out, size_t n)
         ip = &((const struct sockaddr_in6 *)a)->sin6_addr;
     if (inet_ntop(a->ss_family, ip, out, (socklen_t)n) == NULL && n > 0)
         out[0] = '\0';
+}
+
+void address_source(const char *address, char out[ADDRESS_TEXT])
+{
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET6, address, &v6) == 1 && !IN6_IS_ADDR_V4MAPPED(&v6)) {
+        memset((char *)&v6 + 8, 0, 8);
+        (void)inet_ntop(AF_INET6, &v6, out, ADDRESS_TEXT); /* it has room for any */
+    } else {
+        snprintf(out, ADDRESS_TEXT, "%s", address);
+    }
 }
 
 uint32_t address_size(const struct sockaddr_storage *a)

@@ -61,6 +61,9 @@ enum stream_fault stream_fault(const struct stream *s);
 /* Text of the peer's address without port. */
 void stream_address(const struct stream *s, char *out, size_t n);
 int stream_fd(const struct stream *s);
+/* Of such a text, who that is at most: whoever has one address of IPv6 has all of its /64. */
+enum { ADDRESS_TEXT = 46 };
+void address_source(const char *address, char out[ADDRESS_TEXT]);
 
 /* Listening: one socket a thread with SO_REUSEPORT, made before the threads. host may be "127.0.0.1", "::1", "0.0.0.0",
  * "::". */

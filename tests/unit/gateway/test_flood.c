@@ -39,6 +39,24 @@ static void strangers_of_one_source(void **state)
     assert_false(flood_admit(&f, SLICE("10.0.0.1"), true, REASON_CERTIFICATE_UNKNOWN, 1100, 5100));
 }
 
+/* Who has an address of IPv6 has 2^64 of them. */
+static void a_network_of_ipv6_is_one_source(void **state)
+{
+    struct flood f;
+    unsigned recorded = 0;
+    char source[46];
+
+    (void)state;
+    flood_init(&f, 10, 100, 100, 1);
+    for (int i = 1; i <= 1000; i++) {
+        struct slice key = { source, (size_t)snprintf(source, sizeof source, "2001:db8:0:1:%x::%x", i / 10, i) };
+        recorded += flood_admit(&f, key, true, REASON_CERTIFICATE_UNKNOWN, 1000, 5000);
+    }
+    assert_int_equal(recorded, 20);
+    assert_true(flood_admit(&f, SLICE("2001:db8:0:2::1"), true, REASON_CERTIFICATE_UNKNOWN, 1000, 5000));
+    assert_true(flood_admit(&f, SLICE("::ffff:10.0.0.1"), true, REASON_CERTIFICATE_UNKNOWN, 1000, 5000));
+}
+
 static void all_strangers_together(void **state)
 {
     struct flood f;
@@ -164,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strangers_of_one_source),
+        cmocka_unit_test(a_network_of_ipv6_is_one_source),
         cmocka_unit_test(all_strangers_together),
         cmocka_unit_test(strangers_do_not_use_up_what_the_known_have),
         cmocka_unit_test(one_identity_over_all_workers),
