@@ -163,7 +163,8 @@ static enum err connect_and_send(struct connector_call *c)
 
 static enum err send_fresh(struct connector_call *c)
 {
-    if (!health_may_connect(c->entry->target, loop_now(c->entry->pool->loop)))
+    c->tried = loop_now(c->entry->pool->loop);
+    if (!health_may_connect(c->entry->target, c->tried))
         return ERR_AGAIN;
     return connect_and_send(c);
 }
@@ -511,6 +512,8 @@ struct connector_call *connector_abort(struct connector_call *c)
 {
     if (c == NULL || c->state == CALL_OVER)
         return NULL;
+    if (c->conn && !c->conn->opened) /* else who asks and leaves would keep the provider from all others */
+        health_untried(c->entry->target, c->tried, loop_now(c->entry->pool->loop));
     if (c->conn)
         pool_close(c->conn);
     call_over(c);

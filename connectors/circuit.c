@@ -70,6 +70,14 @@ void health_unreachable(struct connector_target *t, int64_t now)
     failed(t, &t->reach, now);
 }
 
+void health_untried(struct connector_target *t, int64_t began, int64_t now)
+{
+    int64_t until = began + CIRCUIT_OPEN_MS; /* as its own trial set it; another's since then stands */
+
+    atomic_compare_exchange_strong_explicit(&t->reach.open_until, &until, now, memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
 bool health_may_ask(struct connector_target *t, unsigned slot, int64_t now)
 {
     return may_try(&t->share[slot].answers, now);

@@ -23,6 +23,8 @@ int64_t health_service_us(const struct connector_target *t);
 bool health_may_connect(struct connector_target *t, int64_t now);
 void health_connected(struct connector_target *t);
 void health_unreachable(struct connector_target *t, int64_t now); /* no connection came about */
+/* Who was let try at `began` has ended before that was known: the next may try at once, not in CIRCUIT_OPEN_MS. */
+void health_untried(struct connector_target *t, int64_t began, int64_t now);
 /* The same of answers, for a party's slot. A request that went out whole at `began` and whose answer did not begin in
  * its time counts as a silence, unless the party was answered since then. */
 bool health_may_ask(struct connector_target *t, unsigned slot, int64_t now);

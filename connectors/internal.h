@@ -164,6 +164,7 @@ struct connector_call {
     struct grave grave;
     int64_t due;                  /* WAITING: when it gives up; RUNNING: when the head must be there */
     int64_t asked;                /* since when it runs; 0: it never has */
+    int64_t tried;                /* when it was last let connect */
     int64_t launched;             /* ns; 0: its time says nothing of the provider's */
     uint8_t state, slot, refused; /* slot: its party's, of share.c; refused: addresses that gave no connection */
     bool safe, head_method, retried, answered, streams;

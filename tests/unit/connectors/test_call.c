@@ -80,6 +80,29 @@ static void an_open_circuit_uses_no_rate(void **state)
     scene_end(&s);
 }
 
+/* One that asks and leaves, over and over, keeps the provider from nobody. */
+static void who_leaves_is_no_trial(void **state)
+{
+    struct heard h = { 0 }, other = { .party = "another" };
+    struct scene s;
+
+    (void)state;
+    scene_begin(&s, "");
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        health_unreachable(s.t.target, loop_now(s.loop) - CIRCUIT_OPEN_MS); /* the next may try */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
+        assert_int_equal(begin(&s, &other, "/ok", true), ERR_AGAIN); /* while one tries */
+        h.call = connector_abort(h.call);
+    }
+    ask(&s, &other, "/ok", true);
+    assert_int_equal(other.ended, 1);
+    assert_int_equal(connector_outage(s.t.target), OUTAGE_NONE);
+    buf_done(&h.body);
+    buf_done(&other.body);
+    scene_end(&s);
+}
+
 /* Who accepts and never answers is asked by one in CIRCUIT_OPEN_MS, on kept connections too, until it answers. Others
  * ask as before. */
 static void silent_then_circuit(void **state)
@@ -418,6 +441,7 @@ int main(void)
         cmocka_unit_test(failures_by_table),
         cmocka_unit_test(unreachable_then_circuit),
         cmocka_unit_test(an_open_circuit_uses_no_rate),
+        cmocka_unit_test(who_leaves_is_no_trial),
         cmocka_unit_test(silent_then_circuit),
         cmocka_unit_test(queue_keeps_the_limit),
         cmocka_unit_test(queue_gives_up),
