@@ -393,6 +393,10 @@ static bool elsewhere(struct connector_call *c, struct conn *k)
     struct connector_target *t = k->entry->target;
     int64_t now = loop_now(k->entry->pool->loop);
 
+    if (c->retried && now >= c->due) { /* what the first try had left of its time was too short to tell */
+        health_untried(t, c->tried, now);
+        return false;
+    }
     if (++c->refused < name_unreachable(t->where, &k->to) && now < c->due)
         return true;
     health_unreachable(t, now);

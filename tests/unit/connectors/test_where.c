@@ -260,6 +260,13 @@ static int mute(unsigned port, unsigned octet, int full[4])
     return fd;
 }
 
+static void mute_done(int fd, int full[4])
+{
+    close(fd);
+    for (unsigned k = 0; k < 4; k++)
+        close(full[k]);
+}
+
 /* Each of them would take five seconds. */
 static void no_address_has_more_time_than_the_call(void **state)
 {
@@ -278,11 +285,8 @@ static void no_address_has_more_time_than_the_call(void **state)
     assert_int_equal(ask(&c, &h), ERR_OK);
     assert_true(h.status == 0 && h.why == REASON_PROVIDER_UNREACHABLE && h.reached == REACHED_NO);
     assert_in_range(clock_mono_ms() - began, 5000, 9900);
-    for (unsigned i = 0; i < 2; i++) {
-        close(fd[i]);
-        for (unsigned k = 0; k < 4; k++)
-            close(full[i][k]);
-    }
+    for (unsigned i = 0; i < 2; i++)
+        mute_done(fd[i], full[i]);
     city_end(&c);
 }
 
@@ -321,6 +325,36 @@ static void a_provider_moves(void **state)
     city_end(&c);
 }
 
+/* A kept connection that the provider closes late leaves its call little time for another: that none came about in it
+ * says nothing of the provider, which is everybody's. */
+static void the_end_of_a_call_is_no_failure_to_connect(void **state)
+{
+    struct connector_request q = { .method = SLICE("GET"), .target = SLICE("/stale"), .safe = true };
+    struct connector_call *call;
+    struct city c;
+    struct told h;
+    int fd, full[4];
+
+    (void)state;
+    city_begin(&c, 1, 1, false);
+    fd = mute(c.provider.port, 2, full);
+    h = (struct told){ .loop = c.loop };
+    assert_int_equal(connector_start(c.pool, c.t.target, &q, &events, &h, &call), ERR_OK);
+    loop_run(c.loop);
+    assert_int_equal(h.status, 200);
+    h = (struct told){ .loop = c.loop };
+    assert_int_equal(connector_start(c.pool, c.t.target, &q, &events, &h, &call), ERR_OK); /* on the same connection */
+    service.first = 2;
+    looks_until(&c, 2);
+    call->due = loop_now(c.loop) + 100; /* as when it was closed after all but this */
+    loop_run(c.loop);
+    assert_true(h.status == 0 && h.why == REASON_PROVIDER_CUT && h.reached == REACHED_UNKNOWN);
+    assert_int_equal(c.provider.connections, 1);
+    assert_int_equal(atomic_load(&c.t.target->reach.failures), 0);
+    mute_done(fd, full);
+    city_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +364,7 @@ int main(void)
         cmocka_unit_test(none_answers),
         cmocka_unit_test(no_address_has_more_time_than_the_call),
         cmocka_unit_test(a_provider_moves),
+        cmocka_unit_test(the_end_of_a_call_is_no_failure_to_connect),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
