@@ -119,6 +119,12 @@ static void call_over(struct connector_call *c)
     loop_bury(c->entry->pool->loop, &c->grave, bury_call);
 }
 
+/* Why a call that could not be sent was not. */
+static enum reason unsent(enum err e, enum reason otherwise)
+{
+    return e == ERR_NOMEM ? REASON_OVERLOADED : e == ERR_NOT_FOUND ? REASON_PROVIDER_UNPREPARED : otherwise;
+}
+
 static void call_fail(struct connector_call *c, enum reason why, enum reached reached)
 {
     call_over(c);
@@ -185,7 +191,8 @@ static enum err send_any(struct connector_call *c)
     return send_fresh(c);
 }
 
-/* ERR_BUSY: no place, or ahead of the rate; ERR_DENIED: the places left are kept for others. Never calls back. */
+/* ERR_BUSY: no place, or ahead of the rate; ERR_DENIED: the places left are kept for others; ERR_NOT_FOUND: its target
+ * lacks something. Never calls back. */
 static enum err launch(struct connector_call *c)
 {
     struct connector_target *t = c->entry->target;
@@ -243,7 +250,7 @@ static bool launch_waiting(struct entry *e, struct connector_call *c, enum err *
     if (*why == ERR_BUSY || *why == ERR_DENIED)
         return false;
     if (*why != ERR_OK) {
-        call_fail(c, *why == ERR_NOMEM ? REASON_OVERLOADED : REASON_PROVIDER_UNREACHABLE, REACHED_NO);
+        call_fail(c, unsent(*why, REASON_PROVIDER_UNREACHABLE), REACHED_NO);
         return true;
     }
     queue_turn(&e->queue, p);
@@ -292,7 +299,7 @@ enum err connector_start(struct connector_pool *p, struct connector_target *t, c
     struct connector_call *c;
     enum err err;
 
-    if (connector_lacks(t, LANG_EN) != NULL)
+    if (!target_whole(t))
         return ERR_NOT_FOUND;
     e = pool_entry(p, t);
     if (e == NULL)
@@ -437,7 +444,7 @@ static void on_fail(void *user, enum reason why, bool sent)
         c->conn = NULL;
         e = connect_and_send(c);
         if (e != ERR_OK)
-            fail_by(c, e == ERR_NOMEM ? REASON_OVERLOADED : why, sent);
+            fail_by(c, unsent(e, why), sent);
         return;
     }
     if (!again)
@@ -451,7 +458,7 @@ static void on_fail(void *user, enum reason why, bool sent)
     c->conn = NULL;
     e = send_fresh(c);
     if (e != ERR_OK)
-        fail_by(c, e == ERR_NOMEM && !sent ? REASON_OVERLOADED : why, sent);
+        fail_by(c, sent ? why : unsent(e, why), sent);
 }
 
 static void on_idle_closed(void *user)

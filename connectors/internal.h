@@ -72,9 +72,11 @@ struct connector_target {
     _Atomic int64_t next_us;      /* rate: when the next request is due */
     struct circuit reach;         /* circuit.c: connects */
     _Atomic bool opened;          /* some circuit of it was open once */
+    _Atomic bool no_tls;          /* none could be made of its files, the last time one was */
 };
 void target_keep(struct connector_target *t); /* a pool's reference */
 void target_drop(struct connector_target *t);
+bool target_whole(const struct connector_target *t);  /* it lacks nothing but what the next call looks for anew */
 bool target_orphan(const struct connector_target *t); /* no snapshot holds it */
 
 /* target_*.c: parts of the compile. Each reports all that is wrong. */

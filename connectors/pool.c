@@ -199,12 +199,20 @@ static void run_expiry(struct alarm *a)
         pool_close(k);
 }
 
+/* Of the files as they are now, which may be others than when the target was made. */
 static enum err make_tls(struct entry *e)
 {
-    const struct connector_target *t = e->target;
+    struct connector_target *t = e->target;
     struct tls_client how = { t->mode, t->ca_file, t->cert_file, t->key_file };
+    enum err err;
 
-    return t->mode == TLS_NONE || e->tls ? ERR_OK : tls_client_new(&how, &e->tls, NULL);
+    if (t->mode == TLS_NONE || e->tls)
+        return ERR_OK;
+    err = tls_client_new(&how, &e->tls, NULL);
+    if (err == ERR_NOMEM)
+        return err;
+    atomic_store_explicit(&t->no_tls, err != ERR_OK, memory_order_relaxed);
+    return err == ERR_OK ? ERR_OK : ERR_NOT_FOUND;
 }
 
 enum err pool_connect(struct entry *e, int64_t ms, struct conn **ret)

@@ -194,13 +194,30 @@ static uint64_t target_stamp(const struct connector_target *t)
     return t->lacks[LANG_EN] ? stamp_of(t->key_file, stamp_of(t->cert_file, stamp)) : stamp;
 }
 
-const char *connector_lacks(const struct connector_target *t, enum lang lang)
+static const char *lacks_now(const struct connector_target *t, enum lang lang)
 {
     enum name_state s = t->where ? name_state(t->where) : NAME_KNOWN;
 
     if (t->lacks[lang] != NULL || s == NAME_KNOWN)
         return t->lacks[lang];
     return s == NAME_ASKED || s == NAME_SILENT ? t->silent[lang] : t->missing[lang];
+}
+
+const char *connector_lacks(const struct connector_target *t, enum lang lang)
+{
+    static const char *const no_tls[] = {
+        "no TLS could be spoken with the certificates, key and anchors as they are now: check that they fit, and the "
+        "key's mode, 0600",
+        "无法以现有证书、私钥与信任锚建立 TLS：请检查其是否匹配，以及私钥权限是否为 0600",
+    };
+    const char *what = lacks_now(t, lang);
+
+    return what == NULL && atomic_load_explicit(&t->no_tls, memory_order_relaxed) ? no_tls[lang] : what;
+}
+
+bool target_whole(const struct connector_target *t)
+{
+    return lacks_now(t, LANG_EN) == NULL;
 }
 
 bool connector_stale(const struct connector_target *t)

@@ -1,6 +1,7 @@
 /* Compiling `connector`: what DESIGN.md shows is taken, everything wrong is told with its place, in one go. */
-#include "provider.h"
+#include "calls.h"
 #include "connectors/health.h"
+#include "tests/unit/folder.h"
 
 #include <sys/stat.h>
 
@@ -209,6 +210,82 @@ static void what_is_lost_since_is_borne(void **state)
     compile_done(&t);
 }
 
+static const char certificate[] = "-----BEGIN CERTIFICATE-----\n"
+                                  "MIIBbjCCARWgAwIBAgIURqXhlrRHAuHghM3MD0qVquJjBvEwCgYIKoZIzj0EAwIw\n"
+                                  "DDEKMAgGA1UEAwwBdDAgFw0yNjExMjgwODAzMDRaGA8yMTI2MTEwNDA4MDMwNFow\n"
+                                  "DDEKMAgGA1UEAwwBdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKnSSE8y73Pm\n"
+                                  "RQFYfeqYOe2M2oiYuAhTolWBnLZwPKshaZEdzyff9GyqewVJYPzHfhrtxurTXlyl\n"
+                                  "gtgRbyEolhKjUzBRMB0GA1UdDgQWBBRCHLZ9Ed+1Wvor/19MAXI1UZQrWDAfBgNV\n"
+                                  "HSMEGDAWgBRCHLZ9Ed+1Wvor/19MAXI1UZQrWDAPBgNVHRMBAf8EBTADAQH/MAoG\n"
+                                  "CCqGSM49BAMCA0cAMEQCIBarLBrnswOAkc1iAMp0ckUnAB14izGKgSgO8S3YCN4t\n"
+                                  "AiA2BGhFHQj41woql41awgWcAsKIjs56LA84sN1PF36QVQ==\n"
+                                  "-----END CERTIFICATE-----\n";
+static const char private_key[] = "-----BEGIN PRIVATE KEY-----\n"
+                                  "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg49T8TZBSC2FTMz3H\n"
+                                  "Eh/iejzH870JIlszmdFVYGuWTk+hRANCAASp0khPMu9z5kUBWH3qmDntjNqImLgI\n"
+                                  "U6JVgZy2cDyrIWmRHc8n3/RsqnsFSWD8x34a7cbq015cpYLYEW8hKJYS\n"
+                                  "-----END PRIVATE KEY-----\n";
+
+struct files {
+    char dir[64], anchors[96], cert[96], key[96];
+};
+
+static void put_files(const struct files *f, const char *anchors, unsigned key_mode)
+{
+    unlink(f->key); /* its mode is that of its making */
+    assert_int_equal(file_write(f->anchors, slice_of(anchors), 0644, NULL), ERR_OK);
+    assert_int_equal(file_write(f->cert, slice_of(certificate), 0644, NULL), ERR_OK);
+    assert_int_equal(file_write(f->key, slice_of(private_key), key_mode, NULL), ERR_OK);
+}
+
+/* A worker's first call makes its TLS from the files as they are by then. That it cannot is the gateway's fault, not
+ * the provider's, nor one that waiting mends; calls go on when it can. */
+static void files_become_others(void **state)
+{
+    struct connector_world w = { .workers = 1 };
+    struct heard h = { 0 };
+    struct scene s = { 0 };
+    struct files f;
+
+    (void)state;
+    folder_make(f.dir, sizeof f.dir, "files");
+    snprintf(f.anchors, sizeof f.anchors, "%s/providers.pem", f.dir);
+    snprintf(f.cert, sizeof f.cert, "%s/cert.pem", f.dir);
+    snprintf(f.key, sizeof f.key, "%s/key.pem", f.dir);
+    w.trust_dir = f.dir;
+    w.cert_file = f.cert;
+    w.key_file = f.key;
+    put_files(&f, certificate, 0600);
+    compile_text(&s.t, &w, false,
+                 "{kind: http, endpoint: 'https://127.0.0.1:9', tls: {mode: mutual}, limits: {in_flight: 1, queue: "
+                 "60s}}",
+                 NULL);
+    assert_int_equal(s.t.err, ERR_OK);
+    s.loop = loop_new();
+    s.pool = connector_pool_new(s.loop, 0, 24);
+    assert_true(s.loop != NULL && s.pool != NULL);
+    put_files(&f, certificate, 0644);
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_NOT_FOUND);
+    assert_non_null(strstr(connector_lacks(s.t.target, LANG_EN), "no TLS"));
+    put_files(&f, "junk", 0600);
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_NOT_FOUND);
+    assert_true(health_admit(s.t.target, 0, 0, 0) == HEALTH_OK);
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK); /* it waits for the only place */
+    health_leave(s.t.target);
+    UNTIL((run_for(s.loop, 20), h.failed == 1));
+    assert_true(h.why == REASON_PROVIDER_UNPREPARED && h.reached == REACHED_NO);
+    put_files(&f, certificate, 0600);
+    assert_int_equal(begin(&s, &h, "/ok", true), ERR_OK);
+    assert_null(connector_lacks(s.t.target, LANG_EN));
+    connector_abort(h.call);
+    assert_int_equal(atomic_load(&s.t.target->running), 0);
+    buf_done(&h.body);
+    s.pool = connector_pool_free(s.pool);
+    compile_done(&s.t);
+    s.loop = loop_free(s.loop);
+    unlink(f.anchors), unlink(f.cert), unlink(f.key), rmdir(f.dir);
+}
+
 static void limits_hold(void **state)
 {
     struct text_target t;
@@ -315,6 +392,7 @@ int main(void)
         cmocka_unit_test(trust_must_be_there),
         cmocka_unit_test(what_is_lost_since_is_borne),
         cmocka_unit_test(no_host_has_so_long_a_name),
+        cmocka_unit_test(files_become_others),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(circuit_opens_and_probes),
         cmocka_unit_test(circuit_opens_on_silence),
