@@ -13,6 +13,7 @@ enum {
     READ_FIRST = 8 * 1024,
     READ_LEAST = 4 * 1024,
     READS_A_TURN = 4,
+    KEPT_MOST = 16 * 1024, /* memory for requests, of a connection that waits for the next one */
     PIECE_MOST = 8 * 1024, /* of a request's body, gathered before it goes */
     CHUNK_HEAD = 8,        /* six hex digits and a line end: of what is gathered, before its length is known */
     CHUNK_MOST = 0xffffff
@@ -133,6 +134,10 @@ static void answer_done(struct http_client *c)
     alarm_rest(&c->alarm);
     c->state = IDLE;
     c->asked = c->more = false;
+    if (c->out.room > KEPT_MOST) {
+        mem_wipe(c->out.p, c->out.n);
+        buf_done(&c->out);
+    }
     buf_clear(&c->out);
     c->sent = 0;
     stream_want_read(c->stream, true);

@@ -458,6 +458,29 @@ static void answers_that_come_too_soon(void **state)
     pair_end(&p);
 }
 
+/* What a connection that is kept holds of its last request is little. */
+static void long_requests_are_not_kept(void **state)
+{
+    static char text[1 << 20];
+    char sink[4096];
+    struct pair p;
+
+    (void)state;
+    memset(text, 'a', sizeof text);
+    pair_begin(&p, false, 5000);
+    say(&p, OK_ "Content-Length: 2\r\n\r\nhi", 40);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(p.told.ended && p.told.reusable);
+        p.told.ended = false;
+        (void)mem_fail_nth(0);
+        assert_int_equal(http_client_send(p.client, slice_make(text, sizeof text), false, 5000), ERR_OK);
+        assert_true(mem_fail_nth(0) > 0); /* for memory that it had no more */
+        UNTIL((turns(p.told.loop, 1), (void)!recv(p.fd, sink, sizeof sink, 0), http_client_sent(p.client)));
+        say(&p, OK_ "Content-Length: 2\r\n\r\nhi", 40);
+    }
+    pair_end(&p);
+}
+
 static int64_t cpu_ms(void)
 {
     struct timespec t;
@@ -524,7 +547,8 @@ int main(void)
                                         cmocka_unit_test(the_last_piece_has_no_rate),
                                         cmocka_unit_test(answers_that_come_too_soon),
                                         cmocka_unit_test(heads_in_pieces_are_cheap),
-                                        cmocka_unit_test(half_a_head_without_memory) };
+                                        cmocka_unit_test(half_a_head_without_memory),
+                                        cmocka_unit_test(long_requests_are_not_kept) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
