@@ -110,14 +110,18 @@ void answer_problem(struct exchange *x, enum reason r)
     struct problem p = { .ids = ids, .n_ids = r == REASON_GRANT_AMBIGUOUS ? x->verdict.n_matches : 0 };
     struct headers h = { 0 };
     struct http_reply reply = { .status = info->status, .close = x->stranger };
-    struct buf body = BUF_INIT(16384);
+    char first[4096]; /* room for most: one that grows may lack memory in the middle, and is no answer then */
+    struct buf body;
     /* A provider that cannot be reached, or answers nobody, may be back when its circuit lets the next one try. */
     struct slice again = problem_retry_after(r == REASON_PROVIDER_UNREACHABLE ? 503 : info->status);
 
     for (size_t i = 0; i < p.n_ids; i++)
         ids[i] = slice_of(x->grant_ids[i]);
     fill_problem(x, r, &p);
+    buf_init_with(&body, 16384, first, sizeof first);
     problem_put(&p, x->ask.problem, x->ask.lang, &body);
+    if (body.failed != ERR_OK)
+        buf_clear(&body); /* its status says what it can */
     add(&h, SLICE("Content-Type"), slice_of(problem_type(x->ask.problem)));
     add(&h, SLICE("Content-Language"), x->ask.lang == LANG_ZH ? SLICE("zh") : SLICE("en"));
     add_common(x, &h, false);

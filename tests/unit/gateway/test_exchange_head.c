@@ -87,6 +87,26 @@ static void no_memory(void **state)
     }
 }
 
+/* Nor does a refusal that was begun without memory go out in half, as if that were all of it. */
+static void refusals_are_whole(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n < 16; n++) {
+        world_begin(true);
+        ask("GET /x/provider/none HTTP/1.1\r\n");
+        whole_request();
+        (void)buf_reserve(&consumer.body, 16 << 10);
+        (void)mem_fail_nth(n);
+        tell_all(ERR_OK);
+        (void)mem_fail_nth(0);
+        assert_int_equal(consumer.heads, 1);
+        if (!slice_ends(buf_slice(&consumer.body), SLICE("\"}")))
+            fail_msg("%zu: '%.*s'", n, (int)consumer.body.n, consumer.body.p);
+        exchange_consumer_sent(world.x);
+        world_end();
+    }
+}
+
 /* An intent names all items and parameters, whatever the arena says. */
 static void intents_are_whole(void **state)
 {
@@ -282,11 +302,17 @@ static void its_hours_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
-        cmocka_unit_test(no_memory),         cmocka_unit_test(intents_are_whole),
-        cmocka_unit_test(retired_meanwhile), cmocka_unit_test(ended_while_given),
-        cmocka_unit_test(ended_meanwhile),   cmocka_unit_test(clock_set_back),
-        cmocka_unit_test(ends_in_time),      cmocka_unit_test(no_place_and_no_room),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(unknown_names_are_not_recorded),
+        cmocka_unit_test(no_memory),
+        cmocka_unit_test(refusals_are_whole),
+        cmocka_unit_test(intents_are_whole),
+        cmocka_unit_test(retired_meanwhile),
+        cmocka_unit_test(ended_while_given),
+        cmocka_unit_test(ended_meanwhile),
+        cmocka_unit_test(clock_set_back),
+        cmocka_unit_test(ends_in_time),
+        cmocka_unit_test(no_place_and_no_room),
         cmocka_unit_test(its_hours_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
