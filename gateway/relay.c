@@ -303,6 +303,8 @@ void relay_stop(struct exchange *x)
         note_asked(x);
         x->provider = connector_abort(x->provider);
     }
+    if (x->asked_at != 0 && x->answered_at == 0) /* it never did, and what the record waits for is no time of its own */
+        x->answered_at = loop_now(x->w->loop);
     note_found(x);
     if (x->reason != REASON_GRANTED)
         buf_done(&x->out);

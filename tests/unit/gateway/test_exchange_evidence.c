@@ -251,6 +251,28 @@ static void outcome_waits_for_room(void **state)
     world_end();
 }
 
+/* What its record waits for is no time that the provider took. */
+static void the_queue_is_not_the_provider(void **state)
+{
+    int64_t most;
+
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    put_fails[AUDIT_OUTCOME] = ERR_AGAIN;
+    (provider_events->fail)(provider_user, REASON_PROVIDER_TIMEOUT, REACHED_UNKNOWN);
+    most = loop_now(world.w->loop) - world.x->asked_at;
+    tell(last(AUDIT_INTENT), ERR_OK);
+    let_pass(500);
+    put_fails[AUDIT_OUTCOME] = ERR_OK;
+    on_evidence(world.w);
+    assert_int_equal(last(AUDIT_OUTCOME)->r.reason, REASON_PROVIDER_TIMEOUT);
+    assert_in_range(last(AUDIT_OUTCOME)->r.provider_ms, 0, most);
+    tell(last(AUDIT_OUTCOME), ERR_OK);
+    exchange_consumer_sent(world.x);
+    world_end();
+}
+
 /* The log is lost while the outcome is on its way: the data is withheld, and the outcome follows when it can. */
 static void outcome_fails(void **state)
 {
@@ -426,6 +448,7 @@ int main(void)
         cmocka_unit_test(not_even_asked),
         cmocka_unit_test(counted_once),
         cmocka_unit_test(outcome_waits_for_room),
+        cmocka_unit_test(the_queue_is_not_the_provider),
         cmocka_unit_test(outcome_fails),
         cmocka_unit_test(what_is_owed_ends_nothing),
         cmocka_unit_test(cut_waits_for_room),
