@@ -46,13 +46,15 @@ static void failed(struct connector_target *t, struct circuit *c, int64_t now)
 {
     uint32_t n = atomic_load_explicit(&c->failures, memory_order_relaxed);
 
-    if (n >= CIRCUIT_FAILURES)
-        return;
-    if (n + 1 == CIRCUIT_FAILURES) { /* before the count, so that nobody sees the one without the other */
-        atomic_store_explicit(&c->open_until, now + CIRCUIT_OPEN_MS, memory_order_relaxed);
-        atomic_store_explicit(&t->opened, true, memory_order_relaxed);
-    }
-    atomic_fetch_add_explicit(&c->failures, 1, memory_order_relaxed);
+    do {
+        if (n >= CIRCUIT_FAILURES)
+            return;
+        if (n + 1 == CIRCUIT_FAILURES) { /* before the count, so that nobody sees the one without the other */
+            atomic_store_explicit(&c->open_until, now + CIRCUIT_OPEN_MS, memory_order_relaxed);
+            atomic_store_explicit(&t->opened, true, memory_order_relaxed);
+        }
+    } while (
+        !atomic_compare_exchange_weak_explicit(&c->failures, &n, n + 1, memory_order_relaxed, memory_order_relaxed));
 }
 
 bool health_may_connect(struct connector_target *t, int64_t now)

@@ -3,6 +3,8 @@
 #include "connectors/health.h"
 #include "tests/unit/folder.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #define PLAIN "tls: {mode: none, reason: old}"
@@ -361,6 +363,58 @@ static void circuit_opens_on_silence(void **state)
     compile_done(&t);
 }
 
+struct workers {
+    struct connector_target *target;
+    _Atomic unsigned round, done;
+    unsigned rounds, wrong;
+};
+
+/* Spins a while, for the two are to meet. */
+static void wait_for(const _Atomic unsigned *n, unsigned least)
+{
+    for (unsigned i = 0; atomic_load(n) < least; i++)
+        if (i > 10000)
+            sched_yield();
+}
+
+static void *other_worker(void *arg)
+{
+    struct workers *w = arg;
+
+    for (unsigned i = 1; i <= w->rounds; i++) {
+        wait_for(&w->round, i);
+        health_unreachable(w->target, 0);
+        atomic_store(&w->done, i);
+    }
+    return NULL;
+}
+
+/* Two workers find the provider away at the same moment: it is said, whichever counts last. */
+static void circuits_open_at_once(void **state)
+{
+    struct workers w = { .rounds = 20000 };
+    struct text_target t;
+    pthread_t thread;
+
+    (void)state;
+    compile_text(&t, NULL, true, "{kind: http, endpoint: 'https://h'}", NULL);
+    assert_non_null(w.target = t.target);
+    assert_int_equal(pthread_create(&thread, NULL, other_worker, &w), 0);
+    for (unsigned i = 1; i <= w.rounds; i++) {
+        atomic_store(&t.target->reach.failures, CIRCUIT_FAILURES - 2);
+        atomic_store(&t.target->opened, false);
+        atomic_store(&w.round, i);
+        for (volatile unsigned k = i % 64; k > 0; k--)
+            continue;
+        health_unreachable(t.target, 0);
+        wait_for(&w.done, i);
+        w.wrong += connector_outage(t.target) != OUTAGE_UNREACHABLE;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(w.wrong, 0);
+    compile_done(&t);
+}
+
 static void no_leak_when_memory_fails(void **state)
 {
     (void)state;
@@ -396,6 +450,7 @@ int main(void)
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(circuit_opens_and_probes),
         cmocka_unit_test(circuit_opens_on_silence),
+        cmocka_unit_test(circuits_open_at_once),
         cmocka_unit_test(no_leak_when_memory_fails),
     };
 
