@@ -60,7 +60,7 @@ struct control {
     struct tls_context *tls;
     int64_t certificate_until; /* wall ms: the end of the certificate in use; 0: unknown */
     char reload_fault[2][160]; /* by enum lang: the first thing wrong with the last reload; "": nothing */
-    bool look_at_all;          /* a reload asked for it while an act waited */
+    bool look_at_all;          /* a reload asked for it while an act waited, or memory was short */
     size_t lacking;            /* resources that lack what their provider is called with; providers.c */
     size_t failing;            /* resources whose provider fails whoever asks */
     char lacks[2][200];        /* by enum lang: the first that lacks something, what, and the remedy */

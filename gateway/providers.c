@@ -103,7 +103,7 @@ void providers_look(struct control *c, bool all)
 {
     struct look l = { .job = NULL, .all = all || c->look_at_all };
 
-    c->look_at_all = l.all && act_waits(c);
+    c->look_at_all = l.all; /* until it is done */
     if (act_waits(c) || (!l.all && c->lacking == 0))
         return; /* the state may hold what no snapshot may show yet: the next look */
     l.job = job_new(c);
@@ -111,6 +111,8 @@ void providers_look(struct control *c, bool all)
         return;                           /* the next look */
     l.job->narrows = l.job->renew = true; /* nobody gets more than was granted: it waits for no record */
     snapshot_services(c->snapshot, look, &l);
+    if (l.failed == ERR_OK)
+        c->look_at_all = false;
     if (l.job->n_touch > 0 && l.failed == ERR_OK)
         job_start(l.job);
     else

@@ -4,6 +4,10 @@
 
 #include "gateway/control_run.c" /* its inside: the reload */
 
+static bool stale; /* each provider's files are others now */
+#define connector_stale(t) ((void)(t), stale)
+#include "gateway/providers.c"
+
 static struct guard guard = { .signals = -1, .end = -1, .asked = -1 };
 
 static int begin(void **state)
@@ -90,6 +94,47 @@ static void what_was_found_is_told_however_long_it_is(void **state)
     }
 }
 
+/* ---- short memory ---- */
+static void publish_called(struct node *n)
+{
+    node_story(n);
+    assert_int_equal(
+        node_apply(n, WHO_PROVIDER, "called.yaml",
+                   "kind: Resource\nid: public-security/called\ncode: 101002/1\ntitle: 接口\nabstract: 接口\n"
+                   "class: base/population\nformat: {class: interface, type: json}\n"
+                   "share: {type: conditional, condition: 法定事项核查, mode: interface}\nopen: none\nupdate: daily\n"
+                   "contact: {person: public-security/zhang, phone: 0543-0000000}\n"
+                   "items:\n  - {name: a, title: a, type: C, length: 9}\n"
+                   "connector: {kind: http, endpoint: 'http://127.0.0.1:1/', tls: {mode: none, reason: test}}\n"
+                   "request: {safe: true}\nresponse: {records: /rows, map: {a: a}}\n"),
+        200);
+    assert_int_equal(ask(n, WHO_PROVIDER, "POST", "resources/public-security/called/submit", NULL), 200);
+    assert_int_equal(ask(n, WHO_BUREAU, "POST", "resources/public-security/called/publish", "{\"version\":1}"), 200);
+}
+
+/* A secret that was replaced is looked at again at the next look, not at the next reload, whenever that is. */
+static void a_look_without_memory_is_made_up_for(void **state)
+{
+    struct node *n = *state;
+    struct control *c = n->control;
+
+    publish_called(n);
+    for (size_t nth = 1; nth <= 2; nth++) { /* the job; what it touches */
+        uint64_t generation = c->snapshot->generation;
+        stale = true;
+        (void)mem_fail_nth(nth);
+        providers_look(c, true);
+        (void)mem_fail_nth(0);
+        assert_int_equal(c->snapshot->generation, generation);
+        providers_look(c, false); /* each minute's */
+        assert_int_equal(c->snapshot->generation, generation + 1);
+        stale = false;
+        providers_look(c, false);
+        assert_int_equal(c->snapshot->generation, generation + 1);
+        assert_false(c->look_at_all);
+    }
+}
+
 /* Whoever started it is told that it did not run. */
 static void without_signals_it_does_not_run(void **state)
 {
@@ -107,6 +152,7 @@ int main(void)
         RELOAD_TEST(a_revocation_holds_after_a_reload_that_failed),
         RELOAD_TEST(settings_are_in_force_whole_or_not_at_all),
         RELOAD_TEST(what_was_found_is_told_however_long_it_is),
+        RELOAD_TEST(a_look_without_memory_is_made_up_for),
         RELOAD_TEST(without_signals_it_does_not_run),
     };
 
