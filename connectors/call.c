@@ -426,6 +426,8 @@ static void note_health(const struct connector_call *c, const struct conn *k, en
 
     if (why == REASON_PROVIDER_MALFORMED || why == REASON_PROVIDER_CUT)
         health_answered(t, c->slot, now);
+    else if (why == REASON_PROVIDER_UNTRUSTED || why == REASON_GATEWAY_UNTRUSTED)
+        health_connected(t); /* it is not away */
     else if (is_silence(c, k, why))
         health_silent(t, c->slot, c->due - t->timeout, now);
 }

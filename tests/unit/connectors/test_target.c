@@ -240,24 +240,35 @@ static void put_files(const struct files *f, const char *anchors, unsigned key_m
     assert_int_equal(file_write(f->key, slice_of(private_key), key_mode, NULL), ERR_OK);
 }
 
+static void files_make(struct files *f, struct connector_world *w)
+{
+    folder_make(f->dir, sizeof f->dir, "files");
+    snprintf(f->anchors, sizeof f->anchors, "%s/providers.pem", f->dir);
+    snprintf(f->cert, sizeof f->cert, "%s/cert.pem", f->dir);
+    snprintf(f->key, sizeof f->key, "%s/key.pem", f->dir);
+    *w = (struct connector_world){ .trust_dir = f->dir, .cert_file = f->cert, .key_file = f->key, .workers = 1 };
+    put_files(f, certificate, 0600);
+}
+
+static void files_drop(const struct files *f)
+{
+    unlink(f->anchors);
+    unlink(f->cert);
+    unlink(f->key);
+    rmdir(f->dir);
+}
+
 /* A worker's first call makes its TLS from the files as they are by then. That it cannot is the gateway's fault, not
  * the provider's, nor one that waiting mends; calls go on when it can. */
 static void files_become_others(void **state)
 {
-    struct connector_world w = { .workers = 1 };
+    struct connector_world w;
     struct heard h = { 0 };
     struct scene s = { 0 };
     struct files f;
 
     (void)state;
-    folder_make(f.dir, sizeof f.dir, "files");
-    snprintf(f.anchors, sizeof f.anchors, "%s/providers.pem", f.dir);
-    snprintf(f.cert, sizeof f.cert, "%s/cert.pem", f.dir);
-    snprintf(f.key, sizeof f.key, "%s/key.pem", f.dir);
-    w.trust_dir = f.dir;
-    w.cert_file = f.cert;
-    w.key_file = f.key;
-    put_files(&f, certificate, 0600);
+    files_make(&f, &w);
     compile_text(&s.t, &w, false,
                  "{kind: http, endpoint: 'https://127.0.0.1:9', tls: {mode: mutual}, limits: {in_flight: 1, queue: "
                  "60s}}",
@@ -285,7 +296,86 @@ static void files_become_others(void **state)
     s.pool = connector_pool_free(s.pool);
     compile_done(&s.t);
     s.loop = loop_free(s.loop);
-    unlink(f.anchors), unlink(f.cert), unlink(f.key), rmdir(f.dir);
+    files_drop(&f);
+}
+
+/* A provider that shakes hands, with a certificate of another name than its own. */
+struct shaker {
+    struct loop *loop;
+    struct tls_context *tls;
+    struct acceptor *acceptor;
+    struct stream *stream;
+    unsigned port;
+};
+
+static void shaken(void *user)
+{
+    (void)user;
+}
+
+static void not_shaken(void *user, enum stream_fault f)
+{
+    (void)user, (void)f;
+}
+
+static void on_accept(void *arg, int fd)
+{
+    static const struct stream_events nothing = { shaken, shaken, shaken, not_shaken };
+    struct shaker *p = arg;
+
+    stream_close(p->stream);
+    p->stream = stream_accept(p->loop, fd, p->tls, &nothing, NULL);
+}
+
+static void shaker_begin(struct shaker *p, struct loop *l, const struct files *f)
+{
+    struct tls_server how = { .cert_file = f->cert, .key_file = f->key };
+    int fd;
+
+    *p = (struct shaker){ .loop = l };
+    assert_int_equal(tls_server_new(&how, &p->tls, NULL), ERR_OK);
+    assert_int_equal(net_listen("127.0.0.1", 0, false, &fd, NULL), ERR_OK);
+    p->port = net_port(fd);
+    assert_non_null(p->acceptor = acceptor_new(l, fd, on_accept, p));
+}
+
+static void shaker_end(struct shaker *p)
+{
+    stream_close(p->stream);
+    acceptor_free(p->acceptor);
+    tls_unref(p->tls);
+}
+
+/* It is no longer away: whoever asks is told what is wrong, and not that it cannot be reached. */
+static void untrusted_is_not_away(void **state)
+{
+    struct heard h = { 0 };
+    struct scene s = { .loop = loop_new() };
+    struct connector_world w;
+    struct shaker provider;
+    struct files f;
+    char text[128];
+
+    (void)state;
+    files_make(&f, &w);
+    shaker_begin(&provider, s.loop, &f);
+    snprintf(text, sizeof text, "{kind: http, endpoint: 'https://127.0.0.1:%u', tls: {mode: server}}", provider.port);
+    compile_text(&s.t, &w, false, text, NULL);
+    assert_int_equal(s.t.err, ERR_OK);
+    assert_non_null(s.pool = connector_pool_new(s.loop, 0, 24));
+    for (unsigned i = 0; i < CIRCUIT_FAILURES; i++)
+        health_unreachable(s.t.target, loop_now(s.loop) - CIRCUIT_OPEN_MS);
+    for (unsigned i = 0; i < 2; i++) {
+        ask(&s, &h, "/ok", true);
+        assert_true(h.failed == 1 && h.why == REASON_PROVIDER_UNTRUSTED && h.reached == REACHED_NO);
+    }
+    assert_int_equal(connector_outage(s.t.target), OUTAGE_NONE);
+    buf_done(&h.body);
+    s.pool = connector_pool_free(s.pool);
+    shaker_end(&provider);
+    compile_done(&s.t);
+    s.loop = loop_free(s.loop);
+    files_drop(&f);
 }
 
 static void limits_hold(void **state)
@@ -447,6 +537,7 @@ int main(void)
         cmocka_unit_test(what_is_lost_since_is_borne),
         cmocka_unit_test(no_host_has_so_long_a_name),
         cmocka_unit_test(files_become_others),
+        cmocka_unit_test(untrusted_is_not_away),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(circuit_opens_and_probes),
         cmocka_unit_test(circuit_opens_on_silence),
