@@ -13,6 +13,7 @@ struct target_compile {
     const struct doc *manifest, *map; /* map: its `connector` */
     struct arena *scratch;            /* of the binder */
     struct diags *d;
+    uint64_t secret, ca, cert, key; /* target_file of these, from before they were read */
     bool check_only, bad, nomem;
 };
 struct kind {
@@ -80,6 +81,7 @@ bool target_whole(const struct connector_target *t);  /* it lacks nothing but wh
 bool target_orphan(const struct connector_target *t); /* no snapshot holds it */
 
 /* target_*.c: parts of the compile. Each reports all that is wrong. */
+uint64_t target_file(const char *path); /* another number when the file is another now; NULL: none */
 #define TARGET_BAD(c, node, ...)                                                                                       \
     ((c)->bad = true,                                                                                                  \
      (void)diag_add((c)->d, ERR_INVALID, (node) ? (node)->line : 0, (node) ? (node)->col : 0, __VA_ARGS__))

@@ -176,22 +176,28 @@ static void resolve(struct target_compile *c)
 }
 
 /* ---- what it is made of besides the manifest ---- */
-static uint64_t stamp_of(const char *path, uint64_t before)
+uint64_t target_file(const char *path)
 {
     struct stat st;
     bool there = path != NULL && stat(path, &st) == 0;
 
-    return before * 1000003 + (there ? (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec +
-                                           (uint64_t)st.st_size * 7 + st.st_ino * 13 + st.st_mode * 17
-                                     : 1);
+    return there ? (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec + (uint64_t)st.st_size * 7 +
+                       st.st_ino * 13 + st.st_mode * 17
+                 : 1;
 }
 
 /* The gateway's own certificate is read anew by the pools; only who could not be made for its sake waits for it. */
+static uint64_t stamp_of(bool lacks, uint64_t secret, uint64_t ca, uint64_t cert, uint64_t key)
+{
+    uint64_t stamp = secret * 1000003 + ca;
+
+    return lacks ? (stamp * 1000003 + cert) * 1000003 + key : stamp;
+}
+
 static uint64_t target_stamp(const struct connector_target *t)
 {
-    uint64_t stamp = stamp_of(t->ca_file, stamp_of(t->secret_file, 0));
-
-    return t->lacks[LANG_EN] ? stamp_of(t->key_file, stamp_of(t->cert_file, stamp)) : stamp;
+    return stamp_of(t->lacks[LANG_EN] != NULL, target_file(t->secret_file), target_file(t->ca_file),
+                    target_file(t->cert_file), target_file(t->key_file));
 }
 
 static const char *lacks_now(const struct connector_target *t, enum lang lang)
@@ -264,7 +270,7 @@ static void compile(struct target_compile *c)
     check_rows(c);
     make_lines(c);
     resolve(c);
-    c->t->stamp = target_stamp(c->t);
+    c->t->stamp = stamp_of(c->t->lacks[LANG_EN] != NULL, c->secret, c->ca, c->cert, c->key);
 }
 
 enum err connector_compile(const struct doc *manifest, const struct connector_world *w, bool check_only,
@@ -285,6 +291,7 @@ enum err connector_compile(const struct doc *manifest, const struct connector_wo
     t->side = mem_zalloc(t->workers * sizeof *t->side);
     c.nomem = t->side == NULL;
     c.scratch = &scratch;
+    c.secret = c.ca = c.cert = c.key = target_file(NULL);
     c.map = doc_get(manifest, "connector");
     if (c.map == NULL || c.map->type != DOC_MAP)
         TARGET_BAD(&c, c.map ? c.map : manifest, "connector is missing: {kind: http, endpoint: https://…}",

@@ -109,6 +109,7 @@ static bool read_secret(struct target_compile *c, const struct doc *at, struct s
         return false;
     }
     c->t->secret_file = path;
+    c->secret = target_file(path);
     e = file_check_private(path, c->d);
     if (e == ERR_OK)
         e = file_read(path, out, c->d);

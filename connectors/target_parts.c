@@ -139,11 +139,14 @@ static void find_files(struct target_compile *c, const struct doc *at, const str
     if (f->mode == TLS_MUTUAL) {
         t->cert_file = target_copy(c, slice_of(c->w->cert_file)).p;
         t->key_file = target_copy(c, slice_of(c->w->key_file)).p;
+        c->cert = target_file(t->cert_file);
+        c->key = target_file(t->key_file);
     }
     if (f->mode == TLS_LEGACY && f->trust.n == 0)
         return; /* an old system whose certificate nobody can check: the reason says so */
     t->ca_file = arena_printf(&t->arena, "%s/%.*s.pem", c->w->trust_dir ? c->w->trust_dir : ".", SLICE_ARG(trust));
     c->nomem = c->nomem || t->ca_file == NULL;
+    c->ca = target_file(t->ca_file);
     if (t->ca_file && access(t->ca_file, R_OK) != 0)
         target_lacks(
             c, target_at(at, "trust"),

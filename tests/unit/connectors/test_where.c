@@ -2,6 +2,7 @@
  * moves. getaddrinfo is this file's own: it answers with the addresses that it is told. */
 #include "provider.h"
 #include "base/net/names_internal.h"
+#include "tests/unit/folder.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -10,6 +11,7 @@ static struct service {
     _Atomic bool hangs, missing;
     _Atomic unsigned first, n; /* the last octets 127.0.0.<first>, and the next ones */
     _Atomic unsigned asked;
+    const char *rewrites; /* a file, before it answers; NULL: none */
 } service;
 
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
@@ -20,6 +22,8 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     atomic_fetch_add(&service.asked, 1);
     while (service.hangs)
         usleep(1000);
+    if (service.rewrites)
+        assert_int_equal(file_write(service.rewrites, SLICE("new"), 0600, NULL), ERR_OK);
     *ret = NULL;
     for (unsigned i = 0; i < service.n && !service.missing; i++) {
         struct addrinfo *one = calloc(1, sizeof *one + sizeof(struct sockaddr_in));
@@ -355,6 +359,37 @@ static void the_end_of_a_call_is_no_failure_to_connect(void **state)
     city_end(&c);
 }
 
+/* A secret that is replaced while a target is made of the old one: it is seen at the next look. */
+static void what_changes_meanwhile_is_stale(void **state)
+{
+    char dir[64], path[96];
+    struct text_target t;
+    struct city c;
+
+    (void)state;
+    folder_make(dir, sizeof dir, "where");
+    snprintf(path, sizeof path, "%s/permit", dir);
+    city_begin(&c, 1, 1, false);
+    compile_done(&c.t);
+    c.world.secrets_dir = dir;
+    more = ", auth: {bearer: {secret: permit}}";
+    for (unsigned tries = 0; tries < 50; tries++) { /* a machine that is busy may let the moment pass */
+        assert_int_equal(file_write(path, SLICE("old"), 0600, NULL), ERR_OK);
+        service.rewrites = path;
+        named(&c, &t);
+        assert_int_equal(t.err, ERR_OK);
+        names_settle(c.names, 10000);
+        service.rewrites = NULL;
+        assert_string_equal(t.target->auth, "Bearer old");
+        assert_true(connector_stale(t.target));
+        compile_done(&t);
+    }
+    more = "";
+    unlink(path);
+    rmdir(dir);
+    city_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +399,7 @@ int main(void)
         cmocka_unit_test(none_answers),
         cmocka_unit_test(no_address_has_more_time_than_the_call),
         cmocka_unit_test(a_provider_moves),
+        cmocka_unit_test(what_changes_meanwhile_is_stale),
         cmocka_unit_test(the_end_of_a_call_is_no_failure_to_connect),
     };
 
