@@ -357,6 +357,7 @@ static void untrusted_is_not_away(void **state)
     char text[128];
 
     (void)state;
+    assert_non_null(s.loop);
     files_make(&f, &w);
     shaker_begin(&provider, s.loop, &f);
     snprintf(text, sizeof text, "{kind: http, endpoint: 'https://127.0.0.1:%u', tls: {mode: server}}", provider.port);
