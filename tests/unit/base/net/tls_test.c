@@ -226,7 +226,8 @@ void raw_settle(struct raw *r, struct loop *l)
         SSL_set_accept_state(r->ssl);
     else
         SSL_set_connect_state(r->ssl);
-    while (SSL_do_handshake(r->ssl) != 1) {
+    for (int done; (done = SSL_do_handshake(r->ssl)) != 1;) {
+        assert_int_equal(SSL_get_error(r->ssl, done), SSL_ERROR_WANT_READ);
         raw_send(r);
         moment(l);
         assert_int_not_equal(raw_take(r), 0);
