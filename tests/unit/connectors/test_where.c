@@ -362,6 +362,7 @@ static void the_end_of_a_call_is_no_failure_to_connect(void **state)
 /* A secret that is replaced while a target is made of the old one: it is seen at the next look. */
 static void what_changes_meanwhile_is_stale(void **state)
 {
+    unsigned rewritten = 0;
     char dir[64], path[96];
     struct text_target t;
     struct city c;
@@ -374,6 +375,7 @@ static void what_changes_meanwhile_is_stale(void **state)
     c.world.secrets_dir = dir;
     more = ", auth: {bearer: {secret: permit}}";
     for (unsigned tries = 0; tries < 50; tries++) { /* a machine that is busy may let the moment pass */
+        unsigned asked = atomic_load(&service.asked);
         assert_int_equal(file_write(path, SLICE("old"), 0600, NULL), ERR_OK);
         service.rewrites = path;
         named(&c, &t);
@@ -381,9 +383,13 @@ static void what_changes_meanwhile_is_stale(void **state)
         names_settle(c.names, 10000);
         service.rewrites = NULL;
         assert_string_equal(t.target->auth, "Bearer old");
-        assert_true(connector_stale(t.target));
+        if (atomic_load(&service.asked) != asked) { /* else the host was still known, and nothing was rewritten */
+            assert_true(connector_stale(t.target));
+            rewritten++;
+        }
         compile_done(&t);
     }
+    assert_true(rewritten > 0);
     more = "";
     unlink(path);
     rmdir(dir);
