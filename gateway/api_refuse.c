@@ -141,6 +141,8 @@ bool api_record_refusal(struct api_request *q, enum reason r, const char *en, co
     h = arena_alloc(&q->arena, sizeof *h);
     e = h ? put_record(q, r) : ERR_NOMEM;
     if (e != ERR_OK) {
+        if (e != ERR_DOWN) /* what it is away for the log counts itself */
+            api_count(c, r);
         api_send_problem(q, REASON_EVIDENCE_UNAVAILABLE, NULL, NULL);
         return true;
     }

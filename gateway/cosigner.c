@@ -131,6 +131,28 @@ static void keep_looking(struct cosigner *c)
     c->counting = true;
 }
 
+/* The answer waits for its record. */
+static enum err hold(struct cosigner *c, struct http_small_ask *a, enum reason why, struct slice origin, int status,
+                     const char *type, struct slice text)
+{
+    struct waiting *x = mem_zalloc(sizeof *x);
+    enum err e;
+
+    if (x == NULL)
+        return ERR_NOMEM;
+    *x = (struct waiting){ .cosigner = c, .ask = a, .status = status, .type = type, .text = BUF_INIT(TEXT_MAX) };
+    buf_put(&x->text, text);
+    e = x->text.failed != ERR_OK ? x->text.failed : put_refusal(c, a, why, origin, x);
+    if (e != ERR_OK) {
+        buf_done(&x->text);
+        mem_free(x);
+        return e;
+    }
+    c->outstanding++;
+    audit_kick(c->queue);
+    return ERR_OK;
+}
+
 /* Takes `a`. */
 static void refuse(struct cosigner *c, struct http_small_ask *a, enum reason why, struct slice origin, int status,
                    const char *type, struct slice text)
@@ -138,26 +160,20 @@ static void refuse(struct cosigner *c, struct http_small_ask *a, enum reason why
     const struct certs_peer *p = trust_peer(http_conn_peer(a->http));
     bool known = p != NULL && p->verdict == REASON_GRANTED;
     struct slice key = slice_of(known ? p->uri : a->address);
-    struct waiting *x = NULL;
+    enum err e;
 
     atomic_fetch_add(&c->refused, 1);
     keep_looking(c);
-    if (flood_admit(&c->flood, key, !known, why, clock_mono_ms(), clock_wall_ms()))
-        x = mem_zalloc(sizeof *x);
-    if (x == NULL) {
+    if (!flood_admit(&c->flood, key, !known, why, clock_mono_ms(), clock_wall_ms())) {
         http_small_drop(a);
         return;
     }
-    *x = (struct waiting){ .cosigner = c, .ask = a, .status = status, .type = type, .text = BUF_INIT(TEXT_MAX) };
-    buf_put(&x->text, text);
-    if (x->text.failed != ERR_OK || put_refusal(c, a, why, origin, x) != ERR_OK) {
-        buf_done(&x->text);
-        mem_free(x);
-        http_small_answer(a, 503, AUDIT_TYPE_TEXT, SLICE("the refusal cannot be recorded now\n"));
+    e = hold(c, a, why, origin, status, type, text);
+    if (e == ERR_OK)
         return;
-    }
-    c->outstanding++;
-    audit_kick(c->queue);
+    if (e != ERR_DOWN) /* what it is away for the log counts itself */
+        flood_count(&c->flood, why, clock_wall_ms());
+    http_small_answer(a, 503, AUDIT_TYPE_TEXT, SLICE("the refusal cannot be recorded now\n"));
 }
 
 /* ---- one request ---- */
