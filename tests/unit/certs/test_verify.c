@@ -332,7 +332,7 @@ static void test_threads(void **state)
     struct pki *p = *state;
     struct certs_trust *t = pki_trust(p, "ca/crl.pem");
     const struct pki_spec s = { 0 };
-    struct worker w[4];
+    static struct worker w[4]; /* its threads go on even if this test ends before them */
     pthread_t id[4];
 
     for (int i = 0; i < 4; i++) {
