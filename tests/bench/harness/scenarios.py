@@ -66,7 +66,7 @@ ALL = {s.name: s for s in (
     Scenario("file-10m", "10 MiB passed through, 8 connections", ("--connections", "8"), PASSED, size="10m", passed=True),
     Scenario("handshake-full", "a full handshake for each", ("--connections", "16", "--fresh", "full"), BUSY),
     Scenario("handshake-resumed", "a resumed handshake for each", ("--connections", "16", "--fresh", "resumed"), BUSY),
-    Scenario("idle-memory", "9,900 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=9900),
+    Scenario("idle-memory", "10,000 idle connections", ("--prime", "--opening", "8"), (IDLE,), idle=10000),
     _h2(16, 4), _h2(4, 64),
     Scenario("start-up", "start-up", (), (START,), start=True),
 )}
