@@ -31,14 +31,15 @@ endfunction()
 function(sluice_unit folder)
   # Those that take longest begin first: begun last, one would run on alone at the end. CTest takes what it measured for
   # the cost of the others, in seconds.
-  set(long audit/faults audit/index audit/notary base/net/h2_server base/net/http_client base/net/http_server gateway/keeper)
+  set(long audit/faults audit/index audit/notary base/net/h2_server base/net/http_client base/net/http_server gateway/keeper gateway/keeper_memory)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
   file(GLOB all CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/*.c)
   set(helpers ${all})
   list(REMOVE_ITEM helpers ${tests} "")
   string(REPLACE "/" "-" stem ${folder})
   if(NOT TARGET sluice-fail-nth)
-    add_library(sluice-fail-nth OBJECT ${CMAKE_SOURCE_DIR}/tests/unit/fail_nth.c ${CMAKE_SOURCE_DIR}/tests/unit/fail_alloc.c)
+    file(GLOB harness CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/fail_*.c)
+    add_library(sluice-fail-nth OBJECT ${harness})
     target_include_directories(sluice-fail-nth PRIVATE ${CMAKE_SOURCE_DIR})
     target_link_libraries(sluice-fail-nth PRIVATE PkgConfig::CMOCKA)
     # Beneath it is the sanitizer's malloc, which must see who called: no frame of its own, and nothing watched.

@@ -22,7 +22,14 @@ void *SYSTEM(realloc)(void *p, size_t n);
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static atomic_size_t made, fail_at;
+/* Of the order that holds. `from` is written last: whoever sees it sees the others. */
+static atomic_size_t made, from = SIZE_MAX;
+static _Atomic uint64_t wanted;
+static atomic_bool met_here;
+static atomic_bool *_Atomic met = &met_here;
+static const void *_Atomic root;
+static struct alloc_paths *_Atomic noted;
+static atomic_size_t noted_stride;
 
 /* Where a library does not bear what it should, whoever calls it: inside these functions of theirs, unless called by
  * another, or only where the library itself calls them, no allocation fails. Only what they export has a name here. */
@@ -53,25 +60,67 @@ static bool is_in(void *const *frames, int n, const char *function, bool own)
     return false;
 }
 
-static bool is_spared(void)
+static bool is_spared(void *const *frames, int n)
 {
-    void *frames[32];
-    int n = backtrace(frames, COUNT(frames));
-
     for (size_t i = 0; i < COUNT(spared); i++)
         if (is_in(frames, n, spared[i].in, spared[i].own) && !is_in(frames, n, spared[i].unless, false))
             return true;
     return false;
 }
 
-static bool must_fail(void)
+/* FNV-1a over the callers; never 0. All of one program's processes are laid out alike: they are forked. */
+static uint64_t path_of(void *const *frames, int n)
 {
-    size_t nth = atomic_fetch_add(&made, 1) + 1;
+    uint64_t h = 0xcbf29ce484222325;
 
-    if (nth != atomic_load(&fail_at) || is_spared())
+    for (int i = 0; i < n && frames[i] != atomic_load(&root); i++)
+        h = (h ^ (uintptr_t)frames[i]) * 0x100000001b3;
+    h ^= h >> 32;
+    return h == 0 ? 1 : h;
+}
+
+static void note(struct alloc_paths *to, uint64_t path, size_t nth)
+{
+    size_t i = path % ALLOC_PATHS_MAX;
+
+    while (atomic_flag_test_and_set(&to->held))
+        continue;
+    while (to->at[i].path != 0 && to->at[i].path != path)
+        i = (i + 1) % ALLOC_PATHS_MAX;
+    if (to->at[i].path == path)
+        to->at[i].nth = nth < to->at[i].nth ? nth : to->at[i].nth;
+    else if (to->n < ALLOC_PATHS_MAX - 1) {
+        to->at[i] = (struct alloc_path){ path, nth };
+        to->n++;
+    } else
+        to->lost++;
+    atomic_flag_clear(&to->held);
+}
+
+/* Rarely taken: nothing fails before the order's first. */
+__attribute__((noinline)) static bool look(size_t nth, struct alloc_paths *paths)
+{
+    void *frames[64];
+    int n = backtrace(frames, COUNT(frames));
+    uint64_t path = path_of(frames, n), want = atomic_load(&wanted);
+
+    if (paths)
+        note(paths, path, nth);
+    if (nth < atomic_load(&from) || (want != 0 && want != path) || atomic_exchange(atomic_load(&met), true) ||
+        is_spared(frames, n))
         return false;
     errno = ENOMEM;
     return true;
+}
+
+static bool must_fail(void)
+{
+    size_t nth = atomic_fetch_add(&made, 1) + 1;
+    struct alloc_paths *paths = atomic_load(&noted);
+
+    if (paths && nth > ALLOC_PATHS_EACH && nth % atomic_load(&noted_stride) != 0)
+        paths = NULL;
+    return (paths || (nth >= atomic_load(&from) && !atomic_load(atomic_load(&met)))) && look(nth, paths);
 }
 
 void *malloc(size_t n)
@@ -89,10 +138,29 @@ void *realloc(void *p, size_t n)
     return n > 0 && must_fail() ? NULL : SYSTEM(realloc)(p, n);
 }
 
+void fail_order(const struct fail_order *o)
+{
+    atomic_store(&wanted, o->path);
+    atomic_store(&root, o->root);
+    atomic_store(&met_here, false);
+    atomic_store(&met, o->met ? o->met : &met_here);
+    atomic_store(&made, 0);
+    atomic_store(&noted_stride, o->stride);
+    atomic_store(&noted, o->paths);
+    atomic_store(&from, o->from > 0 ? o->from : SIZE_MAX);
+}
+
+size_t fail_order_end(void)
+{
+    atomic_store(&from, SIZE_MAX);
+    atomic_store(&noted, NULL);
+    return atomic_load(&made);
+}
+
 size_t fail_alloc(size_t nth)
 {
-    size_t before = atomic_exchange(&made, 0);
+    size_t before = atomic_load(&made);
 
-    atomic_store(&fail_at, nth);
+    fail_order(&(struct fail_order){ .from = nth });
     return before;
 }

@@ -3,9 +3,10 @@
  * hang, memory that is left behind though the test held. That a test does not hold is as it should be: its error was
  * reported, and a crash in the test's own code means no more than that, for tests do not look at each pointer.
  *
- * For each test so many points, spread evenly over its allocations, until so many seconds are over; 0 and 0: each one.
- * What allocates is all the same: our code, a library, the test (fail_alloc.c). Who makes an object in a test must
- * therefore look whether it is there before handing it on: a crash in our code is told, whoever called it. */
+ * For each test so many points, until so many seconds are over; 0 points: one on each path on which it allocates, and
+ * others until then; 0 and 0: each one. In which order: fail_points.h. What allocates is all the same: our code, a
+ * library, the test (fail_alloc.c). Who makes an object in a test must therefore look whether it is there before
+ * handing it on: a crash in our code is told, whoever called it. */
 #include <execinfo.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -19,21 +20,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/core/core.h"
-#include "tests/unit/fail_alloc.h"
+#include "tests/unit/fail_points.h"
 
-enum { PATIENCE_S = 60 /* for one run */, HELD = 0, NOT_HELD = 1, DEEP = 8, FOLDERS = 16, FAULT = 128 };
+enum {
+    PATIENCE_S = 60 /* for one run */,
+    HELD = 0,
+    NOT_HELD = 1,
+    DEEP = 8,
+    FOLDERS = 16,
+    FAULT = 128,
+    SLACK = 64,
+    SAMPLED = 61
+};
 
 /* ---- one run, in the child ---- */
 static struct {
     struct CMUnitTest test; /* as it was written */
-    size_t nth;
+    struct fail_order order;
     struct seen {
         size_t made;
         bool held;
+        atomic_bool met; /* the allocation that was to fail came */
         size_t n_folders;
         char folder[FOLDERS][64]; /* made for the run; a test that did not hold leaves them */
         uintptr_t at[DEEP];       /* of a fault: the innermost functions that are not of shared libraries; 0: none */
     } * seen;                     /* shared with the parent */
+    struct alloc_paths *paths;    /* the same */
 } run;
 
 extern const char __executable_start, etext;
@@ -74,13 +86,14 @@ static void armed_test(void **state)
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         signal(faults[i], on_fault); /* cmocka would take a crash for a failed test */
     alarm(PATIENCE_S);
-    (void)fail_alloc(run.nth);
+    run.order.root = __builtin_return_address(0);
+    fail_order(&run.order);
     run.test.test_func(state);
 }
 
 static int disarmed_teardown(void **state)
 {
-    run.seen->made = fail_alloc(0);
+    run.seen->made = fail_order_end();
     return run.test.teardown_func ? run.test.teardown_func(state) : 0;
 }
 
@@ -92,19 +105,23 @@ int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *te
 struct group {
     const char *name;
     CMFixtureFunction setup, teardown;
-    int output; /* what the child prints */
+    int output;               /* what the child prints */
+    struct CMUnitTest *tests; /* a copy */
+    size_t first, at;         /* that `at` is tried, and those from `first` on run before it */
 };
 
 /* Never returns. A test that held ends by exit, so that what it left behind is looked for. */
 static void child(const struct group *g)
 {
-    struct CMUnitTest one = { run.test.name, armed_test, run.test.setup_func, disarmed_teardown,
-                              run.test.initial_state };
+    struct CMUnitTest *last = &g->tests[g->at];
     int failed;
+
+    last->test_func = armed_test;
+    last->teardown_func = disarmed_teardown;
 
     dup2(g->output, STDOUT_FILENO);
     dup2(g->output, STDERR_FILENO);
-    failed = __real__cmocka_run_group_tests(g->name, &one, 1, g->setup, g->teardown);
+    failed = __real__cmocka_run_group_tests(g->name, &g->tests[g->first], g->at - g->first + 1, g->setup, g->teardown);
     fflush(stdout);
     if (failed)
         _exit(NOT_HELD);
@@ -113,12 +130,13 @@ static void child(const struct group *g)
 }
 
 /* How it ended: HELD, NOT_HELD, or a fault. */
-static int run_nth(const struct group *g, size_t nth)
+static int run_order(const struct group *g, const struct fail_order *o)
 {
     int status = 0;
     pid_t pid;
 
-    run.nth = nth;
+    run.order = *o;
+    run.order.met = &run.seen->met;
     *run.seen = (struct seen){ 0 };
     if (ftruncate(g->output, 0) != 0 || lseek(g->output, 0, SEEK_SET) != 0)
         return -1;
@@ -139,22 +157,6 @@ static struct {
     size_t points;
     int64_t ms;
 } want;
-
-static size_t divisor(size_t a, size_t b)
-{
-    return b == 0 ? a : divisor(b, a % b);
-}
-
-/* How far it is from one point to the next among n, round and round: about the golden section, so that any first few
- * lie evenly, and without a common divisor, so that the first n are all of them. */
-static size_t stride(size_t n)
-{
-    size_t step = (size_t)(0.6180339887498949 * (double)n);
-
-    while (step < 1 || divisor(step, n) != 1)
-        step++;
-    return step;
-}
 
 /* "file:line", as the debugger's tables have it. Bor: until the next call. */
 static const char *place_of(uintptr_t at)
@@ -218,7 +220,8 @@ static void tell(const struct group *g, int how)
     char text[4096];
     ssize_t n;
 
-    printf("FAILED %s with allocation %zu failing: ended with %d\n", run.test.name, run.nth, how);
+    printf("FAILED %s with allocation %zu failing%s: ended with %d\n", run.test.name, run.order.from,
+           run.order.path ? " or the next of its path" : "", how);
     for (size_t i = 0; i < DEEP && run.seen->at[i] != 0; i++)
         printf("    %s", place_of(run.seen->at[i]));
     fflush(stdout);
@@ -229,48 +232,90 @@ static void tell(const struct group *g, int how)
     fflush(stdout);
 }
 
-static int try_test(const struct group *g)
+/* Threads take turns as they like: what came as the nth may come somewhat earlier the next time, or much. */
+static int run_point(const struct group *g, const struct alloc_path *p)
 {
-    int64_t began;
-    size_t all, n, step, done = 0;
+    struct fail_order o = { .from = p->path == 0 ? p->nth : p->nth > SLACK ? p->nth - SLACK : 1, .path = p->path };
+    int how = run_order(g, &o);
+
+    if (p->path == 0 || run.seen->met || o.from == 1)
+        return how;
+    o.from = 1;
+    return is_fault(how) ? how : run_order(g, &o);
+}
+
+/* Whether the test holds when those from `first` on ran before it, and the paths on which it then allocates. */
+static bool holds_after(struct group *g, size_t first)
+{
+    memset(run.paths, 0, sizeof *run.paths);
+    g->first = first;
+    return run_order(g, &(struct fail_order){ .paths = run.paths, .stride = want.points == 0 ? 1 : SAMPLED }) == HELD;
+}
+
+/* Of a test that holds; one that does not by itself goes on with what those before it left. Else none. */
+static struct fail_points points_of(struct group *g)
+{
+    struct fail_points p = { 0 };
+
+    if (!holds_after(g, g->at) && !holds_after(g, 0)) {
+        printf("-       %s: does not hold\n", run.test.name);
+        return p;
+    }
+    p = fail_points_of(run.paths, run.seen->made);
+    if (p.at == NULL || run.paths->lost > 0)
+        printf("-       %s: %zu paths without a place\n", run.test.name, run.paths->lost);
+    return p;
+}
+
+/* Asked for all, each path is tried, however long it takes. */
+static bool goes_on(bool is_path, int64_t began)
+{
+    return want.ms == 0 || (want.points == 0 && is_path) || clock_mono_ms() - began < want.ms;
+}
+
+static int try_test(struct group *g)
+{
+    struct fail_points p = points_of(g);
+    int64_t began = clock_mono_ms(); /* a test that takes long by itself has one point at least */
+    size_t n = want.points == 0 || want.points > p.n ? p.n : want.points, done = 0, unmet = 0;
     int bad = 0;
 
-    if (run_nth(g, 0) != HELD) {
-        printf("-       %s: does not hold alone\n", run.test.name);
-        return 0;
-    }
-    began = clock_mono_ms(); /* a test that takes long by itself has one point at least */
-    all = run.seen->made;
-    step = stride(all);
-    n = want.points == 0 || want.points > all ? all : want.points;
-    for (; done < n && (want.ms == 0 || clock_mono_ms() - began < want.ms); done++) {
-        int how = run_nth(g, 1 + done * step % all);
+    for (; done < n && goes_on(done < p.n_paths, began); done++) {
+        int how = run_point(g, &p.at[done]);
+        unmet += !run.seen->met && how <= NOT_HELD;
         if (!is_fault(how))
             continue;
         tell(g, how);
         bad++;
     }
-    printf("%-7s %s: %zu of %zu allocations\n", bad ? "FAILED" : "ok", run.test.name, done, all);
+    if (p.at)
+        printf("%-7s %s: %zu of %zu allocations, on %zu of %zu paths; %zu did not come again\n", bad ? "FAILED" : "ok",
+               run.test.name, done, p.n, done < p.n_paths ? done : p.n_paths, p.n_paths, unmet);
+    fail_points_free(&p);
     return bad;
 }
 
 int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
                                    CMFixtureFunction teardown)
 {
-    struct group g = { name, setup, teardown, -1 };
+    struct group g = { .name = name, .setup = setup, .teardown = teardown };
     int bad = 0;
 
     if (!want.asked)
         return __real__cmocka_run_group_tests(name, tests, n, setup, teardown);
     g.output = memfd_create("output", MFD_CLOEXEC);
     run.seen = mmap(NULL, sizeof *run.seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (g.output < 0 || run.seen == MAP_FAILED)
+    run.paths = mmap(NULL, sizeof *run.paths, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g.tests = mem_array(n, sizeof *tests);
+    if (g.output < 0 || run.seen == MAP_FAILED || run.paths == MAP_FAILED || g.tests == NULL)
         return 1;
+    memcpy(g.tests, tests, n * sizeof *tests);
     (void)backtrace(&(void *){ NULL }, 1); /* it allocates when it is called for the first time */
-    for (size_t i = 0; i < n; i++) {
-        run.test = tests[i];
+    for (g.at = 0; g.at < n; g.at++) {
+        run.test = tests[g.at];
         bad += try_test(&g);
     }
+    mem_free(g.tests);
     return bad > 0;
 }
 
