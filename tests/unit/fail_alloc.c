@@ -20,6 +20,8 @@ void *SYSTEM(malloc)(size_t n);
 void *SYSTEM(calloc)(size_t count, size_t n);
 void *SYSTEM(realloc)(void *p, size_t n);
 
+extern const char __executable_start, etext;
+
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* Of the order that holds. `from` is written last: whoever sees it sees the others. */
@@ -27,7 +29,6 @@ static atomic_size_t made, from = SIZE_MAX;
 static _Atomic uint64_t wanted;
 static atomic_bool met_here;
 static atomic_bool *_Atomic met = &met_here;
-static const void *_Atomic root;
 static struct alloc_paths *_Atomic noted;
 static atomic_size_t noted_stride;
 
@@ -68,29 +69,54 @@ static bool is_spared(void *const *frames, int n)
     return false;
 }
 
-/* FNV-1a over the callers; never 0. All of one program's processes are laid out alike: they are forked. */
-static uint64_t path_of(void *const *frames, int n)
+static bool is_between(const void *p, const void *low, const void *high)
 {
-    uint64_t h = 0xcbf29ce484222325;
+    return (uintptr_t)p >= (uintptr_t)low && (uintptr_t)p < (uintptr_t)high;
+}
 
-    for (int i = 0; i < n && frames[i] != atomic_load(&root); i++)
-        h = (h ^ (uintptr_t)frames[i]) * 0x100000001b3;
+/* FNV-1a over those who called malloc, `caller` the first; never 0. All processes of one program are laid out alike:
+ * they are forked. */
+static uint64_t path_of(void *const *frames, int n, const void *caller)
+{
+    const void *tested = (const void *)(uintptr_t)tests_end;
+    uint64_t h = 0xcbf29ce484222325;
+    int i = 0;
+
+    while (i < n - 1 && frames[i] != caller)
+        i++;
+    for (int near = i + ALLOC_PATHS_NEAR; i < n && !is_between(frames[i], &__executable_start, tested); i++)
+        if (i < near || is_between(frames[i], tested, &etext))
+            h = (h ^ (uintptr_t)frames[i]) * 0x100000001b3;
     h ^= h >> 32;
     return h == 0 ? 1 : h;
 }
 
-static void note(struct alloc_paths *to, uint64_t path, size_t nth)
+/* Where the path is, or a free place for it: there is always one. */
+static size_t place_of(const struct alloc_paths *in, uint64_t path)
 {
     size_t i = path % ALLOC_PATHS_MAX;
 
+    while (in->at[i].path != 0 && in->at[i].path != path)
+        i = (i + 1) % ALLOC_PATHS_MAX;
+    return i;
+}
+
+bool alloc_paths_has(const struct alloc_paths *in, uint64_t path)
+{
+    return in->at[place_of(in, path)].path == path;
+}
+
+void alloc_paths_add(struct alloc_paths *to, struct alloc_path p)
+{
+    struct alloc_path *at;
+
     while (atomic_flag_test_and_set(&to->held))
         continue;
-    while (to->at[i].path != 0 && to->at[i].path != path)
-        i = (i + 1) % ALLOC_PATHS_MAX;
-    if (to->at[i].path == path)
-        to->at[i].nth = nth < to->at[i].nth ? nth : to->at[i].nth;
+    at = &to->at[place_of(to, p.path)];
+    if (at->path == p.path)
+        at->nth = p.nth < at->nth ? p.nth : at->nth;
     else if (to->n < ALLOC_PATHS_MAX - 1) {
-        to->at[i] = (struct alloc_path){ path, nth };
+        *at = p;
         to->n++;
     } else
         to->lost++;
@@ -98,14 +124,14 @@ static void note(struct alloc_paths *to, uint64_t path, size_t nth)
 }
 
 /* Rarely taken: nothing fails before the order's first. */
-__attribute__((noinline)) static bool look(size_t nth, struct alloc_paths *paths)
+__attribute__((noinline)) static bool look(size_t nth, const void *caller, struct alloc_paths *paths)
 {
     void *frames[64];
     int n = backtrace(frames, COUNT(frames));
-    uint64_t path = path_of(frames, n), want = atomic_load(&wanted);
+    uint64_t path = path_of(frames, n, caller), want = atomic_load(&wanted);
 
     if (paths)
-        note(paths, path, nth);
+        alloc_paths_add(paths, (struct alloc_path){ path, nth });
     if (nth < atomic_load(&from) || (want != 0 && want != path) || atomic_exchange(atomic_load(&met), true) ||
         is_spared(frames, n))
         return false;
@@ -113,35 +139,34 @@ __attribute__((noinline)) static bool look(size_t nth, struct alloc_paths *paths
     return true;
 }
 
-static bool must_fail(void)
+static bool must_fail(const void *caller)
 {
     size_t nth = atomic_fetch_add(&made, 1) + 1;
     struct alloc_paths *paths = atomic_load(&noted);
 
     if (paths && nth > ALLOC_PATHS_EACH && nth % atomic_load(&noted_stride) != 0)
         paths = NULL;
-    return (paths || (nth >= atomic_load(&from) && !atomic_load(atomic_load(&met)))) && look(nth, paths);
+    return (paths || (nth >= atomic_load(&from) && !atomic_load(atomic_load(&met)))) && look(nth, caller, paths);
 }
 
 void *malloc(size_t n)
 {
-    return must_fail() ? NULL : SYSTEM(malloc)(n);
+    return must_fail(__builtin_return_address(0)) ? NULL : SYSTEM(malloc)(n);
 }
 
 void *calloc(size_t count, size_t n)
 {
-    return must_fail() ? NULL : SYSTEM(calloc)(count, n);
+    return must_fail(__builtin_return_address(0)) ? NULL : SYSTEM(calloc)(count, n);
 }
 
 void *realloc(void *p, size_t n)
 {
-    return n > 0 && must_fail() ? NULL : SYSTEM(realloc)(p, n);
+    return n > 0 && must_fail(__builtin_return_address(0)) ? NULL : SYSTEM(realloc)(p, n);
 }
 
 void fail_order(const struct fail_order *o)
 {
     atomic_store(&wanted, o->path);
-    atomic_store(&root, o->root);
     atomic_store(&met_here, false);
     atomic_store(&met, o->met ? o->met : &met_here);
     atomic_store(&made, 0);

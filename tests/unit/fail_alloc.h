@@ -5,9 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The paths on which a test allocates: all callers together, so that each place of the code counts once for each way
- * there, however often it is taken. A table by hash; `path` 0: free. Processes that the test forks share it. */
-enum { ALLOC_PATHS_MAX = 1 << 16, ALLOC_PATHS_EACH = 4096 };
+/* The paths on which a test allocates: who called, innermost first, up to the test itself. Each place of the code
+ * counts once for each way there through our code, however often it is taken; of a library only those count that are
+ * nearest to the allocation. A table by hash; `path` 0: free. Processes that the test forks share it. */
+enum { ALLOC_PATHS_MAX = 1 << 16, ALLOC_PATHS_EACH = 4096, ALLOC_PATHS_NEAR = 4 };
 
 struct alloc_paths {
     atomic_flag held;
@@ -18,10 +19,12 @@ struct alloc_paths {
     } at[ALLOC_PATHS_MAX];
 };
 
+void alloc_paths_add(struct alloc_paths *to, struct alloc_path p);
+bool alloc_paths_has(const struct alloc_paths *in, uint64_t path);
+
 struct fail_order {
     size_t from;               /* the first allocation that may fail, counted from now; 0: none */
     uint64_t path;             /* the first made on this path fails; 0: on whichever */
-    const void *root;          /* a return address: a path does not go on to callers from there on */
     atomic_bool *met;          /* becomes true when the one that is to fail comes, be it spared; NULL: not told */
     struct alloc_paths *paths; /* gets the paths of what is allocated. NULL: not noted */
     size_t stride;             /* noted are the first ALLOC_PATHS_EACH, and then each so many-th; 1: each */
@@ -35,3 +38,6 @@ size_t fail_order_end(void);
 
 /* Makes the n-th allocation from now on fail (0: none). Returns how many were made since the last call. */
 size_t fail_alloc(size_t nth);
+
+/* Where tests and harness end in the program's text, and what they test begins. */
+void tests_end(void);

@@ -3,10 +3,10 @@
  * hang, memory that is left behind though the test held. That a test does not hold is as it should be: its error was
  * reported, and a crash in the test's own code means no more than that, for tests do not look at each pointer.
  *
- * For each test so many points, until so many seconds are over; 0 points: one on each path on which it allocates, and
- * others until then; 0 and 0: each one. In which order: fail_points.h. What allocates is all the same: our code, a
- * library, the test (fail_alloc.c). Who makes an object in a test must therefore look whether it is there before
- * handing it on: a crash in our code is told, whoever called it. */
+ * For each test so many points, until so many seconds are over; 0 points: one on each path on which it allocates and
+ * no test before it did, and others until then; 0 and 0: each one. In which order: fail_points.h. What allocates is all
+ * the same: our code, a library, the test (fail_alloc.c). Who makes an object in a test must therefore look whether it
+ * is there before handing it on: a crash in our code is told, whoever called it. */
 #include <execinfo.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -45,7 +45,8 @@ static struct {
         char folder[FOLDERS][64]; /* made for the run; a test that did not hold leaves them */
         uintptr_t at[DEEP];       /* of a fault: the innermost functions that are not of shared libraries; 0: none */
     } * seen;                     /* shared with the parent */
-    struct alloc_paths *paths;    /* the same */
+    struct alloc_paths *paths;    /* the same: of this test */
+    struct alloc_paths *tried;    /* and in the tests before it */
 } run;
 
 extern const char __executable_start, etext;
@@ -86,7 +87,6 @@ static void armed_test(void **state)
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         signal(faults[i], on_fault); /* cmocka would take a crash for a failed test */
     alarm(PATIENCE_S);
-    run.order.root = __builtin_return_address(0);
     fail_order(&run.order);
     run.test.test_func(state);
 }
@@ -261,16 +261,16 @@ static struct fail_points points_of(struct group *g)
         printf("-       %s: does not hold\n", run.test.name);
         return p;
     }
-    p = fail_points_of(run.paths, run.seen->made);
+    p = fail_points_of(run.paths, run.seen->made, run.tried);
     if (p.at == NULL || run.paths->lost > 0)
         printf("-       %s: %zu paths without a place\n", run.test.name, run.paths->lost);
     return p;
 }
 
-/* Asked for all, each path is tried, however long it takes. */
-static bool goes_on(bool is_path, int64_t began)
+/* Asked for all, each path that is new is tried, however long it takes. */
+static bool goes_on(bool is_new, int64_t began)
 {
-    return want.ms == 0 || (want.points == 0 && is_path) || clock_mono_ms() - began < want.ms;
+    return want.ms == 0 || (want.points == 0 && is_new) || clock_mono_ms() - began < want.ms;
 }
 
 static int try_test(struct group *g)
@@ -280,17 +280,19 @@ static int try_test(struct group *g)
     size_t n = want.points == 0 || want.points > p.n ? p.n : want.points, done = 0, unmet = 0;
     int bad = 0;
 
-    for (; done < n && goes_on(done < p.n_paths, began); done++) {
+    for (; done < n && goes_on(done < p.n_new, began); done++) {
         int how = run_point(g, &p.at[done]);
         unmet += !run.seen->met && how <= NOT_HELD;
+        if (p.at[done].path != 0)
+            alloc_paths_add(run.tried, p.at[done]);
         if (!is_fault(how))
             continue;
         tell(g, how);
         bad++;
     }
     if (p.at)
-        printf("%-7s %s: %zu of %zu allocations, on %zu of %zu paths; %zu did not come again\n", bad ? "FAILED" : "ok",
-               run.test.name, done, p.n, done < p.n_paths ? done : p.n_paths, p.n_paths, unmet);
+        printf("%-7s %s: %zu of %zu allocations, on %zu of %zu new paths; %zu did not come again\n",
+               bad ? "FAILED" : "ok", run.test.name, done, p.n, done < p.n_new ? done : p.n_new, p.n_new, unmet);
     fail_points_free(&p);
     return bad;
 }
@@ -307,7 +309,8 @@ int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *te
     run.seen = mmap(NULL, sizeof *run.seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     run.paths = mmap(NULL, sizeof *run.paths, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     g.tests = mem_array(n, sizeof *tests);
-    if (g.output < 0 || run.seen == MAP_FAILED || run.paths == MAP_FAILED || g.tests == NULL)
+    run.tried = mem_zalloc(sizeof *run.tried);
+    if (g.output < 0 || run.seen == MAP_FAILED || run.paths == MAP_FAILED || !g.tests || !run.tried)
         return 1;
     memcpy(g.tests, tests, n * sizeof *tests);
     (void)backtrace(&(void *){ NULL }, 1); /* it allocates when it is called for the first time */
@@ -316,6 +319,7 @@ int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *te
         bad += try_test(&g);
     }
     mem_free(g.tests);
+    run.tried = mem_free(run.tried);
     return bad > 0;
 }
 

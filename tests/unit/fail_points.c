@@ -47,25 +47,44 @@ static size_t firsts_of(const struct alloc_paths *paths, struct alloc_path *ret)
     return n;
 }
 
-struct fail_points fail_points_of(const struct alloc_paths *paths, size_t made)
+/* Those of the first `n` that were tried or were not, behind what `to` has. */
+static void spread_paths(struct alloc_path *to, size_t *n_to, const struct alloc_path *from, size_t n,
+                         const struct alloc_paths *tried, bool were)
+{
+    struct alloc_path *some = mem_array(n + 1, sizeof *some);
+    size_t k = 0;
+
+    for (size_t i = 0; some && i < n; i++)
+        if (alloc_paths_has(tried, from[i].path) == were)
+            some[k++] = from[i];
+    spread(to + *n_to, some, k);
+    *n_to += k;
+    mem_free(some);
+}
+
+struct fail_points fail_points_of(const struct alloc_paths *paths, size_t made, const struct alloc_paths *tried)
 {
     struct alloc_path *plain = mem_array(made + paths->n + 1, sizeof *plain);
     struct fail_points p = { .at = mem_array(made + paths->n + 1, sizeof *p.at) };
+    size_t n_paths, all;
 
     if (plain == NULL || p.at == NULL) {
         mem_free(plain);
         fail_points_free(&p);
         return p;
     }
-    p.n = p.n_paths = firsts_of(paths, plain);
+    n_paths = all = firsts_of(paths, plain);
     for (size_t nth = 1, first = 0; nth <= made; nth++) {
-        if (first == p.n_paths || plain[first].nth != nth)
-            plain[p.n++] = (struct alloc_path){ .nth = nth };
-        while (first < p.n_paths && plain[first].nth == nth) /* of two processes both may be the nth */
+        if (first == n_paths || plain[first].nth != nth)
+            plain[all++] = (struct alloc_path){ .nth = nth };
+        while (first < n_paths && plain[first].nth == nth) /* of two processes both may be the nth */
             first++;
     }
-    spread(p.at, plain, p.n_paths);
-    spread(p.at + p.n_paths, plain + p.n_paths, p.n - p.n_paths);
+    spread_paths(p.at, &p.n, plain, n_paths, tried, false);
+    p.n_new = p.n;
+    spread_paths(p.at, &p.n, plain, n_paths, tried, true);
+    spread(p.at + p.n, plain + n_paths, all - n_paths);
+    p.n += all - n_paths;
     mem_free(plain);
     return p;
 }

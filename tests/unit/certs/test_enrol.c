@@ -45,8 +45,10 @@ static struct sha256 digest_of(const X509 *x)
 {
     unsigned char *der = NULL;
     int n = i2d_X509(x, &der);
-    struct sha256 d = sha256_of(slice_make(der, (size_t)n));
+    struct sha256 d;
 
+    assert_true(n > 0);
+    d = sha256_of(slice_make(der, (size_t)n));
     OPENSSL_free(der);
     return d;
 }

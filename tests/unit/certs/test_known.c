@@ -30,6 +30,7 @@ static X509 *again(X509 *x)
     int n = i2d_X509(x, &der);
     X509 *copy;
 
+    assert_true(n > 0);
     at = der;
     copy = d2i_X509(NULL, &at, n);
     OPENSSL_free(der);
