@@ -87,6 +87,8 @@ static uint64_t path_of(void *const *frames, int n, const void *caller)
     for (int near = i + ALLOC_PATHS_NEAR; i < n && !is_between(frames[i], &__executable_start, tested); i++)
         if (i < near || is_between(frames[i], tested, &etext))
             h = (h ^ (uintptr_t)frames[i]) * 0x100000001b3;
+    if (i < n)
+        h = (h ^ (uintptr_t)frames[i]) * 0x100000001b3;
     h ^= h >> 32;
     return h == 0 ? 1 : h;
 }
