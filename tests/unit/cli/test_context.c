@@ -165,5 +165,5 @@ int main(void)
                                         CASE(test_damaged_file), CASE(test_key_that_others_read),
                                         CASE(test_unreachable) };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return crypto_init(NULL) == ERR_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

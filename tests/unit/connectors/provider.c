@@ -171,10 +171,16 @@ static void *listen_on(void *arg)
         if (poll(&ready, 1, 20) <= 0 || (fd = accept4(p->fd, NULL, NULL, SOCK_CLOEXEC)) < 0)
             continue;
         s = mem_zalloc(sizeof *s);
-        *s = (struct served){ p, fd, atomic_fetch_add(&p->connections, 1) + 1 };
+        if (s)
+            *s = (struct served){ p, fd, atomic_fetch_add(&p->connections, 1) + 1 };
         atomic_fetch_add(&p->threads, 1);
-        pthread_create(&thread, NULL, serve, s);
-        pthread_detach(thread);
+        if (s && pthread_create(&thread, NULL, serve, s) == 0) {
+            pthread_detach(thread);
+            continue;
+        }
+        atomic_fetch_sub(&p->threads, 1); /* a caller that nobody serves is not left to wait */
+        mem_free(s);
+        close(fd);
     }
     atomic_fetch_sub(&p->threads, 1);
     return NULL;

@@ -201,7 +201,7 @@ int raw_take(struct raw *r)
     int n = (int)recv(r->fd, block, sizeof block, MSG_DONTWAIT);
 
     if (n > 0)
-        BIO_write(r->in, block, n);
+        assert_int_equal(BIO_write(r->in, block, n), n);
     return n < 0 && errno == ECONNRESET ? 0 : n;
 }
 
