@@ -132,7 +132,8 @@ static void pay(struct exchange *x)
         return;
     }
     x->owes_outcome = x->owes_outcome && record_outcome(x) != ERR_OK;
-    x->owes_cut = x->owes_cut && (x->owes_outcome || record_cut(x) != ERR_OK);
+    /* What is told of an outcome comes behind it, and it may still fail, and be written again. */
+    x->owes_cut = x->owes_cut && (x->owes_outcome || x->outcome.pending || record_cut(x) != ERR_OK);
 }
 
 /* The rest of a good answer, already counted and hashed. */
@@ -156,6 +157,8 @@ static void begin_answer(struct exchange *x)
     if (x->outcome.failed || (x->intent.failed && x->intended)) {
         if (x->outcome.durable && x->reason == REASON_GRANTED)
             exchange_owe_cut(x, REASON_EVIDENCE_UNAVAILABLE); /* an outcome says that it was handed out */
+        else if (!x->outcome.durable)
+            x->owes_cut = false; /* the one that will be written says how it ended */
         withhold(x);
     }
     count(x);

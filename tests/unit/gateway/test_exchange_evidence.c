@@ -305,12 +305,40 @@ static void no_cut_without_an_intent(void **state)
     ask_plain();
     provider_says(GOOD, true);
     exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
-    assert_non_null(last(AUDIT_CUT));
+    assert_true(world.x->owes_cut);
     n = n_logged;
     tell_all(ERR_DOWN);
     let_pass(1500);
     assert_int_equal(n_logged, n);
     world_end();
+}
+
+/* A cut is no record of its own: it follows its outcome, which the log may lose and take again later. What the outcome
+ * then says of the end needs no cut. */
+static void a_cut_follows_its_outcome(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        world_begin(true);
+        ask_plain();
+        provider_says(GOOD, true);
+        tell(last(AUDIT_INTENT), ERR_OK);
+        exchange_consumer_gone(world.x, REASON_CONSUMER_GONE);
+        assert_null(last(AUDIT_CUT));
+        tell(last(AUDIT_OUTCOME), lost ? ERR_DOWN : ERR_OK);
+        if (lost) {
+            assert_null(last(AUDIT_CUT));
+            UNTIL((let_pass(100), !last(AUDIT_OUTCOME)->told));
+            assert_int_equal(last(AUDIT_OUTCOME)->r.reason, REASON_EVIDENCE_UNAVAILABLE);
+            tell(last(AUDIT_OUTCOME), ERR_OK);
+            assert_null(last(AUDIT_CUT));
+        } else {
+            assert_int_equal(last(AUDIT_CUT)->r.reason, REASON_CONSUMER_GONE);
+            tell(last(AUDIT_CUT), ERR_OK);
+        }
+        assert_null(world.w->exchanges);
+        world_end();
+    }
 }
 
 /* The alarm of what is owed ends no answer whose grant has no end. */
@@ -453,6 +481,7 @@ int main(void)
         cmocka_unit_test(what_is_owed_ends_nothing),
         cmocka_unit_test(cut_waits_for_room),
         cmocka_unit_test(no_cut_without_an_intent),
+        cmocka_unit_test(a_cut_follows_its_outcome),
         cmocka_unit_test(counts_are_not_lost),
         cmocka_unit_test(a_stop_counts_all),
         cmocka_unit_test(status_as_given),
