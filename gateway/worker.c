@@ -174,6 +174,8 @@ static void on_expiry(void *arg)
             exchange_expire(x);
         else if (left <= ALARM_SLOT_MS)
             worker_expire_in(w, left);
+        else if (left < INT64_MAX && x->deadline.pprev == NULL)
+            exchange_watch(x); /* the clock was set back meanwhile */
     }
 }
 

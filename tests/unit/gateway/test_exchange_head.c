@@ -262,6 +262,27 @@ static void clock_set_back(void **state)
     world_end();
 }
 
+/* Set back within the last stretch, after it had been set forward: the end is far again, and is watched for again. */
+static void clock_set_back_at_the_end(void **state)
+{
+    enum { HOUR = 3600 * 1000 };
+
+    (void)state;
+    world_begin(true);
+    ask_plain();
+    world.x->decided_wall -= HOUR; /* as it looks after the clock went on by an hour */
+    world.x->verdict.valid_until = world.x->grant->expires = loop_wall(world.w->loop) + 30;
+    alarm_clear(&world.x->deadline);
+    on_deadline(&world.x->deadline); /* its last look */
+    assert_int_not_equal(world.w->expiry_at, 0);
+    world.x->decided_wall += HOUR; /* and back */
+    world.x->verdict.valid_until = world.x->grant->expires += HOUR;
+    UNTIL((let_pass(20), world.w->expiry_at == 0));
+    assert_int_equal(world.x->state, EX_RELAY);
+    assert_non_null(world.x->deadline.pprev);
+    world_end();
+}
+
 /* The last stretch before a grant ends is timed exactly; before it, a slot's delay may come, but never beyond the end.
  */
 static void ends_in_time(void **state)
@@ -302,17 +323,12 @@ static void its_hours_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers),
-        cmocka_unit_test(unknown_names_are_not_recorded),
-        cmocka_unit_test(no_memory),
-        cmocka_unit_test(refusals_are_whole),
-        cmocka_unit_test(intents_are_whole),
-        cmocka_unit_test(retired_meanwhile),
-        cmocka_unit_test(ended_while_given),
-        cmocka_unit_test(ended_meanwhile),
-        cmocka_unit_test(clock_set_back),
-        cmocka_unit_test(ends_in_time),
-        cmocka_unit_test(no_place_and_no_room),
+        cmocka_unit_test(headers),           cmocka_unit_test(unknown_names_are_not_recorded),
+        cmocka_unit_test(no_memory),         cmocka_unit_test(refusals_are_whole),
+        cmocka_unit_test(intents_are_whole), cmocka_unit_test(retired_meanwhile),
+        cmocka_unit_test(ended_while_given), cmocka_unit_test(ended_meanwhile),
+        cmocka_unit_test(clock_set_back),    cmocka_unit_test(clock_set_back_at_the_end),
+        cmocka_unit_test(ends_in_time),      cmocka_unit_test(no_place_and_no_room),
         cmocka_unit_test(its_hours_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
