@@ -177,6 +177,7 @@ static bool list_written(struct act_job *j)
     if (e == ERR_OK)
         return true;
     log_event(LOG_ERROR, "crl-not-written", "why", err_name(e), NULL);
+    j->list_due = loop_now(c->loop) + RETRY_MS;
     alarm_set(c->loop, &c->retry, RETRY_MS);
     return false;
 }
@@ -187,11 +188,18 @@ static enum err fresh_trust(struct act_job *j)
     return j->load_trust ? load_trust(j) : ERR_OK;
 }
 
-/* A list that could not be written when its revocation took effect, once a second: with it trust is loaded anew. */
+/* A list that could not be written when its revocation took effect, once a second: with it trust is loaded anew. The
+ * alarm is everybody's, and tells no job that its second is over. */
 static void list_again(struct act_job *j)
 {
-    if (j->published && j->write_crl && j->waiting == 0 && j->control->retry.pprev == NULL && list_written(j))
-        j->published = false;
+    struct control *c = j->control;
+
+    if (!j->published || !j->write_crl || j->waiting > 0)
+        return;
+    if (loop_now(c->loop) >= j->list_due)
+        j->published = !list_written(j);
+    else if (c->retry.pprev == NULL)
+        alarm_set(c->loop, &c->retry, RETRY_MS);
 }
 
 static void give(struct act_job *j, struct snapshot *s)

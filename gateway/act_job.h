@@ -37,6 +37,7 @@ struct act_job {
     struct act_touched *touch; /* own */
     size_t n_touch, touch_room;
     unsigned waiting;
+    int64_t list_due;        /* when the list is tried again, by the loop's clock */
     struct job_note notes[]; /* one a worker */
 };
 struct act_job *job_new(struct control *c);

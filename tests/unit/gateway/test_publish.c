@@ -96,6 +96,45 @@ static void trust_that_memory_lacked_for_comes_within_a_minute(void **state)
     assert_int_equal(c->snapshot->trust_generation, before + 1);
 }
 
+/* ---- others that wait ---- */
+/* An act whose record the log has taken and not answered for. */
+static struct act_job *undurable(struct node *n)
+{
+    struct act_job *j = job_new(n->control);
+
+    assert_non_null(j);
+    assert_int_equal(job_add_line(j, 0, 0), ERR_OK);
+    j->line[0].state = LINE_PUT;
+    return j;
+}
+
+static void make_durable(struct node *n, struct act_job *j)
+{
+    j->line[0].state = LINE_DURABLE;
+    job_pump(n->control);
+    assert_null(n->control->jobs);
+}
+
+/* While an older act waits for its record, the list of a revocation that holds is tried again all the same. */
+static void a_list_is_written_while_others_wait(void **state)
+{
+    struct node *n = *state;
+    struct control *c = n->control;
+    struct act_job *waits, *revokes;
+
+    node_story(n);
+    waits = undurable(n);
+    revokes = job_new(c);
+    assert_non_null(revokes);
+    job_start(waits);
+    revokes->narrows = revokes->published = revokes->write_crl = true; /* as if its first try had found no room */
+    c->crl_written = 0;
+    job_start(revokes);
+    assert_int_equal(act_pending(c), 1);
+    assert_true(c->crl_written > 0);
+    make_durable(n, waits);
+}
+
 /* ---- what an act's record says ---- */
 static enum err keep_line(void *arg, const struct sql_row *row)
 {
@@ -350,6 +389,7 @@ int main(void)
         PUBLISH_TEST(a_version_that_memory_lacked_for_is_not_left_out),
         PUBLISH_TEST(a_later_try_undoes_no_revocation),
         PUBLISH_TEST(trust_that_memory_lacked_for_comes_within_a_minute),
+        PUBLISH_TEST(a_list_is_written_while_others_wait),
         PUBLISH_TEST(a_record_never_has_the_digest_of_a_part),
         PUBLISH_TEST(who_cannot_be_read_is_not_refused),
         PUBLISH_TEST(a_table_that_grows_is_taken_by_all_its_items),
