@@ -295,6 +295,14 @@ static bool waits_for_later(const struct act_job *j)
     return false;
 }
 
+/* What narrows holds at once. A renewal narrows nobody: it only needs no record of its own. */
+static bool may_publish(const struct act_job *j)
+{
+    if (j->narrows && !j->renew)
+        return true;
+    return (j->narrows || is_durable(j)) && !waits_for_later(j);
+}
+
 /* One job as far as it goes; true when it is over. */
 static bool advance(struct act_job *j)
 {
@@ -302,7 +310,7 @@ static bool advance(struct act_job *j)
     bool durable = is_durable(j), available = log_available(c);
 
     list_again(j);
-    if (!j->published && (j->narrows || (durable && !waits_for_later(j)))) {
+    if (!j->published && may_publish(j)) {
         enum err e = publish(j);
         j->published = e == ERR_OK;
         if (e != ERR_OK) {

@@ -135,6 +135,29 @@ static void a_list_is_written_while_others_wait(void **state)
     make_durable(n, waits);
 }
 
+/* Nobody is narrowed by a resource that is made anew: tried again, it shows nothing whose record is not durable. */
+static void a_renewal_shows_nothing_before_its_record(void **state)
+{
+    struct node *n = *state;
+    struct control *c = n->control;
+    struct act_job *renewal, *later;
+
+    node_story(n);
+    renewal = job_new(c);
+    later = undurable(n);
+    assert_non_null(renewal);
+    renewal->narrows = renewal->renew = true;
+    assert_int_equal(job_add_touch(renewal, SNAPSHOT_RESOURCE, SLICE("public-security/household")), ERR_OK);
+    assert_int_equal(job_add_touch(later, SNAPSHOT_RESOURCE, SLICE("public-security/household")), ERR_OK);
+    c->jobs = renewal; /* as if its first try had found no memory, and the act came then */
+    renewal->next = later;
+    c->jobs_tail = &later->next;
+    job_pump(c);
+    assert_ptr_equal(c->jobs, renewal);
+    assert_false(renewal->published);
+    make_durable(n, later);
+}
+
 /* ---- what an act's record says ---- */
 static enum err keep_line(void *arg, const struct sql_row *row)
 {
@@ -390,6 +413,7 @@ int main(void)
         PUBLISH_TEST(a_later_try_undoes_no_revocation),
         PUBLISH_TEST(trust_that_memory_lacked_for_comes_within_a_minute),
         PUBLISH_TEST(a_list_is_written_while_others_wait),
+        PUBLISH_TEST(a_renewal_shows_nothing_before_its_record),
         PUBLISH_TEST(a_record_never_has_the_digest_of_a_part),
         PUBLISH_TEST(who_cannot_be_read_is_not_refused),
         PUBLISH_TEST(a_table_that_grows_is_taken_by_all_its_items),
