@@ -56,10 +56,10 @@ struct certs_anchor {
 enum err certs_trust_load(const struct certs_anchor *anchors, size_t n, struct certs_trust **ret,
                           struct diags *d) MUST_CHECK;
 /* The same for a node that runs: a file of any but the first anchor that cannot be used is told in d (not NULL) and
- * holds nothing up. What it last said in `before` (NULL: nothing) stays, a list until it runs out; who has none vouches
- * for nobody. */
+ * holds nothing up, nor, if `own_list_too`, does the first anchor's list. What it last said in `before` (NULL: nothing)
+ * stays, a list until it runs out; who has none vouches for nobody. */
 enum err certs_trust_reload(const struct certs_anchor *anchors, size_t n, const struct certs_trust *before,
-                            struct certs_trust **ret, struct diags *d) MUST_CHECK;
+                            bool own_list_too, struct certs_trust **ret, struct diags *d) MUST_CHECK;
 /* A certificate of an outside authority, and the name that it has here; or a revoked one of ours. */
 struct certs_enrolled {
     struct sha256 digest; /* of the certificate */

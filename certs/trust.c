@@ -317,7 +317,7 @@ static enum err lists_keep(struct certs_trust *t, const char *file, const struct
 
 /* What is wrong with what is said of an anchor is no file's fault: it refuses the whole. */
 static enum err reload_all(struct certs_trust *t, const struct certs_anchor *anchors, size_t n,
-                           const struct certs_trust *before, struct diags *d)
+                           const struct certs_trust *before, bool own_list_too, struct diags *d)
 {
     enum err e = ERR_OK;
 
@@ -333,17 +333,17 @@ static enum err reload_all(struct certs_trust *t, const struct certs_anchor *anc
         if (anchors[i].no_crl)
             continue;
         e = certs_lists_load(t, anchors[i].crl_file, d);
-        if (i > 0 && e != ERR_OK && e != ERR_NOMEM)
+        if ((i > 0 || own_list_too) && e != ERR_OK && e != ERR_NOMEM)
             e = lists_keep(t, anchors[i].ca_file, before, d);
     }
     return e;
 }
 
 enum err certs_trust_reload(const struct certs_anchor *anchors, size_t n, const struct certs_trust *before,
-                            struct certs_trust **ret, struct diags *d)
+                            bool own_list_too, struct certs_trust **ret, struct diags *d)
 {
     struct certs_trust *t = trust_new();
-    enum err e = t ? reload_all(t, anchors, n, before, d) : no_memory(d);
+    enum err e = t ? reload_all(t, anchors, n, before, own_list_too, d) : no_memory(d);
 
     ERR_clear_error();
     if (e != ERR_OK) {

@@ -148,7 +148,7 @@ static enum err reload_touched(struct act_job *j, struct snapshot *s)
     return e;
 }
 
-/* What it finds wrong with the files of others the minute's look tells. */
+/* What it finds wrong with the files the minute's look tells. */
 static enum err load_trust(struct act_job *j)
 {
     struct diags d;
@@ -157,7 +157,7 @@ static enum err load_trust(struct act_job *j)
 
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
-    e = control_trust_load(j->control, &j->trust, &d);
+    e = control_trust_load(j->control, true, &j->trust, &d);
     arena_done(&a);
     return e;
 }

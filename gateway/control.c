@@ -117,7 +117,7 @@ static enum err open_trust(struct control *c, struct diags *d)
     else
         e = ERR_OK;
     if (e == ERR_OK || e == ERR_FULL)
-        e = control_trust_load(c, &t, d);
+        e = control_trust_load(c, false, &t, d);
     if (e != ERR_OK)
         return e;
     c->fault_of_trust = c->trust_lacks;

@@ -136,8 +136,8 @@ void control_reload_found(struct control *c, const struct diags *d);
 /* control.c */
 struct http_limits control_limits(const struct control *c);
 enum err control_tls_load(struct control *c, struct diags *d) MUST_CHECK;
-/* trust_load.c */
-enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d) MUST_CHECK;
+/* trust_load.c. `by_act`: a list of our own authority that cannot be used holds no act up: the earlier one stays. */
+enum err control_trust_load(struct control *c, bool by_act, struct certs_trust **ret, struct diags *d) MUST_CHECK;
 enum err control_crl_write(struct control *c, struct diags *d) MUST_CHECK;
 void control_minute(struct control *c); /* renewals, reload of changed lists, pruning, the reserve */
 /* providers.c: what the snapshot's resources lack, for /readyz, now and whenever a host's name is answered for; and a

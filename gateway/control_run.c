@@ -108,7 +108,7 @@ static enum err reload_settings(struct control *c, struct settings_before *befor
 static enum err reload_trust(struct control *c, struct settings_before *before, struct certs_trust **ret,
                              struct diags *d)
 {
-    enum err e = control_trust_load(c, ret, d);
+    enum err e = control_trust_load(c, false, ret, d);
 
     if (e == ERR_OK) {
         settings_free(before->own);

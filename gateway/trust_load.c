@@ -80,7 +80,7 @@ static enum err enrolled_load(struct control *c, struct certs_trust *t, struct d
     return e;
 }
 
-enum err control_trust_load(struct control *c, struct certs_trust **ret, struct diags *d)
+enum err control_trust_load(struct control *c, bool by_act, struct certs_trust **ret, struct diags *d)
 {
     struct certs_anchor list[ANCHORS_MAX];
     unsigned faults = d->count;
@@ -95,7 +95,7 @@ enum err control_trust_load(struct control *c, struct certs_trust **ret, struct 
         certs_trust_unref(*ret);
         *ret = NULL;
     }
-    e = certs_trust_reload(list, n, c->trust.trust, ret, d);
+    e = certs_trust_reload(list, n, c->trust.trust, by_act, ret, d);
     if (e != ERR_OK)
         return e;
     e = enrolled_load(c, *ret, d);
@@ -169,7 +169,7 @@ static void reload_changed(struct control *c)
         return;
     arena_init(&a, 1 << 20);
     diags_init(&d, &a);
-    e = control_trust_load(c, &t, &d);
+    e = control_trust_load(c, false, &t, &d);
     if (same && e == ERR_OK && d.count == lacked && d.count == c->fault_of_trust) { /* as it was published, and told */
         certs_trust_unref(t);
         arena_done(&a);

@@ -133,16 +133,21 @@ static void test_a_fault_of_others(void **state)
         bool before;               /* there is a trust to go by */
         enum err want;
         enum reason own, other;
+        bool own_list_too;
     } rows[] = {
-        { "nothing is broken", NULL, true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
-        { "their list", "o.crl", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
-        { "their list, at the start", "o.crl", false, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_REVOCATION_UNKNOWN },
-        { "their anchor", "o.pem", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED },
-        { "their anchor, at the start", "o.pem", false, ERR_OK, REASON_CERTIFICATE_REVOKED,
-          REASON_CERTIFICATE_UNKNOWN },
-        { "our list", "own.crl", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
-        { "our anchor", "own.pem", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED },
-        { "the settings", "", true, ERR_INVALID, REASON_GRANTED, REASON_GRANTED },
+        { "nothing is broken", NULL, true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED, false },
+        { "their list", "o.crl", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED, false },
+        { "their list, at the start", "o.crl", false, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_REVOCATION_UNKNOWN,
+          false },
+        { "their anchor", "o.pem", true, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_REVOKED, false },
+        { "their anchor, at the start", "o.pem", false, ERR_OK, REASON_CERTIFICATE_REVOKED, REASON_CERTIFICATE_UNKNOWN,
+          false },
+        { "our list", "own.crl", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED, false },
+        { "our list, when an act takes effect", "own.crl", true, ERR_OK, REASON_CERTIFICATE_REVOKED,
+          REASON_CERTIFICATE_REVOKED, true },
+        { "our anchor", "own.pem", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED, false },
+        { "our anchor, when an act takes effect", "own.pem", true, ERR_SYNTAX, REASON_GRANTED, REASON_GRANTED, true },
+        { "the settings", "", true, ERR_INVALID, REASON_GRANTED, REASON_GRANTED, false },
     };
     static const char *const files[] = { "own.pem", "own.crl", "o.pem", "o.crl" };
     struct pki *p = *state;
@@ -171,7 +176,7 @@ static void test_a_fault_of_others(void **state)
         if (rows[i].broken && rows[i].broken[0])
             pki_write(p, rows[i].broken, "<html>502 Bad Gateway</html>\n");
         told = p->d.count;
-        assert_int_equal(certs_trust_reload(anchors, 2, before, &t, &p->d), rows[i].want);
+        assert_int_equal(certs_trust_reload(anchors, 2, before, rows[i].own_list_too, &t, &p->d), rows[i].want);
         assert_int_equal(p->d.count > told, rows[i].broken != NULL);
         certs_trust_unref(before); /* nothing of it is needed any more */
         if (t == NULL)

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include "cli/command.h"
+#include "base/crypto/crypto.h"
 #include "cli/context.h"
 
 static int find(struct bench *b, const char *line, struct cli *c, struct endpoint *e)

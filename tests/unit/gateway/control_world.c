@@ -380,5 +380,6 @@ const char *node_certify_consumer(struct node *n)
     buf_done(&body);
     assert_int_equal(strncmp(doc_text(n->json, "certificate").p, "-----BEGIN", 10), 0);
     snprintf(peer->serial, sizeof peer->serial, "%.*s", SLICE_ARG(doc_text(n->json, "serial")));
+    snprintf(peer->digest, sizeof peer->digest, "%.*s", SLICE_ARG(doc_text(n->json, "digest")));
     return peer->serial;
 }

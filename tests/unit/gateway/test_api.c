@@ -401,6 +401,22 @@ static void a_revoked_certificate_is_out(void **state)
     assert_true(status_of(n, "certificate-revoked"));
 }
 
+/* A damaged list of our own holds no revocation up: it holds by the state, and the author is told of the list. */
+static void a_damaged_list_holds_no_revocation_up(void **state)
+{
+    struct node *n = *state;
+    const char *path, *list = n->control->settings->tls.crl.p;
+
+    node_story(n);
+    path = arena_printf(&n->a, "certs/%s/revoke", node_certify_consumer(n));
+    assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 200);
+    assert_int_equal(file_write(list, SLICE("-----BEGIN X509 CRL-----\nAAAA\n"), 0644, NULL), ERR_OK);
+    assert_int_equal(ask(n, WHO_SECURITY, "POST", path, "{\"reason\":\"lost\"}"), 500);
+    assert_non_null(strstr(n->text, "holds here"));
+    assert_int_equal(ask(n, WHO_CONSUMER, "GET", "me", NULL), 401);
+    assert_true(status_of(n, "certificate-revoked"));
+}
+
 static void an_auditor_searches(void **state)
 {
     struct node *n = *state;
@@ -573,6 +589,7 @@ int main(void)
         NODE_TEST(dry_run_changes_nothing),
         NODE_TEST(a_check_of_the_index_ends_with_the_daemon),
         NODE_TEST(a_revoked_certificate_is_out),
+        NODE_TEST(a_damaged_list_holds_no_revocation_up),
         NODE_TEST(an_auditor_searches),
         NODE_TEST(a_restart_keeps_all),
         NODE_TEST(a_released_hold_is_shown_as_it_is),
