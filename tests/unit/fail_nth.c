@@ -245,19 +245,22 @@ static int run_point(const struct group *g, const struct alloc_path *p)
 }
 
 /* Whether the test holds when those from `first` on ran before it, and the paths on which it then allocates. */
-static bool holds_after(struct group *g, size_t first)
+static bool holds_after(struct group *g, size_t first, size_t stride)
 {
     memset(run.paths, 0, sizeof *run.paths);
     g->first = first;
-    return run_order(g, &(struct fail_order){ .paths = run.paths, .stride = want.points == 0 ? 1 : SAMPLED }) == HELD;
+    return run_order(g, &(struct fail_order){ .paths = run.paths, .stride = stride }) == HELD;
 }
 
 /* Of a test that holds; one that does not by itself goes on with what those before it left. Else none. */
 static struct fail_points points_of(struct group *g)
 {
+    size_t stride = want.points == 0 ? 1 : SAMPLED;
     struct fail_points p = { 0 };
 
-    if (!holds_after(g, g->at) && !holds_after(g, 0)) {
+    /* One with millions of allocations takes too long when each is looked at. */
+    if (!holds_after(g, g->at, stride) && !holds_after(g, 0, stride) &&
+        (stride == SAMPLED || !holds_after(g, g->at, SAMPLED))) {
         printf("-       %s: does not hold\n", run.test.name);
         return p;
     }
