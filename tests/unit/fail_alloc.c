@@ -74,7 +74,8 @@ static bool is_between(const void *p, const void *low, const void *high)
     return (uintptr_t)p >= (uintptr_t)low && (uintptr_t)p < (uintptr_t)high;
 }
 
-/* FNV-1a over those who called malloc, `caller` the first; never 0. All processes of one program are laid out alike:
+/* FNV-1a over those who called malloc, `caller` the first, and the nearest of the test the last: a source of ours that
+ * a test includes to see its inside counts as the test's own. Never 0. All processes of one program are laid out alike:
  * they are forked. */
 static uint64_t path_of(void *const *frames, int n, const void *caller)
 {
