@@ -284,10 +284,11 @@ static enum err flood_names(const char *head, const char *before, const char *af
     struct heard h = { .text = BUF_INIT(1 << 20), .count_only = true };
     struct xml_reader *r = xml_reader_new(&hearing, &h, slice_of("UTF-8"));
     struct buf piece = BUF_INIT(1 << 20);
-    enum err e = xml_reader_feed(r, slice_of(head));
+    enum err e;
     size_t sent = 0;
 
     assert_non_null(r);
+    e = xml_reader_feed(r, slice_of(head));
     for (unsigned long i = 0; e == ERR_OK && sent < total; sent += piece.n) {
         buf_clear(&piece);
         while (piece.failed == ERR_OK && piece.n < 16384) {
@@ -308,9 +309,10 @@ static enum err flood(const struct flood *f)
     struct xml_reader *r = xml_reader_new(&hearing, &h, slice_of("UTF-8"));
     size_t unit = strlen(f->unit), block = f->step < unit ? unit : f->step / unit * unit;
     char *bytes = mem_alloc(block);
-    enum err e = xml_reader_feed(r, slice_of(f->head));
+    enum err e;
 
-    assert_non_null(r);
+    assert_true(r != NULL && bytes != NULL);
+    e = xml_reader_feed(r, slice_of(f->head));
     for (size_t at = 0; at < block; at += unit)
         memcpy(bytes + at, f->unit, unit);
     for (size_t at = 0; e == ERR_OK && at < f->total; at += block)
