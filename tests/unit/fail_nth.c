@@ -29,8 +29,8 @@ enum {
     DEEP = 8,
     FOLDERS = 16,
     FAULT = 128,
-    SLACK = 64,
-    SAMPLED = 61
+    SLACK = 64,  /* so much earlier a path may come when threads take turns otherwise */
+    SAMPLED = 61 /* of many allocations every so many-th is looked at, where all would take too long */
 };
 
 /* ---- one run, in the child ---- */
